@@ -1,0 +1,98 @@
+"""What every adapter file in this room offers, who calls it, and what it must not do.
+
+An adapter is a module with these names:
+
+- `Settings`: a msgspec Struct with what this way of speaking needs from the carrier's row. The
+  registry decodes the row's settings into it, so a typo stops `sluice apply`, not a message.
+- `open_link(carrier, settings, on_receipt) -> Link`: called by the dispatcher, once per carrier.
+- `read_receipt(settings, body) -> receipts.Receipt | None`: called by dlr, pure and total: garbage
+  gives None, never an exception.
+- `admit_callback(settings, request) -> tuple[bytes, ...] | CallbackRefusal`: only where the carrier
+  calls us over HTTP; called by dlr before anything is stored; pure. What it returns is published.
+
+An adapter never touches storage or the broker, never retries a submit, and never lets a message's
+text into what it publishes, logs or raises.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Protocol
+from uuid import UUID
+
+from shared.carriers import outcomes
+from shared.sms import encoding
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """One segment, ready for the air.
+
+    `payload` is unpacked GSM 03.38 octets or UTF-16BE, without `udh`; `text` is the same part as
+    text, for carriers that want that. `reference` names the segment to carriers that echo one.
+    """
+
+    message_id: UUID
+    part: int
+    part_count: int
+    source: str
+    recipient: str
+    encoding: encoding.Encoding
+    udh: bytes = field(repr=False)
+    payload: bytes = field(repr=False)
+    text: str = field(repr=False)
+    valid_seconds: int
+
+    @property
+    def reference(self) -> str:
+        """Our name for the segment, at most 36 characters."""
+        return f"{self.message_id.hex}-{self.part}"
+
+
+ReceiptSink = Callable[[bytes], Awaitable[None]]
+"""Takes one raw receipt (without message text) and returns once the broker has confirmed it; only
+then may the carrier be answered. Raises when it could not be stored: the carrier is then asked to
+repeat it."""
+
+
+class Link(Protocol):
+    """An open way to a carrier, for as long as the dispatcher lives; it reconnects by itself."""
+
+    @property
+    def connected(self) -> bool:
+        """Whether a submit made now could leave."""
+
+    @property
+    def room(self) -> int:
+        """How many segments may be submitted now without waiting: 0 while down, paused or full."""
+
+    async def wait_for_room(self) -> None:
+        """Return when `room` is at least 1."""
+
+    def submit(self, segment: Segment) -> asyncio.Future[outcomes.Outcome]:
+        """Hand over one segment. The future always ends in an Outcome, never in an exception; when
+        the link dies it tells whether a byte had left (LOST) or not (UNAVAILABLE)."""
+
+    async def close(self, drain_seconds: float) -> None:
+        """Wait for outstanding answers, at most so long, then leave politely (unbind)."""
+
+
+@dataclass(frozen=True, slots=True)
+class CallbackRequest:
+    """A carrier's HTTP call, as dlr received it: bounded in size, not trusted."""
+
+    path_secret: str
+    headers: Mapping[str, str]
+    query: Mapping[str, str]
+    content_type: str
+    body: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class CallbackRefusal:
+    """Why a callback is not believed: the HTTP status to answer and a sentence without secrets."""
+
+    status: int
+    detail: str

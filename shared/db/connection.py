@@ -1,0 +1,29 @@
+"""What a connection to PostgreSQL is here, and which of its errors mean "try again"."""
+
+from __future__ import annotations
+
+import asyncpg
+
+Connection = asyncpg.Connection | asyncpg.pool.PoolConnectionProxy
+"""What the functions of this room take first."""
+
+UNREACHABLE = (
+    OSError,
+    TimeoutError,
+    asyncpg.PostgresConnectionError,
+    asyncpg.InterfaceError,
+    asyncpg.CannotConnectNowError,
+    asyncpg.AdminShutdownError,
+    asyncpg.CrashShutdownError,
+    asyncpg.TooManyConnectionsError,
+    asyncpg.QueryCanceledError,
+)
+"""What a lost, stopped or overloaded PostgreSQL raises: try again later, nothing is decided."""
+
+TRANSIENT = (
+    *UNREACHABLE,
+    asyncpg.DeadlockDetectedError,
+    asyncpg.SerializationError,
+    asyncpg.LockNotAvailableError,
+)
+"""All that a retry of the whole transaction may cure."""

@@ -1,0 +1,73 @@
+"""Connections to PostgreSQL: a limit on every statement and lock, a word on durability."""
+
+from __future__ import annotations
+
+import asyncio
+
+import asyncpg
+import structlog
+from tenacity import (
+    AsyncRetrying,
+    retry_if_exception_type,
+    stop_after_delay,
+    wait_random_exponential,
+)
+
+from shared.db import connection, migrate
+
+_log = structlog.get_logger()
+
+ACQUIRE_SECONDS = 5.0
+STATEMENT_SECONDS = 10.0
+LOCK_SECONDS = 5.0
+
+
+async def open_pool(url: str, name: str, size: int) -> asyncpg.Pool:
+    """A pool of at most `size` connections, after checking schema and durability.
+
+    Waits up to 60 s for the server; raises SchemaMismatch when the schema is not this code's.
+    """
+    async for attempt in AsyncRetrying(
+        retry=retry_if_exception_type(connection.UNREACHABLE),
+        wait=wait_random_exponential(multiplier=0.2, max=3),
+        stop=stop_after_delay(60),
+        reraise=True,
+    ):
+        with attempt:
+            pool = await asyncpg.create_pool(
+                url,
+                min_size=1,
+                max_size=size,
+                timeout=ACQUIRE_SECONDS,
+                command_timeout=STATEMENT_SECONDS + 2,
+                max_inactive_connection_lifetime=0,
+                server_settings={
+                    "application_name": f"sluice-{name}",
+                    "statement_timeout": str(int(STATEMENT_SECONDS * 1000)),
+                    "lock_timeout": str(int(LOCK_SECONDS * 1000)),
+                    "idle_in_transaction_session_timeout": "30000",
+                },
+            )
+    try:
+        async with pool.acquire(timeout=ACQUIRE_SECONDS) as opened:
+            await migrate.verify(opened)
+            await _warn_unless_durable(opened)
+    except BaseException:
+        pool.terminate()
+        raise
+    return pool
+
+
+async def _warn_unless_durable(opened: connection.Connection) -> None:
+    for name in ("fsync", "full_page_writes", "synchronous_commit"):
+        value = await opened.fetchval(f"SHOW {name}")
+        if value == "off":
+            _log.warning("database_not_durable", setting=name, value=value)
+
+
+async def close_pool(pool: asyncpg.Pool, deadline_seconds: float = 5.0) -> None:
+    """Close politely, or hard once the deadline has passed."""
+    try:
+        await asyncio.wait_for(pool.close(), deadline_seconds)
+    except (TimeoutError, *connection.UNREACHABLE):
+        pool.terminate()

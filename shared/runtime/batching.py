@@ -1,0 +1,97 @@
+"""Group commit: many waiting callers, one round trip for all; alone, nobody waits for company."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Generic, TypeVar
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+
+class Overloaded(Exception):
+    """More is waiting than the batcher may hold."""
+
+
+class Batcher(Generic[Item, Result]):
+    """Gathers items while a flush is under way, then flushes them together.
+
+    `flush` gets 1..`size` items in the order they came and returns one result for each; a result
+    that is an exception is raised to its caller alone; an exception out of `flush` is raised to
+    all. At most `concurrency` flushes run at once and at most `waiting` items wait (then
+    Overloaded).
+    """
+
+    def __init__(
+        self,
+        flush: Callable[[Sequence[Item]], Awaitable[Sequence[Result | BaseException]]],
+        *,
+        size: int,
+        concurrency: int = 1,
+        waiting: int = 100_000,
+    ) -> None:
+        self._flush = flush
+        self._size = size
+        self._concurrency = concurrency
+        self._waiting_limit = waiting
+        self._waiting: deque[tuple[Item, asyncio.Future[Result]]] = deque()
+        self._running: set[asyncio.Task[None]] = set()
+        self._started = False
+
+    def __len__(self) -> int:
+        return len(self._waiting)
+
+    def add(self, item: Item) -> asyncio.Future[Result]:
+        """Queue the item; the future ends with its result. Raises Overloaded when full."""
+        if len(self._waiting) >= self._waiting_limit:
+            raise Overloaded
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[Result] = loop.create_future()
+        self._waiting.append((item, future))
+        if not self._started and len(self._running) < self._concurrency:
+            # Started at the end of this turn of the loop, so that what arrives in it goes together.
+            self._started = True
+            loop.call_soon(self._start)
+        return future
+
+    def _start(self) -> None:
+        self._started = False
+        while self._waiting and len(self._running) < self._concurrency:
+            count = min(self._size, len(self._waiting))
+            batch = [self._waiting.popleft() for _ in range(count)]
+            task = asyncio.get_running_loop().create_task(self._run(batch))
+            self._running.add(task)
+            task.add_done_callback(self._ended)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._running.discard(task)
+        if self._waiting:
+            self._start()
+
+    async def _run(self, batch: list[tuple[Item, asyncio.Future[Result]]]) -> None:
+        try:
+            results = await self._flush([item for item, _ in batch])
+        except BaseException as error:
+            for _, future in batch:
+                if not future.done():
+                    future.set_exception(error)
+            if isinstance(error, asyncio.CancelledError):
+                raise
+            return
+        for (_, future), result in zip(batch, results, strict=True):
+            if future.done():
+                continue
+            if isinstance(result, BaseException):
+                future.set_exception(result)
+            else:
+                future.set_result(result)
+
+    async def drain(self) -> None:
+        """Return when nothing waits and nothing runs."""
+        while self._waiting or self._running:
+            if self._running:
+                await asyncio.wait(set(self._running))
+            else:
+                await asyncio.sleep(0)

@@ -1,0 +1,25 @@
+"""Identifiers ordered by time."""
+
+from __future__ import annotations
+
+import os
+import time
+from uuid import UUID
+
+_last_ms = 0
+_sequence = 0
+
+
+def uuid7() -> UUID:
+    """A UUID version 7 (RFC 9562 §5.7): milliseconds, then a counter within the millisecond, then
+    62 random bits. Strictly increasing within a process."""
+    global _last_ms, _sequence
+    now_ms = time.time_ns() // 1_000_000
+    if now_ms > _last_ms:
+        _last_ms, _sequence = now_ms, 0
+    else:
+        _sequence += 1
+        if _sequence > 0xFFF:
+            _last_ms, _sequence = _last_ms + 1, 0
+    random_bits = int.from_bytes(os.urandom(8), "big") & (1 << 62) - 1
+    return UUID(int=_last_ms << 80 | 0x7 << 76 | _sequence << 64 | 0b10 << 62 | random_bits)

@@ -1,0 +1,102 @@
+"""From `sluice <role>` to a clean exit: the loop, the signals, the stop budget, crash of a part."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from contextlib import asynccontextmanager
+
+import structlog
+
+from shared.runtime import logs
+
+_log = structlog.get_logger()
+
+STOP_SECONDS = 30.0
+"""Watchdog over a shutdown: drain what is in flight (20) + unbind (2) + close links (5) + slack
+(3)."""
+
+
+def run(service: str, serve: Callable[[asyncio.Event], Awaitable[None]]) -> int:
+    """Run `serve(stop)` until it returns; SIGTERM and SIGINT set `stop`. Returns the exit status:
+    0 after a clean stop, 1 if a part crashed, 70 if stopping took longer than STOP_SECONDS."""
+    logs.configure(service, os.environ.get("SLUICE_LOG_LEVEL", "INFO"))
+    with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+        return runner.run(_supervise(serve))
+
+
+def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
+    if os.environ.get("SLUICE_UVLOOP", "1") == "0":
+        return None
+    import uvloop
+
+    return uvloop.new_event_loop
+
+
+async def _supervise(serve: Callable[[asyncio.Event], Awaitable[None]]) -> int:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, _request_stop, stop)
+    try:
+        await serve(stop)
+    except Exception:
+        _log.exception("crashed")
+        return 1
+    _log.info("stopped")
+    return 0
+
+
+def _request_stop(stop: asyncio.Event) -> None:
+    if stop.is_set():
+        return
+    _log.info("stopping", budget_seconds=STOP_SECONDS)
+    stop.set()
+    asyncio.get_running_loop().call_later(STOP_SECONDS, _give_up)
+
+
+def _give_up() -> None:
+    _log.error("stop_budget_exceeded", budget_seconds=STOP_SECONDS)
+    sys.stderr.flush()
+    os._exit(70)
+
+
+@asynccontextmanager
+async def background(
+    name: str, work: Coroutine[None, None, None], stop: asyncio.Event
+) -> AsyncIterator[asyncio.Task[None]]:
+    """Run `work` beside the body. If it dies, the service is stopped rather than left half alive,
+    and the error comes out here; when the body ends, `work` is cancelled."""
+    task = asyncio.create_task(work, name=name)
+    task.add_done_callback(lambda done: _on_part_ended(name, done, stop))
+    try:
+        yield task
+    finally:
+        task.cancel()
+        await asyncio.wait({task})
+    if not task.cancelled() and (error := task.exception()) is not None:
+        raise error
+
+
+def _on_part_ended(name: str, task: asyncio.Task[None], stop: asyncio.Event) -> None:
+    if task.cancelled() or stop.is_set():
+        return
+    _log.error("part_ended", part=name, error=repr(task.exception()))
+    stop.set()
+
+
+async def every(
+    seconds: float, step: Callable[[], Awaitable[object]], forgive: tuple[type[BaseException], ...]
+) -> None:
+    """Call `step` for ever, `seconds` apart; errors of the kinds in `forgive` are logged and the
+    next turn comes as usual."""
+    name = getattr(step, "__name__", "step")
+    while True:
+        try:
+            await step()
+        except forgive as error:
+            _log.warning("step_failed", step=name, error=type(error).__name__)
+        await asyncio.sleep(seconds)
