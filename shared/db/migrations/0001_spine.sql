@@ -178,16 +178,18 @@ CREATE TABLE work (
     country       text NOT NULL,
     class         smallint NOT NULL,
     segment_count smallint NOT NULL, -- still to submit
-    state         text NOT NULL CHECK (state IN ('ready', 'published', 'parked', 'waiting')),
-    ready_at      timestamptz NOT NULL, -- published: when; waiting: until when
+    -- ready: the relay may publish it from ready_at on; published: since ready_at, in RabbitMQ;
+    -- parked: until its line has tokens; scheduled: until ready_at, the producer's send_at.
+    state         text NOT NULL CHECK (state IN ('ready', 'published', 'parked', 'scheduled')),
+    ready_at      timestamptz NOT NULL,
     bypass_gate   boolean NOT NULL DEFAULT false, -- released from parking: does not join behind the parked
     expires_at    timestamptz NOT NULL
 );
 CREATE INDEX work_ready ON work (ready_at) WHERE state = 'ready';
 CREATE INDEX work_published ON work (carrier_id, class, ready_at) WHERE state = 'published';
-CREATE INDEX work_waiting ON work (ready_at) WHERE state = 'waiting';
+CREATE INDEX work_scheduled ON work (ready_at) WHERE state = 'scheduled';
 CREATE INDEX work_parked ON work (line_id, class, message_id) WHERE state = 'parked';
-CREATE INDEX work_parked_expiry ON work (expires_at) WHERE state = 'parked';
+CREATE INDEX work_expiry ON work (expires_at);
 
 CREATE TABLE parked_lines (
     line_id  integer PRIMARY KEY,

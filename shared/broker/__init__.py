@@ -1,0 +1,1 @@
+"""The only AMQP: which queues there are, what travels in them, links that survive the broker."""

@@ -1,0 +1,117 @@
+"""A connection to RabbitMQ that is thrown away whole on any fault and built anew.
+
+aio-pika's own robust connection leaves channels closed after the broker was killed, so this is a
+supervisor over a plain one: connect, set up everything, wait for a close, forget everything, back
+off.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+
+import aio_pika
+import structlog
+from aio_pika.abc import AbstractConnection
+from aio_pika.exceptions import AMQPError
+from tenacity import AsyncRetrying, retry_if_exception_type, wait_random_exponential
+
+_log = structlog.get_logger()
+
+CONNECT_SECONDS = 10.0
+HEARTBEAT_SECONDS = 10
+
+FAULTS = (AMQPError, OSError, TimeoutError, asyncio.InvalidStateError, RuntimeError)
+"""What aio-pika raises when the broker is away, going or coming back."""
+
+SetUp = Callable[[AbstractConnection], Awaitable[None]]
+
+
+class Link:
+    """One supervised connection, named for RabbitMQ's own console.
+
+    `set_up` is run on each new connection and must open every channel, queue and consumer anew; a
+    fault in it counts as a fault of the connection.
+    """
+
+    def __init__(self, url: str, name: str, set_up: SetUp) -> None:
+        self._url = url
+        self._name = name
+        self._set_up = set_up
+        self._up = asyncio.Event()
+        self._broken = asyncio.Event()
+
+    @property
+    def up(self) -> bool:
+        """Whether the last set-up stands."""
+        return self._up.is_set()
+
+    async def wait_up(self, deadline_seconds: float) -> bool:
+        """Wait for a standing link; False when the deadline passed first."""
+        try:
+            await asyncio.wait_for(self._up.wait(), deadline_seconds)
+        except TimeoutError:
+            return False
+        return True
+
+    def rebuild(self) -> None:
+        """Throw this connection away and build the next, as after a fault."""
+        self._broken.set()
+
+    async def supervise(self) -> None:
+        """Keep the link standing until cancelled."""
+        try:
+            while True:
+                connection = await self._connected()
+                self._up.set()
+                _log.info("broker_link_up", link=self._name)
+                await self._broken.wait()
+                self._up.clear()
+                _log.warning("broker_link_down", link=self._name)
+                await _close(connection)
+        finally:
+            self._up.clear()
+
+    async def _connected(self) -> AbstractConnection:
+        async for attempt in AsyncRetrying(
+            retry=retry_if_exception_type(FAULTS),
+            wait=wait_random_exponential(multiplier=0.2, max=3),
+        ):
+            with attempt:
+                return await self._attempt()
+        raise AssertionError("tenacity retries without end")
+
+    async def _attempt(self) -> AbstractConnection:
+        self._broken = broken = asyncio.Event()
+        connection = await aio_pika.connect(
+            self._url,
+            timeout=CONNECT_SECONDS,
+            client_properties={"connection_name": self._name},
+            heartbeat=HEARTBEAT_SECONDS,
+        )
+        try:
+            connection.close_callbacks.add(lambda *_: broken.set())
+            await asyncio.wait_for(self._set_up(connection), 2 * CONNECT_SECONDS)
+        except BaseException:
+            await _close(connection)
+            raise
+        return connection
+
+
+async def _close(connection: AbstractConnection) -> None:
+    try:
+        await asyncio.wait_for(connection.close(), 3.0)
+    except FAULTS:
+        return
+
+
+@asynccontextmanager
+async def supervised(link: Link) -> AsyncIterator[None]:
+    """Keep a link standing while the body runs, then close it."""
+    task = asyncio.create_task(link.supervise(), name=f"link-{link._name}")
+    try:
+        yield
+    finally:
+        task.cancel()
+        await asyncio.wait({task})

@@ -1,0 +1,70 @@
+"""Every queue there is, its name by one rule, its arguments, and how it comes to exist."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+
+from aio_pika.abc import AbstractChannel, AbstractConnection, AbstractQueue
+from aiormq.exceptions import ChannelNotFoundEntity
+
+RECEIPTS = "receipts"
+DEAD = "dead"
+"""Deliveries that nobody could read, for a person to look at."""
+
+CLASSES = ("urgent", "normal", "bulk")
+"""Names of the message classes, by number."""
+
+OPERATION_SECONDS = 10.0
+
+_ARGUMENTS: dict[str, str | int] = {
+    # Confirmed means written and synced, on one node as on three.
+    "x-queue-type": "quorum",
+    # Poison is counted in PostgreSQL; this only ends an endless loop.
+    "x-delivery-limit": 1000,
+    "x-dead-letter-exchange": "",
+    "x-dead-letter-routing-key": DEAD,
+}
+
+
+def mt_queue(carrier_name: str, message_class: int) -> str:
+    """The queue of work for one carrier and class: a sick carrier blocks nobody, a code no
+    mailing."""
+    return f"mt.{carrier_name}.{CLASSES[message_class]}"
+
+
+def mt_queues(carrier_name: str) -> list[str]:
+    """A carrier's queues, most urgent first."""
+    return [mt_queue(carrier_name, number) for number in range(len(CLASSES))]
+
+
+async def ensure(
+    connection: AbstractConnection, name: str, on_missing: Callable[[str], Awaitable[None]]
+) -> None:
+    """Make sure a queue exists. If it did not, `on_missing` is called *before* it is made: a broker
+    that lost its disk has lost what was published, and what PostgreSQL holds must be published
+    again (law 1). Idempotent; several processes may do it at once."""
+    async with connection.channel() as channel:
+        try:
+            await channel.declare_queue(name, passive=True, timeout=OPERATION_SECONDS)
+            return
+        except ChannelNotFoundEntity:
+            pass
+    await on_missing(name)
+    async with connection.channel() as channel:
+        await declare(channel, name)
+
+
+async def declare(channel: AbstractChannel, name: str) -> AbstractQueue:
+    """Declare a queue as it must be."""
+    arguments = {"x-queue-type": "quorum"} if name == DEAD else _ARGUMENTS
+    return await channel.declare_queue(
+        name, durable=True, arguments=dict(arguments), timeout=OPERATION_SECONDS
+    )
+
+
+async def ready_count(connection: AbstractConnection, name: str) -> int:
+    """How many deliveries wait in a queue that exists; raises ChannelNotFoundEntity if it does
+    not."""
+    async with connection.channel() as channel:
+        queue = await channel.declare_queue(name, passive=True, timeout=OPERATION_SECONDS)
+        return queue.declaration_result.message_count or 0

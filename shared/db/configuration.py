@@ -1,0 +1,135 @@
+"""What operators set, as one immutable snapshot, and how running processes notice a change."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import msgspec
+
+from shared.db.connection import Connection
+
+CHANNEL = "sluice_configuration"
+"""PostgreSQL notification sent by every change."""
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    account_id: int
+    name: str
+    currency: str
+    daily_limit: int
+    requests_per_minute: int
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Segments per window; None: this window is not limited."""
+
+    hour: int | None
+    day: int | None
+    month: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    line_id: int
+    account_id: int
+    sender: str
+    kind: str
+    country: str
+    is_default: bool
+    limits: Limits
+
+
+@dataclass(frozen=True, slots=True)
+class Carrier:
+    carrier_id: int
+    name: str
+    adapter: str
+    segments_per_second: int
+    settings: Mapping[str, object] = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Configuration:
+    """Everything a running process needs to know, at one version."""
+
+    version: int
+    accounts: Mapping[int, Account]
+    lines: Mapping[int, Line]
+    lines_by_sender: Mapping[tuple[int, str], Line]
+    default_lines: Mapping[int, Line]
+    prices: Mapping[tuple[str, str], int]
+    """(country, currency) → micro-units per segment."""
+    carriers: Mapping[int, Carrier]
+    routes: Mapping[str, tuple[int, ...]]
+    """country or '*' → carrier ids, best first."""
+    country_limits: Mapping[tuple[int | None, str], Limits]
+    """(account or None for the platform, country) → limits."""
+
+    def carrier_for(self, country: str) -> Carrier | None:
+        """The best carrier to a country, by its own routes or else by those for '*'."""
+        ids = self.routes.get(country) or self.routes.get("*")
+        return self.carriers[ids[0]] if ids else None
+
+
+_VERSION = "SELECT version FROM configuration_version"
+
+
+async def version(connection: Connection) -> int:
+    """The number of the configuration now in force."""
+    return int(await connection.fetchval(_VERSION))
+
+
+_ACCOUNTS = "SELECT account_id, name, currency, daily_limit, requests_per_minute FROM accounts"
+_LINES = """
+SELECT line_id, account_id, sender, kind, country, is_default, hour_limit, day_limit, month_limit
+FROM lines"""
+_PRICES = "SELECT country, currency, amount_micro FROM prices"
+_CARRIERS = "SELECT carrier_id, name, adapter, segments_per_second, settings FROM carriers"
+_ROUTES = "SELECT country, carrier_id FROM routes ORDER BY country, priority, carrier_id"
+_COUNTRY_LIMITS = """
+SELECT account_id, country, hour_limit, day_limit, month_limit FROM country_limits"""
+
+
+async def load(connection: Connection) -> Configuration:
+    """The whole configuration, read in one transaction so that its parts fit each other."""
+    async with connection.transaction(isolation="repeatable_read", readonly=True):
+        number = await version(connection)
+        accounts = [Account(*row) for row in await connection.fetch(_ACCOUNTS)]
+        lines = [
+            Line(row[0], row[1], row[2], row[3], row[4], row[5], Limits(*row[6:]))
+            for row in await connection.fetch(_LINES)
+        ]
+        prices = await connection.fetch(_PRICES)
+        carriers = [
+            Carrier(
+                row[0], row[1], row[2], row[3], msgspec.json.decode(row[4], type=dict[str, object])
+            )
+            for row in await connection.fetch(_CARRIERS)
+        ]
+        routes: dict[str, tuple[int, ...]] = {}
+        for country, carrier_id in await connection.fetch(_ROUTES):
+            routes[country] = (*routes.get(country, ()), carrier_id)
+        country_limits = await connection.fetch(_COUNTRY_LIMITS)
+    return Configuration(
+        version=number,
+        accounts={account.account_id: account for account in accounts},
+        lines={line.line_id: line for line in lines},
+        lines_by_sender={(line.account_id, line.sender): line for line in lines},
+        default_lines={line.account_id: line for line in lines if line.is_default},
+        prices={(row["country"], row["currency"]): row["amount_micro"] for row in prices},
+        carriers={carrier.carrier_id: carrier for carrier in carriers},
+        routes=routes,
+        country_limits={(row[0], row[1]): Limits(*row[2:]) for row in country_limits},
+    )
+
+
+_BUMP = "UPDATE configuration_version SET version = version + 1"
+
+
+async def bump(connection: Connection) -> None:
+    """Tell every running process, once the caller's transaction commits, to load anew."""
+    await connection.execute(_BUMP)
+    await connection.execute("SELECT pg_notify($1, '')", CHANNEL)

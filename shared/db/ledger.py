@@ -1,0 +1,138 @@
+"""Wallets and transfers: the only statements that move money (law 5)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from uuid import UUID
+
+from shared.db.connection import Connection
+
+
+@dataclass(frozen=True, slots=True)
+class Purse:
+    """An account's wallet in its active currency, locked until the transaction ends."""
+
+    account_id: int
+    wallet_id: int
+    revenue_wallet_id: int
+    currency: str
+    balance_micro: int
+    daily_limit: int
+
+
+_LOCK = """
+SELECT a.account_id, w.wallet_id, r.wallet_id AS revenue_wallet_id, w.currency, w.balance_micro,
+       a.daily_limit
+FROM accounts a
+JOIN wallets w ON w.account_id = a.account_id AND w.currency = a.currency
+JOIN wallets r ON r.book = 'revenue' AND r.currency = w.currency
+WHERE a.account_id = ANY ($1::int[])
+ORDER BY w.wallet_id
+FOR UPDATE OF w"""
+
+
+async def lock_purses(connection: Connection, account_ids: Sequence[int]) -> dict[int, Purse]:
+    """Lock the active wallets of these accounts, in the order of wallets so that batches never
+    deadlock."""
+    return {row["account_id"]: Purse(*row) for row in await connection.fetch(_LOCK, account_ids)}
+
+
+_BALANCE = """
+SELECT w.balance_micro, w.currency FROM accounts a
+JOIN wallets w ON w.account_id = a.account_id AND w.currency = a.currency
+WHERE a.account_id = $1"""
+
+
+async def balance(connection: Connection, account_id: int) -> tuple[int, str]:
+    """(micro-units, currency) of the account's active wallet."""
+    row = await connection.fetchrow(_BALANCE, account_id)
+    if row is None:
+        raise LookupError(f"account {account_id} has no wallet")
+    return row["balance_micro"], row["currency"]
+
+
+# Slots of a quarter of an hour; one comes back a full day after its last second, so no rolling day
+# ever holds more than the limit. clock_timestamp: the lock above may have been waited for.
+_USED_TODAY = """
+SELECT account_id, sum(segment_count)::bigint AS used FROM daily_usage
+WHERE account_id = ANY ($1::int[])
+  AND slot >= floor(extract(epoch FROM clock_timestamp()) / 900)::bigint - 96
+GROUP BY account_id"""
+
+
+async def used_today(connection: Connection, account_ids: Sequence[int]) -> dict[int, int]:
+    """Segments accepted in the last rolling day. Exact once the accounts' purses are locked."""
+    rows = await connection.fetch(_USED_TODAY, account_ids)
+    return {row["account_id"]: row["used"] for row in rows}
+
+
+# The unique key (message, part, 'refund') lets each segment be refunded once; the wallet receives
+# only what was inserted, so a second try moves nothing.
+_REFUND = """
+WITH due AS (
+    SELECT message_id, part, reason
+    FROM unnest($1::uuid[], $2::smallint[], $3::text[]) AS t (message_id, part, reason)
+), refunded AS (
+    INSERT INTO transfers (from_wallet_id, to_wallet_id, amount_micro, kind, reason, message_id,
+                           part)
+    SELECT t.to_wallet_id, t.from_wallet_id, t.amount_micro, 'refund', due.reason,
+           t.message_id, t.part
+    FROM due JOIN transfers t USING (message_id, part)
+    WHERE t.kind = 'debit'
+    ON CONFLICT (message_id, part, kind) DO NOTHING
+    RETURNING to_wallet_id, amount_micro
+), locked AS (
+    SELECT wallet_id FROM wallets
+    WHERE wallet_id IN (SELECT to_wallet_id FROM refunded) ORDER BY wallet_id FOR UPDATE
+)
+UPDATE wallets w SET balance_micro = w.balance_micro + s.amount_micro
+FROM (
+    SELECT to_wallet_id, sum(amount_micro)::bigint AS amount_micro
+    FROM refunded JOIN locked ON wallet_id = to_wallet_id GROUP BY to_wallet_id
+) s
+WHERE w.wallet_id = s.to_wallet_id"""
+
+
+async def refund(connection: Connection, segments: Sequence[tuple[UUID, int, str]]) -> None:
+    """Give back what each (message, part, reason) was debited, once for ever."""
+    if segments:
+        await connection.execute(
+            _REFUND,
+            [message_id for message_id, _, _ in segments],
+            [part for _, part, _ in segments],
+            [reason for _, _, reason in segments],
+        )
+
+
+_CREDITED = """
+SELECT coalesce(sum(t.amount_micro), 0)::bigint FROM transfers t
+JOIN wallets w ON w.wallet_id = t.to_wallet_id
+WHERE w.account_id = $1 AND w.currency = $2 AND t.kind = 'credit' AND t.reason = $3"""
+
+_CREDIT = """
+WITH moved AS (
+    INSERT INTO transfers (from_wallet_id, to_wallet_id, amount_micro, kind, reason)
+    SELECT f.wallet_id, w.wallet_id, $3, 'credit', $4
+    FROM wallets w JOIN wallets f ON f.book = 'funding' AND f.currency = w.currency
+    WHERE w.account_id = $1 AND w.currency = $2
+    RETURNING to_wallet_id, amount_micro
+)
+UPDATE wallets w SET balance_micro = w.balance_micro + moved.amount_micro
+FROM moved WHERE w.wallet_id = moved.to_wallet_id
+RETURNING w.balance_micro"""
+
+
+async def credited(connection: Connection, account_id: int, currency: str, reason: str) -> int:
+    """Micro-units credited to the account so far for this reason."""
+    return int(await connection.fetchval(_CREDITED, account_id, currency, reason))
+
+
+async def credit(
+    connection: Connection, account_id: int, currency: str, amount_micro: int, reason: str
+) -> int:
+    """Credit a wallet from the platform's funding book; returns the new balance in micro-units."""
+    balance_micro = await connection.fetchval(_CREDIT, account_id, currency, amount_micro, reason)
+    if balance_micro is None:
+        raise LookupError(f"account {account_id} has no wallet in {currency}")
+    return int(balance_micro)

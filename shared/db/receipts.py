@@ -1,0 +1,112 @@
+"""Every raw receipt, kept; those whose segment is not known yet are tried again for three days."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from uuid import UUID
+
+from shared.db.connection import Connection
+
+UNREADABLE = "unreadable"
+"""State of a receipt its adapter could not read; it is kept, and nothing follows from it."""
+
+
+@dataclass(frozen=True, slots=True)
+class NewReceipt:
+    """One receipt as it is stored. `retry`: its segment was not found, look again soon."""
+
+    receipt_id: UUID
+    carrier_id: int
+    carrier_message_id: str
+    state: str
+    code: str
+    raw: bytes = field(repr=False)
+    received_at: datetime
+    message_id: UUID | None
+    part: int | None
+    retry: bool
+
+
+_INSERT = """
+INSERT INTO receipts (receipt_id, carrier_id, carrier_message_id, state, code, raw, received_at,
+                      message_id, part, retry_at)
+SELECT receipt_id, carrier_id, carrier_message_id, state, code, raw, received_at, message_id, part,
+       CASE WHEN retry THEN now() + interval '200 milliseconds' END
+FROM unnest($1::uuid[], $2::int[], $3::text[], $4::text[], $5::text[], $6::bytea[],
+            $7::timestamptz[], $8::uuid[], $9::smallint[], $10::bool[])
+     AS t (receipt_id, carrier_id, carrier_message_id, state, code, raw, received_at, message_id,
+           part, retry)
+ON CONFLICT (receipt_id) DO NOTHING"""
+
+
+async def insert(connection: Connection, receipts: Sequence[NewReceipt]) -> None:
+    """Store receipts; one that is here already, from a repeated delivery, stays as it is."""
+    if receipts:
+        await connection.execute(
+            _INSERT,
+            [receipt.receipt_id for receipt in receipts],
+            [receipt.carrier_id for receipt in receipts],
+            [receipt.carrier_message_id for receipt in receipts],
+            [receipt.state for receipt in receipts],
+            [receipt.code for receipt in receipts],
+            [receipt.raw for receipt in receipts],
+            [receipt.received_at for receipt in receipts],
+            [receipt.message_id for receipt in receipts],
+            [receipt.part for receipt in receipts],
+            [receipt.retry for receipt in receipts],
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Unmatched:
+    """A receipt that came before its submit's answer was stored, or belongs to nobody."""
+
+    receipt_id: UUID
+    carrier_id: int
+    carrier_message_id: str
+    state: str
+    code: str
+
+
+_TAKE_UNMATCHED = """
+SELECT receipt_id, carrier_id, carrier_message_id, state, code FROM receipts
+WHERE retry_at <= now() ORDER BY retry_at LIMIT $1 FOR UPDATE SKIP LOCKED"""
+
+
+async def take_unmatched(connection: Connection, limit: int) -> list[Unmatched]:
+    """Receipts whose next try is due, locked for this transaction."""
+    return [Unmatched(*row) for row in await connection.fetch(_TAKE_UNMATCHED, limit)]
+
+
+_MATCHED = """
+UPDATE receipts r SET message_id = t.message_id, part = t.part, retry_at = NULL
+FROM unnest($1::uuid[], $2::uuid[], $3::smallint[]) AS t (receipt_id, message_id, part)
+WHERE r.receipt_id = t.receipt_id"""
+
+
+async def set_matched(connection: Connection, matches: Sequence[tuple[UUID, UUID, int]]) -> None:
+    """Store (receipt, message, part) that have found each other."""
+    if matches:
+        await connection.execute(
+            _MATCHED,
+            [receipt_id for receipt_id, _, _ in matches],
+            [message_id for _, message_id, _ in matches],
+            [part for _, _, part in matches],
+        )
+
+
+# 0.2 s, doubled each time up to an hour, for three days; then it is kept without a segment.
+_POSTPONE = """
+UPDATE receipts SET try_count = try_count + 1,
+    retry_at = CASE WHEN received_at > now() - interval '72 hours'
+               THEN now() + least(0.2 * power(2, least(try_count, 20)), 3600) * interval '1 second'
+               END
+WHERE receipt_id = ANY ($1::uuid[])"""
+
+
+async def postpone(connection: Connection, receipt_ids: Sequence[UUID]) -> None:
+    """Look for these again later."""
+    if receipt_ids:
+        await connection.execute(_POSTPONE, receipt_ids)

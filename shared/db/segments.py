@@ -1,0 +1,225 @@
+"""The one road by which segments move: lock, ask the table of moves, write what it says (law 4)."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from uuid import UUID
+
+import asyncpg
+
+from shared.db import events, ledger
+from shared.db.connection import Connection
+from shared.ledger import refunds
+from shared.sms import states
+from shared.sms.states import SegmentState
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """Something became known about a segment.
+
+    `accepted`: it proves that a carrier took the segment. `carrier_message_id` is kept when given.
+    `code` is the carrier's word for people, `reason` what the producer may read.
+    """
+
+    message_id: UUID
+    part: int
+    state: SegmentState
+    accepted: bool = False
+    carrier_message_id: str | None = None
+    code: str = ""
+    reason: str = ""
+
+
+@dataclass(slots=True)
+class _Standing:
+    """A segment as it stands while evidence is applied to it."""
+
+    state: SegmentState
+    accepted: bool
+    changed: bool = False
+    carrier_message_id: str | None = None
+    code: str = ""
+
+
+_LOCK = """
+SELECT m.message_id, s.part, s.state, s.accepted_at IS NOT NULL AS accepted,
+       m.account_id, m.status, m.reference
+FROM messages m JOIN segments s USING (message_id)
+WHERE m.message_id = ANY ($1::uuid[])
+ORDER BY m.message_id, s.part
+FOR UPDATE OF m, s"""
+
+_MOVE = """
+UPDATE segments s
+SET state = t.state, code = coalesce(nullif(t.code, ''), s.code),
+    carrier_message_id = coalesce(t.carrier_message_id, s.carrier_message_id),
+    accepted_at = CASE WHEN t.accepted THEN coalesce(s.accepted_at, now()) ELSE s.accepted_at END,
+    finished_at = CASE WHEN t.final THEN coalesce(s.finished_at, now()) END
+FROM unnest($1::uuid[], $2::smallint[], $3::text[], $4::text[], $5::text[], $6::bool[],
+            $7::bool[])
+     AS t (message_id, part, state, code, carrier_message_id, accepted, final)
+WHERE s.message_id = t.message_id AND s.part = t.part"""
+
+_SET_STATUS = """
+UPDATE messages m SET status = t.status, reason = t.reason, updated_at = now()
+FROM unnest($1::uuid[], $2::text[], $3::text[]) AS t (message_id, status, reason)
+WHERE m.message_id = t.message_id"""
+
+
+async def settle(connection: Connection, evidence: Sequence[Evidence]) -> int:
+    """Apply evidence within a transaction of the caller: segments, statuses, refunds, events.
+
+    Evidence about the same segment is applied in the order given; what the table of moves does not
+    allow changes nothing, so repetition is harmless. Returns how many messages changed status.
+    Locks messages in the order of their ids, then wallets, then event heads.
+    """
+    if not evidence:
+        return 0
+    rows = await connection.fetch(_LOCK, sorted({item.message_id for item in evidence}))
+    standing: dict[UUID, dict[int, _Standing]] = defaultdict(dict)
+    for row in rows:
+        standing[row["message_id"]][row["part"]] = _Standing(
+            SegmentState(row["state"]), row["accepted"]
+        )
+    reasons: dict[UUID, str] = {}
+    due: list[tuple[UUID, int, str]] = []
+    for item in evidence:
+        segment = standing[item.message_id].get(item.part)
+        if segment is not None and _apply(segment, item):
+            reasons[item.message_id] = item.reason
+            if refunds.is_due(segment.state, segment.accepted):
+                due.append((item.message_id, item.part, str(segment.state)))
+    await _write_segments(connection, standing)
+    changed = _status_changes(rows, standing, reasons)
+    if changed:
+        await connection.execute(
+            _SET_STATUS,
+            [event.message_id for event in changed],
+            [event.status for event in changed],
+            [event.reason for event in changed],
+        )
+    await ledger.refund(connection, due)
+    await events.append(connection, changed)
+    return len(changed)
+
+
+def _apply(segment: _Standing, item: Evidence) -> bool:
+    """Let one piece of evidence act on a segment; whether its state changed."""
+    before = segment.state
+    segment.state = states.move(before, item.state)
+    moved = segment.state is not before
+    if item.accepted and not segment.accepted:
+        segment.accepted = segment.changed = True
+    if item.carrier_message_id is not None:
+        segment.carrier_message_id = item.carrier_message_id
+        segment.changed = True
+    if moved:
+        segment.changed = True
+        segment.code = item.code
+    return moved
+
+
+async def _write_segments(
+    connection: Connection, standing: dict[UUID, dict[int, _Standing]]
+) -> None:
+    changed = [
+        (message_id, part, segment)
+        for message_id, parts in standing.items()
+        for part, segment in parts.items()
+        if segment.changed
+    ]
+    if changed:
+        await connection.execute(
+            _MOVE,
+            [message_id for message_id, _, _ in changed],
+            [part for _, part, _ in changed],
+            [segment.state for _, _, segment in changed],
+            [segment.code for _, _, segment in changed],
+            [segment.carrier_message_id for _, _, segment in changed],
+            [segment.accepted for _, _, segment in changed],
+            [segment.state in states.FINAL for _, _, segment in changed],
+        )
+
+
+def _status_changes(
+    rows: Sequence[asyncpg.Record],
+    standing: dict[UUID, dict[int, _Standing]],
+    reasons: dict[UUID, str],
+) -> list[events.Event]:
+    """An event for each message whose roll-up differs from its stored status."""
+    changed: list[events.Event] = []
+    seen: set[UUID] = set()
+    for row in rows:
+        message_id = row["message_id"]
+        if message_id in seen:
+            continue
+        seen.add(message_id)
+        status = states.status_of(segment.state for segment in standing[message_id].values())
+        if status != row["status"]:
+            changed.append(
+                events.Event(
+                    row["account_id"],
+                    message_id,
+                    status,
+                    reasons.get(message_id, ""),
+                    row["reference"],
+                )
+            )
+    return changed
+
+
+_OF_CARRIER = """
+SELECT DISTINCT ON (t.place) t.place, s.message_id, s.part
+FROM unnest($1::int[], $2::text[]) WITH ORDINALITY AS t (carrier_id, carrier_message_id, place)
+JOIN segments s USING (carrier_id, carrier_message_id)
+ORDER BY t.place, s.submitted_at DESC"""
+
+
+async def of_carrier(
+    connection: Connection, ids: Sequence[tuple[int, str]]
+) -> list[tuple[UUID, int] | None]:
+    """For each (carrier, the carrier's id) the (message, part) it names, or None. Carriers use ids
+    again after months: the newest submit is meant."""
+    rows = await connection.fetch(
+        _OF_CARRIER, [carrier_id for carrier_id, _ in ids], [text for _, text in ids]
+    )
+    found: list[tuple[UUID, int] | None] = [None] * len(ids)
+    for row in rows:
+        found[row["place"] - 1] = (row["message_id"], row["part"])
+    return found
+
+
+_OVERDUE = """
+SELECT message_id, part FROM segments
+WHERE state IN ('submitted', 'in_doubt') AND submitted_at < now() - $1 * interval '1 second'
+ORDER BY submitted_at LIMIT $2"""
+
+
+async def overdue(
+    connection: Connection, deadline_seconds: int, limit: int
+) -> list[tuple[UUID, int]]:
+    """(message, part) of segments whose receipt has not come within the deadline."""
+    rows = await connection.fetch(_OVERDUE, deadline_seconds, limit)
+    return [(row["message_id"], row["part"]) for row in rows]
+
+
+_ABANDONED = """
+SELECT s.message_id, s.part FROM segments s
+WHERE s.state = 'submitting'
+  AND NOT EXISTS (
+      SELECT FROM workers w WHERE w.worker_id = s.worker_id
+      AND w.seen_at > now() - $1 * interval '1 second')
+  AND pg_postmaster_start_time() < now() - $1 * interval '1 second'
+ORDER BY s.message_id, s.part LIMIT $2"""
+
+
+async def abandoned(
+    connection: Connection, silence_seconds: float, limit: int
+) -> list[tuple[UUID, int]]:
+    """(message, part) of segments whose worker has not been heard of. After a restart of PostgreSQL
+    everybody gets the same time again, for nobody could be heard while it was away."""
+    rows = await connection.fetch(_ABANDONED, silence_seconds, limit)
+    return [(row["message_id"], row["part"]) for row in rows]

@@ -1,0 +1,54 @@
+"""Keeps a process's configuration at most two seconds behind the database."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+import asyncpg
+import structlog
+
+from shared.db import configuration, connection
+
+_log = structlog.get_logger()
+
+POLL_SECONDS = 1.0
+
+OnChange = Callable[[configuration.Configuration], Awaitable[None]]
+
+
+class Watch:
+    """Holds the newest configuration; `current` is replaced whole, never changed in place."""
+
+    def __init__(self, pool: asyncpg.Pool, current: configuration.Configuration) -> None:
+        self._pool = pool
+        self.current = current
+        self._listeners: list[OnChange] = []
+
+    @classmethod
+    async def start(cls, pool: asyncpg.Pool) -> Watch:
+        """A watch with the configuration loaded once."""
+        async with pool.acquire(timeout=5) as opened:
+            return cls(pool, await configuration.load(opened))
+
+    def on_change(self, listener: OnChange) -> None:
+        """Call `listener` with each newer configuration, in the watching task."""
+        self._listeners.append(listener)
+
+    async def run(self) -> None:
+        """Poll until cancelled; an unreachable database leaves the last configuration in force."""
+        while True:
+            await asyncio.sleep(POLL_SECONDS)
+            try:
+                await self._refresh()
+            except connection.UNREACHABLE as error:
+                _log.warning("configuration_not_read", error=type(error).__name__)
+
+    async def _refresh(self) -> None:
+        async with self._pool.acquire(timeout=5) as opened:
+            if await configuration.version(opened) == self.current.version:
+                return
+            self.current = await configuration.load(opened)
+        _log.info("configuration_loaded", version=self.current.version)
+        for listener in self._listeners:
+            await listener(self.current)

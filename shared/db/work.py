@@ -1,0 +1,221 @@
+"""What waits to be submitted: publishing, parking, releasing, claiming. Whoever deletes a row owns
+its send (law 3)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from uuid import UUID
+
+import asyncpg
+
+from shared.db.connection import Connection
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """A row of work, as the relay publishes it."""
+
+    message_id: UUID
+    account_id: int
+    line_id: int
+    carrier_id: int
+    country: str
+    message_class: int
+    segment_count: int
+    bypass_gate: bool
+    expires_at: datetime
+
+
+_TAKE_READY = """
+UPDATE work SET ready_at = now() + $1 * interval '1 second'
+WHERE message_id IN (
+    SELECT message_id FROM work WHERE state = 'ready' AND ready_at <= now()
+    ORDER BY ready_at LIMIT $2 FOR UPDATE SKIP LOCKED)
+RETURNING message_id, account_id, line_id, carrier_id, country, class, segment_count, bypass_gate,
+          expires_at"""
+
+
+async def take_ready(connection: Connection, lease_seconds: float, limit: int) -> list[Waiting]:
+    """Rows that nobody has published, with the right to publish them for `lease_seconds`."""
+    return [Waiting(*row) for row in await connection.fetch(_TAKE_READY, lease_seconds, limit)]
+
+
+_MARK_PUBLISHED = """
+UPDATE work SET state = 'published', ready_at = now()
+WHERE message_id = ANY ($1::uuid[]) AND state = 'ready'"""
+
+
+async def mark_published(connection: Connection, message_ids: Sequence[UUID]) -> None:
+    """The broker has confirmed these; those already claimed are gone, and that is as well."""
+    await connection.execute(_MARK_PUBLISHED, message_ids)
+
+
+_PUBLISHED_AGES = """
+SELECT c.name, class, extract(epoch FROM now() - oldest.ready_at)::float8 AS age_seconds
+FROM carriers c, generate_series(0, 2) AS class, LATERAL (
+    SELECT ready_at FROM work w
+    WHERE w.state = 'published' AND w.carrier_id = c.carrier_id AND w.class = class
+    ORDER BY ready_at LIMIT 1
+) oldest"""
+
+
+async def published_ages(connection: Connection) -> list[tuple[str, int, float]]:
+    """(carrier's name, class, seconds): for how long the oldest row of a queue is published."""
+    rows = await connection.fetch(_PUBLISHED_AGES)
+    return [(row["name"], row["class"], row["age_seconds"]) for row in rows]
+
+
+_REPUBLISH = """
+UPDATE work w SET state = 'ready', ready_at = now()
+FROM carriers c
+WHERE c.carrier_id = w.carrier_id AND c.name = $1 AND w.class = $2 AND w.state = 'published'
+  AND w.ready_at < now() - $3 * interval '1 second'"""
+
+
+async def republish(
+    connection: Connection, carrier_name: str, message_class: int, older_seconds: float
+) -> int:
+    """Have what was published before that long published again: the broker lost it. A duplicate
+    does no harm, for only one claim finds the row. Returns how many."""
+    done = await connection.execute(_REPUBLISH, carrier_name, message_class, older_seconds)
+    return int(done.rpartition(" ")[2])
+
+
+_BACKLOG = """
+SELECT count(*) FROM (
+    SELECT FROM work WHERE state = 'ready' AND ready_at < now() + interval '1 minute' LIMIT $1) t"""
+
+
+async def unpublished_count(connection: Connection, at_most: int) -> int:
+    """How many rows wait for the broker, counted up to `at_most`."""
+    return int(await connection.fetchval(_BACKLOG, at_most))
+
+
+@dataclass(frozen=True, slots=True)
+class Claimed:
+    """A message this worker alone may submit now; `parts` are those still to go."""
+
+    message_id: UUID
+    account_id: int
+    line_id: int
+    country: str
+    sender: str
+    recipient: str = field(repr=False)
+    body: str = field(repr=False)
+    at_least_once: bool
+    segment_count: int
+    parts: tuple[int, ...]
+    valid_seconds: int
+
+
+# One statement: the rows of work are deleted (only one worker can), and what is still valid by
+# PostgreSQL's clock moves to `submitting`. Expired messages come back with the parts that ended.
+_CLAIM = """
+WITH claimed AS (
+    DELETE FROM work WHERE message_id = ANY ($1::uuid[])
+    RETURNING message_id, expires_at
+), moved AS (
+    UPDATE segments s
+    SET state = 'submitting', worker_id = $2, submitted_at = now(),
+        attempt_count = attempt_count + 1
+    FROM claimed c
+    WHERE s.message_id = c.message_id AND s.state IN ('queued', 'parked', 'scheduled')
+      AND c.expires_at > now()
+    RETURNING s.message_id, s.part
+), parts AS (
+    SELECT message_id, array_agg(part ORDER BY part) AS parts FROM moved GROUP BY message_id
+)
+SELECT m.message_id, m.account_id, m.line_id, m.country, m.sender, m.recipient, m.body,
+       m.at_least_once, m.segment_count, coalesce(p.parts, '{}') AS parts,
+       floor(extract(epoch FROM c.expires_at - now()))::int AS valid_seconds,
+       c.expires_at <= now() AS expired
+FROM claimed c JOIN messages m USING (message_id) LEFT JOIN parts p USING (message_id)"""
+
+
+async def claim(
+    connection: Connection, message_ids: Sequence[UUID], worker_id: UUID
+) -> tuple[list[Claimed], list[UUID]]:
+    """(messages to submit now, messages whose time is over and whose segments must be expired).
+
+    Ids that somebody else has claimed are in neither. Sorted ids keep two workers with the same
+    duplicates from waiting for each other in a circle.
+    """
+    rows = await connection.fetch(_CLAIM, sorted(message_ids), worker_id)
+    live = [
+        Claimed(
+            row["message_id"],
+            row["account_id"],
+            row["line_id"],
+            row["country"],
+            row["sender"],
+            row["recipient"],
+            row["body"],
+            row["at_least_once"],
+            row["segment_count"],
+            tuple(row["parts"]),
+            row["valid_seconds"],
+        )
+        for row in rows
+        if row["parts"]
+    ]
+    return live, [row["message_id"] for row in rows if row["expired"]]
+
+
+_TAKE_EXPIRED = """
+DELETE FROM work WHERE message_id IN (
+    SELECT message_id FROM work WHERE expires_at <= now()
+    ORDER BY expires_at LIMIT $1 FOR UPDATE SKIP LOCKED)
+RETURNING message_id"""
+
+
+async def take_expired(connection: Connection, limit: int) -> list[UUID]:
+    """Own, and so end, messages whose time is over while they waited."""
+    return [row["message_id"] for row in await connection.fetch(_TAKE_EXPIRED, limit)]
+
+
+_WAITING_PARTS = """
+SELECT message_id, part FROM segments
+WHERE message_id = ANY ($1::uuid[]) AND state IN ('queued', 'parked', 'scheduled')"""
+
+
+async def waiting_parts(
+    connection: Connection, message_ids: Sequence[UUID]
+) -> list[tuple[UUID, int]]:
+    """(message, part) of the segments that nothing was tried with."""
+    rows: list[asyncpg.Record] = await connection.fetch(_WAITING_PARTS, message_ids)
+    return [(row["message_id"], row["part"]) for row in rows]
+
+
+_REQUEUE = """
+INSERT INTO work (message_id, account_id, line_id, carrier_id, country, class, segment_count, state,
+                  ready_at, expires_at)
+SELECT m.message_id, m.account_id, m.line_id, m.carrier_id, m.country, m.class, count(*), 'ready',
+       now() + t.delay_ms * interval '1 millisecond', m.expires_at
+FROM unnest($1::uuid[], $2::int[]) AS t (message_id, delay_ms)
+JOIN messages m USING (message_id)
+JOIN segments s ON s.message_id = m.message_id AND s.state = 'queued'
+GROUP BY m.message_id, t.delay_ms
+ON CONFLICT (message_id) DO NOTHING"""
+
+
+async def requeue(
+    connection: Connection, message_ids: Sequence[UUID], delays_ms: Sequence[int]
+) -> None:
+    """Put messages whose segments went back to `queued` to work again, each after its delay."""
+    if message_ids:
+        await connection.execute(_REQUEUE, message_ids, delays_ms)
+
+
+_TAKE_DUE = """
+UPDATE work SET state = 'ready', ready_at = now()
+WHERE message_id IN (
+    SELECT message_id FROM work WHERE state = 'scheduled' AND ready_at <= now()
+    ORDER BY ready_at LIMIT $1 FOR UPDATE SKIP LOCKED)
+RETURNING message_id"""
+
+
+async def take_due(connection: Connection, limit: int) -> list[UUID]:
+    """Scheduled messages whose time has come, now ready for the relay."""
+    return [row["message_id"] for row in await connection.fetch(_TAKE_DUE, limit)]
