@@ -6,7 +6,6 @@ from collections.abc import Awaitable, Callable
 
 import structlog
 from aio_pika.abc import (
-    AbstractChannel,
     AbstractConnection,
     AbstractIncomingMessage,
     AbstractQueue,
@@ -15,59 +14,6 @@ from aio_pika.abc import (
 from shared.broker import link, topology
 
 _log = structlog.get_logger()
-
-
-class Consumer:
-    """Takes deliveries from one queue, at most `prefetch` of them unacknowledged.
-
-    `on_delivery` gets the delivery and must end it by `settle` or `bury`, or let the link break:
-    what was not settled comes again.
-    """
-
-    def __init__(
-        self,
-        url: str,
-        name: str,
-        queue: str,
-        prefetch: int,
-        on_delivery: Callable[[Delivery], None],
-        on_missing: Callable[[str], Awaitable[None]],
-    ) -> None:
-        self.link = link.Link(url, f"{name}-consume-{queue}", self._set_up)
-        self.queue = queue
-        self._prefetch = prefetch
-        self._on_delivery = on_delivery
-        self._on_missing = on_missing
-        self._channel: AbstractChannel | None = None
-        self._declared: AbstractQueue | None = None
-        self._tag = ""
-        self._stopped = False
-
-    async def _set_up(self, connection: AbstractConnection) -> None:
-        await topology.ensure(connection, topology.DEAD, _nothing_lost)
-        await topology.ensure(connection, self.queue, self._on_missing)
-        channel = await connection.channel()
-        channel.close_callbacks.add(lambda *_: self.link.rebuild())
-        await channel.set_qos(prefetch_count=self._prefetch, timeout=topology.OPERATION_SECONDS)
-        self._channel = channel
-        self._declared = await topology.declare(channel, self.queue)
-        if not self._stopped:
-            self._tag = await self._declared.consume(
-                self._received, timeout=topology.OPERATION_SECONDS
-            )
-
-    async def _received(self, message: AbstractIncomingMessage) -> None:
-        self._on_delivery(Delivery(message))
-
-    async def stop(self) -> None:
-        """Ask for no more deliveries; what is here may still be settled."""
-        self._stopped = True
-        if self._declared is None or not self.link.up:
-            return
-        try:
-            await self._declared.cancel(self._tag, timeout=topology.OPERATION_SECONDS)
-        except link.FAULTS as error:
-            _log.warning("consumer_not_cancelled", queue=self.queue, error=type(error).__name__)
 
 
 class Delivery:
@@ -93,13 +39,56 @@ class Delivery:
         except link.FAULTS as error:
             _log.info("reject_lost", error=type(error).__name__)
 
-    async def give_back(self) -> None:
-        """Return it to the queue untouched, when stopping."""
+
+class Consumer:
+    """Takes deliveries from one queue, at most `prefetch` of them unacknowledged.
+
+    `on_delivery` gets each delivery and ends it by `settle` or `bury`. What was not ended comes
+    again over the next link, which `on_reset` announces: what is still held then is stale.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        name: str,
+        queue: str,
+        prefetch: int,
+        on_delivery: Callable[[Delivery], None],
+        on_missing: Callable[[str], Awaitable[None]],
+        on_reset: Callable[[], None],
+    ) -> None:
+        self.link = link.Link(url, f"{name}-consume-{queue}", self._set_up)
+        self.queue = queue
+        self._prefetch = prefetch
+        self._on_delivery = on_delivery
+        self._on_missing = on_missing
+        self._on_reset = on_reset
+        self._declared: AbstractQueue | None = None
+        self._tag = ""
+        self._stopped = False
+
+    async def _set_up(self, connection: AbstractConnection) -> None:
+        await topology.ensure(connection, topology.DEAD, topology.nothing_to_restore)
+        await topology.ensure(connection, self.queue, self._on_missing)
+        channel = await connection.channel()
+        channel.close_callbacks.add(lambda *_: self.link.rebuild())
+        self._on_reset()
+        await channel.set_qos(prefetch_count=self._prefetch, timeout=topology.OPERATION_SECONDS)
+        self._declared = await topology.declare(channel, self.queue)
+        if not self._stopped:
+            self._tag = await self._declared.consume(
+                self._received, timeout=topology.OPERATION_SECONDS
+            )
+
+    async def _received(self, message: AbstractIncomingMessage) -> None:
+        self._on_delivery(Delivery(message))
+
+    async def stop(self) -> None:
+        """Ask for no more deliveries; what is here may still be settled."""
+        self._stopped = True
+        if self._declared is None or not self.link.up:
+            return
         try:
-            await self._message.nack(requeue=True)
+            await self._declared.cancel(self._tag, timeout=topology.OPERATION_SECONDS)
         except link.FAULTS as error:
-            _log.info("nack_lost", error=type(error).__name__)
-
-
-async def _nothing_lost(_queue: str) -> None:
-    return None
+            _log.warning("consumer_not_cancelled", queue=self.queue, error=type(error).__name__)

@@ -32,9 +32,19 @@ def mt_queue(carrier_name: str, message_class: int) -> str:
     return f"mt.{carrier_name}.{CLASSES[message_class]}"
 
 
+def of_mt_queue(queue: str) -> tuple[str, int]:
+    """The carrier's name and the class that `mt_queue` made this name of."""
+    carrier_name, _, class_name = queue.removeprefix("mt.").rpartition(".")
+    return carrier_name, CLASSES.index(class_name)
+
+
 def mt_queues(carrier_name: str) -> list[str]:
     """A carrier's queues, most urgent first."""
     return [mt_queue(carrier_name, number) for number in range(len(CLASSES))]
+
+
+async def nothing_to_restore(_queue: str) -> None:
+    """For queues whose loss PostgreSQL cannot make good, as `on_missing` of `ensure`."""
 
 
 async def ensure(

@@ -28,13 +28,15 @@ async def stand_at_fence(connection: Connection) -> int:
     return await epoch(connection)
 
 
-async def bump_epoch(connection: Connection, from_epoch: int) -> int:
-    """Within a transaction: wait for every claim that stands at the fence, then raise the epoch,
-    unless another process has done so since `from_epoch`. Returns the epoch now in force; usage
-    read after the commit is complete."""
+async def bump_epoch(connection: Connection, from_epoch: int, above: int) -> int:
+    """Within a transaction: wait for every claim that stands at the fence, then raise the epoch
+    (also above the one Redis holds), unless another process has done so since `from_epoch`.
+    Returns the epoch now in force; usage read after the commit is complete."""
     await connection.execute("SELECT pg_advisory_xact_lock($1)", _FENCE)
     await connection.execute(
-        "UPDATE limiter_epoch SET epoch = epoch + 1 WHERE epoch = $1", from_epoch
+        "UPDATE limiter_epoch SET epoch = greatest(epoch, $2) + 1 WHERE epoch = $1",
+        from_epoch,
+        above,
     )
     return await epoch(connection)
 

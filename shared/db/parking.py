@@ -63,14 +63,14 @@ async def release(connection: Connection, line_id: int, segment_count: int) -> l
 
 
 _HEAD = """
-SELECT segment_count FROM work WHERE line_id = $1 AND state = 'parked'
+SELECT account_id, country FROM work WHERE line_id = $1 AND state = 'parked'
 ORDER BY class, message_id LIMIT 1"""
 
 
-async def head_segment_count(connection: Connection, line_id: int) -> int | None:
-    """What the first in line needs; None when nobody is parked any more."""
-    found = await connection.fetchval(_HEAD, line_id)
-    return None if found is None else int(found)
+async def head(connection: Connection, line_id: int) -> tuple[int, str] | None:
+    """(account, country) of the first in line; None when nobody is parked any more."""
+    row = await connection.fetchrow(_HEAD, line_id)
+    return None if row is None else (row["account_id"], row["country"])
 
 
 async def postpone(connection: Connection, line_id: int, ready_at: datetime) -> None:

@@ -223,3 +223,19 @@ async def abandoned(
     everybody gets the same time again, for nobody could be heard while it was away."""
     rows = await connection.fetch(_ABANDONED, silence_seconds, limit)
     return [(row["message_id"], row["part"]) for row in rows]
+
+
+_DOUBTFUL = """
+SELECT s.message_id, s.part FROM segments s JOIN messages m USING (message_id)
+WHERE s.state = 'in_doubt' AND s.submitted_at < now() - $1 * interval '1 second'
+  AND m.at_least_once AND s.attempt_count < $2 AND m.expires_at > now()
+  AND s.submitted_at > now() - interval '72 hours'
+ORDER BY s.submitted_at LIMIT $3"""
+
+
+async def doubtful_at_least_once(
+    connection: Connection, older_seconds: float, attempt_count_max: int, limit: int
+) -> list[tuple[UUID, int]]:
+    """(message, part) in doubt for so long that their producers want them submitted again."""
+    rows = await connection.fetch(_DOUBTFUL, older_seconds, attempt_count_max, limit)
+    return [(row["message_id"], row["part"]) for row in rows]

@@ -40,11 +40,12 @@ class Watch:
         while True:
             await asyncio.sleep(POLL_SECONDS)
             try:
-                await self._refresh()
+                await self.refresh()
             except connection.UNREACHABLE as error:
                 _log.warning("configuration_not_read", error=type(error).__name__)
 
-    async def _refresh(self) -> None:
+    async def refresh(self) -> None:
+        """Load anew if the database is newer; raises what an unreachable one raises."""
         async with self._pool.acquire(timeout=5) as opened:
             if await configuration.version(opened) == self.current.version:
                 return

@@ -208,6 +208,14 @@ async def requeue(
         await connection.execute(_REQUEUE, message_ids, delays_ms)
 
 
+_DROP = "DELETE FROM work WHERE message_id = ANY ($1::uuid[]) RETURNING message_id"
+
+
+async def take(connection: Connection, message_ids: Sequence[UUID]) -> list[UUID]:
+    """Own, and so end, these messages, as far as they still wait."""
+    return [row["message_id"] for row in await connection.fetch(_DROP, sorted(message_ids))]
+
+
 _TAKE_DUE = """
 UPDATE work SET state = 'ready', ready_at = now()
 WHERE message_id IN (

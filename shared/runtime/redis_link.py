@@ -61,6 +61,8 @@ class Script:
             except NoScriptError:
                 answer = await link.eval(self._source, len(keys), *keys, *arguments)
         except (RedisError, OSError) as error:
+            # After a restart of Redis the idle connections are dead too, and would fail one by one.
+            await link.connection_pool.disconnect(inuse_connections=False)
             raise LimiterUnavailable(f"redis: {type(error).__name__}") from error
         if not isinstance(answer, bytes):
             raise LimiterUnavailable("redis: the script answered something else")

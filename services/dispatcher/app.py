@@ -1,0 +1,88 @@
+"""`sluice dispatcher`, from its settings to its end, in the order things start."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import AsyncExitStack
+
+import structlog
+
+from services.dispatcher.dispatch import FAULTS, Desk
+from services.dispatcher.lanes import Lanes
+from services.dispatcher.limits import Limiter
+from services.dispatcher.pace import Pace
+from services.dispatcher.permits import Permits
+from services.dispatcher.receipts import ReceiptDesk
+from services.dispatcher.record import Recorder
+from services.dispatcher.schedule import Scheduler
+from services.dispatcher.sweep import Sweeper
+from shared.broker import link, publish, topology
+from shared.db import pool, watch, workers
+from shared.runtime import health, ids, lifecycle, redis_link, settings
+
+_log = structlog.get_logger()
+
+
+class Settings(settings.Servers, frozen=True, kw_only=True):
+    """What a dispatcher reads from the environment."""
+
+    amqp_url: str
+    redis_url: str
+    dispatcher_pool: int = 12
+    resubmit_seconds: float = 60.0
+
+
+def main() -> int:
+    """Run until told to stop; the exit status."""
+    chosen = settings.load(Settings)
+    return lifecycle.run("dispatcher", lambda stop: serve(chosen, stop))
+
+
+async def serve(chosen: Settings, stop: asyncio.Event) -> None:
+    """Submit until `stop`, then finish what is in flight."""
+    async with AsyncExitStack() as stack:
+        database = await pool.open_pool(chosen.database_url, "dispatcher", chosen.dispatcher_pool)
+        stack.push_async_callback(pool.close_pool, database)
+        configured = await watch.Watch.start(database)
+        redis = redis_link.connect(chosen.redis_url)
+        stack.push_async_callback(redis.aclose)
+
+        publisher = publish.Publisher(
+            chosen.amqp_url, "dispatcher", lambda: [topology.RECEIPTS], topology.nothing_to_restore
+        )
+        await stack.enter_async_context(link.supervised(publisher.link))
+        receipts = ReceiptDesk(publisher)
+        stack.push_async_callback(receipts.drain)
+
+        worker_id = ids.uuid7()
+        sweeper = Sweeper(database, worker_id, chosen.resubmit_seconds)
+        await sweeper.beat()
+        stack.push_async_callback(sweeper.leave)
+        limiter = Limiter(database, Permits(redis))
+        desk = Desk(database, configured, worker_id, limiter, Pace(redis))
+        recorder = Recorder(database)
+        stack.push_async_callback(recorder.drain)
+        lanes = Lanes(chosen.amqp_url, desk, recorder, receipts)
+        stack.push_async_callback(lanes.close)
+        await lanes.fit(configured.current)
+        configured.on_change(lanes.fit)
+
+        scheduler = Scheduler(database, configured, limiter)
+        for seconds, step in (
+            (workers.BEAT_SECONDS, sweeper.beat),
+            (0.5, scheduler.turn),
+            (1.0, sweeper.expire),
+            (2.0, sweeper.doubt),
+            (2.0, sweeper.resubmit),
+            (600.0, sweeper.tidy),
+        ):
+            every = lifecycle.every(seconds, step, FAULTS)
+            await stack.enter_async_context(lifecycle.background(step.__name__, every, stop))
+        await stack.enter_async_context(
+            lifecycle.background("configuration", configured.run(), stop)
+        )
+        await stack.enter_async_context(
+            health.serve(chosen.metrics_port, lambda: lanes.waiting_for)
+        )
+        _log.info("dispatching", worker_id=str(worker_id))
+        await stop.wait()

@@ -1,0 +1,111 @@
+"""THE use case of the dispatcher: permit, then intent; what has neither is parked, ended or put
+back.
+
+Every step that fails leaves the messages where they were: a permit that was taken in vain comes
+back after its window, and a delivery that is not settled comes again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import TypeVar
+from uuid import UUID
+
+import asyncpg
+import prometheus_client
+import structlog
+
+from services.dispatcher import claim, park
+from services.dispatcher.limits import Limiter, Never, Permit, Wait
+from services.dispatcher.pace import Pace
+from shared.broker import envelopes
+from shared.db import connection, watch, work
+from shared.runtime import redis_link
+
+_log = structlog.get_logger()
+
+FAULTS = (redis_link.LimiterUnavailable, *connection.TRANSIENT)
+"""What makes a batch wait a moment and be tried again."""
+
+_PARKED = prometheus_client.Counter("sluice_messages_parked_total", "Messages parked.")
+
+Ticket = TypeVar("Ticket")
+
+
+@dataclass(frozen=True, slots=True)
+class Desk:
+    """What every lane of a dispatcher shares."""
+
+    pool: asyncpg.Pool
+    configured: watch.Watch
+    worker_id: UUID
+    limiter: Limiter
+    pace: Pace
+
+
+@dataclass(slots=True)
+class Dispatched:
+    """Where the messages of a batch went, by their ids."""
+
+    to_send: list[tuple[work.Claimed, Permit]] = field(default_factory=list)
+    at_rest: set[UUID] = field(default_factory=set)
+    fault: BaseException | None = None
+
+
+async def dispatch(desk: Desk, items: Sequence[envelopes.WorkItem]) -> Dispatched:
+    """Permits for a batch, and the committed intent for those that got one. Messages in neither
+    `to_send` nor `at_rest` are to be tried again. Never raises one of FAULTS: see `fault`."""
+    done = Dispatched()
+    try:
+        verdicts = await desk.limiter.take(desk.configured.current, items)
+        granted = {
+            item.message_id: verdict
+            for item, verdict in zip(items, verdicts, strict=True)
+            if isinstance(verdict, Permit)
+        }
+        await _claim(desk, granted, done)
+        await _without_permits(desk, items, verdicts, done)
+    except FAULTS as error:
+        done.fault = error
+    return done
+
+
+async def _claim(desk: Desk, granted: dict[UUID, Permit], done: Dispatched) -> None:
+    """Commit the intent. Messages that somebody else owns, or whose time is over, are at rest."""
+    usable = {key: permit for key, permit in granted.items() if permit.fresh}
+    if not usable:
+        return
+    try:
+        live = await claim.claim(desk.pool, desk.worker_id, usable)
+    except claim.StaleEpoch:
+        desk.limiter.forget_epoch()
+        return
+    for message in live:
+        done.to_send.append((message, usable.pop(message.message_id)))
+    done.at_rest.update(usable)
+    for permit in usable.values():
+        await desk.limiter.give_back(permit)
+
+
+async def _without_permits(
+    desk: Desk,
+    items: Sequence[envelopes.WorkItem],
+    verdicts: Sequence[Permit | Wait | Never],
+    done: Dispatched,
+) -> None:
+    """Park what must wait for its line and end what no limit would ever let through."""
+    waiting: list[tuple[envelopes.WorkItem, Wait]] = []
+    never: list[envelopes.WorkItem] = []
+    for item, verdict in zip(items, verdicts, strict=True):
+        if isinstance(verdict, Wait):
+            waiting.append((item, verdict))
+        elif isinstance(verdict, Never):
+            never.append(item)
+    if waiting:
+        await park.park(desk.pool, waiting)
+        done.at_rest.update(item.message_id for item, _ in waiting)
+        _PARKED.inc(len(waiting))
+    if never:
+        await park.fail(desk.pool, never, "longer than a limit of its line allows")
+        done.at_rest.update(item.message_id for item in never)

@@ -1,0 +1,233 @@
+"""One carrier's lane: deliveries in by class, batches as large as the window has room for, answers
+recorded, deliveries out.
+
+Room is reserved before the intent, so what is in doubt after a crash is at most what was in flight.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Coroutine
+from dataclasses import dataclass, field
+
+import prometheus_client
+import structlog
+
+from services.dispatcher import dispatch, sending
+from services.dispatcher.limits import Permit
+from services.dispatcher.record import Recorder
+from shared.broker import consume, envelopes
+from shared.carriers import contract
+from shared.db import work
+from shared.db.configuration import Carrier
+from shared.runtime import redis_link
+
+_log = structlog.get_logger()
+
+BATCH_SEGMENT_COUNT_MAX = 1_000
+CONCURRENT_BATCH_COUNT = 2
+FAULT_PAUSE_SECONDS = 0.5
+
+_ANSWERED = prometheus_client.Counter(
+    "sluice_segments_answered_total", "Segments by what their submit came to.", ["outcome"]
+)
+
+
+class Ticket:
+    """A delivery and how many of its messages have not come to rest yet."""
+
+    __slots__ = ("delivery", "open_count")
+
+    def __init__(self, delivery: consume.Delivery, open_count: int) -> None:
+        self.delivery = delivery
+        self.open_count = open_count
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """A message in hand, and the delivery it came with."""
+
+    item: envelopes.WorkItem
+    ticket: Ticket = field(repr=False)
+    message_class: int
+
+
+class Lane:
+    """The way of one carrier's messages through this process."""
+
+    def __init__(
+        self, desk: dispatch.Desk, recorder: Recorder, carrier: Carrier, link: contract.Link
+    ) -> None:
+        self.carrier = carrier
+        self.link = link
+        self._desk = desk
+        self._recorder = recorder
+        self._held: tuple[deque[Held], ...] = (deque(), deque(), deque())
+        self._wake = asyncio.Event()
+        self._reserved = 0
+        self._pace_credit = 0
+        self._in_flight = 0
+        self._batch_count = 0
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._stopping = False
+
+    def receive(self, message_class: int, delivery: consume.Delivery) -> None:
+        """Take a delivery in; bytes nobody can read go to the dead letters."""
+        try:
+            items = envelopes.decode_work(delivery.body)
+        except envelopes.UnreadableEnvelope as error:
+            _log.error("envelope_unreadable", carrier=self.carrier.name, error=str(error))
+            self._soon(delivery.bury())
+            return
+        ticket = Ticket(delivery, len(items))
+        self._held[message_class].extend(Held(item, ticket, message_class) for item in items)
+        self._wake.set()
+
+    def forget_held(self, message_class: int) -> None:
+        """The consumer's link is new: what was not settled comes again, so drop what waits."""
+        self._held[message_class].clear()
+
+    async def run(self) -> None:
+        """Keep the window full until cancelled."""
+        while True:
+            await self._wake.wait()
+            self._wake.clear()
+            await self.link.wait_for_room()
+            while self._batch_count < CONCURRENT_BATCH_COUNT and not self._stopping:
+                batch = self._take_batch()
+                if not batch:
+                    break
+                self._batch_count += 1
+                self._soon(self._work_off(batch))
+
+    def _take_batch(self) -> list[Held]:
+        """The most urgent messages that fit into the room that is not reserved, their room
+        reserved. One larger than the whole window goes alone."""
+        room = min(self.link.room, BATCH_SEGMENT_COUNT_MAX) - self._reserved
+        batch: list[Held] = []
+        for held in self._held:
+            while held:
+                need = held[0].item.segment_count
+                alone = not batch and self._reserved == 0 and room > 0
+                if need > room and not alone:
+                    return batch
+                room -= need
+                self._reserved += need
+                batch.append(held.popleft())
+        return batch
+
+    async def _work_off(self, batch: list[Held]) -> None:
+        try:
+            await self._at_pace(batch)
+        except redis_link.LimiterUnavailable as error:
+            self._put_back(batch)
+            await self._pause(error)
+        else:
+            await self._dispatch(batch)
+        finally:
+            self._batch_count -= 1
+            self._wake.set()
+
+    async def _dispatch(self, batch: list[Held]) -> None:
+        if not batch:
+            return
+        # The same message twice in a batch is a duplicate: it is tried, and found gone, later.
+        by_id = {held.item.message_id: held for held in batch}
+        done = await dispatch.dispatch(self._desk, [held.item for held in by_id.values()])
+        for message, permit in done.to_send:
+            self._send(by_id[message.message_id], message, permit)
+        sent = {message.message_id for message, _ in done.to_send}
+        self._put_back(
+            [
+                held
+                for held in batch
+                if by_id[held.item.message_id] is not held
+                or (held.item.message_id not in sent and held.item.message_id not in done.at_rest)
+            ]
+        )
+        for message_id in done.at_rest:
+            self._reserved -= by_id[message_id].item.segment_count
+            self._rest(by_id[message_id])
+        if done.fault is not None:
+            await self._pause(done.fault)
+
+    def _send(self, held: Held, message: work.Claimed, permit: Permit) -> None:
+        each = sending.Sending(
+            message, permit, self.link, self._handed_over, lambda ended: self._ended(held, ended)
+        )
+        self._in_flight += 1
+        each.start()
+
+    def _handed_over(self) -> None:
+        """The link counts the segment from now on."""
+        self._reserved -= 1
+
+    def _ended(self, held: Held, ended: sending.Sending) -> None:
+        self._reserved -= held.item.segment_count - ended.submitted_count
+        for answered in ended.answers:
+            _ANSWERED.labels(answered.outcome.kind if answered.outcome else "canceled").inc()
+        recorded = self._recorder.add(ended)
+        recorded.add_done_callback(lambda future: self._recorded(held, future))
+        self._wake.set()
+
+    def _recorded(self, held: Held, future: asyncio.Future[None]) -> None:
+        self._in_flight -= 1
+        self._wake.set()
+        if not future.cancelled() and future.exception() is None:
+            self._rest(held)
+
+    def _rest(self, held: Held) -> None:
+        """The message has come to rest in PostgreSQL; its delivery may go when all have."""
+        held.ticket.open_count -= 1
+        if held.ticket.open_count == 0:
+            self._soon(held.ticket.delivery.settle())
+
+    def _put_back(self, batch: list[Held]) -> None:
+        """Try these again, before those that came after them."""
+        for held in reversed(batch):
+            self._reserved -= held.item.segment_count
+            self._held[held.message_class].appendleft(held)
+
+    async def _pause(self, error: BaseException) -> None:
+        _log.warning("dispatch_delayed", carrier=self.carrier.name, error=type(error).__name__)
+        await asyncio.sleep(FAULT_PAUSE_SECONDS)
+
+    async def _at_pace(self, batch: list[Held]) -> None:
+        """Leave in the batch what the carrier's segments per second allow now; put back the
+        rest."""
+        rate = self._desk.configured.current.carriers[self.carrier.carrier_id].segments_per_second
+        if rate == 0:
+            return
+        wanted = sum(held.item.segment_count for held in batch) - self._pace_credit
+        wait_ms = 0
+        if wanted > 0:
+            granted, wait_ms = await self._desk.pace.take_up_to(self.carrier.name, rate, wanted)
+            self._pace_credit += granted
+        place = 0
+        while place < len(batch) and batch[place].item.segment_count <= self._pace_credit:
+            self._pace_credit -= batch[place].item.segment_count
+            place += 1
+        self._put_back(batch[place:])
+        del batch[place:]
+        if not batch:
+            await asyncio.sleep(max(wait_ms, 1) / 1000)
+
+    def _soon(self, step: Coroutine[None, None, None]) -> None:
+        task = asyncio.create_task(step)
+        self._tasks.add(task)
+        task.add_done_callback(self._task_ended)
+
+    def _task_ended(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            _log.error("lane_task_failed", carrier=self.carrier.name, error=repr(error))
+
+    async def drain(self) -> None:
+        """Take nothing more; return when everything claimed is recorded and acknowledged."""
+        self._stopping = True
+        while self._batch_count or self._in_flight or self._tasks:
+            if self._tasks:
+                await asyncio.wait(set(self._tasks), timeout=0.05)
+            else:
+                await asyncio.sleep(0.01)

@@ -1,0 +1,230 @@
+"""Permits for messages: which limits a message meets, and what to do when Redis has lost its
+memory."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import asyncpg
+import structlog
+
+from services.dispatcher import permits
+from shared.broker.envelopes import WorkItem
+from shared.db import limits
+from shared.db.configuration import Configuration, Limits
+from shared.runtime import redis_link
+
+_log = structlog.get_logger()
+
+PERMIT_AGE_SECONDS = permits.PERMIT_AGE_LIMIT_MS / 1000
+REBUILD_COUNT_MAX = 5
+"""Tries to get a whole answer while epochs change; then the limiter counts as unavailable."""
+
+
+@dataclass(frozen=True, slots=True)
+class Permit:
+    """Leave to send a message's segments now, and only for PERMIT_AGE_SECONDS."""
+
+    epoch: int
+    granted_at_ms: int
+    taken_monotonic: float
+    scopes: tuple[str, ...]
+    segment_count: int
+
+    @property
+    def fresh(self) -> bool:
+        """Whether it may still be used."""
+        return time.monotonic() - self.taken_monotonic < PERMIT_AGE_SECONDS
+
+    @property
+    def minute(self) -> int:
+        """The minute since 1970, by Redis' clock, that its segments are charged to."""
+        return self.granted_at_ms // 60_000
+
+
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """No permit: enough tokens return at `ready_at_ms`, by Redis' clock."""
+
+    ready_at_ms: int
+
+
+class Never(Exception):
+    """More segments than a limit allows at all."""
+
+
+def scopes_of(
+    current: Configuration, line_id: int, account_id: int, country: str
+) -> tuple[permits.Scope, ...]:
+    """Every limit a message meets, its line's first."""
+    line = current.lines[line_id]
+    scopes = [_scope(f"line:{line_id}", line.limits)]
+    for name, key in (
+        (f"country:{country}", (None, country)),
+        (f"country:{account_id}:{country}", (account_id, country)),
+    ):
+        found = current.country_limits.get(key)
+        if found is not None:
+            scopes.append(_scope(name, found))
+    return tuple(scopes)
+
+
+def _scope(name: str, limit: Limits) -> permits.Scope:
+    return permits.Scope(
+        name,
+        permits.UNLIMITED if limit.hour is None else limit.hour,
+        permits.UNLIMITED if limit.day is None else limit.day,
+        permits.UNLIMITED if limit.month is None else limit.month,
+    )
+
+
+class Limiter:
+    """Takes permits from Redis and fills Redis from PostgreSQL when it does not know (law 6)."""
+
+    def __init__(self, pool: asyncpg.Pool, taking: permits.Permits) -> None:
+        self._pool = pool
+        self._permits = taking
+        self._epoch: int | None = None
+
+    async def take(
+        self, current: Configuration, items: Sequence[WorkItem]
+    ) -> list[Permit | Wait | Never]:
+        """One verdict per message, in one round trip unless something must be rebuilt.
+
+        Raises LimiterUnavailable: then nothing may be sent.
+        """
+        requests = [
+            permits.Request(
+                scopes_of(current, item.line_id, item.account_id, item.country),
+                item.segment_count,
+                item.bypass_gate,
+            )
+            for item in items
+        ]
+        results: list[Permit | Wait | Never | None] = [None] * len(items)
+        for _ in range(REBUILD_COUNT_MAX):
+            places = [place for place, result in enumerate(results) if result is None]
+            if not places:
+                break
+            await self._take_once(requests, places, results)
+        return [_decided(result) for result in results]
+
+    async def _take_once(
+        self,
+        requests: Sequence[permits.Request],
+        places: Sequence[int],
+        results: list[Permit | Wait | Never | None],
+    ) -> None:
+        epoch = await self._known_epoch()
+        before = time.monotonic()
+        try:
+            verdicts = await self._permits.take(epoch, [requests[place] for place in places])
+        except permits.EpochLost as lost:
+            await self._recover(epoch, lost.held)
+            return
+        unknown: set[str] = set()
+        for place, verdict in zip(places, verdicts, strict=True):
+            if verdict.answer is permits.Answer.UNKNOWN:
+                unknown.update(verdict.scopes)
+            else:
+                results[place] = _result(requests[place], verdict, epoch, before)
+        if unknown:
+            await self._fill(epoch, sorted(unknown))
+
+    async def peek(
+        self, current: Configuration, line_id: int, account_id: int, country: str
+    ) -> int | Wait | Never:
+        """How many segments could be taken now, or from when on one could."""
+        scopes = scopes_of(current, line_id, account_id, country)
+        for _ in range(REBUILD_COUNT_MAX):
+            epoch = await self._known_epoch()
+            try:
+                (verdict,) = await self._permits.peek(epoch, [scopes])
+            except permits.EpochLost as lost:
+                await self._recover(epoch, lost.held)
+                continue
+            if verdict.answer is permits.Answer.UNKNOWN:
+                await self._fill(epoch, verdict.scopes)
+            elif verdict.answer is permits.Answer.OPEN:
+                return verdict.segments
+            elif verdict.answer is permits.Answer.NEVER:
+                return Never()
+            else:
+                return Wait(verdict.at_ms)
+        raise redis_link.LimiterUnavailable("the limiter is being rebuilt")
+
+    async def give_back(self, permit: Permit) -> None:
+        """Return a permit that is proved unused; a failure only wastes its tokens."""
+        try:
+            await self._permits.give_back(
+                permit.epoch, permit.scopes, permit.segment_count, permit.granted_at_ms
+            )
+        except (permits.EpochLost, redis_link.LimiterUnavailable) as error:
+            _log.info("permit_not_returned", error=type(error).__name__)
+
+    async def open_gate(self, line_id: int) -> None:
+        """Nothing is parked on the line any more; a failure only delays newcomers two seconds."""
+        try:
+            await self._permits.open_gate(await self._known_epoch(), f"line:{line_id}")
+        except (permits.EpochLost, redis_link.LimiterUnavailable) as error:
+            _log.info("gate_not_opened", error=type(error).__name__)
+
+    async def _known_epoch(self) -> int:
+        if self._epoch is None:
+            async with self._pool.acquire(timeout=5) as opened:
+                self._epoch = await limits.epoch(opened)
+        return self._epoch
+
+    def forget_epoch(self) -> None:
+        """PostgreSQL has another epoch than permits were given under: ask it again."""
+        self._epoch = None
+
+    async def _recover(self, asked: int, held: int | None) -> None:
+        """Redis holds another epoch than ours, or none. If PostgreSQL knows Redis' epoch, follow
+        it; else Redis was wiped or is older: raise the epoch behind the fence, then tell
+        Redis."""
+        async with self._pool.acquire(timeout=5) as opened:
+            known = await limits.epoch(opened)
+            if held is None or held > known:
+                async with opened.transaction():
+                    known = await limits.bump_epoch(opened, max(asked, known), held or 0)
+                _log.warning("limiter_rebuilding", epoch=known, held=held)
+        if held != known:
+            await self._permits.install_epoch(known)
+        self._epoch = known
+
+    async def _fill(self, epoch: int, scopes: Sequence[str]) -> None:
+        async with self._pool.acquire(timeout=5) as opened:
+            used = await limits.usage(opened, scopes)
+        for scope, minutes in used.items():
+            try:
+                await self._permits.fill(
+                    epoch, scope, [(minute * 60_000, count) for minute, count in minutes]
+                )
+            except permits.EpochLost as lost:
+                await self._recover(epoch, lost.held)
+                return
+
+
+def _result(
+    request: permits.Request, verdict: permits.Verdict, epoch: int, before: float
+) -> Permit | Wait | Never:
+    if verdict.answer is permits.Answer.GRANTED:
+        return Permit(
+            epoch,
+            verdict.at_ms,
+            before,
+            tuple(scope.name for scope in request.scopes),
+            request.segments,
+        )
+    if verdict.answer is permits.Answer.NEVER:
+        return Never()
+    return Wait(verdict.at_ms)
+
+
+def _decided(result: Permit | Wait | Never | None) -> Permit | Wait | Never:
+    if result is None:
+        raise redis_link.LimiterUnavailable("the limiter is being rebuilt")
+    return result

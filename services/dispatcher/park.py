@@ -1,0 +1,43 @@
+"""Messages without a permit: they wait in PostgreSQL, and their delivery is let go."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import asyncpg
+
+from services.dispatcher.limits import Wait
+from shared.broker.envelopes import WorkItem
+from shared.db import parking, segments, work
+from shared.sms.states import SegmentState
+
+
+async def park(pool: asyncpg.Pool, refused: Sequence[tuple[WorkItem, Wait]]) -> None:
+    """Park messages until their lines have tokens again; those claimed elsewhere are left alone."""
+    ready_at_ms: dict[int, int] = {}
+    for item, wait in refused:
+        earliest = ready_at_ms.get(item.line_id, wait.ready_at_ms)
+        ready_at_ms[item.line_id] = min(earliest, wait.ready_at_ms)
+    async with pool.acquire(timeout=5) as opened, opened.transaction():
+        parked = await parking.park(opened, [item.message_id for item, _ in refused], ready_at_ms)
+        parts = await work.waiting_parts(opened, parked)
+        await segments.settle(
+            opened,
+            [
+                segments.Evidence(
+                    m, part, SegmentState.PARKED, reason="its line has no tokens left"
+                )
+                for m, part in parts
+            ],
+        )
+
+
+async def fail(pool: asyncpg.Pool, items: Sequence[WorkItem], reason: str) -> None:
+    """End messages that can never be sent, and refund them."""
+    async with pool.acquire(timeout=5) as opened, opened.transaction():
+        owned = await work.take(opened, [item.message_id for item in items])
+        parts = await work.waiting_parts(opened, owned)
+        await segments.settle(
+            opened,
+            [segments.Evidence(m, part, SegmentState.FAILED, reason=reason) for m, part in parts],
+        )

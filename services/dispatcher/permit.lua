@@ -1,0 +1,245 @@
+-- Limits of segments per hour, day and month, for many scopes at once (law 6).
+--
+-- KEYS[1] is the epoch, KEYS[2..] one key per scope. ARGV: operation, epoch, arguments (msgpack).
+-- Every answer is msgpack: {the epoch Redis holds or 0, result}; no result when the epochs differ.
+--
+-- A scope is one string: its epoch, the time until which its gate is shut, and per window the sum
+-- of its tokens out and a queue of (slot, count) pairs, oldest first. All three windows are always
+-- counted, whatever is limited today, so a limit that is set tomorrow knows the past.
+
+local AGE_LIMIT_MS = 5000 -- A permit may be used this long after it was taken.
+local GATE_MARGIN_MS = 2000
+local PAIR = '>I4I4'
+local PAIR_BYTES = 8
+local WINDOWS = {
+  {slot_ms = 60000, length_ms = 3600000},
+  {slot_ms = 900000, length_ms = 86400000},
+  {slot_ms = 21600000, length_ms = 2678400000},
+}
+-- A key outlives its last token by an hour: an expired key can only mean that nothing is out.
+local KEY_LIFE_MS = 2678400000 + 21600000 + AGE_LIMIT_MS + 3600000
+
+local function clock_ms()
+  local time = redis.call('TIME')
+  return time[1] * 1000 + math.floor(time[2] / 1000)
+end
+
+local now = clock_ms()
+local epoch = tonumber(ARGV[2])
+local scopes = {} -- by key: what was read in this call, false for a scope that must be filled
+local changed = {}
+
+local function returns_at(window, slot)
+  return (slot + 1) * window.slot_ms + window.length_ms + AGE_LIMIT_MS
+end
+
+local function drop_returned(bucket, window)
+  local position = 1
+  while position <= #bucket.queue do
+    local slot, count = struct.unpack(PAIR, bucket.queue, position)
+    if returns_at(window, slot) > now then break end
+    bucket.used = bucket.used - count
+    position = position + PAIR_BYTES
+  end
+  if position > 1 then bucket.queue = bucket.queue:sub(position) end
+end
+
+-- A slot older than the newest one (the clock went back) joins the newest: it is held longer.
+local function push(bucket, slot, count)
+  local kept = bucket.queue
+  bucket.used = bucket.used + count
+  if #kept > 0 then
+    local newest, held = struct.unpack(PAIR, kept, #kept - PAIR_BYTES + 1)
+    if newest >= slot then
+      kept, slot, count = kept:sub(1, -PAIR_BYTES - 1), newest, held + count
+    end
+  end
+  bucket.queue = kept .. struct.pack(PAIR, slot, count)
+end
+
+local function load(key)
+  if scopes[key] ~= nil then return scopes[key] end
+  scopes[key] = false
+  local stored = redis.call('GET', key)
+  if stored then
+    local fields = {cmsgpack.unpack(stored)}
+    if fields[1] == epoch then
+      local scope = {gate_until_ms = fields[2]}
+      for i, window in ipairs(WINDOWS) do
+        scope[i] = {used = fields[2 * i + 1], queue = fields[2 * i + 2]}
+        drop_returned(scope[i], window)
+      end
+      scopes[key] = scope
+    end
+  end
+  return scopes[key]
+end
+
+local function save_changed()
+  for key in pairs(changed) do
+    local scope = scopes[key]
+    local hour, day, month = scope[1], scope[2], scope[3]
+    local packed = cmsgpack.pack(epoch, scope.gate_until_ms,
+      hour.used, hour.queue, day.used, day.queue, month.used, month.queue)
+    redis.call('SET', key, packed, 'PX', KEY_LIFE_MS)
+  end
+end
+
+-- The first time at which `segments` fit in every window of the scope if nobody else takes any.
+local function ready_at(scope, limits, segments)
+  local latest = now
+  for i, window in ipairs(WINDOWS) do
+    local bucket = scope[i]
+    local excess = bucket.used + segments - limits[i]
+    local position = 1
+    while excess > 0 do
+      local slot, count = struct.unpack(PAIR, bucket.queue, position)
+      excess = excess - count
+      if excess <= 0 then latest = math.max(latest, returns_at(window, slot)) end
+      position = position + PAIR_BYTES
+    end
+  end
+  return latest
+end
+
+-- What speaks against `segments` from these scopes whatever the time; nil when nothing does.
+local function objection(indexes, limits, segments)
+  local unknown = {}
+  for _, index in ipairs(indexes) do
+    if not load(KEYS[index + 1]) then table.insert(unknown, index) end
+  end
+  if #unknown > 0 then return {'unknown', 0, 0, unknown} end
+  for _, index in ipairs(indexes) do
+    if segments > math.min(unpack(limits[index])) then return {'never', 0, 0, {index}} end
+  end
+end
+
+-- The scope that is ready last, and when.
+local function last_ready(indexes, limits, segments)
+  local latest, by = now, indexes[1]
+  for _, index in ipairs(indexes) do
+    local ready = ready_at(load(KEYS[index + 1]), limits[index], segments)
+    if ready > latest then latest, by = ready, index end
+  end
+  return latest, by
+end
+
+local function take_one(indexes, limits, segments, bypass)
+  local refusal = objection(indexes, limits, segments)
+  if refusal then return refusal end
+  local line_key = KEYS[indexes[1] + 1]
+  local line = load(line_key)
+  if not bypass and line.gate_until_ms > now then
+    return {'refused', line.gate_until_ms - GATE_MARGIN_MS, 0, {indexes[1]}}
+  end
+  local ready, by = last_ready(indexes, limits, segments)
+  if ready > now then
+    local line_ready = ready_at(line, limits[indexes[1]], segments)
+    if line_ready > now then
+      line.gate_until_ms = line_ready + GATE_MARGIN_MS
+      changed[line_key] = true
+    end
+    return {'refused', ready, 0, {by}}
+  end
+  for _, index in ipairs(indexes) do
+    local key = KEYS[index + 1]
+    for i, window in ipairs(WINDOWS) do
+      push(load(key)[i], math.floor(now / window.slot_ms), segments)
+    end
+    changed[key] = true
+  end
+  return {'granted', now, segments, {}}
+end
+
+local function peek_one(indexes, limits)
+  local refusal = objection(indexes, limits, 1)
+  if refusal then return refusal end
+  local ready, by = last_ready(indexes, limits, 1)
+  if ready > now then return {'refused', ready, 0, {by}} end
+  local room = math.huge
+  for _, index in ipairs(indexes) do
+    local scope = load(KEYS[index + 1])
+    for i, limit in ipairs(limits[index]) do room = math.min(room, limit - scope[i].used) end
+  end
+  return {'open', now, room, {}}
+end
+
+local function give_back_one(key, segments, granted_at_ms)
+  local scope = load(key)
+  if not scope then return end
+  for i, window in ipairs(WINDOWS) do
+    local bucket, wanted = scope[i], math.floor(granted_at_ms / window.slot_ms)
+    for position = 1, #bucket.queue, PAIR_BYTES do
+      local slot, count = struct.unpack(PAIR, bucket.queue, position)
+      if slot == wanted then
+        local returned = math.min(count, segments)
+        bucket.queue = bucket.queue:sub(1, position - 1)
+          .. struct.pack(PAIR, slot, count - returned)
+          .. bucket.queue:sub(position + PAIR_BYTES)
+        bucket.used = bucket.used - returned
+      end
+    end
+  end
+  changed[key] = true
+end
+
+local operations = {}
+
+function operations.take(limits, requests)
+  local verdicts = {}
+  for i, request in ipairs(requests) do
+    verdicts[i] = take_one(request[1], limits, request[2], request[3])
+  end
+  return verdicts
+end
+
+function operations.peek(limits, groups)
+  local verdicts = {}
+  for i, indexes in ipairs(groups) do verdicts[i] = peek_one(indexes, limits) end
+  return verdicts
+end
+
+function operations.give_back(segments, granted_at_ms)
+  for i = 2, #KEYS do give_back_one(KEYS[i], segments, granted_at_ms) end
+  return true
+end
+
+function operations.open_gate()
+  for i = 2, #KEYS do
+    local scope = load(KEYS[i])
+    if scope and scope.gate_until_ms > 0 then
+      scope.gate_until_ms = 0
+      changed[KEYS[i]] = true
+    end
+  end
+  return true
+end
+
+-- `usage` is {minute's start in ms, segments} pairs in order of time.
+function operations.fill(usage)
+  local key = KEYS[2]
+  if load(key) then return false end
+  local scope = {gate_until_ms = 0}
+  for i, window in ipairs(WINDOWS) do
+    scope[i] = {used = 0, queue = ''}
+    for _, minute in ipairs(usage) do
+      local slot = math.floor(minute[1] / window.slot_ms)
+      if returns_at(window, slot) > now then push(scope[i], slot, minute[2]) end
+    end
+  end
+  scopes[key], changed[key] = scope, true
+  return true
+end
+
+local held = tonumber(redis.call('GET', KEYS[1]) or 0)
+if ARGV[1] == 'install' then
+  if held < epoch then
+    redis.call('SET', KEYS[1], epoch)
+    held = epoch
+  end
+  return cmsgpack.pack({held, true})
+end
+if held ~= epoch then return cmsgpack.pack({held}) end
+local result = operations[ARGV[1]](unpack(cmsgpack.unpack(ARGV[3])))
+save_changed()
+return cmsgpack.pack({held, result})

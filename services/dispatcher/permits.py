@@ -1,0 +1,222 @@
+"""Permits: leave to send segments now, for all limits of a message at once, or not at all."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+
+import msgspec
+import redis.asyncio
+
+from shared.runtime import redis_link
+
+PERMIT_AGE_LIMIT_MS = 5_000  # as in permit.lua; a permit never leaves the process it was given to
+UNLIMITED = 2**40
+BATCH_LIMIT = 1_000
+
+# How young usage must be to need slots this fine: each window with two slots to spare.
+_SLOTS_MS = ((3_720_000, 60_000), (88_200_000, 900_000), (math.inf, 21_600_000))
+
+_SCRIPT = redis_link.Script.read(Path(__file__).with_name("permit.lua"))
+_encode = msgspec.msgpack.Encoder().encode
+
+
+class Answer(StrEnum):
+    GRANTED = "granted"  # taken from every scope, to be used within PERMIT_AGE_LIMIT_MS
+    OPEN = "open"  # only looked at: `segments` could be taken now
+    REFUSED = "refused"  # nothing taken; enough tokens return at `at_ms` if nobody else takes any
+    UNKNOWN = "unknown"  # nothing taken; `scopes` must be filled first
+    NEVER = "never"  # nothing taken; more segments than a limit of the scope allows at all
+
+
+class EpochLost(Exception):
+    """Redis holds another epoch (`held`) or, after a wipe, none; no permit was given."""
+
+    def __init__(self, held: int | None) -> None:
+        super().__init__(f"limits are held under epoch {held}")
+        self.held = held
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """What a limit belongs to, such as `line:<uuid>`, with its limits of this moment in segments.
+
+    All three windows are counted even where nothing is limited. A scope that was left out of
+    some requests and is limited later knows nothing of those: raise the epoch then.
+    """
+
+    name: str
+    hour: int = UNLIMITED
+    day: int = UNLIMITED
+    month: int = UNLIMITED
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """Segments of one message, wanted from every scope; the first scope is the line.
+
+    `bypass` lets the scheduler through a line's gate, behind which all others wait.
+    """
+
+    scopes: tuple[Scope, ...]
+    segments: int
+    bypass: bool = False
+
+    def __post_init__(self) -> None:
+        if self.segments < 1 or not self.scopes:
+            raise ValueError("a permit is for at least one segment of at least one scope")
+        if len({scope.name for scope in self.scopes}) < len(self.scopes):
+            raise ValueError("a permit names each scope once")
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """The limiter's answer to one request.
+
+    `at_ms` is Redis time: when granted or seen open, or when to come back after a refusal; 0
+    otherwise. `scopes` names whoever refused, or every scope to fill.
+    """
+
+    answer: Answer
+    at_ms: int
+    segments: int
+    scopes: tuple[str, ...]
+
+
+class _Answered(msgspec.Struct, array_like=True, frozen=True):
+    answer: Answer
+    at_ms: int
+    segments: int
+    indexes: list[int]
+
+
+class _Reply(msgspec.Struct, array_like=True, frozen=True):
+    held: int
+    result: bool | list[_Answered] | None = None
+
+
+_decode = msgspec.msgpack.Decoder(_Reply).decode
+
+
+class Permits:
+    """The limiter's side of the dispatcher; one Lua script a call, over any number of scopes.
+
+    Every method raises LimiterUnavailable when Redis does not answer (then count the tokens as
+    taken, send nothing, do not repeat a `give_back`) and, where it is told an epoch, EpochLost.
+    Keys of one call share no hash tag: this is for a single Redis, not a cluster.
+    """
+
+    def __init__(self, link: redis.asyncio.Redis, prefix: str = "sluice:limits:") -> None:
+        self._link = link
+        self._prefix = prefix
+
+    async def take(self, epoch: int, requests: Sequence[Request]) -> list[Verdict]:
+        """One verdict per request, decided in order; each takes all its segments or none.
+
+        At most BATCH_LIMIT requests. A line that refuses shuts its gate until two seconds after
+        the time it named; meanwhile requests without `bypass` are refused with that same time.
+        """
+        if len(requests) > BATCH_LIMIT:
+            raise ValueError(f"at most {BATCH_LIMIT} requests in one call")
+        scopes = _number(scope for request in requests for scope in request.scopes)
+        wanted = [
+            ([scopes[scope] for scope in request.scopes], request.segments, request.bypass)
+            for request in requests
+        ]
+        return await self._ask("take", epoch, scopes, wanted)
+
+    async def peek(self, epoch: int, groups: Sequence[Sequence[Scope]]) -> list[Verdict]:
+        """For each group of scopes how much could be taken now, or when the next segment could.
+
+        Takes nothing and looks past the gate. The answers are OPEN, REFUSED, UNKNOWN, NEVER.
+        """
+        scopes = _number(scope for group in groups for scope in group)
+        wanted = [[scopes[scope] for scope in group] for group in groups]
+        return await self._ask("peek", epoch, scopes, wanted)
+
+    async def give_back(
+        self, epoch: int, scopes: Sequence[str], segments: int, granted_at_ms: int
+    ) -> None:
+        """Return the tokens of a permit proven unused, into the slots they came from.
+
+        Call at most once for a permit. Raises EpochLost, and returns nothing, under another epoch.
+        """
+        await self._run("give_back", epoch, scopes, segments, granted_at_ms)
+
+    async def open_gate(self, epoch: int, line: str) -> None:
+        """Nothing is parked on this line any more: let newcomers in before the gate's time."""
+        await self._run("open_gate", epoch, [line])
+
+    async def install_epoch(self, epoch: int) -> int:
+        """Make `epoch` the one in force unless Redis holds a higher; returns the one in force.
+
+        Every scope filled under a lower epoch becomes unknown.
+        """
+        reply = _decode(await self._call("install", epoch, [], b""))
+        return reply.held
+
+    async def fill(self, epoch: int, scope: str, usage: Sequence[tuple[int, int]]) -> bool:
+        """Tell Redis what a scope has used: (start of a minute in ms, segments) pairs, any order.
+
+        False, and nothing written, when the scope is known under this epoch already. Read the
+        usage after the epoch was committed.
+        """
+        return await self._run("fill", epoch, [scope], _coarsened(usage)) is True
+
+    async def _ask(
+        self, operation: str, epoch: int, scopes: dict[Scope, int], wanted: Sequence[object]
+    ) -> list[Verdict]:
+        limits = [(scope.hour, scope.day, scope.month) for scope in scopes]
+        names = [scope.name for scope in scopes]
+        answers = await self._run(operation, epoch, names, limits, wanted)
+        if not isinstance(answers, list):
+            raise redis_link.LimiterUnavailable("redis: verdicts expected")
+        return [
+            Verdict(
+                found.answer,
+                found.at_ms,
+                found.segments,
+                tuple(names[index - 1] for index in found.indexes),
+            )
+            for found in answers
+        ]
+
+    async def _run(
+        self, operation: str, epoch: int, scopes: Sequence[str], *arguments: object
+    ) -> bool | list[_Answered] | None:
+        reply = _decode(await self._call(operation, epoch, scopes, _encode(arguments)))
+        if reply.held != epoch:
+            raise EpochLost(reply.held or None)
+        return reply.result
+
+    async def _call(
+        self, operation: str, epoch: int, scopes: Sequence[str], arguments: bytes
+    ) -> bytes:
+        keys = [f"{self._prefix}{name}" for name in ("epoch", *scopes)]
+        return await _SCRIPT.run(self._link, keys, [operation, epoch, arguments])
+
+
+def _coarsened(usage: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
+    """The usage in order, old minutes summed into the slots of the windows that still see them.
+
+    44,640 minutes of a month become at most some 300 sums, so Redis is not held up.
+    """
+    newest_ms = max((minute_ms for minute_ms, _ in usage), default=0)
+    sums: dict[int, int] = {}
+    for minute_ms, segments in usage:
+        age_ms = newest_ms - minute_ms
+        slot_ms = next(slot_ms for younger_ms, slot_ms in _SLOTS_MS if age_ms < younger_ms)
+        start_ms = minute_ms - minute_ms % slot_ms
+        sums[start_ms] = sums.get(start_ms, 0) + segments
+    return sorted(sums.items())
+
+
+def _number(scopes: Iterable[Scope]) -> dict[Scope, int]:
+    """Every different scope once, numbered from 1 as Lua counts."""
+    numbers: dict[Scope, int] = {}
+    for scope in scopes:
+        numbers.setdefault(scope, len(numbers) + 1)
+    return numbers

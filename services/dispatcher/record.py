@@ -1,0 +1,107 @@
+"""A carrier's answers, committed; only then is the delivery acknowledged (law 3)."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from uuid import UUID
+
+import asyncpg
+import structlog
+from tenacity import AsyncRetrying, retry_if_exception_type, wait_random_exponential
+
+from services.dispatcher import sending
+from shared.carriers.outcomes import Outcome, OutcomeKind
+from shared.db import connection, segments, work
+from shared.runtime import batching
+from shared.sms.states import SegmentState
+
+_log = structlog.get_logger()
+
+BATCH_COUNT = 500
+THROTTLED_MS = 1_000
+UNAVAILABLE_MS = 250
+
+
+class Recorder:
+    """Writes what became of submits, many in one transaction.
+
+    What it holds is nowhere else, so it tries until it succeeds; it is bounded by the windows, for
+    nothing new can be claimed while PostgreSQL is away.
+    """
+
+    def __init__(self, pool: asyncpg.Pool) -> None:
+        self._pool = pool
+        self._batcher = batching.Batcher[sending.Sending, None](
+            self._record, size=BATCH_COUNT, concurrency=2
+        )
+
+    def add(self, ended: sending.Sending) -> asyncio.Future[None]:
+        """Record a message's answers; the future ends when they are committed."""
+        return self._batcher.add(ended)
+
+    async def drain(self) -> None:
+        """Return when everything is recorded."""
+        await self._batcher.drain()
+
+    async def _record(self, ended: Sequence[sending.Sending]) -> list[None]:
+        async for attempt in AsyncRetrying(
+            retry=retry_if_exception_type(connection.TRANSIENT),
+            wait=wait_random_exponential(multiplier=0.1, max=2),
+            before_sleep=lambda state: _log.warning(
+                "answers_not_recorded_yet",
+                message_count=len(ended),
+                error=type(state.outcome.exception()).__name__ if state.outcome else "",
+            ),
+        ):
+            with attempt:
+                async with self._pool.acquire(timeout=5) as opened, opened.transaction():
+                    await _write(opened, ended)
+        return [None] * len(ended)
+
+
+async def _write(opened: connection.Connection, ended: Sequence[sending.Sending]) -> None:
+    evidence = [
+        _evidence(each.message.message_id, answered) for each in ended for answered in each.answers
+    ]
+    await segments.settle(opened, evidence)
+    again = {each.message.message_id: delay for each in ended if (delay := _delay_ms(each))}
+    await work.requeue(opened, list(again), list(again.values()))
+
+
+def _evidence(message_id: UUID, answered: sending.Answered) -> segments.Evidence:
+    outcome, part = answered.outcome, answered.part
+    if outcome is None:
+        return segments.Evidence(message_id, part, SegmentState.CANCELED, reason=sending.CANCELED)
+    if outcome.kind is OutcomeKind.ACCEPTED:
+        return segments.Evidence(
+            message_id,
+            part,
+            SegmentState.SUBMITTED,
+            accepted=True,
+            carrier_message_id=outcome.carrier_message_id or None,
+        )
+    return segments.Evidence(
+        message_id, part, _STATES[outcome.kind], code=outcome.code, reason=outcome.reason
+    )
+
+
+_STATES = {
+    OutcomeKind.REJECTED: SegmentState.REJECTED,
+    OutcomeKind.THROTTLED: SegmentState.QUEUED,
+    OutcomeKind.UNAVAILABLE: SegmentState.QUEUED,
+    OutcomeKind.LOST: SegmentState.IN_DOUBT,
+}
+
+
+def _delay_ms(ended: sending.Sending) -> int:
+    """After how long parts that were proved unsent may be tried again; 0 when there are none."""
+    return max((_pause_ms(answered.outcome) for answered in ended.answers), default=0)
+
+
+def _pause_ms(outcome: Outcome | None) -> int:
+    if outcome is None:
+        return 0
+    if outcome.kind is OutcomeKind.THROTTLED:
+        return outcome.retry_after_ms or THROTTLED_MS
+    return UNAVAILABLE_MS if outcome.kind is OutcomeKind.UNAVAILABLE else 0

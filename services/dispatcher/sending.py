@@ -1,0 +1,116 @@
+"""One claimed message on its way over a carrier's link: its parts in order, one after the other.
+
+A part is handed over only when the one before it was accepted. If one is refused for good the
+rest is canceled and refunded, rather than paid for as half a message; in every other case the
+rest is queued again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from services.dispatcher.limits import Permit
+from shared.carriers import contract, outcomes
+from shared.carriers.outcomes import OutcomeKind
+from shared.db import work
+from shared.sms import segmentation
+
+CANCELED = "an earlier part of the message was refused"
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """What became of one part; `outcome` is None when it was never tried because of an earlier
+    one."""
+
+    part: int
+    outcome: outcomes.Outcome | None
+
+
+class Sending:
+    """Submits the parts of one message. `on_submit` is called for each part that is handed over,
+    `on_end` once, when every part has an answer."""
+
+    __slots__ = (
+        "_link",
+        "_next",
+        "_on_end",
+        "_on_submit",
+        "_segments",
+        "answers",
+        "message",
+        "permit",
+        "submitted_count",
+    )
+
+    def __init__(
+        self,
+        message: work.Claimed,
+        permit: Permit,
+        link: contract.Link,
+        on_submit: Callable[[], None],
+        on_end: Callable[[Sending], None],
+    ) -> None:
+        self.message = message
+        self.permit = permit
+        self.answers: list[Answered] = []
+        self.submitted_count = 0
+        self._link = link
+        self._on_submit = on_submit
+        self._on_end = on_end
+        self._segments = _segments_of(message)
+        self._next = 0
+
+    def start(self) -> None:
+        """Hand over the first part."""
+        self._submit()
+
+    def _submit(self) -> None:
+        segment = self._segments[self._next]
+        if not self.permit.fresh or self._link.room < 1:
+            # Proof of not sent: the permit may not be used any more, or the link has just gone.
+            self._end(outcomes.UNAVAILABLE)
+            return
+        self._next += 1
+        self.submitted_count += 1
+        self._on_submit()
+        self._link.submit(segment).add_done_callback(self._answered)
+
+    def _answered(self, future: asyncio.Future[outcomes.Outcome]) -> None:
+        outcome = outcomes.LOST if future.cancelled() else future.result()
+        self.answers.append(Answered(self._segments[self._next - 1].part, outcome))
+        if self._next == len(self._segments):
+            self._on_end(self)
+        elif outcome.kind is OutcomeKind.ACCEPTED:
+            self._submit()
+        else:
+            rejected = outcome.kind is OutcomeKind.REJECTED
+            self._end(None if rejected else outcomes.UNAVAILABLE)
+
+    def _end(self, rest: outcomes.Outcome | None) -> None:
+        self.answers.extend(Answered(s.part, rest) for s in self._segments[self._next :])
+        self._next = len(self._segments)
+        self._on_end(self)
+
+
+def _segments_of(message: work.Claimed) -> list[contract.Segment]:
+    """The parts still to go, cut by the one function that also priced them."""
+    reference = message.message_id.int & 0xFF
+    return [
+        contract.Segment(
+            message.message_id,
+            part.number,
+            part.total,
+            message.sender,
+            message.recipient,
+            part.encoding,
+            part.udh,
+            part.payload,
+            part.text,
+            max(1, message.valid_seconds),
+        )
+        for part in segmentation.split(message.body, reference)
+        if part.number in message.parts
+    ]

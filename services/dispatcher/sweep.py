@@ -1,0 +1,87 @@
+"""What nobody holds in hand: messages whose time is over, workers that died, doubts to submit
+again."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+import asyncpg
+import structlog
+
+from services.dispatcher import claim
+from shared.db import connection, limits, segments, work, workers
+from shared.sms.states import SegmentState
+
+_log = structlog.get_logger()
+
+PAGE_COUNT = 500
+ATTEMPT_COUNT_MAX = 2
+
+
+class Sweeper:
+    """Steps to be called every now and then; all are safe beside other dispatchers."""
+
+    def __init__(self, pool: asyncpg.Pool, worker_id: UUID, resubmit_seconds: float) -> None:
+        self._pool = pool
+        self._worker_id = worker_id
+        self._resubmit_seconds = resubmit_seconds
+
+    async def beat(self) -> None:
+        """Tell the others that this worker lives."""
+        async with self._pool.acquire(timeout=5) as opened:
+            await workers.beat(opened, self._worker_id)
+
+    async def leave(self) -> None:
+        """Tell the others that this worker goes; what it could not record is in doubt at once."""
+        try:
+            async with self._pool.acquire(timeout=5) as opened:
+                await workers.leave(opened, self._worker_id)
+        except connection.TRANSIENT as error:
+            _log.warning("left_without_word", error=type(error).__name__)
+
+    async def expire(self) -> None:
+        """End and refund what was not sent within its validity."""
+        while True:
+            async with self._pool.acquire(timeout=5) as opened, opened.transaction():
+                expired = await work.take_expired(opened, PAGE_COUNT)
+                await claim.expire(opened, expired)
+            if len(expired) < PAGE_COUNT:
+                return
+
+    async def doubt(self) -> None:
+        """What a dead worker was submitting is in doubt: nobody can know whether it left."""
+        while True:
+            async with self._pool.acquire(timeout=5) as opened, opened.transaction():
+                found = await segments.abandoned(opened, workers.SILENCE_SECONDS, PAGE_COUNT)
+                await segments.settle(
+                    opened,
+                    [
+                        segments.Evidence(
+                            m, part, SegmentState.IN_DOUBT, reason="the worker sending it died"
+                        )
+                        for m, part in found
+                    ],
+                )
+            if found:
+                _log.warning("in_doubt", segment_count=len(found))
+            if len(found) < PAGE_COUNT:
+                return
+
+    async def resubmit(self) -> None:
+        """Submit doubts again where the producer asked for at_least_once: rather twice than not."""
+        async with self._pool.acquire(timeout=5) as opened, opened.transaction():
+            found = await segments.doubtful_at_least_once(
+                opened, self._resubmit_seconds, ATTEMPT_COUNT_MAX, PAGE_COUNT
+            )
+            await segments.settle(
+                opened,
+                [segments.Evidence(m, part, SegmentState.QUEUED) for m, part in found],
+            )
+            again = sorted({message_id for message_id, _ in found})
+            await work.requeue(opened, again, [0] * len(again))
+
+    async def tidy(self) -> None:
+        """Forget usage that no window reaches and workers that are long gone."""
+        async with self._pool.acquire(timeout=5) as opened:
+            await limits.forget_old(opened)
+            await workers.forget_dead(opened)

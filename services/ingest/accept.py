@@ -1,0 +1,223 @@
+"""THE use case of ingest: many requests, one transaction; 202 means stored and paid for (law 2)."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+import asyncpg
+import structlog
+
+from services.ingest.compose import Draft, Refusal
+from services.ingest.relay import Relay
+from shared.db import connection, idempotency, ledger, messages
+from shared.runtime import batching
+
+_log = structlog.get_logger()
+
+REQUEST_COUNT_MAX = 500
+"""Single requests in one transaction."""
+BATCH_COUNT_MAX = 4
+"""Batch requests, of up to 1,000 messages each, in one transaction."""
+WAITING_COUNT_MAX = 5_000
+ACCEPT_SECONDS = 15.0
+
+
+class KeyStillRunning(Exception):
+    """Another request with this idempotency key has not been answered yet."""
+
+
+class KeyUsedOtherwise(Exception):
+    """This idempotency key was used with another payload."""
+
+
+class Unavailable(Exception):
+    """Nothing was decided; the same request may be made again after a while."""
+
+    def __init__(self, retry_after_seconds: int = 1) -> None:
+        super().__init__(f"try again in {retry_after_seconds} s")
+        self.retry_after_seconds = retry_after_seconds
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What the producer reads."""
+
+    status: int
+    body: bytes = field(repr=False)
+
+
+Fate = Draft | Refusal
+
+
+@dataclass(frozen=True, slots=True)
+class Intake:
+    """One request to store: its messages, the producer's key, and how to answer.
+
+    `answer(fates, balance_micro, currency)` is pure and called inside the transaction, so that
+    what is stored under the key is what is sent.
+    """
+
+    account_id: int
+    drafts: tuple[Fate, ...]
+    key: str | None
+    fingerprint: bytes
+    answer: Callable[[Sequence[Fate], int, str], Answer]
+
+
+class Acceptor:
+    """Gathers concurrent requests into shared transactions; a request alone does not wait."""
+
+    def __init__(self, pool: asyncpg.Pool, relay: Relay, *, concurrency: int = 2) -> None:
+        self._pool = pool
+        self._relay = relay
+        self._running_keys: set[idempotency.Key] = set()
+        self._singles = batching.Batcher[Intake, Answer](
+            self._accept, size=REQUEST_COUNT_MAX, concurrency=concurrency, waiting=WAITING_COUNT_MAX
+        )
+        self._batches = batching.Batcher[Intake, Answer](
+            self._accept, size=BATCH_COUNT_MAX, concurrency=concurrency, waiting=WAITING_COUNT_MAX
+        )
+
+    async def accept(self, intake: Intake) -> Answer:
+        """Store and debit, or refuse. Raises KeyStillRunning, KeyUsedOtherwise, Unavailable."""
+        if self._relay.backlog_full:
+            raise Unavailable(30)
+        key = None if intake.key is None else (intake.account_id, intake.key)
+        if key in self._running_keys:
+            raise KeyStillRunning
+        if key is not None:
+            self._running_keys.add(key)
+        try:
+            batcher = self._singles if len(intake.drafts) == 1 else self._batches
+            return await asyncio.wait_for(batcher.add(intake), ACCEPT_SECONDS)
+        except batching.Overloaded:
+            raise Unavailable from None
+        except connection.TRANSIENT as error:
+            _log.warning("accept_failed", error=type(error).__name__)
+            raise Unavailable from error
+        finally:
+            if key is not None:
+                self._running_keys.discard(key)
+
+    async def drain(self) -> None:
+        """Finish what was taken in."""
+        await self._singles.drain()
+        await self._batches.drain()
+
+    async def _accept(self, intakes: Sequence[Intake]) -> list[Answer | BaseException]:
+        async with self._pool.acquire(timeout=5) as opened, opened.transaction():
+            results, stored = await _store(opened, intakes)
+        self._relay.publish_soon(stored)
+        return results
+
+
+async def _store(
+    opened: connection.Connection, intakes: Sequence[Intake]
+) -> tuple[list[Answer | BaseException], list[messages.NewMessage]]:
+    """The transaction: who may run, who can pay, store them all, remember the answers."""
+    results: list[Answer | BaseException | None] = await _known_answers(opened, intakes)
+    open_places = [place for place, result in enumerate(results) if result is None]
+    accounts = sorted({intakes[place].account_id for place in open_places})
+    purses = await ledger.lock_purses(opened, accounts)
+    used = await ledger.used_today(opened, accounts)
+    till = _Till(purses, used)
+    answers: list[tuple[idempotency.Key, idempotency.StoredAnswer]] = []
+    for place in open_places:
+        intake = intakes[place]
+        fates = [till.take(intake.account_id, draft) for draft in intake.drafts]
+        purse = purses[intake.account_id]
+        answer = intake.answer(fates, till.balance_micro[purse.account_id], purse.currency)
+        results[place] = answer
+        if intake.key is not None and any(isinstance(fate, Draft) for fate in fates):
+            stored = idempotency.StoredAnswer(intake.fingerprint, answer.status, answer.body)
+            answers.append(((intake.account_id, intake.key), stored))
+    await messages.insert(opened, till.accepted)
+    await idempotency.insert(opened, answers)
+    return [_certain(result) for result in results], till.accepted
+
+
+async def _known_answers(
+    opened: connection.Connection, intakes: Sequence[Intake]
+) -> list[Answer | BaseException | None]:
+    """For each intake: its stored answer, why it may not run, or None: it is to be decided now."""
+    results: list[Answer | BaseException | None] = [None] * len(intakes)
+    places = [place for place, intake in enumerate(intakes) if intake.key is not None]
+    if not places:
+        return results
+    keys = [(intakes[place].account_id, intakes[place].key or "") for place in places]
+    locked = await idempotency.lock(opened, keys)
+    found = await idempotency.find(opened, keys)
+    for place, key, is_locked in zip(places, keys, locked, strict=True):
+        stored = found.get(key)
+        if not is_locked:
+            results[place] = KeyStillRunning()
+        elif stored is not None:
+            same = stored.fingerprint == intakes[place].fingerprint
+            results[place] = (
+                Answer(stored.http_status, stored.answer) if same else KeyUsedOtherwise()
+            )
+    return results
+
+
+class _Till:
+    """Takes drafts in order, as long as the locked purse and the day's limit allow."""
+
+    def __init__(self, purses: dict[int, ledger.Purse], used: dict[int, int]) -> None:
+        self._purses = purses
+        self._used = used
+        self.balance_micro = {key: purse.balance_micro for key, purse in purses.items()}
+        self.accepted: list[messages.NewMessage] = []
+
+    def take(self, account_id: int, draft: Fate) -> Fate:
+        """The draft, now stored and paid for when the transaction commits; or why not."""
+        if isinstance(draft, Refusal):
+            return draft
+        purse = self._purses[account_id]
+        if draft.currency != purse.currency:
+            return Refusal(409, "currency_changed", "The account's currency has just changed.")
+        used = self._used.get(account_id, 0) + draft.segment_count
+        if used > purse.daily_limit:
+            return Refusal(
+                429,
+                "daily_limit_reached",
+                f"The account may send {purse.daily_limit} segments in 24 hours.",
+            )
+        balance_micro = self.balance_micro[account_id] - draft.price_micro
+        if balance_micro < 0:
+            return Refusal(402, "insufficient_funds", "The balance does not cover this message.")
+        self._used[account_id] = used
+        self.balance_micro[account_id] = balance_micro
+        self.accepted.append(_to_store(account_id, purse, draft))
+        return draft
+
+
+def _to_store(account_id: int, purse: ledger.Purse, draft: Draft) -> messages.NewMessage:
+    return messages.NewMessage(
+        message_id=draft.message_id,
+        account_id=account_id,
+        line_id=draft.line_id,
+        carrier_id=draft.carrier_id,
+        wallet_id=purse.wallet_id,
+        revenue_wallet_id=purse.revenue_wallet_id,
+        sender=draft.sender,
+        recipient=draft.recipient,
+        country=draft.country,
+        body=draft.text,
+        encoding=draft.encoding,
+        segment_count=draft.segment_count,
+        message_class=draft.message_class,
+        at_least_once=draft.at_least_once,
+        segment_price_micro=draft.segment_price_micro,
+        currency=draft.currency,
+        reference=draft.reference,
+        send_at=draft.send_at,
+        valid_seconds=draft.valid_seconds,
+    )
+
+
+def _certain(result: Answer | BaseException | None) -> Answer | BaseException:
+    if result is None:
+        raise AssertionError("every intake is decided")
+    return result

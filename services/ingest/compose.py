@@ -1,0 +1,164 @@
+"""From a wish to a message that could be paid for: every check that needs no database, pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from uuid import UUID
+
+from shared.db import configuration
+from shared.db.configuration import Account, Configuration
+from shared.runtime import ids
+from shared.sms import e164, segmentation, sender_id
+
+VALID_SECONDS_DEFAULT = 24 * 3600
+VALID_SECONDS_MAX = 72 * 3600
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """One message as a producer asks for it, its types right and nothing else checked."""
+
+    to: str = field(repr=False)
+    text: str = field(repr=False)
+    sender: str | None = None
+    reference: str | None = None
+    message_class: int = 1
+    at_least_once: bool = False
+    send_at: datetime | None = None
+    valid_seconds: int | None = None
+    max_segments: int | None = None
+    max_price_micro: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """A message that passed every check but the wallet's; what `accept` stores."""
+
+    message_id: UUID
+    line_id: int
+    carrier_id: int
+    carrier_name: str
+    sender: str
+    recipient: str = field(repr=False)
+    country: str
+    text: str = field(repr=False)
+    encoding: str
+    segment_count: int
+    message_class: int
+    at_least_once: bool
+    segment_price_micro: int
+    currency: str
+    reference: str | None
+    send_at: datetime | None
+    valid_seconds: int
+
+    @property
+    def price_micro(self) -> int:
+        """What the whole message costs."""
+        return self.segment_count * self.segment_price_micro
+
+    @property
+    def state(self) -> str:
+        """The status a producer is told on acceptance."""
+        return "queued" if self.send_at is None else "scheduled"
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """Why a message is not accepted; nothing of it is stored or charged. `status` is the HTTP
+    status when it is alone in its request, `field` the member of the request at fault."""
+
+    status: int
+    code: str
+    detail: str
+    field: str | None = None
+
+
+def compose(current: Configuration, account: Account, wish: Wish) -> Draft | Refusal:
+    """Check a wish against everything but the wallet."""
+    try:
+        recipient = e164.parse(wish.to)
+    except e164.InvalidNumber as error:
+        return Refusal(422, "invalid_recipient", str(error), "to")
+    line = _line_of(current, account, wish.sender)
+    if isinstance(line, Refusal):
+        return line
+    try:
+        plan = segmentation.measure(wish.text)
+    except segmentation.EmptyText:
+        return Refusal(422, "empty_text", "The text is empty.", "text")
+    except segmentation.TextTooLong as error:
+        return Refusal(422, "text_too_long", str(error), "text")
+    except ValueError as error:
+        return Refusal(422, "invalid_text", str(error), "text")
+    if refusal := _too_many_segments(line, wish, plan.segment_count):
+        return refusal
+    price_micro = current.prices.get((recipient.country, account.currency))
+    carrier = current.carrier_for(recipient.country)
+    if price_micro is None or carrier is None:
+        return Refusal(
+            422, "unsupported_country", f"Messages to {recipient.country} are not offered.", "to"
+        )
+    if wish.max_price_micro is not None and plan.segment_count * price_micro > wish.max_price_micro:
+        return Refusal(
+            422, "over_max_price", "The message would cost more than max_price.", "max_price"
+        )
+    return Draft(
+        message_id=ids.uuid7(),
+        line_id=line.line_id,
+        carrier_id=carrier.carrier_id,
+        carrier_name=carrier.name,
+        sender=line.sender,
+        recipient=recipient.e164,
+        country=recipient.country,
+        text=wish.text,
+        encoding=plan.encoding,
+        segment_count=plan.segment_count,
+        message_class=wish.message_class,
+        at_least_once=wish.at_least_once,
+        segment_price_micro=price_micro,
+        currency=account.currency,
+        reference=wish.reference,
+        send_at=wish.send_at,
+        valid_seconds=wish.valid_seconds or VALID_SECONDS_DEFAULT,
+    )
+
+
+def _line_of(
+    current: Configuration, account: Account, sender: str | None
+) -> configuration.Line | Refusal:
+    if sender is None:
+        line = current.default_lines.get(account.account_id)
+        if line is None:
+            return Refusal(
+                422, "no_default_line", "The account has no default line; name one in from.", "from"
+            )
+        return line
+    line = current.lines_by_sender.get((account.account_id, sender))
+    if line is not None:
+        return line
+    try:
+        sender_id.parse(sender)
+    except ValueError as error:
+        return Refusal(422, "invalid_sender", str(error), "from")
+    return Refusal(422, "unknown_sender", "The account has no line with this sender.", "from")
+
+
+def _too_many_segments(line: configuration.Line, wish: Wish, segment_count: int) -> Refusal | None:
+    if wish.max_segments is not None and segment_count > wish.max_segments:
+        return Refusal(
+            422,
+            "over_max_segments",
+            f"The text needs {segment_count} segments, max_segments allows {wish.max_segments}.",
+            "max_segments",
+        )
+    limits = (line.limits.hour, line.limits.day, line.limits.month)
+    if any(limit is not None and segment_count > limit for limit in limits):
+        return Refusal(
+            422,
+            "over_line_limit",
+            f"The text needs {segment_count} segments, more than its line may ever send at once.",
+            "text",
+        )
+    return None

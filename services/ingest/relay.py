@@ -1,0 +1,204 @@
+"""Stored messages → RabbitMQ, confirmed; and whatever was not, or was lost there, again."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import defaultdict, deque
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from uuid import UUID
+
+import asyncpg
+import structlog
+
+from shared.broker import envelopes, publish, topology
+from shared.db import connection, messages, segments, watch, work
+from shared.runtime import batching, lifecycle
+from shared.sms import states
+
+_log = structlog.get_logger()
+
+PAGE_COUNT = 2_000
+SWEEP_SECONDS = 0.25
+MARK_SECONDS = 1.0
+LOST_SECONDS = 10.0
+"""Published so long ago and still unclaimed while its queue is empty: the broker lost it."""
+STALE_SECONDS = 900.0
+"""Published so long ago: again, whatever the queue looks like. A duplicate does no harm."""
+BACKLOG_COUNT_MAX = 1_000_000
+"""Unpublished messages; above it ingest refuses with 503 (law 2: up to a stated backlog)."""
+IN_MEMORY_COUNT_MAX = 50_000
+
+FAULTS = (*connection.TRANSIENT, publish.NotPublished)
+
+
+@dataclass(frozen=True, slots=True)
+class _Parcel:
+    """One message to publish, with its queue."""
+
+    queue: str
+    item: envelopes.WorkItem
+
+
+class Relay:
+    """Publishes what accept has just stored, from memory; what that misses, from the table.
+
+    The table is the truth: memory only saves the reading. A row is marked a moment after its
+    confirm, when most rows have already been claimed and there is nothing left to mark.
+    """
+
+    def __init__(
+        self, pool: asyncpg.Pool, configured: watch.Watch, publisher: publish.Publisher
+    ) -> None:
+        self._pool = pool
+        self._configured = configured
+        self._publisher = publisher
+        self._outgoing = batching.Batcher[_Parcel, None](
+            self._publish, size=PAGE_COUNT, concurrency=2, waiting=IN_MEMORY_COUNT_MAX
+        )
+        self._confirmed: deque[tuple[float, Sequence[UUID]]] = deque()
+        self.backlog_full = False
+
+    def publish_soon(self, stored: Iterable[messages.NewMessage]) -> None:
+        """Publish what a committed transaction stored. Never fails: the sweep finds the rest."""
+        now_ms = time.time_ns() // 1_000_000
+        for message in stored:
+            if message.send_at is None:
+                self._add(
+                    message.carrier_id,
+                    message.message_class,
+                    envelopes.WorkItem(
+                        message.message_id,
+                        message.account_id,
+                        message.line_id,
+                        message.country,
+                        message.segment_count,
+                        now_ms + message.valid_seconds * 1000,
+                    ),
+                )
+
+    def _add(
+        self, carrier_id: int, message_class: int, item: envelopes.WorkItem
+    ) -> asyncio.Future[None] | None:
+        carrier = self._configured.current.carriers.get(carrier_id)
+        if carrier is None or not self._publisher.link.up:
+            return None
+        parcel = _Parcel(topology.mt_queue(carrier.name, message_class), item)
+        try:
+            future = self._outgoing.add(parcel)
+        except batching.Overloaded:
+            return None
+        future.add_done_callback(_observe)
+        return future
+
+    async def _publish(self, parcels: Sequence[_Parcel]) -> list[BaseException | None]:
+        queues: dict[str, list[int]] = defaultdict(list)
+        for place, parcel in enumerate(parcels):
+            queues[parcel.queue].append(place)
+        results: list[BaseException | None] = [None] * len(parcels)
+        chunks = [
+            (queue, places[start : start + envelopes.ENVELOPE_ITEM_COUNT_MAX])
+            for queue, places in queues.items()
+            for start in range(0, len(places), envelopes.ENVELOPE_ITEM_COUNT_MAX)
+        ]
+        outcomes = await asyncio.gather(
+            *(self._publish_chunk(queue, [parcels[p].item for p in ps]) for queue, ps in chunks),
+            return_exceptions=True,
+        )
+        for (_, places), outcome in zip(chunks, outcomes, strict=True):
+            for place in places:
+                results[place] = outcome
+        return results
+
+    async def _publish_chunk(self, queue: str, items: list[envelopes.WorkItem]) -> None:
+        await self._publisher.publish(queue, envelopes.encode_work(items))
+        self._confirmed.append((time.monotonic(), [item.message_id for item in items]))
+
+    async def run(self) -> None:
+        """Sweep until cancelled."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(lifecycle.every(SWEEP_SECONDS, self._sweep, FAULTS))
+            group.create_task(lifecycle.every(MARK_SECONDS, self._mark, FAULTS))
+            group.create_task(lifecycle.every(2.0, self._find_lost, FAULTS))
+            group.create_task(lifecycle.every(5.0, self._measure_backlog, FAULTS))
+
+    async def _sweep(self) -> None:
+        """Publish rows that nobody holds the right to publish, page after page."""
+        await self._release_due()
+        while self._publisher.link.up:
+            async with self._pool.acquire(timeout=5) as opened:
+                rows = await work.take_ready(opened, messages.RELAY_LEASE_SECONDS, PAGE_COUNT)
+            waits = [self._add(row.carrier_id, row.message_class, _item_of(row)) for row in rows]
+            await asyncio.gather(*(wait for wait in waits if wait), return_exceptions=True)
+            if len(rows) < PAGE_COUNT:
+                return
+
+    async def _release_due(self) -> None:
+        """Scheduled messages whose time has come are queued now, and their producers told."""
+        async with self._pool.acquire(timeout=5) as opened, opened.transaction():
+            due = await work.take_due(opened, PAGE_COUNT)
+            if due:
+                parts = await work.waiting_parts(opened, due)
+                await segments.settle(
+                    opened,
+                    [segments.Evidence(m, part, states.SegmentState.QUEUED) for m, part in parts],
+                )
+
+    async def _mark(self) -> None:
+        """Mark confirmed rows that are still unclaimed after MARK_SECONDS."""
+        horizon = time.monotonic() - MARK_SECONDS
+        while self._confirmed and self._confirmed[0][0] < horizon:
+            ids: list[UUID] = []
+            taken: list[tuple[float, Sequence[UUID]]] = []
+            while self._confirmed and self._confirmed[0][0] < horizon and len(ids) < PAGE_COUNT:
+                taken.append(self._confirmed.popleft())
+                ids.extend(taken[-1][1])
+            try:
+                async with self._pool.acquire(timeout=5) as opened:
+                    await work.mark_published(opened, ids)
+            except BaseException:
+                self._confirmed.extendleft(reversed(taken))
+                raise
+
+    async def _find_lost(self) -> None:
+        """Have published again what a queue does not hold any more."""
+        async with self._pool.acquire(timeout=5) as opened:
+            ages = await work.published_ages(opened)
+        for carrier_name, message_class, age_seconds in ages:
+            if age_seconds < LOST_SECONDS:
+                continue
+            queue = topology.mt_queue(carrier_name, message_class)
+            empty = await self._publisher.ready_count(queue) == 0
+            older_seconds = LOST_SECONDS if empty else STALE_SECONDS
+            async with self._pool.acquire(timeout=5) as opened:
+                count = await work.republish(opened, carrier_name, message_class, older_seconds)
+            if count:
+                _log.warning("republishing", queue=queue, message_count=count, queue_empty=empty)
+
+    async def _measure_backlog(self) -> None:
+        async with self._pool.acquire(timeout=5) as opened:
+            count = await work.unpublished_count(opened, BACKLOG_COUNT_MAX)
+        self.backlog_full = count >= BACKLOG_COUNT_MAX
+
+    async def drain(self) -> None:
+        """Finish what is on its way to the broker, and mark it."""
+        await self._outgoing.drain()
+
+
+def _item_of(row: work.Waiting) -> envelopes.WorkItem:
+    return envelopes.WorkItem(
+        row.message_id,
+        row.account_id,
+        row.line_id,
+        row.country,
+        row.segment_count,
+        int(row.expires_at.timestamp() * 1000),
+        row.bypass_gate,
+    )
+
+
+def _observe(future: asyncio.Future[None]) -> None:
+    """A failed publish is not an error of anybody's: the row is still there."""
+    if not future.cancelled() and (error := future.exception()) is not None:
+        _log.info("not_published_yet", error=type(error).__name__)

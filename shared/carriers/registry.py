@@ -1,0 +1,86 @@
+"""Which adapters there are: a file in this room is an adapter, and its name is the key."""
+
+from __future__ import annotations
+
+import importlib
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from types import ModuleType
+
+import msgspec
+
+from shared.carriers import contract, secret
+from shared.sms import receipts
+
+_KEY = re.compile(r"[a-z0-9_]+")
+
+
+class UnknownAdapter(LookupError):
+    """No adapter has this name."""
+
+
+class InvalidSettings(ValueError):
+    """A carrier's settings do not fit its adapter; the sentence names the field, never a value."""
+
+
+@dataclass(frozen=True, slots=True)
+class Adapter:
+    """One way of speaking, as `contract` describes it; `admit_callback` is optional."""
+
+    key: str
+    settings_type: type[msgspec.Struct]
+    open_link: Callable[[str, msgspec.Struct, contract.ReceiptSink], contract.Link]
+    read_receipt: Callable[[msgspec.Struct, bytes], receipts.Receipt | None]
+    admit_callback: (
+        Callable[
+            [msgspec.Struct, contract.CallbackRequest],
+            tuple[bytes, ...] | contract.CallbackRefusal,
+        ]
+        | None
+    )
+
+
+def adapter(key: str) -> Adapter:
+    """The adapter of this name. Raises UnknownAdapter."""
+    if not _KEY.fullmatch(key):
+        raise UnknownAdapter(f"an adapter's name is of a-z, 0-9 and _, not {key[:40]!r}")
+    path = f"{__package__}.{key}"
+    try:
+        module = importlib.import_module(path)
+    except ModuleNotFoundError as error:
+        if error.name != path:
+            raise
+        raise UnknownAdapter(f"there is no adapter named {key!r}") from None
+    return _checked(key, module)
+
+
+def settings(key: str, values: Mapping[str, object]) -> msgspec.Struct:
+    """A carrier's settings, decoded strictly. Raises UnknownAdapter and InvalidSettings."""
+    chosen = adapter(key)
+    try:
+        return msgspec.convert(dict(values), chosen.settings_type, dec_hook=_conceal)
+    except msgspec.ValidationError as error:
+        raise InvalidSettings(f"{key}: {error}") from None
+
+
+def _checked(key: str, module: ModuleType) -> Adapter:
+    try:
+        return Adapter(
+            key=key,
+            settings_type=module.Settings,
+            open_link=module.open_link,
+            read_receipt=module.read_receipt,
+            admit_callback=getattr(module, "admit_callback", None),
+        )
+    except AttributeError:
+        # The room also holds what adapters share.
+        raise UnknownAdapter(f"there is no adapter named {key!r}") from None
+
+
+def _conceal(wanted: type, value: object) -> object:
+    if wanted is object:  # Part of a template, which may be anything.
+        return value
+    if wanted is secret.Secret and isinstance(value, str) and value:
+        return secret.Secret(value)
+    raise ValueError("Expected a non-empty `str`")

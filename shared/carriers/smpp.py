@@ -1,0 +1,292 @@
+"""The `smpp` adapter: a carrier spoken to over SMPP 3.4, by one or more transceiver binds.
+
+How an answer's command_status is read; anything not listed here is REJECTED, for good, because a
+message nobody understands must not be tried for ever:
+
+| status | outcome |
+|---|---|
+| 0x00 | ACCEPTED, also without an id: it will be `unknown` at its deadline, but it was taken |
+| 0x58 throttled, 0x14 queue full | THROTTLED; the bind pauses, ever longer |
+| 0x08 system error, and the settings' `temporary_statuses` | THROTTLED; the bind pauses a second |
+| no answer | LOST when bytes had left, UNAVAILABLE when not |
+
+0x45 (submit failed), 0x67, 0xFE and 0xFF, which some carriers use for passing troubles, are for
+good unless the settings list them: others use them for messages that will never pass.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from functools import lru_cache, partial
+from pathlib import Path
+from typing import Literal
+from uuid import UUID
+
+import msgspec
+import structlog
+
+from shared.carriers import contract, outcomes, secret, smpp_receipts
+from shared.smpp import bind, codes, life, pdu, session, window
+from shared.sms import receipts, segmentation
+
+log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
+
+IdBase = Literal["same", "hex_to_dec", "dec_to_hex"]
+TEMPORARY_PAUSE_SECONDS = 1.0
+_DAY_SECONDS = 86_400
+_ALWAYS_TEMPORARY = codes.THROTTLING_STATUSES | {codes.ESME_RSYSERR}
+
+# What a producer may read about a refusal.
+_REASONS = {
+    codes.ESME_RINVMSGLEN: "the carrier refused the message's length",
+    codes.ESME_RINVSRCADR: "the carrier refused the sender",
+    codes.ESME_RINVSRCTON: "the carrier refused the sender",
+    codes.ESME_RINVSRCNPI: "the carrier refused the sender",
+    codes.ESME_RINVDSTADR: "the carrier refused the recipient",
+    codes.ESME_RINVDSTTON: "the carrier refused the recipient",
+    codes.ESME_RINVDSTNPI: "the carrier refused the recipient",
+    codes.ESME_RINVEXPIRY: "the carrier refused the validity period",
+    codes.ESME_RSUBMITFAIL: "the carrier could not take the message",
+    codes.ESME_RDELIVERYFAILURE: "the carrier could not deliver the message",
+}
+_ACCEPTED, _REJECTED = outcomes.OutcomeKind.ACCEPTED, outcomes.OutcomeKind.REJECTED
+
+
+class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """An account at an SMSC, with exactly one of `password` and `password_file`, which is read when
+    the link opens.
+
+    `id_base` is for carriers that write an id in one base in answers and in another in receipts:
+    "hex_to_dec" turns a receipt's hexadecimal into the answers' decimal. The TON and NPI fields
+    override what is derived from the address.
+    """
+
+    host: str
+    port: int
+    system_id: str
+    password: secret.Secret | None = None
+    password_file: str | None = None
+    binds: int = 1
+    window: int = 10
+    system_type: str = ""
+    source_ton: int | None = None
+    source_npi: int | None = None
+    dest_ton: int | None = None
+    dest_npi: int | None = None
+    response_seconds: float = 60.0
+    enquire_seconds: float = 30.0
+    id_base: IdBase = "same"
+    temporary_statuses: tuple[int, ...] = ()
+
+    def __post_init__(self) -> None:
+        if (self.password is None) == (self.password_file is None):
+            raise ValueError("password: expected exactly one of password and password_file")
+        if not self.host:
+            raise ValueError("host: expected a name or an address")
+        for name, low, high in (
+            ("port", 1, 65_535),
+            ("binds", 1, 64),
+            ("window", 1, 10_000),
+            ("response_seconds", 0.1, 3600),
+            ("enquire_seconds", 0.1, 3600),
+        ):
+            if not low <= getattr(self, name) <= high:
+                raise ValueError(f"{name}: expected {low} to {high}")
+        for name in ("source_ton", "source_npi", "dest_ton", "dest_npi"):
+            if not 0 <= (getattr(self, name) or 0) <= 255:
+                raise ValueError(f"{name}: expected 0 to 255")
+
+
+def open_link(carrier: str, settings: Settings, on_receipt: contract.ReceiptSink) -> SmppLink:
+    """A link that begins to bind at once. Call it inside the event loop. Raises OSError when the
+    password file cannot be read."""
+    return SmppLink(carrier, settings, on_receipt)
+
+
+def read_receipt(settings: Settings, body: bytes) -> receipts.Receipt | None:
+    """One stored receipt in our words; None for garbage and for a state nobody knows."""
+    return smpp_receipts.read(body, settings.id_base)
+
+
+class SmppLink:
+    """The `contract.Link` over SMPP: each submit takes the bind with the most room, but the parts
+    of one message stay together where they can, because they arrive best in order."""
+
+    def __init__(self, carrier: str, settings: Settings, on_receipt: contract.ReceiptSink) -> None:
+        self._carrier = carrier
+        self._settings = settings
+        self._on_receipt = on_receipt
+        self._temporary = _ALWAYS_TEMPORARY | set(settings.temporary_statuses)
+        self._loop = asyncio.get_running_loop()
+        self._changed = asyncio.Event()
+        self._receipts: set[asyncio.Future[None]] = set()
+        self._last: tuple[UUID, bind.Bind] | None = None
+        self._binds = self._open_binds(settings)
+
+    @property
+    def connected(self) -> bool:
+        return any(each.connected for each in self._binds)
+
+    @property
+    def room(self) -> int:
+        return sum(each.room for each in self._binds)
+
+    async def wait_for_room(self) -> None:
+        while not self.room:
+            self._changed.clear()
+            await self._changed.wait()
+
+    def submit(self, segment: contract.Segment) -> asyncio.Future[outcomes.Outcome]:
+        outcome: asyncio.Future[outcomes.Outcome] = self._loop.create_future()
+        chosen = self._choose(segment)
+        try:
+            answer = chosen.submit(_submit_sm(self._settings, segment))
+        except pdu.PduError as error:
+            code = f"0x{error.status:08X}"
+            reason = "the message cannot be put into SMPP"
+            outcome.set_result(outcomes.Outcome(_REJECTED, code=code, reason=reason))
+            return outcome
+        answer.add_done_callback(partial(self._conclude, chosen, outcome))
+        return outcome
+
+    async def close(self, drain_seconds: float) -> None:
+        await asyncio.gather(*(each.close(drain_seconds) for each in self._binds))
+        # Their binds are gone, so nobody can be answered; but what is being stored may be stored.
+        if self._receipts:
+            await asyncio.wait(self._receipts, timeout=drain_seconds)
+        for unfinished in self._receipts:
+            unfinished.cancel()
+        self._changed.set()
+
+    def _open_binds(self, settings: Settings) -> list[bind.Bind]:
+        request = pdu.BindRequest(settings.system_id, _password(settings), settings.system_type)
+        timers = life.Timers(
+            response_seconds=settings.response_seconds, enquire_seconds=settings.enquire_seconds
+        )
+        opened = [
+            bind.Bind(
+                settings.host,
+                settings.port,
+                request,
+                window=settings.window,
+                on_request=self._take_delivery,
+                on_state=partial(self._note_state, number),
+                timers=timers,
+            )
+            for number in range(settings.binds)
+        ]
+        for each in opened:
+            each.start()
+        return opened
+
+    def _choose(self, segment: contract.Segment) -> bind.Bind:
+        if len(self._binds) == 1:
+            return self._binds[0]
+        if self._last is not None and self._last[0] == segment.message_id and self._last[1].room:
+            return self._last[1]
+        chosen = max(self._binds, key=lambda each: each.room)
+        self._last = segment.message_id, chosen
+        return chosen
+
+    def _conclude(
+        self,
+        used: bind.Bind,
+        outcome: asyncio.Future[outcomes.Outcome],
+        answered: asyncio.Future[window.Answer],
+    ) -> None:
+        if not outcome.done():
+            outcome.set_result(self._read_answer(used, answered.result()))
+        self._changed.set()
+
+    def _read_answer(self, used: bind.Bind, answer: window.Answer) -> outcomes.Outcome:
+        if answer.kind is window.AnswerKind.LOST:
+            return outcomes.LOST
+        if answer.kind is window.AnswerKind.NOT_SENT:
+            return outcomes.UNAVAILABLE
+        if answer.status == codes.ESME_ROK:
+            carrier_id = smpp_receipts.answered_id(answer.message_id, self._settings.id_base)
+            return outcomes.Outcome(_ACCEPTED, carrier_id)
+        code = f"0x{answer.status:08X}"
+        if answer.status in self._temporary:
+            # The bind itself heeds the statuses that say nothing but "slower".
+            if answer.status not in codes.THROTTLING_STATUSES and used.room:
+                used.pause(TEMPORARY_PAUSE_SECONDS)
+            reason = "the carrier asks for time"
+            return outcomes.Outcome(outcomes.OutcomeKind.THROTTLED, code=code, reason=reason)
+        reason = _REASONS.get(answer.status, "the carrier refused the message")
+        return outcomes.Outcome(_REJECTED, code=code, reason=reason)
+
+    def _take_delivery(self, peer: session.Session, request: session.Request) -> None:
+        if not isinstance(request, pdu.DeliverSm):
+            return
+        body = smpp_receipts.strip(request)
+        if body is None:
+            # Asking for a repeat would bring it back for ever, and saying yes would lose it unseen.
+            log.warning("inbound_not_supported", carrier=self._carrier)
+            peer.answer(request, codes.ESME_RX_P_APPN)
+            return
+        # How many may be under way is bounded by the session, which stops reading.
+        storing = asyncio.ensure_future(self._on_receipt(body))
+        self._receipts.add(storing)
+        storing.add_done_callback(partial(self._answer_delivery, peer, request))
+
+    def _answer_delivery(
+        self, peer: session.Session, request: pdu.DeliverSm, stored: asyncio.Future[None]
+    ) -> None:
+        self._receipts.discard(stored)
+        error = None if stored.cancelled() else stored.exception()
+        if error is None and not stored.cancelled():
+            peer.answer(request, codes.ESME_ROK)
+            return
+        log.warning("receipt_not_stored", carrier=self._carrier, error=type(error).__name__)
+        peer.answer(request, codes.ESME_RX_T_APPN)
+
+    def _note_state(self, number: int, state: bind.BindState, reason: str) -> None:
+        log.info("bind_state", carrier=self._carrier, bind=number, state=state, reason=reason)
+        self._changed.set()
+
+
+def _password(settings: Settings) -> str:
+    if settings.password is not None:
+        return settings.password.reveal()
+    return Path(settings.password_file or "").read_text(encoding="utf-8").rstrip("\r\n")
+
+
+def _submit_sm(settings: Settings, segment: contract.Segment) -> pdu.SubmitSm:
+    source, source_ton, source_npi = _address(segment.source)
+    recipient, dest_ton, dest_npi = _address(segment.recipient)
+    # Low bits of the id are random, and parts follow each other: a hint, which receipts may echo.
+    reference = (segment.message_id.int + segment.part) & 0xFFFF
+    return pdu.SubmitSm(
+        source_addr=source,
+        source_addr_ton=source_ton if settings.source_ton is None else settings.source_ton,
+        source_addr_npi=source_npi if settings.source_npi is None else settings.source_npi,
+        destination_addr=recipient,
+        dest_addr_ton=dest_ton if settings.dest_ton is None else settings.dest_ton,
+        dest_addr_npi=dest_npi if settings.dest_npi is None else settings.dest_npi,
+        esm_class=codes.ESM_CLASS_UDHI if segment.udh else codes.ESM_CLASS_DEFAULT,
+        data_coding=segmentation.data_coding(segment.encoding),
+        registered_delivery=1,
+        validity_period=_relative_time(segment.valid_seconds),
+        short_message=segment.udh + segment.payload,
+        tlvs=((codes.TLV_USER_MESSAGE_REFERENCE, reference.to_bytes(2, "big")),),
+    )
+
+
+def _address(number: str) -> tuple[str, int, int]:
+    """An address as SMPP writes it, with TON and NPI (spec 5.2.5, 5.2.6): international and ISDN,
+    network specific for a short code, alphanumeric for a name."""
+    if number.startswith("+"):
+        return number[1:], 1, 1
+    if number.isdecimal():
+        return number, 3, 0
+    return number, 5, 0
+
+
+@lru_cache(maxsize=4096)
+def _relative_time(seconds: int) -> str:
+    """A time from now as SMPP writes it (spec 7.1.1), at least a second and at most 31 days."""
+    days, rest = divmod(min(max(seconds, 1), 31 * _DAY_SECONDS), _DAY_SECONDS)
+    hours, rest = divmod(rest, 3600)
+    minutes, left = divmod(rest, 60)
+    return f"0000{days:02d}{hours:02d}{minutes:02d}{left:02d}000R"

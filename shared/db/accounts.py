@@ -1,0 +1,75 @@
+"""Accounts as operators see them: who there is, what they have spent, how many tokens they hold."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from shared.db.connection import Connection
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """An account and its active wallet; `balance_micro` in micro-units of `currency`."""
+
+    account_id: int
+    name: str
+    currency: str
+    balance_micro: int
+    daily_limit: int
+    requests_per_minute: int
+
+
+_SELECT = """
+SELECT a.account_id, a.name, a.currency, w.balance_micro, a.daily_limit, a.requests_per_minute
+FROM accounts a JOIN wallets w ON w.account_id = a.account_id AND w.currency = a.currency
+WHERE $1::text IS NULL OR a.name = $1
+ORDER BY a.name"""
+
+
+async def find(connection: Connection, name: str) -> Account | None:
+    """The account of this name, or None."""
+    row = await connection.fetchrow(_SELECT, name)
+    return None if row is None else Account(*row)
+
+
+async def every(connection: Connection) -> list[Account]:
+    """All accounts, by name."""
+    return [Account(*row) for row in await connection.fetch(_SELECT, None)]
+
+
+@dataclass(frozen=True, slots=True)
+class Movements:
+    """What has gone through an account's active wallet, in micro-units."""
+
+    debited_micro: int
+    refunded_micro: int
+    credited_micro: int
+
+
+_MOVEMENTS = """
+SELECT coalesce(sum(t.amount_micro) FILTER (WHERE t.kind = 'debit'), 0)::bigint,
+       coalesce(sum(t.amount_micro) FILTER (WHERE t.kind = 'refund'), 0)::bigint,
+       coalesce(sum(t.amount_micro) FILTER (WHERE t.kind = 'credit'), 0)::bigint
+FROM accounts a
+JOIN wallets w ON w.account_id = a.account_id AND w.currency = a.currency
+JOIN transfers t ON w.wallet_id IN (t.from_wallet_id, t.to_wallet_id)
+WHERE a.account_id = $1"""
+
+
+async def movements(connection: Connection, account_id: int) -> Movements:
+    """Sums over every transfer of the account's active wallet."""
+    row = await connection.fetchrow(_MOVEMENTS, account_id)
+    return Movements(*row) if row else Movements(0, 0, 0)
+
+
+# The lock lets two who create tokens at once see each other's.
+_LOCK = "SELECT account_id FROM accounts WHERE name = $1 FOR NO KEY UPDATE"
+_TOKEN_COUNT = "SELECT count(*) FROM tokens WHERE account_id = $1"  # noqa: S105
+
+
+async def lock_token_count(connection: Connection, name: str) -> int | None:
+    """How many tokens the account has, fixed until the transaction ends; None: no such account."""
+    account_id = await connection.fetchval(_LOCK, name)
+    if account_id is None:
+        return None
+    return int(await connection.fetchval(_TOKEN_COUNT, account_id))

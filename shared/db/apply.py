@@ -1,0 +1,251 @@
+"""Configuration by its names, as an operator writes it: read whole, written row by row."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import msgspec
+
+from shared.db import ledger
+from shared.db.connection import Connection
+
+CREDIT_REASON = "apply"
+"""Marks credits made from a file, so that each is made once."""
+
+_LOCK_KEY = 0x51C1CE02
+
+Key = tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    name: str
+    currency: str
+    daily_limit: int
+    requests_per_minute: int
+
+    @property
+    def key(self) -> Key:
+        return ("account", self.name)
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    account: str
+    sender: str
+    kind: str
+    country: str
+    is_default: bool
+    hour_limit: int
+    day_limit: int
+    month_limit: int
+
+    @property
+    def key(self) -> Key:
+        return ("line", self.account, self.sender)
+
+
+@dataclass(frozen=True, slots=True)
+class Price:
+    country: str
+    currency: str
+    amount_micro: int
+
+    @property
+    def key(self) -> Key:
+        return ("price", self.country, self.currency)
+
+
+@dataclass(frozen=True, slots=True)
+class Carrier:
+    name: str
+    adapter: str
+    segments_per_second: int
+    settings: Mapping[str, object] = field(repr=False)
+
+    @property
+    def key(self) -> Key:
+        return ("carrier", self.name)
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    country: str
+    carrier: str
+    priority: int
+
+    @property
+    def key(self) -> Key:
+        return ("route", self.country, self.carrier)
+
+
+@dataclass(frozen=True, slots=True)
+class CountryLimit:
+    """`account` None: for the whole platform. A window that is None is not limited."""
+
+    account: str | None
+    country: str
+    hour_limit: int | None
+    day_limit: int | None
+    month_limit: int | None
+
+    @property
+    def key(self) -> Key:
+        return ("country_limit", self.account or "*", self.country)
+
+
+@dataclass(frozen=True, slots=True)
+class Credit:
+    """All that was, or is to be, credited to a wallet from files."""
+
+    account: str
+    currency: str
+    amount_micro: int
+
+    @property
+    def key(self) -> Key:
+        return ("credit", self.account, self.currency)
+
+
+Row = Account | Line | Price | Carrier | Route | CountryLimit | Credit
+Rows = Mapping[Key, Row]
+
+_ACCOUNTS = "SELECT name, currency, daily_limit, requests_per_minute FROM accounts"
+_LINES = """
+SELECT a.name, l.sender, l.kind, l.country, l.is_default, l.hour_limit, l.day_limit, l.month_limit
+FROM lines l JOIN accounts a USING (account_id)"""
+_PRICES = "SELECT country, currency, amount_micro FROM prices"
+_CARRIERS = "SELECT name, adapter, segments_per_second, settings FROM carriers"
+_ROUTES = "SELECT r.country, c.name, r.priority FROM routes r JOIN carriers c USING (carrier_id)"
+_COUNTRY_LIMITS = """
+SELECT a.name, l.country, l.hour_limit, l.day_limit, l.month_limit
+FROM country_limits l LEFT JOIN accounts a USING (account_id)"""
+_CREDITS = """
+SELECT a.name, w.currency, sum(t.amount_micro)::bigint
+FROM transfers t JOIN wallets w ON w.wallet_id = t.to_wallet_id JOIN accounts a USING (account_id)
+WHERE t.kind = 'credit' AND t.reason = $1 GROUP BY a.name, w.currency"""
+
+
+async def lock(connection: Connection) -> None:
+    """Let no other apply in until this connection closes. Raises LockNotAvailableError after the
+    connection's lock timeout."""
+    await connection.execute("SELECT pg_advisory_lock($1)", _LOCK_KEY)
+
+
+async def read(connection: Connection) -> dict[Key, Row]:
+    """All that is configured, on one snapshot."""
+    rows: list[Row] = []
+    async with connection.transaction(isolation="repeatable_read", readonly=True):
+        rows += [Account(*row) for row in await connection.fetch(_ACCOUNTS)]
+        rows += [Line(*row) for row in await connection.fetch(_LINES)]
+        rows += [Price(*row) for row in await connection.fetch(_PRICES)]
+        for name, adapter, pace, text in await connection.fetch(_CARRIERS):
+            settings = msgspec.json.decode(text, type=dict[str, object])
+            rows.append(Carrier(name, adapter, pace, settings))
+        rows += [Route(*row) for row in await connection.fetch(_ROUTES)]
+        rows += [CountryLimit(*row) for row in await connection.fetch(_COUNTRY_LIMITS)]
+        rows += [Credit(*row) for row in await connection.fetch(_CREDITS, CREDIT_REASON)]
+    return {row.key: row for row in rows}
+
+
+_PUT_ACCOUNT = """
+INSERT INTO accounts (name, currency, daily_limit, requests_per_minute) VALUES ($1, $2, $3, $4)
+ON CONFLICT (name) DO UPDATE SET currency = excluded.currency, daily_limit = excluded.daily_limit,
+    requests_per_minute = excluded.requests_per_minute
+RETURNING account_id"""
+_OPEN_WALLET = """
+INSERT INTO wallets (account_id, book, currency) VALUES ($1, 'customer', $2)
+ON CONFLICT (account_id, book, currency) DO NOTHING"""
+_OPEN_EVENTS = "INSERT INTO event_heads (account_id) VALUES ($1) ON CONFLICT DO NOTHING"
+_PUT_LINE = """
+INSERT INTO lines (account_id, sender, kind, country, is_default, hour_limit, day_limit,
+    month_limit)
+SELECT account_id, $2, $3, $4, $5, $6, $7, $8 FROM accounts WHERE name = $1
+ON CONFLICT (account_id, sender) DO UPDATE SET kind = excluded.kind, country = excluded.country,
+    is_default = excluded.is_default, hour_limit = excluded.hour_limit,
+    day_limit = excluded.day_limit, month_limit = excluded.month_limit"""
+_PUT_PRICE = """
+INSERT INTO prices (country, currency, amount_micro) VALUES ($1, $2, $3)
+ON CONFLICT (country, currency) DO UPDATE SET amount_micro = excluded.amount_micro"""
+_PUT_CARRIER = """
+INSERT INTO carriers (name, adapter, segments_per_second, settings) VALUES ($1, $2, $3, $4::jsonb)
+ON CONFLICT (name) DO UPDATE SET adapter = excluded.adapter,
+    segments_per_second = excluded.segments_per_second, settings = excluded.settings"""
+_PUT_ROUTE = """
+INSERT INTO routes (country, carrier_id, priority)
+SELECT $1, carrier_id, $3 FROM carriers WHERE name = $2
+ON CONFLICT (country, carrier_id) DO UPDATE SET priority = excluded.priority"""
+_DROP_ROUTE = """
+DELETE FROM routes r USING carriers c
+WHERE c.carrier_id = r.carrier_id AND r.country = $1 AND c.name = $2"""
+_PUT_COUNTRY_LIMIT = """
+INSERT INTO country_limits (account_id, country, hour_limit, day_limit, month_limit)
+VALUES ((SELECT account_id FROM accounts WHERE name = $1), $2, $3, $4, $5)
+ON CONFLICT (account_id, country) DO UPDATE SET hour_limit = excluded.hour_limit,
+    day_limit = excluded.day_limit, month_limit = excluded.month_limit"""
+
+
+async def put(connection: Connection, row: Row, before: Row | None) -> None:
+    """Write one row, new or changed. The rows it names must be there already, and an account's
+    other default line must have ceased to be one."""
+    match row:
+        case Account():
+            await _put_account(connection, row)
+        case Line():
+            await connection.execute(
+                _PUT_LINE,
+                row.account,
+                row.sender,
+                row.kind,
+                row.country,
+                row.is_default,
+                row.hour_limit,
+                row.day_limit,
+                row.month_limit,
+            )
+        case Price():
+            await connection.execute(_PUT_PRICE, row.country, row.currency, row.amount_micro)
+        case Carrier():
+            settings = msgspec.json.encode(row.settings).decode()
+            await connection.execute(
+                _PUT_CARRIER, row.name, row.adapter, row.segments_per_second, settings
+            )
+        case Route():
+            await connection.execute(_PUT_ROUTE, row.country, row.carrier, row.priority)
+        case CountryLimit():
+            await connection.execute(
+                _PUT_COUNTRY_LIMIT,
+                row.account,
+                row.country,
+                row.hour_limit,
+                row.day_limit,
+                row.month_limit,
+            )
+        case Credit():
+            given_micro = before.amount_micro if isinstance(before, Credit) else 0
+            await _give(connection, row, row.amount_micro - given_micro)
+
+
+async def drop_route(connection: Connection, route: Route) -> None:
+    """Send nothing to this country by this carrier any more."""
+    await connection.execute(_DROP_ROUTE, route.country, route.carrier)
+
+
+async def _put_account(connection: Connection, account: Account) -> None:
+    account_id = await connection.fetchval(
+        _PUT_ACCOUNT,
+        account.name,
+        account.currency,
+        account.daily_limit,
+        account.requests_per_minute,
+    )
+    await connection.execute(_OPEN_WALLET, account_id, account.currency)
+    await connection.execute(_OPEN_EVENTS, account_id)
+
+
+async def _give(connection: Connection, credit: Credit, amount_micro: int) -> None:
+    account_id = await connection.fetchval(
+        "SELECT account_id FROM accounts WHERE name = $1", credit.account
+    )
+    await ledger.credit(connection, account_id, credit.currency, amount_micro, CREDIT_REASON)

@@ -1,0 +1,211 @@
+"""Keeps one ESME session alive: binds, reconnects with back-off, pauses when throttled."""
+
+import asyncio
+import random
+import ssl
+from collections.abc import Callable
+from enum import StrEnum
+from typing import TypeAlias
+
+from shared.smpp import codes, esme, life, pdu, session, window
+
+
+class BindState(StrEnum):
+    """What a bind is doing, for logs and metrics."""
+
+    CONNECTING = "connecting"
+    BOUND = "bound"
+    PAUSED = "paused"
+    WAITING = "waiting"
+    REFUSED = "refused"
+    CLOSED = "closed"
+
+
+OnState: TypeAlias = Callable[[BindState, str], None]
+
+FIRST_RETRY_SECONDS = 0.5
+MAX_RETRY_SECONDS = 30.0
+FIRST_REFUSED_RETRY_SECONDS = 10.0  # With the cap below, about 20 tries in an hour of refusals.
+MAX_REFUSED_RETRY_SECONDS = 300.0
+FIRST_PAUSE_SECONDS = 0.25
+MAX_PAUSE_SECONDS = 5.0
+SETTLED_SECONDS = 5.0  # A session that lived this long has ended a row of failures.
+SUCCESSES_TO_FORGET = 10  # Accepted requests in a row after which throttling starts small again.
+
+
+def backoff(first_seconds: float, cap_seconds: float, attempt: int) -> float:
+    """Doubles from `first_seconds` at attempt 0 up to the cap, then takes off up to a half."""
+    full = min(cap_seconds, first_seconds * 2.0 ** min(attempt, 32))
+    return full * random.uniform(0.5, 1.0)  # noqa: S311 - spreads retries, guards nothing
+
+
+class Bind:
+    """One bind of one carrier account. `on_state` gets each change with a word why, no secrets.
+
+    Raises pdu.PduError when made with credentials SMPP cannot carry.
+    """
+
+    def __init__(
+        self,
+        host: str,
+        port: int,
+        request: pdu.BindRequest,
+        *,
+        window: int,
+        on_request: session.OnRequest,
+        on_state: OnState,
+        timers: life.Timers | None = None,
+        tls: ssl.SSLContext | None = None,
+    ) -> None:
+        pdu.encode(request)
+        self._host = host
+        self._port = port
+        self._request = request
+        self._window = window
+        self._on_request = on_request
+        self._on_state = on_state
+        self._timers = timers
+        self._tls = tls
+        self._session: session.Session | None = None
+        self._up = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+        self._pause: asyncio.TimerHandle | None = None
+        self._pause_seconds = FIRST_PAUSE_SECONDS
+        self._successes = 0
+
+    @property
+    def connected(self) -> bool:
+        return self._session is not None and self._session.connected
+
+    @property
+    def room(self) -> int:
+        """Requests that would be written at once; 0 while down or paused."""
+        return self._session.room if self._session is not None else 0
+
+    def start(self) -> None:
+        """Begins to connect, and goes on until `close`. Call it once."""
+        self._task = asyncio.get_running_loop().create_task(self._stay_bound())
+
+    def submit(self, message: pdu.SubmitSm) -> asyncio.Future[window.Answer]:
+        """As Session.submit; NOT_SENT while there is no session. Raises pdu.PduError."""
+        if self._session is None:
+            future: asyncio.Future[window.Answer] = asyncio.get_running_loop().create_future()
+            future.set_result(window.NOT_SENT)
+            return future
+        future = self._session.submit(message)
+        future.add_done_callback(self._heed)
+        return future
+
+    async def wait_for_room(self, timeout_seconds: float) -> bool:
+        """True once there is room; False when the time is over."""
+        try:
+            async with asyncio.timeout(timeout_seconds):
+                while self.room == 0:
+                    if not self.connected:
+                        self._up.clear()
+                    await self._up.wait()
+                    if self._session is not None:
+                        await self._session.wait_for_room(timeout_seconds)
+        except TimeoutError:
+            return False
+        return True
+
+    def pause(self, seconds: float) -> None:
+        """Writes no requests for a while; a new pause replaces the one before."""
+        if self._session is None:
+            return
+        if self._pause is not None:
+            self._pause.cancel()
+        self._session.hold()
+        self._pause = asyncio.get_running_loop().call_later(seconds, self._resume)
+        self._on_state(BindState.PAUSED, f"for {seconds:g} s")
+
+    async def close(self, drain_seconds: float) -> None:
+        """Unbinds, giving unanswered requests that long, and stops reconnecting."""
+        if self._session is not None:
+            await self._session.unbind(drain_seconds)
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.wait({self._task})
+        self._on_state(BindState.CLOSED, "closed")
+
+    async def _stay_bound(self) -> None:
+        loop = asyncio.get_running_loop()
+        attempt, last = 0, BindState.CONNECTING
+        while True:
+            self._on_state(BindState.CONNECTING, "connecting")
+            try:
+                opened = await self._open()
+            except esme.BindRefused as refusal:
+                state, reason = BindState.REFUSED, f"status 0x{refusal.status:08X}"
+            except (OSError, TimeoutError) as error:
+                state, reason = BindState.WAITING, type(error).__name__
+            else:
+                since = loop.time()
+                reason = await self._serve(opened)
+                state = BindState.WAITING
+                if loop.time() - since > SETTLED_SECONDS:
+                    attempt = 0
+            attempt, last = (attempt if state is last else 0), state
+            self._on_state(state, reason)
+            await asyncio.sleep(self._retry_seconds(state, attempt))
+            attempt += 1
+
+    async def _open(self) -> session.Session:
+        return await esme.open_esme(
+            self._host,
+            self._port,
+            self._request,
+            window=self._window,
+            on_request=self._on_request,
+            on_closed=lambda _: None,
+            timers=self._timers,
+            tls=self._tls,
+        )
+
+    async def _serve(self, opened: session.Session) -> str:
+        """Lends the session out until it ends; says why it did."""
+        self._session = opened
+        self._pause_seconds = FIRST_PAUSE_SECONDS
+        try:
+            if opened.connected:
+                self._on_state(BindState.BOUND, "bound")
+                self._up.set()
+            await opened.wait_closed()
+        finally:
+            self._session = None
+            self._up.clear()
+            if self._pause is not None:
+                self._pause.cancel()
+                self._pause = None
+            opened.abort()
+        return str(opened.loss)
+
+    @staticmethod
+    def _retry_seconds(state: BindState, attempt: int) -> float:
+        if state is BindState.REFUSED:  # A wrong password does not get better by hammering.
+            return backoff(FIRST_REFUSED_RETRY_SECONDS, MAX_REFUSED_RETRY_SECONDS, attempt)
+        return backoff(FIRST_RETRY_SECONDS, MAX_RETRY_SECONDS, attempt)
+
+    def _heed(self, future: asyncio.Future[window.Answer]) -> None:
+        """Reads throttling out of an answer; one pause a burst, each longer than the last."""
+        if future.cancelled():
+            return
+        answer = future.result()
+        if answer.kind is not window.AnswerKind.ANSWERED:
+            return
+        if answer.status in codes.THROTTLING_STATUSES:
+            self._successes = 0
+            if self._pause is None:
+                self.pause(self._pause_seconds)
+                self._pause_seconds = min(MAX_PAUSE_SECONDS, self._pause_seconds * 2)
+        elif answer.status == codes.ESME_ROK:
+            self._successes += 1
+            if self._successes >= SUCCESSES_TO_FORGET:
+                self._pause_seconds = FIRST_PAUSE_SECONDS
+
+    def _resume(self) -> None:
+        self._pause = None
+        if self._session is not None:
+            self._session.resume()
+            self._on_state(BindState.BOUND, "resumed")

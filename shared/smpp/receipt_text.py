@@ -1,0 +1,112 @@
+"""The text form of a delivery receipt, read from anything and written for practice (spec app. B).
+
+    id:IIII sub:SSS dlvrd:DDD submit date:YYMMDDhhmm done date:YYMMDDhhmm stat:DDDDDDD err:E text:T
+
+Every carrier writes it its own way, so fields may come in any order, case and spacing, or not at
+all. What follows `text:` is part of a message and is neither read nor passed on.
+"""
+
+import re
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+_FIELD = re.compile(
+    rb"""
+    (?P<key> submit[ _]?date | done[ _]?date | dlvrd | stat | sub | err | id | text )
+    [ ]* : [ ]*
+    """,
+    re.VERBOSE | re.IGNORECASE,
+)
+_VALUES = {
+    "id": re.compile(rb"[^\s:]{1,255}"),
+    "stat": re.compile(rb"[A-Za-z_]{1,20}"),
+    "err": re.compile(rb"[0-9A-Za-z_-]{1,16}"),
+    "submitdate": re.compile(rb"[0-9]{10,14}(?![0-9])"),
+    "donedate": re.compile(rb"[0-9]{10,14}(?![0-9])"),
+    "sub": re.compile(rb"[0-9]{1,5}(?![0-9])"),
+    "dlvrd": re.compile(rb"[0-9]{1,5}(?![0-9])"),
+}
+_DATE_FORMATS = {10: "%y%m%d%H%M", 12: "%y%m%d%H%M%S", 14: "%Y%m%d%H%M%S"}
+_MAX_BYTES = 4096
+
+
+@dataclass(frozen=True, slots=True)
+class ReceiptText:
+    """What a receipt's text says; a missing or unreadable field is empty or None.
+
+    Dates carry no zone on the wire. They are given as if they were UTC; the adapter knows better.
+    """
+
+    id: str = ""
+    stat: str = ""
+    err: str = ""
+    submit_date: datetime | None = None
+    done_date: datetime | None = None
+
+
+def parse(raw: bytes) -> ReceiptText | None:
+    """Reads whatever can be read; None for bytes that name neither an id nor a stat."""
+    found = {name: value.decode("latin-1") for name, (_, value) in _fields(raw).items()}
+    if not found.get("id") and not found.get("stat"):
+        return None
+    return ReceiptText(
+        id=found.get("id", ""),
+        stat=found.get("stat", "").upper(),
+        err=found.get("err", ""),
+        submit_date=_date(found.get("submitdate", "")),
+        done_date=_date(found.get("donedate", "")),
+    )
+
+
+def without_text(raw: bytes) -> bytes:
+    """The receipt's known fields as the carrier spelt them, and nothing else of it.
+
+    Keeping what is known, rather than cutting what follows `text:`, also holds for receipts that
+    quote the message without that mark.
+    """
+    return b" ".join(b"%b:%b" % (key, value) for key, value in _fields(raw).values())
+
+
+def render(
+    *,
+    message_id: str,
+    stat: str,
+    err: str = "000",
+    submit_date: datetime,
+    done_date: datetime,
+    text: bytes = b"",
+) -> bytes:
+    """A receipt as the spec writes it, for one segment; at most 20 octets of text are quoted."""
+    delivered = 1 if stat == "DELIVRD" else 0
+    head = (
+        f"id:{message_id} sub:001 dlvrd:{delivered:03} submit date:{submit_date:%y%m%d%H%M}"
+        f" done date:{done_date:%y%m%d%H%M} stat:{stat} err:{err} text:"
+    )
+    return head.encode("latin-1", "replace") + text[:20]
+
+
+def _fields(raw: bytes) -> dict[str, tuple[bytes, bytes]]:
+    """Each known field's spelling and value, first mention first, before any `text:`."""
+    plain = raw[:_MAX_BYTES].replace(b"\0", b"")  # Latin letters of UCS-2 become themselves.
+    fields: dict[str, tuple[bytes, bytes]] = {}
+    marks = list(_FIELD.finditer(plain))
+    for number, mark in enumerate(marks):
+        key = mark["key"]
+        name = key.decode("ascii").lower().replace(" ", "").replace("_", "")
+        if name == "text":
+            break
+        end = marks[number + 1].start() if number + 1 < len(marks) else len(plain)
+        value = _VALUES[name].match(plain, mark.end(), end)
+        if value is not None:
+            fields.setdefault(name, (key, value[0]))
+    return fields
+
+
+def _date(digits: str) -> datetime | None:
+    layout = _DATE_FORMATS.get(len(digits))
+    if layout is None:
+        return None
+    try:
+        return datetime.strptime(digits, layout).replace(tzinfo=UTC)
+    except ValueError:
+        return None

@@ -1,0 +1,396 @@
+"""One SMPP session over one connection, for both roles: framing, window, timers, flow control."""
+
+import asyncio
+import dataclasses
+from collections.abc import Callable
+from typing import TypeAlias
+
+from shared.smpp import codes, connection, life, pdu, window
+
+Request: TypeAlias = pdu.SubmitSm | pdu.DeliverSm
+OnRequest: TypeAlias = Callable[["Session", Request], None]
+OnSession: TypeAlias = Callable[["Session"], None]
+Authenticate: TypeAlias = Callable[[pdu.BindRequest], int]
+
+MAX_OPEN_REQUESTS = 1000
+MAX_NONSENSE = 100
+
+
+class Session(connection.Connection):
+    """An ESME's session, or an SMSC's when `authenticate` is given.
+
+    `on_request` gets every inbound message request (deliver_sm at the ESME, submit_sm at the SMSC)
+    and somebody calls `answer` for it later. While about `max_open_requests` of them are unanswered
+    the session stops reading, which also stops its timers; it ends when that lasts longer than the
+    response timer. `on_closed` is called exactly once, after all futures are settled.
+    """
+
+    def __init__(
+        self,
+        *,
+        window_size: int,
+        timers: life.Timers,
+        on_request: OnRequest,
+        on_closed: OnSession,
+        authenticate: Authenticate | None = None,
+        on_bound: OnSession | None = None,
+        system_id: str = "",
+        max_open_requests: int = MAX_OPEN_REQUESTS,
+    ) -> None:
+        super().__init__()
+        self.bound: pdu.BindRequest | None = None
+        self.counts = life.Counts()
+        self.loss: life.Loss | None = None
+        self.state = life.State.OPEN
+        self._timers = timers
+        self._on_request = on_request
+        self._on_closed = on_closed
+        self._authenticate = authenticate
+        self._on_bound = on_bound
+        self._system_id = system_id
+        self._max_open_requests = max_open_requests
+        self._answer_type = pdu.SubmitSmResp if authenticate is None else pdu.DeliverSmResp
+        self._request_type = pdu.DeliverSm if authenticate is None else pdu.SubmitSm
+        self._bind_answer: asyncio.Future[int | None] | None = None
+        self._drained: asyncio.Future[None] | None = None
+        self._window = window.Window(window_size)
+        self._sequence = 0
+        self._control_sequence = 0
+        self._open_requests = 0
+        self._held = False
+        self._opened_at = self._ticked_at = self._loop.time()
+        self._reading_paused_at: float | None = None
+        self._pulse = life.Pulse(timers, self._opened_at)
+
+    @property
+    def connected(self) -> bool:
+        """Bound, and taking requests."""
+        return self.state is life.State.BOUND
+
+    @property
+    def room(self) -> int:
+        """How many requests would be written at once if submitted now."""
+        return self._window.room if self.connected and not self._held else 0
+
+    @property
+    def unanswered(self) -> int:
+        """Requests written and not answered; never more than the window."""
+        return self._window.unanswered
+
+    @property
+    def open_requests(self) -> int:
+        """Inbound requests for which `answer` has not been called."""
+        return self._open_requests
+
+    def submit(self, message: pdu.SubmitSm) -> asyncio.Future[window.Answer]:
+        """Queues one submit_sm; the future always ends with an Answer, whatever the link does.
+
+        Raises pdu.PduError, and sends nothing, for a message SMPP cannot carry.
+        """
+        return self._ask(message)
+
+    def deliver(self, message: pdu.DeliverSm) -> asyncio.Future[window.Answer]:
+        """`submit` for the SMSC's role."""
+        return self._ask(message)
+
+    def answer(self, request: Request, status: int = 0, message_id: str = "") -> bool:
+        """Answers an inbound request, once. False when the link has gone and it went nowhere."""
+        self._open_requests -= 1
+        if self.state is life.State.CLOSED:
+            return False
+        if isinstance(request, pdu.SubmitSm):
+            self._send(pdu.SubmitSmResp(status, message_id), request.sequence)
+        else:
+            self._send(pdu.DeliverSmResp(status), request.sequence)
+        self._after_progress()
+        return True
+
+    async def wait_for_room(self, timeout_seconds: float) -> bool:
+        """True once there is room; False when the time is over or the session is not bound."""
+        try:
+            async with asyncio.timeout(timeout_seconds):
+                while self.connected and self.room == 0:
+                    await self._window.changed()
+        except TimeoutError:
+            return False
+        return self.room > 0
+
+    def hold(self) -> None:
+        """Stops writing queued requests; answers and enquire_link go on."""
+        self._held = True
+
+    def resume(self) -> None:
+        self._held = False
+        self._schedule_flush()
+        self._window.wake()
+
+    async def bind(self, request: pdu.BindRequest) -> int:
+        """The ESME's first word; the answer's command_status. Not 0: the session is closing.
+
+        Raises TimeoutError after the bind timer and ConnectionError when the link dies; then the
+        session is closed too.
+        """
+        if self.state is life.State.CLOSED:
+            raise ConnectionResetError("closed before the bind was asked")
+        self._bind_answer = self._loop.create_future()
+        self.bound = dataclasses.replace(request, password="")
+        self._control_sequence = self._next_sequence()
+        self._send(request, self._control_sequence)
+        try:
+            async with asyncio.timeout(self._timers.bind_seconds):
+                status = await self._bind_answer
+        except BaseException:
+            self.abort()
+            raise
+        if status is None:
+            raise ConnectionResetError("closed before the bind was answered")
+        return status
+
+    async def unbind(self, deadline_seconds: float) -> None:
+        """Ends the session politely: unanswered requests of both sides first, then unbind.
+
+        Queued requests come back NOT_SENT at once. Returns within the deadline plus twice the
+        unbind timer; a peer that closes without unbind_resp has agreed.
+        """
+        if self.state is life.State.OPEN:
+            self.abort()
+        if self.state is life.State.BOUND:
+            self.state = life.State.UNBINDING
+            self._window.return_queued()
+            self._window.wake()
+            self._drained = self._loop.create_future()
+            self._after_progress()
+            try:
+                await self._part(self._drained, deadline_seconds)
+            finally:
+                self._close(life.Loss.UNBOUND)
+        await self.wait_closed()
+
+    async def _part(self, drained: asyncio.Future[None], deadline_seconds: float) -> None:
+        ends = {drained, self._closed}
+        await asyncio.wait(ends, timeout=deadline_seconds, return_when=asyncio.FIRST_COMPLETED)
+        self.loss = self.loss or life.Loss.UNBOUND  # However it ends now, it was our wish.
+        self._control_sequence = self._next_sequence()
+        self._send(pdu.Unbind(), self._control_sequence)
+        await asyncio.wait({self._closed}, timeout=self._timers.unbind_seconds)
+
+    def abort(self) -> None:
+        """Cuts the connection without a word; answers not yet written stay unsaid."""
+        self._unwritten.clear()
+        self._close(life.Loss.ABORTED)
+        self._transport.abort()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        super().connection_made(transport)
+        self._schedule_tick()
+
+    def frames_received(self, frames: list[bytes], *, framing_lost: bool) -> None:
+        if frames:
+            self._pulse.hear(self._loop.time())
+        for frame in frames:
+            if self.state is life.State.CLOSED:
+                return
+            self._receive(frame)
+        if framing_lost:
+            self._send(pdu.GenericNack(codes.ESME_RINVCMDLEN), 0)
+            self._close(life.Loss.BROKEN_FRAMING)
+        self._after_progress()
+
+    def frames_due(self) -> list[bytes]:
+        self._steer_reading()  # Our answers have just left, which may be what reading waits for.
+        if self.connected and not self._held:
+            return self._window.take(self._loop.time())
+        return []
+
+    def connection_closed(self) -> None:
+        self._settle(life.Loss.PEER_CLOSED)
+        self._tick_handle.cancel()
+        self._on_closed(self)
+
+    def _receive(self, frame: bytes) -> None:
+        try:
+            received = pdu.decode(frame)
+        except pdu.PduError as error:
+            self.counts.garbage += 1
+            if not pdu.command_of(frame) & codes.RESPONSE_BIT:
+                self._send(pdu.GenericNack(error.status), error.sequence)
+            self._close_if_nonsense()
+            return
+        if isinstance(received, self._answer_type):
+            answer = window.Answer(window.AnswerKind.ANSWERED, received.status, received.message_id)
+            if not self._window.settle(received.sequence, answer):
+                self._meet_stranger()
+        elif isinstance(received, self._request_type):
+            self._hand_over(received)
+        else:
+            self._receive_control(received, pdu.command_of(frame))
+
+    def _receive_control(self, received: pdu.Pdu, command: int) -> None:
+        match received:
+            case pdu.EnquireLink(sequence=sequence):
+                self._send(pdu.EnquireLinkResp(), sequence)
+            case pdu.EnquireLinkResp():
+                pass  # Like any other PDU it has already counted as life.
+            case pdu.GenericNack():
+                self._receive_nack(received)
+            case pdu.BindRequest() if self._authenticate is not None:
+                self._receive_bind(received, self._authenticate)
+            case pdu.BindResp() if self._bind_answer is not None:
+                self._settle_bind(received.status)
+            case pdu.Unbind(sequence=sequence):
+                self._send(pdu.UnbindResp(), sequence)
+                self._close(life.Loss.PEER_UNBOUND)
+            case pdu.UnbindResp() if self.state is life.State.UNBINDING:
+                self._close(life.Loss.UNBOUND)
+            case _ if command & codes.RESPONSE_BIT:
+                self._meet_stranger()
+            case _:
+                self._send(pdu.GenericNack(codes.ESME_RINVCMDID), received.sequence)
+
+    def _receive_nack(self, nack: pdu.GenericNack) -> None:
+        # A nack says "not taken" even when its status is a zero.
+        status = nack.status or codes.ESME_RUNKNOWNERR
+        answer = window.Answer(window.AnswerKind.ANSWERED, status)
+        if self._window.settle(nack.sequence, answer):
+            return
+        if nack.sequence != self._control_sequence:
+            self._meet_stranger()
+        elif self.state is life.State.OPEN:
+            self._settle_bind(status)
+
+    def _receive_bind(self, request: pdu.BindRequest, authenticate: Authenticate) -> None:
+        status = codes.ESME_RALYBND
+        if self.state is life.State.OPEN:
+            status = authenticate(request)
+        resp = pdu.BindResp(request.mode, status, self._system_id)
+        self._send(resp, request.sequence)
+        if self.state is not life.State.OPEN:
+            return
+        if status != codes.ESME_ROK:
+            self._close(life.Loss.REFUSED)
+            return
+        self.bound = dataclasses.replace(request, password="")
+        self.state = life.State.BOUND
+        if self._on_bound is not None:
+            self._on_bound(self)
+
+    def _settle_bind(self, status: int | None) -> None:
+        if self._bind_answer is None or self._bind_answer.done():
+            return
+        if status == codes.ESME_ROK:
+            self.state = life.State.BOUND  # At once: a receipt may follow in the same packet.
+        self._bind_answer.set_result(status)
+        if status:
+            self._close(life.Loss.REFUSED)
+
+    def _hand_over(self, request: Request) -> None:
+        self._open_requests += 1
+        receiver = self.bound is not None and self.bound.mode is pdu.BindMode.RECEIVER
+        if self.state is life.State.OPEN or (receiver and isinstance(request, pdu.SubmitSm)):
+            self.answer(request, codes.ESME_RINVBNDSTS)
+            return
+        try:
+            self._on_request(self, request)
+        except Exception as error:  # A fault of our own must not cost the link.
+            self.counts.handler_failures += 1
+            self.answer(request, codes.ESME_RSYSERR)
+            self._loop.call_exception_handler(
+                {"message": "the handler of an SMPP request failed", "exception": error}
+            )
+
+    def _meet_stranger(self) -> None:
+        self.counts.strangers += 1
+        self._close_if_nonsense()
+
+    def _close_if_nonsense(self) -> None:
+        # An answer that comes after its timer is late, not nonsense.
+        strangers = self.counts.strangers - self.counts.expired
+        if max(strangers, self.counts.garbage) > MAX_NONSENSE:
+            self._close(life.Loss.NONSENSE)
+
+    def _next_sequence(self) -> int:
+        self._sequence = self._sequence % codes.MAX_SEQUENCE + 1
+        return self._sequence
+
+    def _ask(self, message: Request) -> asyncio.Future[window.Answer]:
+        sequence = self._next_sequence()
+        frame = pdu.encode(message, sequence)
+        future: asyncio.Future[window.Answer] = self._loop.create_future()
+        if self.connected:
+            self._window.put(sequence, frame, future)
+            self._schedule_flush()
+        else:
+            future.set_result(window.NOT_SENT)
+        return future
+
+    def _send(self, message: pdu.Pdu, sequence: int) -> None:
+        self._write(pdu.encode(message, sequence))
+
+    def _steer_reading(self) -> None:
+        """Stops reading while too much of what the peer asked is undone, or its answers unread."""
+        undone = max(self._open_requests, len(self._unwritten))
+        if self._reading_paused_at is None:
+            if undone > self._max_open_requests and self.state is not life.State.CLOSED:
+                self._reading_paused_at = self._loop.time()
+                self._transport.pause_reading()
+        elif undone <= self._max_open_requests // 2 and self.state is not life.State.CLOSED:
+            self._reading_paused_at = None
+            self._pulse.hear(self._loop.time())
+            self._transport.resume_reading()
+            self._tick_handle.cancel()  # What arrived meanwhile must be read before time counts.
+            self._schedule_tick()
+
+    def _schedule_tick(self) -> None:
+        self._ticked_at = self._loop.time()
+        self._tick_handle = self._loop.call_later(self._timers.tick_seconds, self._tick)
+
+    def _tick(self) -> None:
+        now = self._loop.time()
+        late = now - self._ticked_at > 2 * self._timers.tick_seconds
+        self._schedule_tick()
+        if late:
+            return  # This process was stopped for a while; what came meanwhile is still unread.
+        if self.state is life.State.OPEN:
+            if now - self._opened_at > self._timers.bind_seconds:
+                self._close(life.Loss.NOT_BOUND)
+        elif self._reading_paused_at is not None:
+            if now - self._reading_paused_at > self._timers.response_seconds:
+                self._close(life.Loss.STALLED)
+        else:
+            self._check_answers(now)
+
+    def _check_answers(self, now: float) -> None:
+        expired = self._window.expire(now - self._timers.response_seconds)
+        self.counts.expired += expired
+        verdict = self._pulse.judge(now, suspicious=expired > 0)
+        if verdict is life.Verdict.DEAD:
+            self._close(life.Loss.SILENT)
+        elif verdict is life.Verdict.ASK:
+            self._control_sequence = self._next_sequence()
+            self._send(pdu.EnquireLink(), self._control_sequence)
+        if expired:
+            self._after_progress()
+
+    def _after_progress(self) -> None:
+        """Answers came or were given up: writes, wakes and ends what was waiting for that."""
+        if self._window.queued:
+            self._schedule_flush()
+        if self.room or not self.connected:
+            self._window.wake()
+        self._steer_reading()
+        quiet = self._window.unanswered == 0 and self._open_requests == 0
+        if quiet and self._drained is not None and not self._drained.done():
+            self._drained.set_result(None)
+
+    def _settle(self, loss: life.Loss) -> None:
+        """No answer can come any more."""
+        self.state = life.State.CLOSED
+        self.loss = self.loss or loss
+        self._window.close()
+        self._settle_bind(None)
+        self._window.wake()
+
+    def _close(self, loss: life.Loss) -> None:
+        if self.state is not life.State.CLOSED:
+            self._settle(loss)
+            self._close_transport(self._timers.unbind_seconds)
