@@ -68,6 +68,7 @@ async def serve(chosen: Settings, stop: asyncio.Event) -> None:
         configured.on_change(lanes.fit)
 
         scheduler = Scheduler(database, configured, limiter)
+        configured.on_change(scheduler.wake_all)
         for seconds, step in (
             (workers.BEAT_SECONDS, sweeper.beat),
             (0.5, scheduler.turn),

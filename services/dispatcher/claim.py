@@ -8,7 +8,7 @@ from uuid import UUID
 
 import asyncpg
 
-from services.dispatcher.limits import Permit
+from services.dispatcher.limits import Permit, scope_names
 from shared.db import connection, limits, segments, work
 from shared.sms.states import SegmentState
 
@@ -31,7 +31,7 @@ async def claim(
         used: dict[tuple[str, int], int] = defaultdict(int)
         for message in live:
             permit = granted[message.message_id]
-            for scope in permit.scopes:
+            for scope in scope_names(message.line_id, message.account_id, message.country):
                 used[scope, permit.minute] += len(message.parts)
         await limits.charge(opened, worker_id, used)
         if expired:

@@ -55,16 +55,19 @@ class Never(Exception):
     """More segments than a limit allows at all."""
 
 
+def scope_names(line_id: int, account_id: int, country: str) -> tuple[str, str, str]:
+    """Every scope a message is charged to: also those without a limit today, so that a limit set
+    tomorrow knows what was sent."""
+    return f"line:{line_id}", f"country:{country}", f"country:{account_id}:{country}"
+
+
 def scopes_of(
     current: Configuration, line_id: int, account_id: int, country: str
 ) -> tuple[permits.Scope, ...]:
-    """Every limit a message meets, its line's first."""
-    line = current.lines[line_id]
-    scopes = [_scope(f"line:{line_id}", line.limits)]
-    for name, key in (
-        (f"country:{country}", (None, country)),
-        (f"country:{account_id}:{country}", (account_id, country)),
-    ):
+    """Every limit a message meets now, its line's first."""
+    line_scope, platform_scope, account_scope = scope_names(line_id, account_id, country)
+    scopes = [_scope(line_scope, current.lines[line_id].limits)]
+    for name, key in ((platform_scope, (None, country)), (account_scope, (account_id, country))):
         found = current.country_limits.get(key)
         if found is not None:
             scopes.append(_scope(name, found))

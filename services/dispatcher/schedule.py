@@ -12,7 +12,7 @@ from datetime import UTC, datetime, timedelta
 import asyncpg
 
 from services.dispatcher.limits import Limiter, Never, Wait
-from shared.db import connection, parking, segments, watch, work
+from shared.db import configuration, connection, parking, segments, watch, work
 from shared.sms.states import SegmentState
 
 LINE_COUNT = 100
@@ -29,6 +29,11 @@ class Scheduler:
         self._pool = pool
         self._configured = configured
         self._limiter = limiter
+
+    async def wake_all(self, _current: configuration.Configuration) -> None:
+        """The configuration has changed, perhaps a limit: look at every line at once."""
+        async with self._pool.acquire(timeout=5) as opened:
+            await parking.wake_all(opened)
 
     async def turn(self) -> None:
         """Look after every line that is due."""

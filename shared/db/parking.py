@@ -80,6 +80,11 @@ async def postpone(connection: Connection, line_id: int, ready_at: datetime) -> 
     )
 
 
+async def wake_all(connection: Connection) -> None:
+    """Limits have changed: every line is to be looked at now, whatever time it was told before."""
+    await connection.execute("UPDATE parked_lines SET ready_at = now() WHERE ready_at > now()")
+
+
 async def close_line(connection: Connection, line_id: int) -> None:
     """Nothing is parked on the line any more."""
     await connection.execute("DELETE FROM parked_lines WHERE line_id = $1", line_id)

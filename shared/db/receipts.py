@@ -97,11 +97,14 @@ async def set_matched(connection: Connection, matches: Sequence[tuple[UUID, UUID
         )
 
 
-# 0.2 s, doubled each time up to an hour, for three days; then it is kept without a segment.
+# 0.2 s, doubled up to 3.2 s and held there for the first two minutes, in which an answer may still
+# come; then doubled up to an hour, for three days; then it is kept without a segment.
 _POSTPONE = """
 UPDATE receipts SET try_count = try_count + 1,
     retry_at = CASE WHEN received_at > now() - interval '72 hours'
-               THEN now() + least(0.2 * power(2, least(try_count, 20)), 3600) * interval '1 second'
+               THEN now() + interval '1 second' * CASE WHEN try_count < 40
+                    THEN 0.2 * power(2, least(try_count, 4))
+                    ELSE least(3.2 * power(2, least(try_count - 40, 20)), 3600) END
                END
 WHERE receipt_id = ANY ($1::uuid[])"""
 

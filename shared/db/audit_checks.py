@@ -1,0 +1,229 @@
+"""What must hold of money, messages, work and events, each as a query for the rows that break it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from shared.db import workers
+from shared.ledger import refunds
+from shared.sms import states
+
+GRACE_SECONDS = 60
+"""How late the sweepers may be."""
+SUBMITTING_SECONDS = 600
+"""Longer than any carrier's response timer."""
+RECEIPT_SECONDS = 73 * 3600
+"""The deadline after which a segment is unknown, and an hour for the sweeper."""
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """`sql` finds the rows that break the rule; `table` is what it looks through. A warning is
+    shown and breaks nothing."""
+
+    name: str
+    proves: str
+    table: str
+    sql: str
+    warns_only: bool = False
+
+
+def _words(values: Sequence[str] | frozenset[str]) -> str:
+    """Words of our own as an SQL list."""
+    return ", ".join(f"'{value}'" for value in sorted(values))
+
+
+_WAITING = _words(frozenset(states.WAITING))
+_UNSENT = _words([state for state in states.SegmentState if refunds.is_due(state, False)])
+
+_WALLETS = """
+SELECT w.wallet_id, w.account_id, w.balance_micro, coalesce(m.net_micro, 0) AS transfers_micro
+FROM wallets w
+LEFT JOIN (
+    SELECT wallet_id, sum(amount_micro)::bigint AS net_micro
+    FROM (SELECT to_wallet_id AS wallet_id, amount_micro FROM transfers
+          UNION ALL SELECT from_wallet_id, -amount_micro FROM transfers) t
+    GROUP BY wallet_id
+) m USING (wallet_id)
+WHERE w.balance_micro < 0
+   OR w.balance_micro <> CASE WHEN w.book = 'customer' THEN coalesce(m.net_micro, 0) ELSE 0 END"""
+
+_DIRECTIONS = """
+SELECT t.transfer_id, t.kind, f.book AS from_book, d.book AS to_book
+FROM transfers t
+LEFT JOIN wallets f ON f.wallet_id = t.from_wallet_id
+LEFT JOIN wallets d ON d.wallet_id = t.to_wallet_id
+WHERE t.amount_micro <= 0 OR f.currency IS DISTINCT FROM d.currency
+   OR (t.kind, f.book, d.book) IN (
+      ('debit', 'customer', 'revenue'), ('refund', 'revenue', 'customer'),
+      ('credit', 'funding', 'customer')) IS NOT TRUE"""
+
+_DEBITS = """
+SELECT coalesce(s.message_id, t.message_id) AS message_id, coalesce(s.part, t.part) AS part,
+       CASE WHEN t.debit_count IS NULL THEN 'no debit' WHEN s.message_id IS NULL THEN 'no segment'
+            WHEN t.debit_count > 1 THEN 'debited twice' ELSE 'other amount or wallet' END AS fault
+FROM (SELECT s.message_id, s.part, m.segment_price_micro, m.wallet_id
+      FROM segments s LEFT JOIN messages m USING (message_id)) s
+FULL JOIN (
+    SELECT message_id, part, count(*) AS debit_count, min(amount_micro) AS amount_micro,
+           min(from_wallet_id) AS wallet_id
+    FROM transfers WHERE kind = 'debit' GROUP BY message_id, part
+) t USING (message_id, part)
+WHERE t.debit_count IS DISTINCT FROM 1 OR s.segment_price_micro IS DISTINCT FROM t.amount_micro
+   OR s.wallet_id IS DISTINCT FROM t.wallet_id"""
+
+# Evidence that came after a refund changes the status, never the money: then the segment may stand
+# anywhere a carrier's word could bring it, but was accepted later than it was refunded.
+_REFUNDS = f"""
+SELECT r.message_id, r.part, r.refund_count, s.state, s.accepted_at, r.created_at AS refunded_at
+FROM (
+    SELECT message_id, part, count(*) AS refund_count, min(amount_micro) AS amount_micro,
+           min(from_wallet_id) AS from_wallet_id, min(to_wallet_id) AS to_wallet_id,
+           min(created_at) AS created_at
+    FROM transfers WHERE kind = 'refund' GROUP BY message_id, part
+) r
+LEFT JOIN transfers d ON d.message_id = r.message_id AND d.part = r.part AND d.kind = 'debit'
+LEFT JOIN segments s ON s.message_id = r.message_id AND s.part = r.part
+WHERE r.refund_count > 1 OR r.amount_micro IS DISTINCT FROM d.amount_micro
+   OR r.to_wallet_id IS DISTINCT FROM d.from_wallet_id
+   OR r.from_wallet_id IS DISTINCT FROM d.to_wallet_id
+   OR ((s.accepted_at IS NULL AND s.state IN ({_UNSENT})) OR s.accepted_at > r.created_at)
+      IS NOT TRUE"""
+
+_UNREFUNDED = f"""
+SELECT s.message_id, s.part, s.state FROM segments s
+WHERE s.accepted_at IS NULL AND s.state IN ({_UNSENT})
+  AND NOT EXISTS (SELECT FROM transfers t WHERE t.message_id = s.message_id AND t.part = s.part
+                  AND t.kind = 'refund')"""
+
+_OWNERS = """
+SELECT m.message_id, m.account_id, m.line_id, m.carrier_id, m.wallet_id FROM messages m
+LEFT JOIN lines l ON l.line_id = m.line_id AND l.account_id = m.account_id
+LEFT JOIN wallets w ON w.wallet_id = m.wallet_id AND w.account_id = m.account_id
+                   AND w.currency = m.currency
+LEFT JOIN carriers c ON c.carrier_id = m.carrier_id
+WHERE l.line_id IS NULL OR w.wallet_id IS NULL OR c.carrier_id IS NULL"""
+
+_PARTS = """
+SELECT coalesce(m.message_id, s.message_id) AS message_id, m.segment_count, s.found_count
+FROM messages m
+FULL JOIN (SELECT message_id, count(*) AS found_count, min(part) AS least, max(part) AS greatest
+           FROM segments GROUP BY message_id) s USING (message_id)
+WHERE m.segment_count IS DISTINCT FROM s.found_count OR s.least <> 1
+   OR s.greatest <> s.found_count"""
+
+# A claim deletes the row and takes every waiting part with it; parts that go back to the queue get
+# a row again in the same transaction. So parts wait exactly as long as there is a row.
+_WORK = f"""
+SELECT coalesce(w.message_id, s.message_id) AS message_id, w.state AS work_state,
+       w.segment_count, s.waiting_count, s.states
+FROM work w
+FULL JOIN (SELECT message_id, count(*) AS waiting_count, string_agg(DISTINCT state, ',') AS states
+           FROM segments WHERE state IN ({_WAITING}) GROUP BY message_id) s USING (message_id)
+WHERE w.segment_count IS DISTINCT FROM s.waiting_count
+   OR s.states <> CASE WHEN w.state IN ('ready', 'published') THEN 'queued' ELSE w.state END"""
+
+_OVERDUE_WORK = f"""
+SELECT message_id, line_id, state, ready_at, expires_at FROM work
+WHERE expires_at < now() - interval '{GRACE_SECONDS} seconds'
+   OR (state = 'scheduled' AND ready_at < now() - interval '{GRACE_SECONDS} seconds')"""
+
+# After a restart of PostgreSQL nobody could be heard, so every worker gets the same time again.
+_SUBMITTING = f"""
+SELECT s.message_id, s.part, s.worker_id, s.submitted_at FROM segments s
+LEFT JOIN workers w USING (worker_id)
+WHERE s.state = 'submitting' AND (
+    s.submitted_at IS NULL
+    OR s.submitted_at < now() - interval '{SUBMITTING_SECONDS} seconds'
+    OR greatest(w.seen_at, s.submitted_at, pg_postmaster_start_time())
+       < now() - interval '{GRACE_SECONDS + workers.SILENCE_SECONDS} seconds')"""
+
+_NO_RECEIPT = f"""
+SELECT message_id, part, state, submitted_at FROM segments
+WHERE state IN ('submitted', 'in_doubt')
+  AND (submitted_at < now() - interval '{RECEIPT_SECONDS} seconds') IS NOT FALSE"""
+
+# A line whose parked messages have expired keeps its row until its time comes.
+_PARKED_LINES = f"""
+SELECT coalesce(p.line_id, w.line_id) AS line_id, p.ready_at, coalesce(w.parked_count, 0) AS parked
+FROM parked_lines p
+FULL JOIN (SELECT line_id, count(*) AS parked_count FROM work WHERE state = 'parked'
+           GROUP BY line_id) w USING (line_id)
+WHERE p.line_id IS NULL
+   OR (w.line_id IS NULL AND p.ready_at < now() - interval '{GRACE_SECONDS} seconds')"""
+
+_NUMBERS = """
+SELECT coalesce(a.account_id, h.account_id, e.account_id) AS account_id, h.last_sequence,
+       e.event_count, e.least, e.greatest
+FROM accounts a
+FULL JOIN event_heads h USING (account_id)
+FULL JOIN (SELECT account_id, count(*) AS event_count, min(sequence) AS least,
+                  max(sequence) AS greatest FROM events GROUP BY account_id) e USING (account_id)
+WHERE a.account_id IS NULL OR h.last_sequence IS DISTINCT FROM coalesce(e.event_count, 0)
+   OR e.least <> 1 OR e.greatest <> e.event_count"""
+
+_LAST_EVENTS = """
+SELECT coalesce(m.message_id, e.message_id) AS message_id, m.status, e.status AS last_event
+FROM messages m
+FULL JOIN (SELECT DISTINCT ON (message_id) message_id, account_id, status
+           FROM events ORDER BY message_id, sequence DESC) e USING (message_id)
+WHERE m.status IS DISTINCT FROM coalesce(
+          e.status, CASE WHEN m.send_at IS NULL THEN 'queued' ELSE 'scheduled' END)
+   OR e.account_id <> m.account_id"""
+
+_LINE_USAGE = """
+SELECT l.line_id, u.hour_count, l.hour_limit, u.day_count, l.day_limit, u.month_count, l.month_limit
+FROM lines l
+JOIN (
+    SELECT scope,
+           sum(segment_count) FILTER (WHERE age < 60) AS hour_count,
+           sum(segment_count) FILTER (WHERE age < 1440) AS day_count,
+           sum(segment_count) FILTER (WHERE age < 44640) AS month_count
+    FROM (SELECT scope, segment_count,
+                 floor(extract(epoch FROM now()) / 60)::bigint - minute AS age
+          FROM limit_usage WHERE scope LIKE 'line:%') t
+    GROUP BY scope
+) u ON u.scope = 'line:' || l.line_id
+WHERE u.hour_count > l.hour_limit OR u.day_count > l.day_limit OR u.month_count > l.month_limit"""
+
+CHECKS = (
+    Check("wallets", "balances are the sums of their transfers, none below zero", "wallets",
+          _WALLETS),
+    Check("transfers", "money moves between the right books of one currency", "transfers",
+          _DIRECTIONS),
+    Check("debits", "each segment was debited once, at its price", "segments", _DEBITS),
+    Check("refunds", "refunds equal their debit, once, for what no carrier took", "transfers",
+          _REFUNDS),
+    Check("unrefunded", "what ended unsent was refunded", "segments", _UNREFUNDED),
+    Check("owners", "messages have a line, wallet and carrier that fit", "messages", _OWNERS),
+    Check("parts", "messages have exactly their parts, 1 to n", "messages", _PARTS),
+    Check("work", "what waits has its row of work, nothing else has", "work", _WORK),
+    Check("overdue_work", "nothing waits past its time", "work", _OVERDUE_WORK),
+    Check("submitting", "submits end, or their worker lives", "segments", _SUBMITTING),
+    Check("no_receipt", "without a receipt, segments become unknown in time", "segments",
+          _NO_RECEIPT),
+    Check("parked_lines", "lines with parked messages are woken, others are not", "parked_lines",
+          _PARKED_LINES),
+    Check("event_numbers", "events of an account are numbered without gaps", "events", _NUMBERS),
+    Check("last_events", "the last event of a message is its status", "messages", _LAST_EVENTS),
+    Check("line_usage", "lines are within their limits (unless these were lowered)", "limit_usage",
+          _LINE_USAGE, warns_only=True),
+)  # fmt: skip
+
+STATUSES = Check("statuses", "a message's status follows from its segments", "messages", "")
+"""Judged by `states.status_of` over the combinations that occur."""
+
+COMBINATIONS = """
+SELECT m.status, s.states, count(*) AS message_count
+FROM messages m
+JOIN (SELECT message_id, array_agg(DISTINCT state ORDER BY state) AS states
+      FROM segments GROUP BY message_id) s USING (message_id)
+GROUP BY m.status, s.states"""
+
+OF_COMBINATION = """
+SELECT m.message_id, m.status, s.states
+FROM messages m
+JOIN (SELECT message_id, array_agg(DISTINCT state ORDER BY state) AS states
+      FROM segments GROUP BY message_id) s USING (message_id)
+WHERE m.status = $1 AND s.states = $2 LIMIT $3"""
