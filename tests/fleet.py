@@ -210,15 +210,16 @@ class Fleet:
         return (self.folder / f"{name}.log").read_text("utf-8", "replace")[-characters:]
 
     def close(self) -> None:
-        """Stop everything that still runs."""
-        for name in self._processes:
-            self.signal(name, signal.SIGTERM)
-        for process in self._processes.values():
-            try:
-                process.wait(STOP_SECONDS)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait(5)
+        """Stop everything that still runs, the carrier last: the others wait for its answers."""
+        for names in (set(self._processes) - {"simulator"}, {"simulator"} & set(self._processes)):
+            for name in names:
+                self.signal(name, signal.SIGCONT)
+                self.signal(name, signal.SIGTERM)
+            for name in names:
+                try:
+                    self._processes[name].wait(STOP_SECONDS)
+                except subprocess.TimeoutExpired:
+                    self.kill(name)
 
     def journal(self) -> list[dict[str, Any]]:
         """Every submit the simulated carrier accepted."""

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import re
+import time
+from email.utils import parsedate_to_datetime
 
 import msgspec
 
 ID_MAX_CHARS = 128
 CODE_MAX_CHARS = 64
+_DAY_SECONDS = 86_400.0
 _UNPRINTABLE = re.compile(r"[^\x20-\x7e]")
 
 
@@ -41,3 +44,15 @@ def word(value: object, max_chars: int) -> str:
     except ValueError:  # An integer of more digits than Python is willing to write.
         return ""
     return "" if len(said) > max_chars else _UNPRINTABLE.sub("?", said)
+
+
+def wait_ms(retry_after: str) -> int:
+    """A Retry-After header's seconds or date as a wait of at most a day; 0 when it says nothing."""
+    try:
+        if retry_after.isdigit():
+            seconds = float(retry_after)
+        else:
+            seconds = parsedate_to_datetime(retry_after).timestamp() - time.time()
+    except (ValueError, OverflowError):
+        return 0
+    return round(min(max(seconds, 0.0), _DAY_SECONDS) * 1000)

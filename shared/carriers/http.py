@@ -21,8 +21,6 @@ import hashlib
 import hmac
 import random
 from collections.abc import Mapping
-from email.utils import parsedate_to_datetime
-from time import time
 from typing import Literal
 from urllib.parse import parse_qsl, quote, urlencode
 
@@ -225,8 +223,14 @@ class HttpLink:
         self._failures += 1
         self._down = away
         self._resume_at = loop.time() + seconds
-        loop.call_at(self._resume_at + 0.001, self._changed.set)
+        loop.call_at(self._resume_at, self._go_on)
         log.warning("carrier_paused", carrier=self._carrier, kind=outcome.kind, seconds=seconds)
+
+    def _go_on(self) -> None:
+        if self._paused:  # A loop's timers may be a little early.
+            asyncio.get_running_loop().call_later(0.001, self._go_on)
+        else:
+            self._changed.set()
 
     async def _ask(self, segment: contract.Segment, attempt: _Attempt) -> outcomes.Outcome:
         url, headers, body = _request(self._settings, self._words, segment)
@@ -289,7 +293,7 @@ def _outcome(
     if status in _NOT_US:
         return outcomes.Outcome(kinds.UNAVAILABLE, "", code, "the carrier refuses our credentials")
     if said in settings.throttled_codes or status in _TOO_MANY:
-        wish_ms = _retry_after_ms(headers.get("Retry-After", ""))
+        wish_ms = answers.wait_ms(headers.get("Retry-After", ""))
         return outcomes.Outcome(kinds.THROTTLED, "", code, "the carrier asks for time", wish_ms)
     refused = outcomes.Outcome(kinds.REJECTED, "", code, f"the carrier refused it ({code})")
     if said in settings.rejected_codes:
@@ -306,18 +310,7 @@ def _outcome(
     return outcomes.LOST if status == 408 or status >= 500 else refused
 
 
-def _retry_after_ms(value: str) -> int:
-    """The header's seconds or date as a wait of at most a day; 0 when absent or unreadable."""
-    try:
-        seconds = (
-            float(value) if value.isdigit() else parsedate_to_datetime(value).timestamp() - time()
-        )
-    except (ValueError, OverflowError):
-        return 0
-    return round(min(max(seconds, 0.0), 86_400.0) * 1000)
-
-
-class _Report(msgspec.Struct, array_like=False):
+class _Report(msgspec.Struct):
     """What is kept of one receipt: the mapped fields alone."""
 
     id: str

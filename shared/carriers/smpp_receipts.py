@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Literal
 
 import msgspec
@@ -12,6 +13,13 @@ from shared.sms import receipts
 ID_MAX_CHARS = 128
 _KINDS = 0x3C
 _INTERMEDIATE = 0x20
+
+# The spec's own form, taken whole: a tenth of the time that reading any other form takes.
+_USUAL_TEXT = re.compile(
+    rb"(id:[!-9;-~]{1,64} sub:[0-9]{3} dlvrd:[0-9]{3}"
+    rb" submit date:[0-9]{10,12} done date:[0-9]{10,12}"
+    rb" stat:[A-Z]{7} err:[0-9A-Za-z]{1,3})(?: text:|\Z)"
+)
 
 _STATES = {
     0: receipts.ReceiptState.ENROUTE,
@@ -59,9 +67,12 @@ def strip(delivery: pdu.DeliverSm) -> bytes | None:
     kind = delivery.esm_class & _KINDS
     if kind not in (codes.ESM_CLASS_RECEIPT, _INTERMEDIATE) and message_id is None:
         return None
+    content = pdu.payload(delivery)
+    usual = _USUAL_TEXT.match(content)
+    text = usual[1] if usual else receipt_text.without_text(content)
     return msgspec.json.encode(
         _Stored(
-            text=receipt_text.without_text(pdu.payload(delivery)).decode("latin-1"),
+            text=text.decode("latin-1"),
             id=message_id or "",
             state=tlv.message_state(delivery.tlvs),
             network_error=tlv.network_error_code(delivery.tlvs),

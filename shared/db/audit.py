@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from shared.db import audit_checks
@@ -78,7 +78,7 @@ def _status_of(words: Sequence[str]) -> str | None:
         return None
 
 
-def _shown(items: Sequence[tuple[str, object]]) -> dict[str, str]:
+def _shown(items: Iterable[tuple[str, object]]) -> dict[str, str]:
     """Columns as text, without the count that stands in each row."""
     return {
         name: ",".join(value) if isinstance(value, list) else str(value)

@@ -1,0 +1,1 @@
+"""Ways of bringing Sluice up."""

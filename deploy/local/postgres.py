@@ -1,0 +1,131 @@
+"""A private PostgreSQL: passwords only, loopback only, settings on its command line."""
+
+from __future__ import annotations
+
+import shutil
+import signal
+import socket
+import struct
+import time
+from pathlib import Path
+
+from deploy.local import binaries, place, processes, screen
+
+_USER = "sluice"
+_DATABASE = "sluice"
+_START_SECONDS = 60.0
+_STOP_SECONDS = 20.0
+_CHILDREN_SECONDS = 10.0
+_RETRY_SECONDS = 0.1
+_PROTOCOL_3_0 = 196_608
+
+_SETTINGS = {
+    "unix_socket_directories": "",
+    "max_connections": "200",
+    "shared_buffers": "256MB",
+    "max_wal_size": "4GB",
+    "checkpoint_timeout": "15min",
+    "wal_compression": "on",
+    "jit": "off",
+    "timezone": "UTC",
+    "logging_collector": "off",
+    "log_min_messages": "warning",
+    # Statements would carry texts and numbers into the log.
+    "log_min_error_statement": "panic",
+    "log_error_verbosity": "terse",
+}
+_DURABLE = {"fsync": "on", "full_page_writes": "on", "synchronous_commit": "on"}
+_FAST = {"fsync": "off", "full_page_writes": "off", "synchronous_commit": "off"}
+
+
+class Postgres:
+    """One private instance with one database."""
+
+    name = binaries.POSTGRES
+
+    def __init__(self, where: place.Place, *, durable: bool) -> None:
+        self.process = processes.Process(self.name, where.folder, signal.SIGINT)
+        self._place = where
+        self._settings = _SETTINGS | (_DURABLE if durable else _FAST)
+        self._data = where.data / self.name / "data"
+        self._port = where.port(self.name)
+        self._password = where.password(self.name)
+
+    @property
+    def url(self) -> str:
+        """Where its database is, with the password."""
+        return f"postgresql://{_USER}:{self._password}@127.0.0.1:{self._port}/{_DATABASE}"
+
+    def start(self) -> None:
+        """Start it, made first if need be, and wait until it takes connections."""
+        home = self._place.make_folder(self.name)
+        program = self._program()
+        environ = {**self._place.environ(home), **program.environ}
+        if not (self._data / "PG_VERSION").exists():
+            self._make(program, environ, home)
+        # After a SIGKILL it refuses to start until the last of its children has noticed.
+        was_killed = (self._data / "postmaster.pid").exists()
+        deadline = time.monotonic() + (_CHILDREN_SECONDS if was_killed else 0.0)
+        while not self._try_start(program, environ, deadline):
+            time.sleep(_RETRY_SECONDS)
+
+    def _try_start(
+        self, program: binaries.Program, environ: dict[str, str], deadline: float
+    ) -> bool:
+        settings = self._settings | {"listen_addresses": "127.0.0.1", "port": str(self._port)}
+        options = [part for name in settings for part in ("-c", f"{name}={settings[name]}")]
+        argv = [str(program.path("postgres")), "-D", str(self._data), *options]
+        self.process.start(argv, environ, self._place.account)
+        try:
+            self.process.await_ready(self._answers, _START_SECONDS)
+        except screen.Stop:
+            if not self.process.has_ended() or time.monotonic() > deadline:
+                raise
+            return False
+        return True
+
+    def stop(self) -> None:
+        """End it with a checkpoint, without waiting for clients."""
+        self.process.stop(_STOP_SECONDS)
+
+    def abandon(self) -> None:
+        """End it at once, its children too; the data are to be thrown away."""
+        self.process.kill(signal.SIGQUIT)
+
+    def _program(self) -> binaries.Program:
+        version = self._data / "PG_VERSION"
+        made_by = version.read_text().strip() if version.exists() else None
+        program = binaries.find(self.name, made_by)
+        if program is None:
+            wanted = f"PostgreSQL {made_by}" if made_by else "PostgreSQL"
+            raise screen.Stop(
+                f"{wanted} is not installed"
+                + (f", and {self._data} needs it." if made_by else "."),
+                screen.EXIT_UNAVAILABLE,
+            )
+        return program
+
+    def _make(self, program: binaries.Program, environ: dict[str, str], home: Path) -> None:
+        # A half-made cluster never bears the final name, so that a Ctrl-C here does no harm.
+        draft, password = home / "draft", home / "password"
+        shutil.rmtree(draft, ignore_errors=True)
+        self._place.write(password, self._password)
+        initdb = [str(program.path("initdb")), "-D", str(draft), "--username", _USER]
+        initdb += ["--pwfile", str(password), "--auth=scram-sha-256"]
+        initdb += ["--encoding=UTF8", "--locale=C.UTF-8", "--no-sync"]
+        processes.run(initdb, environ, self._place.account)
+        password.unlink()
+        single = [str(program.path("postgres")), "--single", "-D", str(draft), "postgres"]
+        create = f"CREATE DATABASE {_DATABASE}\n"
+        processes.run(single, environ, self._place.account, text_in=create)
+        draft.rename(self._data)
+
+    def _answers(self) -> bool:
+        """Tell whether it asks for a password rather than saying that it is starting up."""
+        names = f"user\0{_USER}\0database\0{_DATABASE}\0\0".encode()
+        try:
+            with socket.create_connection(("127.0.0.1", self._port), 1.0) as link:
+                link.sendall(struct.pack("!II", len(names) + 8, _PROTOCOL_3_0) + names)
+                return link.recv(512)[:1] == b"R"
+        except OSError:
+            return False

@@ -1,0 +1,256 @@
+"""What ./run does: bring everything up, show where it is, keep it up, take it down."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shutil
+import signal
+import string
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from types import FrameType
+
+from deploy.local import (
+    checkout,
+    debian,
+    environment,
+    kept,
+    place,
+    processes,
+    roles,
+    screen,
+    servers,
+    supervisor,
+)
+
+_HERE = Path(__file__).resolve().parent
+_SAMPLE = _HERE / "sample.csv"
+_DEMO = _HERE / "demo.toml"
+_COMMAND_SECONDS = 120.0
+_INTERRUPTS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+_DESCRIPTION = """\
+Brings Sluice up on this machine: a Python environment in .venv, private PostgreSQL, RabbitMQ and
+Redis on free loopback ports with their data in .run, a demo account, every service, and a carrier
+to practise on. Ctrl-C stops all of it; the data stay."""
+
+_EPILOG = """\
+examples:
+  ./run                        stay up; logs in .run/logs, addresses in .run/env
+  ./run --once                 send the sample of 2,000 messages, follow it to the end, audit, stop
+  ./run --once jobs.csv        the same with your own: CSV or JSON lines of to,text[,from,...]
+  ./run --reset                forget all data
+  . .run/env                   in another shell: SLUICE_API_URL, SLUICE_TOKEN and the rest
+
+Servers of yours are used instead of private ones if you name them, one by one, in
+SLUICE_DATABASE_URL, SLUICE_AMQP_URL and SLUICE_REDIS_URL. Others are never touched.
+Missing servers are installed as root by apt-get, or unpacked into .run without root."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Do what the command line asks; returns the exit code."""
+    parser = argparse.ArgumentParser(
+        prog="./run",
+        description=_DESCRIPTION,
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    what = parser.add_mutually_exclusive_group()
+    what.add_argument(
+        "--once", nargs="?", const=str(_SAMPLE), metavar="FILE", help="send FILE, report, stop"
+    )
+    what.add_argument("--reset", action="store_true", help="forget all data (nothing may run)")
+    parser.add_argument("--no-install", action="store_true", help="install no system packages")
+    options = parser.parse_args(arguments)
+    job = _find(options.once) if options.once else None
+    folder = checkout.make_run_folder()
+    with kept.locked(folder / "run.lock", wait=False) as got:
+        if not got:
+            raise screen.Stop(
+                "Sluice is already running from this checkout. Its addresses are in .run/env;\n"
+                "stop it with Ctrl-C in its terminal, or use .venv/bin/sluice beside it.",
+                screen.EXIT_REFUSED,
+            )
+        if options.reset:
+            _reset(folder)
+            return 0
+        return _bring_up(folder, job, may_install=not options.no_install)
+
+
+def _find(job: str) -> Path:
+    file = Path(os.environ.get("SLUICE_CALLED_FROM", "."), job)
+    if not file.is_file():
+        raise screen.Stop(f"There is no file {file}.", screen.EXIT_REFUSED)
+    return file
+
+
+def _reset(folder: Path) -> None:
+    processes.stop_leftovers(folder)
+    place.choose(folder).forget_data()
+    for entry in folder.iterdir():
+        if entry.is_dir() and entry != checkout.UNPACKED.parent:
+            shutil.rmtree(entry)
+        elif entry.is_file() and entry.suffix != ".lock":
+            entry.unlink()
+    screen.say("All data of this checkout are gone.")
+
+
+def _bring_up(folder: Path, job: Path | None, *, may_install: bool) -> int:
+    given = kept.given_urls(os.environ)
+    for number in _INTERRUPTS:
+        signal.signal(number, _interrupt)
+    screen.say("Sluice")
+    environment.ensure(environment.RUN_LOCK, may_install=may_install)
+    debian.provide_servers(servers.missing(given), allowed=may_install)
+    with ExitStack() as stack:
+        try:
+            stands_on = servers.Servers(folder, given)
+            _tell_leftovers(stands_on.leftovers)
+            stack.enter_context(_running_servers(stands_on))
+            environ = _prepare(stands_on)
+            workers = [roles.Worker(role, stands_on.place, environ) for role in roles.ROLES]
+            stack.enter_context(_running(workers))
+            if job:
+                return _once(job, environ)
+            _show(environ)
+            supervisor.watch(workers, stands_on)
+        except KeyboardInterrupt:
+            screen.say()
+            return 130 if job else 0
+    return 0
+
+
+def _interrupt(number: int, frame: FrameType | None) -> None:
+    raise KeyboardInterrupt
+
+
+def _tell_leftovers(names: list[str]) -> None:
+    if names:
+        screen.say(f"  stopped what an earlier run left behind: {', '.join(names)}")
+
+
+@contextmanager
+def _running_servers(stands_on: servers.Servers) -> Iterator[None]:
+    try:
+        for url in kept.SERVER_URLS:
+            if url not in stands_on.private_urls:
+                screen.say(f"  using the server in {url}")
+        data = stands_on.place.data
+        if data != stands_on.place.folder:
+            screen.say(f"  data in {data}: the servers' account may not enter this checkout")
+        with screen.step(f"private servers: {', '.join(stands_on.names) or 'none'}"):
+            stands_on.start()
+        yield
+    finally:
+        with _undisturbed(), screen.step(f"servers stopped; data stay in {stands_on.place.data}"):
+            stands_on.stop()
+
+
+@contextmanager
+def _running(workers: Sequence[roles.Worker]) -> Iterator[None]:
+    try:
+        for worker in workers:
+            worker.start()
+        for worker in workers:
+            with screen.step(worker.role.name):
+                worker.await_ready()
+        yield
+    finally:
+        with _undisturbed(), screen.step("services stopped"):
+            supervisor.stop(workers)
+
+
+@contextmanager
+def _undisturbed() -> Iterator[None]:
+    """Let no second Ctrl-C leave half of it running."""
+    for number in _INTERRUPTS:
+        signal.signal(number, signal.SIG_IGN)
+    yield
+
+
+def _prepare(stands_on: servers.Servers) -> dict[str, str]:
+    """Migrate, seed the demo account and write `.run/env`; returns the environment for services."""
+    variables = roles.settings(stands_on.place, stands_on.urls)
+    environ = {**os.environ, **variables}
+    with screen.step("database migrated"):
+        _sluice(environ, "migrate")
+    with screen.step("demo account, prices and routes applied"):
+        demo = stands_on.place.folder / "demo.toml"
+        demo.write_text(string.Template(_DEMO.read_text()).substitute(variables))
+        _sluice(environ, "apply", str(demo))
+    variables["SLUICE_TOKEN"] = _token(stands_on, environ)
+    kept.write_environment(
+        stands_on.place.folder / "env", variables, list(stands_on.private_urls.values())
+    )
+    return {**environ, "SLUICE_TOKEN": variables["SLUICE_TOKEN"]}
+
+
+def _token(stands_on: servers.Servers, environ: Mapping[str, str]) -> str:
+    # A token is shown once, by the database that made it.
+    name = f"token of {stands_on.database_url.rpartition('@')[2]}"
+
+    def create() -> str:
+        answer: dict[str, str] = json.loads(
+            _sluice(environ, "token", "create", "demo", "run", "--json")
+        )
+        return answer["token"]
+
+    return stands_on.place.passwords.get(name, create)
+
+
+def _sluice(environ: Mapping[str, str], *arguments: str) -> str:
+    done = subprocess.run(
+        [checkout.SLUICE, *arguments],
+        env=environ,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        cwd=checkout.ROOT,
+        check=False,
+        timeout=_COMMAND_SECONDS,
+    )
+    if done.returncode != 0:
+        said = (done.stdout + done.stderr).strip()
+        raise screen.Stop(f"sluice {' '.join(arguments)} failed ({done.returncode}):\n{said}")
+    return done.stdout
+
+
+def _once(job: Path, environ: Mapping[str, str]) -> int:
+    """Send the job, follow it, audit; returns the worse of the two exit codes."""
+    codes = []
+    for arguments in (["send", str(job), "--follow"], ["audit"]):
+        screen.say()
+        command = [str(checkout.SLUICE), *arguments]
+        codes.append(
+            subprocess.run(command, env=environ, cwd=checkout.ROOT, check=False).returncode
+        )
+    screen.say()
+    return max(abs(code) for code in codes)
+
+
+def _show(environ: Mapping[str, str]) -> None:
+    api, token = environ["SLUICE_API_URL"], environ["SLUICE_TOKEN"]
+    body = json.dumps({"to": "+33612345678", "text": "Hello from Sluice"})
+    screen.say(f"""
+  API         {api}   (its description: {api}/openapi.json)
+  receipts    {environ["SLUICE_DLR_URL"]}
+  simulator   {environ["SLUICE_SIMULATOR_URL"]}
+  demo token  {token}
+  logs        {checkout.RUN_FOLDER / "logs"}
+
+  curl -sS {api}/v1/messages -H 'Authorization: Bearer {token}' \\
+    -H 'Content-Type: application/json' -d '{body}'
+
+  In another shell:  . {checkout.RUN_FOLDER / "env"}
+  Ctrl-C stops everything; the data stay.
+""")
+
+
+if __name__ == "__main__":
+    with screen.plain_errors():
+        sys.exit(main())

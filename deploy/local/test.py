@@ -1,0 +1,94 @@
+"""What ./test does: the environment, the checks that only read, and the tests."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import subprocess
+import sys
+from collections.abc import Sequence
+from typing import NoReturn
+
+from deploy.local import checkout, debian, environment, kept, screen, servers
+
+_DESCRIPTION = """\
+Checks Sluice: format, lint, strict types, then every test, on private servers that are thrown away
+afterwards. Servers of yours are used instead if you name them, one by one, in SLUICE_DATABASE_URL,
+SLUICE_AMQP_URL and SLUICE_REDIS_URL; they must be empty."""
+
+_EPILOG = """\
+examples:
+  ./test                                format, lint, types, and all tests
+  ./test unit                           only what needs no server: seconds
+  ./test lint                           only format, lint and types
+  ./test integration -k wallet          one kind, with options of pytest
+  ./test tests/unit/sms/test_states.py  any paths and options of pytest
+  ./test bench                          measure throughput, with fsync on"""
+
+_KINDS = ("unit", "integration", "e2e", "chaos")
+_CHECKS = (
+    ("format", ["ruff", "format", "--check", "."]),
+    ("lint", ["ruff", "check", "."]),
+    ("types", ["mypy"]),
+)
+_CHECK_SECONDS = 300.0
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Do what the command line asks; returns the exit code."""
+    parser = argparse.ArgumentParser(
+        prog="./test",
+        usage="./test [all | unit | integration | e2e | chaos | lint | bench] [PYTEST OPTIONS]",
+        description=_DESCRIPTION,
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--no-install", action="store_true", help="install no system packages")
+    options, rest = parser.parse_known_args(arguments)
+    kind = rest.pop(0) if rest and rest[0] in (*_KINDS, "all", "lint", "bench") else ""
+    environment.ensure(environment.TEST_LOCK, may_install=not options.no_install)
+    if kind == "lint" or kind == "all" or not (kind or rest):
+        _check()
+    if kind == "lint":
+        return 0
+    if kind != "unit":
+        missing = servers.missing(kept.given_urls(os.environ))
+        debian.provide_servers(missing, allowed=not options.no_install)
+    if kind == "bench":
+        return _python("tests.bench", rest)
+    return _python("pytest", [*_folders(kind, rest), *rest])
+
+
+def _folders(kind: str, rest: Sequence[str]) -> list[str]:
+    if not kind and rest:
+        return []
+    kinds = [kind] if kind in _KINDS else _KINDS
+    return [f"tests/{name}" for name in kinds if (checkout.ROOT / "tests" / name).is_dir()]
+
+
+def _check() -> None:
+    for title, (program, *arguments) in _CHECKS:
+        with screen.step(title):
+            done = subprocess.run(
+                [str(checkout.VENV / "bin" / program), *arguments],
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                text=True,
+                cwd=checkout.ROOT,
+                check=False,
+                timeout=_CHECK_SECONDS,
+            )
+            if done.returncode != 0:
+                raise screen.Stop(done.stdout.strip())
+
+
+def _python(module: str, arguments: Sequence[str]) -> NoReturn:
+    """Become `python -m module`, so that signals and the exit code are its own."""
+    argv = [str(checkout.PYTHON), "-m", module, *arguments]
+    os.chdir(checkout.ROOT)
+    os.execv(argv[0], argv)
+
+
+if __name__ == "__main__":
+    with screen.plain_errors():
+        sys.exit(main())

@@ -1,0 +1,107 @@
+"""`sluice account`: what accounts have, what they have spent, and credit by an operator."""
+
+from __future__ import annotations
+
+import json
+
+import asyncpg
+import rich.console
+import rich.markup
+import rich.table
+
+from services.commands import database, exits
+from shared.db import accounts, apply, ledger, messages
+from shared.db.connection import Connection
+from shared.ledger import money
+
+
+async def show(name: str, *, as_json: bool) -> int:
+    """Print one account with its balance and counts, all of one moment."""
+    async with (
+        database.connected() as connection,
+        connection.transaction(isolation="repeatable_read", readonly=True),
+    ):
+        account = await _find(connection, name)
+        moved = await accounts.movements(connection, account.account_id)
+        used = await ledger.used_today(connection, [account.account_id])
+        counts = await messages.counts(connection, account.account_id)
+    shown: dict[str, object] = {
+        "name": account.name,
+        "currency": account.currency,
+        "balance": money.format_amount(account.balance_micro),
+        "daily_limit": account.daily_limit,
+        "used_today": used.get(account.account_id, 0),
+        "requests_per_minute": account.requests_per_minute,
+        "counts": {
+            status: {"messages": message_count, "segments": segment_count}
+            for status, message_count, segment_count, _ in counts
+        },
+        "debited": money.format_amount(moved.debited_micro),
+        "refunded": money.format_amount(moved.refunded_micro),
+        "credited": money.format_amount(moved.credited_micro),
+    }
+    if as_json:
+        print(json.dumps(shown))
+    else:
+        _print(shown)
+    return exits.OK
+
+
+def _print(shown: dict[str, object]) -> None:
+    for name, value in shown.items():
+        if isinstance(value, dict):
+            for status, count in value.items():
+                print(f"{status:<20} {count['messages']} messages, {count['segments']} segments")
+        else:
+            print(f"{name.replace('_', ' '):<20} {value}")
+
+
+async def credit(name: str, amount: str, *, reason: str) -> int:
+    """Put money into the account's active wallet."""
+    try:
+        amount_micro = money.parse_amount(amount)
+    except money.InvalidAmount as error:
+        raise exits.Refusal(exits.BAD_INPUT, f"AMOUNT: {error}") from None
+    if amount_micro == 0:
+        raise exits.Refusal(exits.BAD_INPUT, "AMOUNT: a credit is more than 0")
+    if not reason.strip() or reason == apply.CREDIT_REASON:
+        raise exits.Refusal(
+            exits.BAD_INPUT,
+            f"--reason: say why, and not {apply.CREDIT_REASON!r}, which marks credits of a file",
+        )
+    async with database.connected() as connection, connection.transaction():
+        account = await _find(connection, name)
+        try:
+            balance_micro = await ledger.credit(
+                connection, account.account_id, account.currency, amount_micro, reason
+            )
+        except asyncpg.NumericValueOutOfRangeError:
+            raise exits.Refusal(exits.BAD_INPUT, "AMOUNT: the balance would be too large") from None
+    print(f"balance of {name}: {money.format_amount(balance_micro)} {account.currency}")
+    return exits.OK
+
+
+async def show_all() -> int:
+    """Print every account with its balance."""
+    async with database.connected() as connection:
+        found = await accounts.every(connection)
+    table = rich.table.Table("account", box=None)
+    for heading in ("balance", "currency", "segments a day", "requests a minute"):
+        table.add_column(heading, justify="right")
+    for account in found:
+        table.add_row(
+            rich.markup.escape(account.name),
+            money.format_amount(account.balance_micro),
+            account.currency,
+            str(account.daily_limit),
+            str(account.requests_per_minute),
+        )
+    rich.console.Console(highlight=False).print(table)
+    return exits.OK
+
+
+async def _find(connection: Connection, name: str) -> accounts.Account:
+    account = await accounts.find(connection, name)
+    if account is None:
+        raise exits.Refusal(exits.BAD_INPUT, f"there is no account {name!r}")
+    return account

@@ -1,0 +1,48 @@
+"""`sluice apply`: an operator's file into the database, after all of it was judged and shown."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from services.commands import database, difference, exits, operator_file
+from shared.db import apply, configuration
+from shared.db.connection import Connection
+
+
+async def run(file: Path, *, dry_run: bool) -> int:
+    """Bring the configuration to what the file says, in one transaction."""
+    text = _read(file)
+    async with database.connected() as connection:
+        await apply.lock(connection)
+        current = await apply.read(connection)
+        wanted, faults = operator_file.read(text, current)
+        if faults:
+            raise exits.Refusal(exits.BAD_INPUT, *(f"{file}: {fault}" for fault in faults))
+        found = difference.between(current, wanted)
+        for line in difference.lines(found):
+            print(line)
+        if dry_run and found.changes:
+            print("nothing was written (--dry-run)")
+        elif found.changes:
+            await _write(connection, found)
+            print(f"applied {len(found.changes)} changes")
+    return exits.OK
+
+
+def _read(file: Path) -> str:
+    try:
+        return file.read_text("utf-8")
+    except OSError as error:
+        raise exits.Refusal(exits.BAD_INPUT, f"{file}: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise exits.Refusal(exits.BAD_INPUT, f"{file}: is not UTF-8 text") from None
+
+
+async def _write(connection: Connection, found: difference.Difference) -> None:
+    async with connection.transaction():
+        for change in found.changes:
+            if change.after is not None:
+                await apply.put(connection, change.after, change.before)
+            elif isinstance(change.before, apply.Route):
+                await apply.drop_route(connection, change.before)
+        await configuration.bump(connection)

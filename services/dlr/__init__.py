@@ -1,0 +1,1 @@
+"""Receipt in, status out: callbacks, apply, late matches, unknown after the deadline."""

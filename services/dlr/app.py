@@ -1,0 +1,117 @@
+"""`sluice dlr`: its settings, and its parts in the order in which they start."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import AsyncExitStack
+from functools import partial
+from typing import Annotated
+
+import msgspec
+import structlog
+
+from services.dlr import callbacks, intake, interpreters, late, overdue
+from shared.broker import consume, link, publish, topology
+from shared.db import pool, watch
+from shared.runtime import health, lifecycle, settings
+
+_log = structlog.get_logger()
+
+DRAIN_SECONDS = 20.0
+
+Positive = Annotated[int, msgspec.Meta(ge=1)]
+
+
+class Settings(settings.Servers, frozen=True, kw_only=True):
+    """What dlr reads from the environment."""
+
+    amqp_url: str
+    dlr_port: Annotated[int, msgspec.Meta(ge=0, le=65_535)]
+    dlr_host: str = "127.0.0.1"
+    receipt_deadline_seconds: Positive = 72 * 3600
+    """So long after its submit a segment without a receipt becomes `unknown`."""
+    receipt_overdue_every_seconds: Annotated[float, msgspec.Meta(gt=0)] = 30.0
+    receipt_prefetch: Positive = 64
+    """Deliveries of at most 200 receipts that may be here, not yet applied."""
+    receipt_writers: Positive = 1
+    """Batches that may be applied at the same time."""
+
+
+def main() -> int:
+    """Run the service until it is told to stop; returns the exit status."""
+    return lifecycle.run("dlr", serve)
+
+
+async def serve(stop: asyncio.Event) -> None:
+    """Serve with the environment's settings until `stop`."""
+    await serve_with(settings.load(Settings), stop)
+
+
+async def serve_with(chosen: Settings, stop: asyncio.Event) -> None:
+    """Serve until `stop`: then take no more, finish the batch under way, and close."""
+    async with AsyncExitStack() as parts:
+        database = await pool.open_pool(chosen.database_url, "dlr", chosen.receipt_writers + 3)
+        parts.push_async_callback(pool.close_pool, database)
+        configured = await watch.Watch.start(database)
+        readers = interpreters.Interpreters(configured)
+        receiving = intake.Intake(database, readers, chosen.receipt_prefetch)
+        publisher = _publisher(chosen)
+        consumer = _consumer(chosen, receiving)
+        works = {
+            "watch": configured.run(),
+            "late": late.run(database),
+            "overdue": overdue.run(
+                database, chosen.receipt_deadline_seconds, chosen.receipt_overdue_every_seconds
+            ),
+            **{f"intake-{number}": receiving.run() for number in range(chosen.receipt_writers)},
+            "publish": publisher.link.supervise(),
+            "consume": consumer.link.supervise(),
+        }
+        for name, work in works.items():
+            await parts.enter_async_context(lifecycle.background(name, work, stop))
+        app = callbacks.Callbacks(readers, publisher).application()
+        health.add_routes(app, partial(_missing, consumer.link, publisher.link))
+        port = await parts.enter_async_context(
+            health.listening(app, chosen.dlr_host, chosen.dlr_port)
+        )
+        _log.info("listening", port=port)
+        await stop.wait()
+        await consumer.stop()
+        await _drain(receiving)
+
+
+def _publisher(chosen: Settings) -> publish.Publisher:
+    return publish.Publisher(chosen.amqp_url, "dlr", lambda: (topology.RECEIPTS,), _note_missing)
+
+
+def _consumer(chosen: Settings, receiving: intake.Intake) -> consume.Consumer:
+    return consume.Consumer(
+        chosen.amqp_url,
+        "dlr",
+        topology.RECEIPTS,
+        chosen.receipt_prefetch,
+        receiving.take,
+        _note_missing,
+        receiving.forget,
+    )
+
+
+def _missing(consuming: link.Link, publishing: link.Link) -> str | None:
+    """What readiness lacks."""
+    if not consuming.up:
+        return "no receipts can be taken from the broker"
+    return None if publishing.up else "no receipts can be given to the broker"
+
+
+async def _drain(receiving: intake.Intake) -> None:
+    try:
+        await asyncio.wait_for(receiving.drain(), DRAIN_SECONDS)
+    except TimeoutError:
+        # Nothing is lost: what was not acknowledged comes again.
+        _log.warning("receipts_left_in_queue", budget_seconds=DRAIN_SECONDS)
+
+
+async def _note_missing(queue: str) -> None:
+    """A broker that lost its disk has lost receipts that carriers will not repeat; their segments
+    end at the deadline."""
+    _log.warning("queue_missing", queue=queue)

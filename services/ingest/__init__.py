@@ -1,0 +1,1 @@
+"""Request in, paid message out: the door, accept, relay."""

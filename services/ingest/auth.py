@@ -1,0 +1,123 @@
+"""Who is asking: from a bearer token to an account, with guessing held down."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import time
+from collections.abc import Callable
+
+import asyncpg
+
+from services.ingest.compose import Refusal
+from services.ingest.problems import Refused
+from shared.db import tokens
+
+CACHE_SECONDS = 1.0
+"""How long a token that was withdrawn may still open the door."""
+CACHE_COUNT_MAX = 10_000
+FAILURE_COUNT_MAX = 100
+"""Wrong tokens per minute and address, beyond which only tokens known to be good are served."""
+ADDRESS_COUNT_MAX = 10_000
+LOOK_UP_SECONDS = 5.0
+
+_BEARER = re.compile(r"[Bb]earer +([A-Za-z0-9._~+/=-]{1,200})")
+_UNAUTHORIZED = Refused(
+    Refusal(
+        401,
+        "unauthorized",
+        "The request needs a valid token: Authorization: Bearer <token>.",
+        "Authorization",
+    ),
+    {"WWW-Authenticate": 'Bearer realm="sluice"'},
+)
+
+
+class Failures:
+    """Counts failures per address in windows of a minute; the oldest addresses make room."""
+
+    def __init__(self, clock_seconds: Callable[[], float]) -> None:
+        self._clock_seconds = clock_seconds
+        self._windows: dict[str, tuple[float, int]] = {}
+
+    def add(self, address: str) -> None:
+        """Count one failure."""
+        now = self._clock_seconds()
+        ends, count = self._windows.pop(address, (now + 60, 0))
+        if ends <= now:
+            ends, count = now + 60, 0
+        self._windows[address] = (ends, count + 1)
+        if len(self._windows) > ADDRESS_COUNT_MAX:
+            del self._windows[next(iter(self._windows))]
+
+    def blocked_seconds(self, address: str) -> float:
+        """How long the address has to wait; 0 when it has not."""
+        ends, count = self._windows.get(address, (0.0, 0))
+        return max(0.0, ends - self._clock_seconds()) if count >= FAILURE_COUNT_MAX else 0.0
+
+
+class Authenticator:
+    """Finds the account of a token; what was found, or not, is believed for CACHE_SECONDS."""
+
+    def __init__(
+        self,
+        pool: asyncpg.Pool,
+        secret_key: str,
+        clock_seconds: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._pool = pool
+        self._secret_key = secret_key
+        self._clock_seconds = clock_seconds
+        self._known: dict[bytes, tuple[int | None, float]] = {}
+        self._look_ups: dict[bytes, asyncio.Task[int | None]] = {}
+        self._failures = Failures(clock_seconds)
+
+    async def account_id(self, authorization: str, address: str) -> int:
+        """The account whose token this header holds. Raises Refused with 401 or 429."""
+        presented = _BEARER.fullmatch(authorization)
+        if presented is None:
+            self._refuse_if_blocked(address)
+            self._failures.add(address)
+            raise _UNAUTHORIZED
+        digest = tokens.digest(presented[1], self._secret_key)
+        account_id, fresh_until = self._known.get(digest, (None, 0.0))
+        if fresh_until <= self._clock_seconds():
+            if account_id is None:
+                self._refuse_if_blocked(address)
+            account_id = await self._look_up(digest)
+        if account_id is None:
+            self._refuse_if_blocked(address)
+            self._failures.add(address)
+            raise _UNAUTHORIZED
+        return account_id
+
+    def _refuse_if_blocked(self, address: str) -> None:
+        seconds = self._failures.blocked_seconds(address)
+        if seconds > 0:
+            raise Refused(
+                Refusal(429, "too_many_failures", "Too many wrong tokens from this address."),
+                {"Retry-After": str(int(seconds) + 1)},
+            )
+
+    async def _look_up(self, digest: bytes) -> int | None:
+        """Ask the database, once for all who ask at the same time."""
+        look_up = self._look_ups.get(digest)
+        if look_up is None:
+            look_up = asyncio.create_task(self._ask(digest))
+            self._look_ups[digest] = look_up
+            look_up.add_done_callback(lambda done: self._asked(digest, done))
+        # One caller that goes away must not take the others' answer with it.
+        return await asyncio.shield(look_up)
+
+    async def _ask(self, digest: bytes) -> int | None:
+        async with asyncio.timeout(LOOK_UP_SECONDS), self._pool.acquire() as opened:
+            return await tokens.account_of(opened, digest)
+
+    def _asked(self, digest: bytes, done: asyncio.Task[int | None]) -> None:
+        del self._look_ups[digest]
+        if done.cancelled() or done.exception() is not None:
+            return
+        self._known.pop(digest, None)
+        self._known[digest] = (done.result(), self._clock_seconds() + CACHE_SECONDS)
+        if len(self._known) > CACHE_COUNT_MAX:
+            del self._known[next(iter(self._known))]

@@ -1,0 +1,76 @@
+"""The way in: which account a request belongs to, and whether it may come in now."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import asyncpg
+from aiohttp import web
+
+from services.ingest import auth, door, problems
+from services.ingest.accept import Acceptor
+from services.ingest.compose import Refusal
+from shared.db import configuration, watch
+from shared.runtime import batching
+
+ADMISSIONS_COUNT_MAX = 256
+
+
+@dataclass(frozen=True)
+class Context:
+    """What the handlers stand on; `secret_key` is what fingerprints are made with."""
+
+    pool: asyncpg.Pool
+    watch: watch.Watch
+    acceptor: Acceptor
+    authenticator: auth.Authenticator
+    door: door.Door
+    secret_key: str = field(repr=False)
+    admissions: batching.Batcher[tuple[int, int], door.Admission] = field(init=False)
+
+    def __post_init__(self) -> None:
+        # Requests that come together go through the door in one round trip.
+        admissions = batching.Batcher[tuple[int, int], door.Admission](
+            self.door.admit, size=ADMISSIONS_COUNT_MAX
+        )
+        object.__setattr__(self, "admissions", admissions)
+
+
+CONTEXT = web.AppKey("context", Context)
+
+
+@dataclass(frozen=True, slots=True)
+class Visit:
+    """A request that was let in."""
+
+    request: web.Request
+    context: Context
+    account: configuration.Account
+
+    @property
+    def account_id(self) -> int:
+        """Whose request it is; every query is bound to it."""
+        return self.account.account_id
+
+
+async def enter(request: web.Request) -> Visit:
+    """Let a request in. Raises Refused: 401, 429 with Retry-After, or 503."""
+    context = request.app[CONTEXT]
+    account_id = await context.authenticator.account_id(
+        request.headers.get("Authorization", ""), request.remote or ""
+    )
+    account = context.watch.current.accounts.get(account_id)
+    if account is None:
+        # Created a moment ago: this process will know the account within two seconds.
+        raise problems.unavailable()
+    try:
+        admission = await context.admissions.add((account_id, account.requests_per_minute))
+    except batching.Overloaded:
+        raise problems.unavailable() from None
+    if not admission.allowed:
+        detail = f"The account may make {account.requests_per_minute} requests a minute."
+        raise problems.Refused(
+            Refusal(429, "too_many_requests", detail),
+            {"Retry-After": str(admission.retry_after_seconds)},
+        )
+    return Visit(request, context, account)

@@ -1,0 +1,127 @@
+"""What is wrong with a document, in the API's words: a code, a sentence, the member at fault."""
+
+from __future__ import annotations
+
+import json
+import re
+
+import msgspec
+
+from services.ingest.compose import Refusal
+
+_FIELD_LENGTH_MAX = 64
+
+_JSON_WORDS = {
+    "str": "a string",
+    "int": "a whole number",
+    "float": "a number",
+    "bool": "true or false",
+    "object": "an object",
+    "array": "an array",
+    "datetime": "a time",
+    "null": "null",
+}
+_TIME = "Expected an RFC 3339 time with its offset, such as 2030-01-31T09:00:00Z."
+
+# What msgspec says, without the place. Values are never quoted from it, only types and bounds.
+_PLACE = re.compile(r" - at `\$\.?([^`]*)`$")
+_NAMED = re.compile(r"Object (missing required|contains unknown) field `(.*)`", re.DOTALL)
+_TYPE = re.compile(r"Expected `(\w+)`, got `(\w+)`")
+_BOUND = re.compile(r"Expected `(?:int|float)` ([<>]=) (\d+)")
+_LENGTH = re.compile(r"Expected `(str|array)` of length ([<>]=) (\d+)")
+_BOUND_WORDS = {"<=": "at most", ">=": "at least"}
+
+
+def of_validation(error: msgspec.ValidationError) -> Refusal:
+    """A document of the wrong shape."""
+    said = str(error)
+    if named := _NAMED.fullmatch(said):
+        return _of_name(named[1], named[2])
+    place = _PLACE.search(said)
+    field = place[1][:_FIELD_LENGTH_MAX] or None if place else None
+    said = said[: place.start()] if place else said
+    if found := _TYPE.fullmatch(said):
+        expected, got = (_JSON_WORDS.get(word, word) for word in found.groups())
+        return Refusal(422, "wrong_type", f"Expected {expected}, found {got}.", field)
+    if found := _BOUND.fullmatch(said):
+        detail = f"Expected {_BOUND_WORDS[found[1]]} {found[2]}."
+        return Refusal(422, "out_of_range", detail, field)
+    if found := _LENGTH.fullmatch(said):
+        unit = "characters" if found[1] == "str" else "elements"
+        detail = f"Expected {_BOUND_WORDS[found[2]]} {found[3]} {unit}."
+        return Refusal(422, "wrong_length", detail, field)
+    if said.endswith("out of range"):
+        return Refusal(422, "out_of_range", "The number is out of range.", field)
+    if "datetime" in said:
+        return Refusal(422, "invalid_time", _TIME, field)
+    if said.startswith("Invalid enum value"):
+        detail = "The word is not one of those allowed here; see /openapi.json."
+        return Refusal(422, "invalid_choice", detail, field)
+    return Refusal(422, "invalid_value", "The value is not valid.", field)
+
+
+def _of_name(kind: str, name: str) -> Refusal:
+    if kind == "missing required":
+        return Refusal(422, "missing_field", "This field is required.", name)
+    return Refusal(422, "unknown_field", "There is no such field.", name[:_FIELD_LENGTH_MAX])
+
+
+def of_syntax(raw: bytes) -> Refusal:
+    """A document that is not JSON, or JSON that no text can hold."""
+    try:
+        document = json.loads(raw)
+        json.dumps(document, ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        place = _surrogate_in(document, "")
+        detail = "A string holds half of a surrogate pair, which is no character."
+        return Refusal(422, "lone_surrogate", detail, place)
+    except RecursionError:
+        return Refusal(400, "too_deep", "The JSON is nested too deeply.")
+    except ValueError:
+        pass
+    return Refusal(400, "malformed_json", "The body is not well-formed JSON.")
+
+
+def _surrogate_in(node: object, place: str) -> str | None:
+    """Where in the document the first string stands that UTF-8 cannot hold."""
+    if isinstance(node, str):
+        return place or None if any("\ud800" <= char <= "\udfff" for char in node) else None
+    children: list[tuple[str, object]] = []
+    if isinstance(node, dict):
+        children = [(f"{place}.{key}" if place else key, value) for key, value in node.items()]
+    elif isinstance(node, list):
+        children = [(f"{place}[{index}]", value) for index, value in enumerate(node)]
+    for where, child in children:
+        if found := _surrogate_in(child, where):
+            return found
+    return None
+
+
+def of_repeated_field(raw: bytes, canonical: bytes) -> Refusal | None:
+    """A document that names a member twice; `canonical` is the same document after decoding.
+
+    Each member has one colon, and only an escape could hide a colon within a value: so equal
+    counts prove, without reading the document again, that no member was dropped.
+    """
+    if raw.count(b":") == canonical.count(b":") and b"\\u003" not in raw:
+        return None
+    try:
+        json.loads(raw, object_pairs_hook=_refuse_repeated)
+    except _Repeated as repeated:
+        return Refusal(400, "repeated_field", "The field is given twice.", repeated.name)
+    return None
+
+
+class _Repeated(Exception):
+    def __init__(self, name: str) -> None:
+        super().__init__()
+        self.name = name[:_FIELD_LENGTH_MAX]
+
+
+def _refuse_repeated(pairs: list[tuple[str, object]]) -> None:
+    names = set()
+    for name, _ in pairs:
+        if name in names:
+            raise _Repeated(name)
+        names.add(name)
+    return

@@ -1,0 +1,152 @@
+"""The API's description in OpenAPI 3.1, made from the table of routes; checked in beside it."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+
+import msgspec
+
+from services.ingest import answers, bodies, problems, requests, routes
+
+Json = dict[str, object]
+
+_SHARED_REFUSALS = (401, 429, 500, 503)
+_MEANINGS = {
+    200: "Done.",
+    202: "Stored and paid for.",
+    400: "The request cannot be read.",
+    401: "The token is missing or wrong.",
+    402: "The balance does not cover the message.",
+    404: "There is no such thing in this account.",
+    408: "The body came too slowly.",
+    409: "A request with this idempotency key is still running.",
+    413: "The body is too large.",
+    415: "The body is not plain JSON in UTF-8.",
+    422: "A field is missing, unknown or wrong.",
+    429: "Too many requests, or the day's limit is reached.",
+    500: "A fault on our side.",
+    503: "Not possible now; the same request may be made again.",
+}
+_KEY: Json = {
+    "name": "Idempotency-Key",
+    "in": "header",
+    "required": False,
+    "description": "The same key with the same body has the same answer for 7 days, and one debit.",
+    "schema": {"type": "string", "pattern": "^[!-~]{1,255}$"},
+}
+
+
+def document() -> Json:
+    """The whole description."""
+    paths: dict[str, dict[str, Json]] = {}
+    for route in routes.ROUTES:
+        paths.setdefault(route.path, {})[route.method.lower()] = _operation(route)
+    return {
+        "openapi": "3.1.0",
+        "info": {
+            "title": "Sluice",
+            "version": "1",
+            "description": "Paid SMS. 202 means stored and paid for; what became of a message is "
+            "told by /v1/events and /v1/messages/{id}. Bodies are at most "
+            f"{bodies.SINGLE_SIZE_MAX // 1024} KiB, batches {bodies.BATCH_SIZE_MAX // 1024} KiB.",
+        },
+        "security": [{"token": []}],
+        "paths": paths,
+        "components": {
+            "securitySchemes": {"token": {"type": "http", "scheme": "bearer"}},
+            "schemas": _schemas(_kinds()),
+        },
+    }
+
+
+def _kinds() -> list[type[msgspec.Struct]]:
+    """Every shape that has a name in the description."""
+    kinds: list[type[msgspec.Struct]] = [
+        requests.SendBody,
+        answers.Accepted,
+        answers.DryRun,
+        answers.Failed,
+        problems.Problem,
+    ]
+    for route in routes.ROUTES:
+        kinds += route.answers.values()
+        kinds += [route.body] if route.body else []
+    return list(dict.fromkeys(kinds))
+
+
+def _schemas(kinds: Sequence[type]) -> Json:
+    _, components = msgspec.json.schema_components(
+        kinds, ref_template="#/components/schemas/{name}"
+    )
+    return components
+
+
+def _operation(route: routes.Route) -> Json:
+    operation: Json = {
+        "operationId": route.handler.__name__,
+        "summary": route.summary,
+        "responses": _responses(route),
+    }
+    if parameters := _parameters(route):
+        operation["parameters"] = parameters
+    if route.body is not None:
+        operation["requestBody"] = {
+            "required": True,
+            "content": {"application/json": {"schema": _reference(route.body)}},
+        }
+    return operation
+
+
+def _parameters(route: routes.Route) -> list[Json]:
+    parameters = [_KEY] if route.has_key else []
+    if "{id}" in route.path:
+        schema: Json = {"type": "string", "format": "uuid"}
+        parameters.append({"name": "id", "in": "path", "required": True, "schema": schema})
+    if route.query is not None:
+        parameters += _query_parameters(route.query)
+    return parameters
+
+
+def _query_parameters(kind: type[msgspec.Struct]) -> list[Json]:
+    """The members of a query's shape, one parameter each."""
+    components = msgspec.json.schema_components([kind], ref_template="#/components/schemas/{name}")[
+        1
+    ]
+    parameters: list[Json] = []
+    for name, schema in components[kind.__name__]["properties"].items():
+        parameter: Json = {"name": name, "in": "query", "required": False}
+        if "description" in schema:
+            parameter["description"] = schema.pop("description")
+        parameters.append(parameter | {"schema": schema})
+    return parameters
+
+
+def _responses(route: routes.Route) -> Json:
+    responses: Json = {
+        str(status): _response(status, answers.CONTENT_TYPE, kind)
+        for status, kind in route.answers.items()
+    }
+    for status in sorted({*route.refusals, *_SHARED_REFUSALS}):
+        responses[str(status)] = _response(status, problems.CONTENT_TYPE, problems.Problem)
+    return responses
+
+
+def _response(status: int, content_type: str, kind: type[msgspec.Struct]) -> Json:
+    return {
+        "description": _MEANINGS[status],
+        "content": {content_type: {"schema": _reference(kind)}},
+    }
+
+
+def _reference(kind: type[msgspec.Struct]) -> Json:
+    return {"$ref": f"#/components/schemas/{kind.__name__}"}
+
+
+def encoded() -> bytes:
+    """The description as it is checked in."""
+    return msgspec.json.format(msgspec.json.encode(document()), indent=2) + b"\n"
+
+
+if __name__ == "__main__":
+    sys.stdout.buffer.write(encoded())

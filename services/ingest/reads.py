@@ -1,0 +1,98 @@
+"""GET: what became of messages, what happened, what is left. Each query is bound to its account."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from uuid import UUID
+
+from aiohttp import web
+from msgspec import UNSET
+
+from services.ingest import answers, requests
+from services.ingest.compose import Refusal
+from services.ingest.entrance import Visit
+from services.ingest.problems import Refused
+from shared.db import connection, events, ledger, messages
+from shared.sms import e164
+
+READ_SECONDS = 5.0
+
+
+@asynccontextmanager
+async def _reading(visit: Visit) -> AsyncIterator[connection.Connection]:
+    async with asyncio.timeout(READ_SECONDS), visit.context.pool.acquire() as opened:
+        yield opened
+
+
+async def message(visit: Visit) -> web.Response:
+    """One message with its parts; 404 alike for another account's and for none."""
+    message_id = _uuid(visit.request.match_info["id"])
+    found = None
+    if message_id is not None:
+        async with _reading(visit) as opened:
+            found = await messages.get(opened, visit.account_id, message_id)
+            parts = await messages.parts(opened, message_id) if found else []
+    if found is None:
+        raise Refused(Refusal(404, "no_such_message", "The account has no message with this id."))
+    return answers.response(answers.message_with_parts(found, parts))
+
+
+def _uuid(text: str) -> UUID | None:
+    try:
+        return UUID(text)
+    except ValueError:
+        return None
+
+
+async def message_list(visit: Visit) -> web.Response:
+    """A page of the account's messages, newest first."""
+    query = requests.query(visit.request, requests.ListQuery)
+    wanted = _filter_of(query)
+    async with _reading(visit) as opened:
+        # One more than asked for tells whether there is another page.
+        found = await messages.select(opened, visit.account_id, wanted, query.limit + 1)
+    page = [answers.message(stored) for stored in found[: query.limit]]
+    cursor = str(page[-1].id) if len(found) > query.limit else None
+    return answers.response(answers.MessagePage(page, cursor))
+
+
+def _filter_of(query: requests.ListQuery) -> messages.Filter:
+    if query.to is not UNSET:
+        try:
+            e164.parse(query.to)
+        except e164.InvalidNumber:
+            detail = "Not a number in E.164; in a query, its '+' is written %2B."
+            raise Refused(Refusal(422, "invalid_recipient", detail, "to")) from None
+    if query.reference is not UNSET and "\0" in query.reference:
+        detail = "The reference holds a NUL character."
+        raise Refused(Refusal(422, "invalid_reference", detail, "reference"))
+    before = None
+    if query.cursor is not UNSET and (before := _uuid(query.cursor)) is None:
+        raise Refused(
+            Refusal(422, "invalid_cursor", "Not a cursor that a page has given.", "cursor")
+        )
+    return messages.Filter(
+        status=None if query.status is UNSET else query.status.value,
+        recipient=None if query.to is UNSET else query.to,
+        reference=None if query.reference is UNSET else query.reference,
+        created_from=None if query.created_from is UNSET else query.created_from,
+        created_until=None if query.created_until is UNSET else query.created_until,
+        before=before,
+    )
+
+
+async def balance(visit: Visit) -> web.Response:
+    """What the account's wallet holds."""
+    async with _reading(visit) as opened:
+        amount_micro, currency = await ledger.balance(opened, visit.account_id)
+    return answers.response(answers.balance(amount_micro, currency))
+
+
+async def event_list(visit: Visit) -> web.Response:
+    """The events that follow a cursor; at once, also when there is none."""
+    query = requests.query(visit.request, requests.EventsQuery)
+    async with _reading(visit) as opened:
+        found = await events.after(opened, visit.account_id, query.after, query.limit)
+    return answers.response(answers.event_page(found, query.after))

@@ -1,0 +1,252 @@
+"""What a producer may ask: the shapes of bodies and queries, and how a body becomes a wish."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import Annotated, Literal, TypeVar
+
+import msgspec
+from aiohttp import web
+from msgspec import UNSET, Meta, UnsetType
+
+from services.ingest import faults
+from services.ingest.compose import VALID_SECONDS_MAX, Refusal, Wish
+from services.ingest.problems import Refused
+from shared.ledger import money
+from shared.sms import segmentation, states
+
+BATCH_COUNT_MAX = 1_000
+REFERENCE_LENGTH_MAX = 100
+SEND_AHEAD_DAYS_MAX = 35
+LIST_COUNT_MAX = 200
+EVENT_COUNT_MAX = 1_000
+SEQUENCE_MAX = 2**63 - 1
+
+CLASSES = ("urgent", "normal", "bulk")
+"""The words for a message's class; their place is the number inside."""
+
+_To = Annotated[
+    str, Meta(description="The recipient's number in E.164: '+' and digits, nothing else.")
+]
+_Text = Annotated[
+    str,
+    Meta(
+        description="The text. GSM 03.38 or UCS-2 is chosen by its characters; "
+        f"{segmentation.SEGMENT_COUNT_MAX} segments at most."
+    ),
+]
+_From = Annotated[
+    str, Meta(description="The sender of one of the account's lines. Default: its default line.")
+]
+_Time = Annotated[datetime, Meta(tz=True)]
+
+
+class SendBody(
+    msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True
+):
+    """One message to send. A field that is not wanted is left out, not null."""
+
+    to: _To
+    text: _Text
+    sender: _From | UnsetType = msgspec.field(default=UNSET, name="from")
+    reference: (
+        Annotated[
+            str,
+            Meta(
+                min_length=1,
+                max_length=REFERENCE_LENGTH_MAX,
+                description="The producer's own name for the message, given back in events.",
+            ),
+        ]
+        | UnsetType
+    ) = UNSET
+    message_class: (
+        Annotated[
+            Literal["urgent", "normal", "bulk"],
+            Meta(description="Urgent overtakes normal, normal overtakes bulk. Default: normal."),
+        ]
+        | UnsetType
+    ) = msgspec.field(default=UNSET, name="class")
+    delivery: (
+        Annotated[
+            Literal["at_most_once", "at_least_once"],
+            Meta(
+                description="When a carrier's answer is lost: leave it, or send again. "
+                "Default: at_most_once."
+            ),
+        ]
+        | UnsetType
+    ) = UNSET
+    send_at: (
+        Annotated[
+            datetime,
+            Meta(tz=True, description=f"When to send; {SEND_AHEAD_DAYS_MAX} days ahead at most."),
+        ]
+        | UnsetType
+    ) = UNSET
+    valid_for: (
+        Annotated[
+            int,
+            Meta(
+                ge=1,
+                le=VALID_SECONDS_MAX,
+                description="Seconds after which the message is refunded rather than sent.",
+            ),
+        ]
+        | UnsetType
+    ) = UNSET
+    max_segments: (
+        Annotated[
+            int,
+            Meta(
+                ge=1,
+                le=segmentation.SEGMENT_COUNT_MAX,
+                description="Refuse the message if it takes more segments.",
+            ),
+        ]
+        | UnsetType
+    ) = UNSET
+    max_price: (
+        Annotated[
+            str,
+            Meta(
+                description="Refuse the message if it costs more, in the account's currency.",
+                examples=["0.0453"],
+            ),
+        ]
+        | UnsetType
+    ) = UNSET
+    dry_run: (
+        Annotated[bool, Meta(description="Check and price the message; store and charge nothing.")]
+        | UnsetType
+    ) = UNSET
+
+
+class BatchBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Many messages, each checked, accepted or refused on its own."""
+
+    messages: Annotated[
+        list[
+            Annotated[
+                msgspec.Raw, Meta(extra_json_schema={"$ref": "#/components/schemas/SendBody"})
+            ]
+        ],
+        Meta(min_length=1, max_length=BATCH_COUNT_MAX),
+    ]
+
+
+class PreviewBody(
+    msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True
+):
+    """A text to be measured, and priced if its recipient is given."""
+
+    text: _Text
+    to: _To | UnsetType = UNSET
+    sender: _From | UnsetType = msgspec.field(default=UNSET, name="from")
+
+
+class ListQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Which messages to list; all conditions must hold."""
+
+    status: states.MessageStatus | UnsetType = UNSET
+    to: _To | UnsetType = UNSET
+    reference: Annotated[str, Meta(max_length=REFERENCE_LENGTH_MAX)] | UnsetType = UNSET
+    created_from: _Time | UnsetType = UNSET
+    created_until: _Time | UnsetType = UNSET
+    limit: Annotated[int, Meta(ge=1, le=LIST_COUNT_MAX)] = 50
+    cursor: Annotated[str, Meta(description="The cursor of the page before.")] | UnsetType = UNSET
+
+
+class EventsQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Where to go on reading."""
+
+    after: Annotated[
+        int,
+        Meta(ge=0, le=SEQUENCE_MAX, description="The cursor of the page before; 0: the beginning."),
+    ] = 0
+    limit: Annotated[int, Meta(ge=1, le=EVENT_COUNT_MAX)] = 100
+
+
+Body = TypeVar("Body", bound=msgspec.Struct)
+Query = TypeVar("Query", bound=msgspec.Struct)
+
+send_decoder = msgspec.json.Decoder(SendBody)
+batch_decoder = msgspec.json.Decoder(BatchBody)
+preview_decoder = msgspec.json.Decoder(PreviewBody)
+canonical = msgspec.json.Encoder().encode
+"""A decoded body as bytes that do not depend on blanks, on the order of members or on escapes."""
+
+
+def decode(decoder: msgspec.json.Decoder[Body], raw: bytes) -> Body | Refusal:
+    """The body, or what is wrong with the first thing that is wrong."""
+    try:
+        body = decoder.decode(raw)
+    except msgspec.ValidationError as error:
+        return faults.of_validation(error)
+    except (ValueError, RecursionError):
+        return faults.of_syntax(raw)
+    return faults.of_repeated_field(raw, canonical(body)) or body
+
+
+def query(request: web.Request, kind: type[Query]) -> Query:
+    """The query string as `kind`. Raises Refused, naming the parameter."""
+    pairs = request.query
+    for name in pairs:
+        if len(pairs.getall(name)) > 1:
+            detail = "The parameter is given twice."
+            raise Refused(Refusal(400, "repeated_field", detail, name[:REFERENCE_LENGTH_MAX]))
+    try:
+        return msgspec.convert(dict(pairs), kind, strict=False)
+    except msgspec.ValidationError as error:
+        raise Refused(faults.of_validation(error)) from None
+
+
+def wish_of(body: SendBody, now: datetime) -> Wish | Refusal:
+    """What the body asks for, in the types of the inside."""
+    if "\0" in body.text:
+        return Refusal(422, "invalid_text", "The text holds a NUL character.", "text")
+    if body.reference is not UNSET and "\0" in body.reference:
+        detail = "The reference holds a NUL character."
+        return Refusal(422, "invalid_reference", detail, "reference")
+    if body.send_at is not UNSET and (refusal := _untimely(body.send_at, now)):
+        return refusal
+    max_price_micro = None
+    if body.max_price is not UNSET:
+        try:
+            max_price_micro = money.parse_amount(body.max_price)
+        except money.InvalidAmount as error:
+            return Refusal(422, "invalid_amount", f"{error}.".capitalize(), "max_price")
+    return Wish(
+        to=body.to,
+        text=body.text,
+        sender=None if body.sender is UNSET else body.sender,
+        reference=None if body.reference is UNSET else body.reference,
+        message_class=1 if body.message_class is UNSET else CLASSES.index(body.message_class),
+        at_least_once=body.delivery == "at_least_once",
+        send_at=None if body.send_at is UNSET else body.send_at,
+        valid_seconds=None if body.valid_for is UNSET else body.valid_for,
+        max_segments=None if body.max_segments is UNSET else body.max_segments,
+        max_price_micro=max_price_micro,
+    )
+
+
+def _untimely(send_at: datetime, now: datetime) -> Refusal | None:
+    if send_at <= now:
+        return Refusal(422, "send_at_passed", "The time to send at has passed.", "send_at")
+    if send_at > now + timedelta(days=SEND_AHEAD_DAYS_MAX):
+        detail = f"The time to send at is more than {SEND_AHEAD_DAYS_MAX} days ahead."
+        return Refusal(422, "send_at_too_far", detail, "send_at")
+    return None
+
+
+def fingerprint(secret_key: str, path: str, items: Sequence[bytes]) -> bytes:
+    """What tells two requests under one idempotency key apart.
+
+    A keyed hash, for a plain one of a number and a short text can be guessed. `items` are the
+    canonical messages of the request, in order.
+    """
+    document = b"%s\n[%s]" % (path.encode(), b",".join(items))
+    return hmac.digest(secret_key.encode(), document, hashlib.sha256)

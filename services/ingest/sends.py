@@ -1,0 +1,167 @@
+"""POST: messages to send, one or many, and texts to measure."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+from aiohttp import web
+from msgspec import UNSET
+
+from services.ingest import accept, answers, bodies, problems, requests
+from services.ingest.accept import Answer, Intake
+from services.ingest.compose import Draft, Refusal, compose
+from services.ingest.entrance import Visit
+from services.ingest.requests import PreviewBody, SendBody
+from shared.db import ledger
+from shared.sms import segmentation, sender_id
+
+BALANCE_SECONDS = 5.0
+
+_Fates = Sequence[Draft | Refusal]
+_Answering = Callable[[_Fates, int, str], Answer]
+
+
+@dataclass(frozen=True, slots=True)
+class _Item:
+    """One message of a request: as written, as read unless that failed, and what it became."""
+
+    raw: bytes = field(repr=False)
+    body: SendBody | None = field(repr=False)
+    draft: Draft | Refusal
+
+    @property
+    def dry_run(self) -> bool:
+        return self.body is not None and self.body.dry_run is True
+
+    @property
+    def canonical(self) -> bytes:
+        return self.raw if self.body is None else requests.canonical(self.body)
+
+
+def _read_item(visit: Visit, raw: bytes, now: datetime) -> _Item:
+    body = requests.decode(requests.send_decoder, raw)
+    if isinstance(body, Refusal):
+        return _Item(raw, None, body)
+    return _Item(raw, body, _compose(visit, body, now))
+
+
+def _compose(visit: Visit, body: SendBody, now: datetime) -> Draft | Refusal:
+    wish = requests.wish_of(body, now)
+    if isinstance(wish, Refusal):
+        return wish
+    return compose(visit.context.watch.current, visit.account, wish)
+
+
+async def send(visit: Visit) -> web.Response:
+    """One message: 202 once it is stored and paid for, 200 for a dry run."""
+    raw = await bodies.read(visit.request, bodies.SINGLE_SIZE_MAX)
+    key = bodies.idempotency_key(visit.request)
+    item = _read_item(visit, raw, datetime.now(UTC))
+    if isinstance(item.draft, Refusal):
+        # What is refused now may have been accepted under its key before; only accept can tell.
+        if key is None or item.body is None or item.dry_run:
+            return problems.response(item.draft)
+    elif item.dry_run:
+        return answers.response(answers.dry_run(item.draft))
+    return await _accept(visit, [item], key, _answer_single)
+
+
+def _answer_single(fates: _Fates, balance_micro: int, currency: str) -> Answer:
+    (fate,) = fates
+    if isinstance(fate, Refusal):
+        return Answer(fate.status, problems.encode(fate))
+    remaining = answers.balance(balance_micro, currency)
+    return Answer(202, answers.encode(answers.accepted(fate, remaining)))
+
+
+async def send_batch(visit: Visit) -> web.Response:
+    """Many messages, each with a fate of its own: 202 with a result for each."""
+    raw = await bodies.read(visit.request, bodies.BATCH_SIZE_MAX)
+    key = bodies.idempotency_key(visit.request)
+    batch = requests.decode(requests.batch_decoder, raw)
+    if isinstance(batch, Refusal):
+        return problems.response(batch)
+    now = datetime.now(UTC)
+    items = [_read_item(visit, bytes(message), now) for message in batch.messages]
+
+    def answer(fates: _Fates, balance_micro: int, currency: str) -> Answer:
+        decided = iter(fates)
+        results = [
+            _result(item.draft, dry_run=True) if item.dry_run else _result(next(decided))
+            for item in items
+        ]
+        remaining = answers.balance(balance_micro, currency)
+        return Answer(202, answers.encode(answers.BatchAccepted(results, remaining)))
+
+    if all(item.dry_run for item in items):
+        async with asyncio.timeout(BALANCE_SECONDS), visit.context.pool.acquire() as opened:
+            purse = await ledger.balance(opened, visit.account_id)
+        return answers.response(answer((), *purse).body)
+    return await _accept(visit, items, key, answer)
+
+
+def _result(fate: Draft | Refusal, *, dry_run: bool = False) -> answers.Result:
+    if isinstance(fate, Refusal):
+        return answers.failed(fate)
+    return answers.dry_run(fate) if dry_run else answers.accepted(fate)
+
+
+async def _accept(
+    visit: Visit, items: Sequence[_Item], key: str | None, answer: _Answering
+) -> web.Response:
+    """Store what is to be stored, and pass on the answer that was stored with it."""
+    fingerprint = b""
+    if key is not None:
+        fingerprint = requests.fingerprint(
+            visit.context.secret_key, visit.request.path, [item.canonical for item in items]
+        )
+    drafts = tuple(item.draft for item in items if not item.dry_run)
+    intake = Intake(visit.account_id, drafts, key, fingerprint, answer)
+    try:
+        answered = await visit.context.acceptor.accept(intake)
+    except accept.KeyStillRunning:
+        detail = "A request with this idempotency key is still running."
+        refusal = Refusal(409, "key_still_running", detail, "Idempotency-Key")
+        raise problems.Refused(refusal, {"Retry-After": "1"}) from None
+    except accept.KeyUsedOtherwise:
+        detail = "This idempotency key was used for another request."
+        raise problems.Refused(Refusal(422, "key_reused", detail, "Idempotency-Key")) from None
+    except accept.Unavailable as error:
+        raise problems.unavailable(error.retry_after_seconds) from None
+    return answers.response(answered.body, answered.status)
+
+
+async def preview(visit: Visit) -> web.Response:
+    """What a text would take, and cost if its recipient is given; nothing is charged."""
+    raw = await bodies.read(visit.request, bodies.SINGLE_SIZE_MAX)
+    body = requests.decode(requests.preview_decoder, raw)
+    if isinstance(body, Refusal):
+        return problems.response(body)
+    previewed = _measured(body) if body.to is UNSET else _priced(visit, body, body.to)
+    if isinstance(previewed, Refusal):
+        return problems.response(previewed)
+    return answers.response(previewed)
+
+
+def _priced(visit: Visit, body: PreviewBody, to: str) -> answers.Preview | Refusal:
+    wanted = SendBody(to=to, text=body.text, sender=body.sender)
+    draft = _compose(visit, wanted, datetime.now(UTC))
+    return draft if isinstance(draft, Refusal) else answers.preview(draft)
+
+
+def _measured(body: PreviewBody) -> answers.Preview | Refusal:
+    if body.sender is not UNSET:
+        try:
+            sender_id.parse(body.sender)
+        except sender_id.InvalidSender as error:
+            return Refusal(422, "invalid_sender", str(error), "from")
+    try:
+        plan = segmentation.measure(body.text)
+    except segmentation.EmptyText:
+        return Refusal(422, "empty_text", "The text is empty.", "text")
+    except segmentation.TextTooLong as error:
+        return Refusal(422, "text_too_long", str(error), "text")
+    return answers.Preview(encoding=plan.encoding, segments=plan.segment_count)

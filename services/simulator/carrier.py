@@ -1,0 +1,112 @@
+"""What both faces of the simulated carrier share: taking a submit, and owing a receipt for it."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable
+from typing import NamedTuple
+
+from services.simulator import counters, journal, moods, options, outbox
+
+
+class Submit(NamedTuple):
+    """One submit, whichever way it came. Addresses carry a plus when they are international."""
+
+    face: str
+    system_id: str
+    source: str
+    recipient: str
+    data_coding: int
+    udh: bytes
+    payload: bytes
+    reference: bytes = b""
+
+
+class Taken(NamedTuple):
+    """What becomes of a submit; `message_id` is empty when it was not accepted."""
+
+    submit: Submit
+    mood: moods.Mood
+    message_id: str
+    answer_seconds: float
+
+
+class Carrier:
+    """The simulated carrier itself. Ids are 64 bits in hexadecimal, unique over all runs that begin
+    in different seconds."""
+
+    def __init__(self, wanted: options.Options) -> None:
+        self.options = wanted
+        self.journal = journal.Journal(wanted.journal_path)
+        self.counters = counters.Counters()
+        self.outbox = outbox.Outbox(self.counters, wanted.receipt_retry_ms / 1000)
+        self._moods = moods.Moods(wanted)
+        self._random = random.Random(wanted.seed)  # noqa: S311
+        self._run = f"{int(time.time()) & 0xFFFFFFFF:08x}"
+        self._number = 0
+
+    def take(self, submit: Submit) -> Taken:
+        """Decide about a submit; an accepted one is in the journal when this returns."""
+        mood = self._moods.mood(submit.recipient)
+        counts = self.counters.of(submit.system_id)
+        answer_seconds = self._between(self.options.answer_min_ms, self.options.answer_max_ms)
+        if mood.answer is moods.Answer.REFUSE:
+            counts.refused += 1
+            return Taken(submit, mood, "", answer_seconds)
+        if mood.answer is moods.Answer.THROTTLE:
+            counts.throttled += 1
+            return Taken(submit, mood, "", answer_seconds)
+        counts.accepted += 1
+        if mood.answer is moods.Answer.SILENCE:
+            counts.unanswered += 1
+        elif mood.answer is moods.Answer.CUT:
+            counts.cut += 1
+        self._number += 1
+        message_id = f"{self._run}{self._number:08x}"
+        self._note(submit, message_id)
+        return Taken(submit, mood, message_id, answer_seconds)
+
+    def owe_receipt(self, taken: Taken, on_settled: Callable[[], None] | None = None) -> None:
+        """Post the receipt an accepted submit gets, if it gets one."""
+        stat, submit = taken.mood.stat, taken.submit
+        if stat is None:
+            return
+        receipt = outbox.Receipt(
+            system_id=submit.system_id,
+            message_id=self._receipt_id(taken.message_id),
+            stat=stat,
+            source=submit.source,
+            recipient=submit.recipient,
+            submitted_at=time.time(),
+            reference=submit.reference,
+            payload=submit.payload,
+            on_settled=on_settled,
+        )
+        delay = 0.0
+        if not taken.mood.at_once:
+            delay = self._between(self.options.receipt_min_ms, self.options.receipt_max_ms)
+        if on_settled is None:
+            delay += taken.answer_seconds
+        self.outbox.post(receipt, delay)
+
+    def _receipt_id(self, message_id: str) -> str:
+        return str(int(message_id, 16)) if self.options.decimal_receipts else message_id
+
+    def _between(self, low_ms: int, high_ms: int) -> float:
+        if low_ms == high_ms:
+            return low_ms / 1000
+        return self._random.uniform(low_ms, high_ms) / 1000
+
+    def _note(self, submit: Submit, message_id: str) -> None:
+        entry = journal.Entry(
+            t=time.time() * 1000,
+            face=submit.face,
+            system_id=submit.system_id,
+            id=message_id,
+            source=submit.source,
+            recipient=submit.recipient,
+            data_coding=submit.data_coding,
+            text="",
+        )
+        self.journal.add(entry, submit.udh, submit.payload)

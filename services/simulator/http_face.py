@@ -1,0 +1,200 @@
+"""The simulated carrier's HTTP side: a web API for submits, health, counters, the journal."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import hmac
+import time
+from collections.abc import Callable
+
+import aiohttp
+import msgspec
+from aiohttp import web
+
+from services.simulator import carrier, journal, moods, outbox
+from shared.sms import encoding, segmentation
+
+SYSTEM_ID = "http"
+JOURNAL_PAGE = 1000
+CALLBACKS_MAX = 32
+CALLBACK_SECONDS = 10.0
+SILENCE_SECONDS = 600.0
+_JSON = "application/json"
+
+
+class _Message(msgspec.Struct, rename={"recipient": "to", "source": "from"}):
+    """A submit over HTTP: the part as text, or as hexadecimal of the payload and its header."""
+
+    recipient: str
+    source: str
+    text: str = ""
+    payload_hex: str = ""
+    udh_hex: str = ""
+    encoding: encoding.Encoding = encoding.Encoding.GSM7
+
+
+class _Page(msgspec.Struct):
+    next: int
+    entries: list[journal.Entry]
+
+
+class HttpFace:
+    """A web server over one carrier; receipts are posted to the callback URL, few at a time."""
+
+    def __init__(self, shared: carrier.Carrier, bind_count: Callable[[], int]) -> None:
+        self._carrier = shared
+        self._bind_count = bind_count
+        self._calls: set[asyncio.Task[None]] = set()
+        self._client = aiohttp.ClientSession(
+            timeout=aiohttp.ClientTimeout(total=CALLBACK_SECONDS),
+            connector=aiohttp.TCPConnector(limit=CALLBACKS_MAX),
+        )
+        application = web.Application(client_max_size=64 * 1024)
+        application.add_routes(
+            [
+                web.get("/health/live", self._healthy),
+                web.get("/health/ready", self._healthy),
+                web.get("/counters", self._count),
+                web.post("/counters/reset", self._reset),
+                web.get("/journal", self._tail),
+                web.post("/http/messages", self._take),
+            ]
+        )
+        self._runner = web.AppRunner(
+            application, access_log=None, handler_cancellation=True, shutdown_timeout=0.1
+        )
+
+    async def start(self) -> int:
+        """Listen, and return the port."""
+        wanted = self._carrier.options
+        await self._runner.setup()
+        site = web.TCPSite(self._runner, wanted.host, wanted.http_port)
+        await site.start()
+        self._carrier.outbox.attach(SYSTEM_ID, self)
+        port: int = self._runner.addresses[0][1]
+        return port
+
+    async def close(self) -> None:
+        """Stop listening; calls under way are given up."""
+        await self._runner.cleanup()
+        for call in self._calls:
+            call.cancel()
+        await asyncio.gather(*self._calls, return_exceptions=True)
+        await self._client.close()
+
+    def deliver(
+        self, receipt: outbox.Receipt, settled: Callable[[outbox.Receipt, bool], None]
+    ) -> bool:
+        """`outbox.Face`: one POST to the callback URL."""
+        if len(self._calls) >= CALLBACKS_MAX:
+            return False
+        call = asyncio.get_running_loop().create_task(self._call(receipt, settled))
+        self._calls.add(call)
+        return True
+
+    async def _call(
+        self, receipt: outbox.Receipt, settled: Callable[[outbox.Receipt, bool], None]
+    ) -> None:
+        wanted = self._carrier.options
+        body = msgspec.json.encode(
+            {
+                "id": receipt.message_id,
+                "status": receipt.stat,
+                "error": "000" if receipt.stat is moods.Stat.DELIVRD else "001",
+                "to": receipt.recipient,
+                "done_at": time.time(),
+            }
+        )
+        signature = hmac.new(wanted.callback_secret.encode(), body, hashlib.sha256).hexdigest()
+        headers = {"Content-Type": _JSON, "X-Signature": signature}
+        taken = False
+        try:
+            async with self._client.post(
+                wanted.callback_url, data=body, headers=headers, allow_redirects=False
+            ) as response:
+                taken = response.status < 300
+        except (aiohttp.ClientError, TimeoutError, OSError):
+            taken = False
+        finally:
+            task = asyncio.current_task()
+            if task is not None:
+                self._calls.discard(task)
+        settled(receipt, taken)
+
+    async def _healthy(self, _request: web.Request) -> web.Response:
+        return web.Response(text="ok")
+
+    async def _count(self, _request: web.Request) -> web.Response:
+        counts = self._carrier.counters
+        shown = {
+            **msgspec.structs.asdict(counts.total()),
+            "receipts_waiting": self._carrier.outbox.waiting_count,
+            "binds": self._bind_count(),
+            "journal": self._carrier.journal.count,
+            "by_system_id": counts.by_system_id(),
+        }
+        return _answer(shown)
+
+    async def _reset(self, _request: web.Request) -> web.Response:
+        self._carrier.counters.reset()
+        return web.Response(status=204)
+
+    async def _tail(self, request: web.Request) -> web.Response:
+        after = request.query.get("after", "0")
+        if not after.isdecimal() or len(after) > 18:
+            return _answer({"error": "after: expected a whole number"}, 400)
+        position, entries = self._carrier.journal.after(int(after), JOURNAL_PAGE)
+        return _answer(_Page(position, entries))
+
+    async def _take(self, request: web.Request) -> web.Response:
+        wanted = self._carrier.options.password
+        given = request.headers.get("Authorization", "")
+        if not hmac.compare_digest(given.encode(), f"Bearer {wanted}".encode()):
+            return _answer({"error": "unauthorized"}, 401)
+        try:
+            submit = _submit(msgspec.json.decode(await request.read(), type=_Message))
+        except (msgspec.DecodeError, ValueError):
+            return _answer({"error": "invalid_request"}, 400)
+        taken = self._carrier.take(submit)
+        await asyncio.sleep(taken.answer_seconds)
+        return await self._respond(request, taken)
+
+    async def _respond(self, request: web.Request, taken: carrier.Taken) -> web.Response:
+        mood = taken.mood.answer
+        if mood is moods.Answer.REFUSE:
+            return _answer({"error": "invalid_recipient"}, 400)
+        if mood is moods.Answer.THROTTLE:
+            return _answer({"error": "throttled"}, 429, {"Retry-After": "1"})
+        settled = asyncio.Event()
+        if self._carrier.options.callback_url:
+            after = mood is moods.Answer.AFTER_RECEIPT
+            self._carrier.owe_receipt(taken, settled.set if after else None)
+            if after:
+                await settled.wait()
+        if mood is moods.Answer.CUT and request.transport is not None:
+            request.transport.abort()
+        if mood is moods.Answer.SILENCE:
+            await asyncio.sleep(SILENCE_SECONDS)
+        return _answer({"id": taken.message_id}, 202)
+
+
+def _submit(message: _Message) -> carrier.Submit:
+    """Raises ValueError for what is not hexadecimal or cannot be encoded."""
+    if message.payload_hex:
+        coding, payload = message.encoding, bytes.fromhex(message.payload_hex)
+    else:
+        coding, payload = encoding.encode(message.text)
+    data_coding = segmentation.data_coding(coding)
+    udh = bytes.fromhex(message.udh_hex)
+    return carrier.Submit(
+        "http", SYSTEM_ID, message.source, message.recipient, data_coding, udh, payload
+    )
+
+
+def _answer(
+    value: object, status: int = 200, headers: dict[str, str] | None = None
+) -> web.Response:
+    return web.Response(
+        body=msgspec.json.encode(value), status=status, headers=headers, content_type=_JSON
+    )

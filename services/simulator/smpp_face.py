@@ -1,0 +1,196 @@
+"""The simulated carrier's SMPP side: takes submit_sm, hands out receipts as deliver_sm."""
+
+from __future__ import annotations
+
+import asyncio
+import hmac
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+from functools import lru_cache
+
+from services.simulator import carrier, moods, outbox
+from shared.smpp import codes, pdu, receipt_text, session, smsc, tlv, window
+from shared.sms import segmentation
+
+INTERNATIONAL_TON = 1
+NAME_TON = 5
+ISDN_NPI = 1
+# A session reads on only while few requests are unanswered, so a lost answer is one that comes when
+# nobody waits for it any more.
+SILENCE_SECONDS = 120.0
+
+_ID = b"<id>"
+_STATES = {
+    moods.Stat.DELIVRD: (2, "000"),
+    moods.Stat.EXPIRED: (3, "001"),
+    moods.Stat.UNDELIV: (5, "002"),
+    moods.Stat.REJECTD: (8, "003"),
+}
+_REFUSALS = {
+    moods.Answer.REFUSE: codes.ESME_RINVDSTADR,
+    moods.Answer.THROTTLE: codes.ESME_RTHROTTLED,
+}
+
+
+class SmppFace:
+    """An SMSC over one carrier. Every session of a system_id may carry any of its receipts."""
+
+    def __init__(self, shared: carrier.Carrier) -> None:
+        self._carrier = shared
+        self._loop = asyncio.get_running_loop()
+        self._sessions: dict[str, list[session.Session]] = {}
+        self._turn = 0
+        self._server: smsc.Server | None = None
+
+    async def start(self) -> int:
+        """Listen, and return the port."""
+        wanted = self._carrier.options
+        self._server = await smsc.serve(
+            wanted.host,
+            wanted.smpp_port,
+            authenticate=self._authenticate,
+            on_request=self._take,
+            on_bound=self._welcome,
+            on_closed=self._forget,
+            window=wanted.window,
+        )
+        return self._server.port
+
+    async def close(self) -> None:
+        """Stop listening and cut what is still bound."""
+        if self._server is not None:
+            await self._server.close()
+
+    @property
+    def bind_count(self) -> int:
+        """Sessions bound now."""
+        return sum(len(sessions) for sessions in self._sessions.values())
+
+    def deliver(
+        self, receipt: outbox.Receipt, settled: Callable[[outbox.Receipt, bool], None]
+    ) -> bool:
+        """`outbox.Face`: over any session that has room."""
+        sessions = self._sessions.get(receipt.system_id)
+        if not sessions:
+            return False
+        for _ in sessions:
+            # In turn, so that no session stays idle.
+            self._turn += 1
+            chosen = sessions[self._turn % len(sessions)]
+            if chosen.room:
+                answer = chosen.deliver(_deliver_sm(receipt))
+                answer.add_done_callback(lambda done: settled(receipt, _taken(done.result())))
+                return True
+        return False
+
+    def _authenticate(self, request: pdu.BindRequest) -> int:
+        wanted = self._carrier.options
+        if wanted.system_id and request.system_id != wanted.system_id:
+            return codes.ESME_RINVSYSID
+        if not hmac.compare_digest(request.password.encode(), wanted.password.encode()):
+            return codes.ESME_RINVPASWD
+        return codes.ESME_ROK
+
+    def _welcome(self, peer: session.Session) -> None:
+        if peer.bound is None:
+            return
+        system_id = peer.bound.system_id
+        self._sessions.setdefault(system_id, [])
+        if peer.bound.mode is not pdu.BindMode.TRANSMITTER:
+            self._sessions[system_id].append(peer)
+        self._carrier.outbox.attach(system_id, self)
+        self._loop.call_soon(self._carrier.outbox.drain, system_id)
+
+    def _forget(self, peer: session.Session) -> None:
+        for sessions in self._sessions.values():
+            if peer in sessions:
+                sessions.remove(peer)
+
+    def _take(self, peer: session.Session, request: session.Request) -> None:
+        if not isinstance(request, pdu.SubmitSm) or peer.bound is None:
+            return
+        taken = self._carrier.take(_submit(peer.bound.system_id, request))
+        status = _REFUSALS.get(taken.mood.answer)
+        if status is not None:
+            self._answer(taken, peer, request, status)
+        elif taken.mood.answer is moods.Answer.AFTER_RECEIPT:
+            self._carrier.owe_receipt(
+                taken, lambda: self._answer(taken, peer, request, codes.ESME_ROK)
+            )
+        else:
+            if taken.mood.answer is moods.Answer.CUT:
+                peer.abort()
+            elif taken.mood.answer is moods.Answer.SILENCE:
+                self._loop.call_later(SILENCE_SECONDS, peer.answer, request, codes.ESME_RSYSERR)
+            else:
+                self._answer(taken, peer, request, codes.ESME_ROK)
+            if request.registered_delivery & 1:
+                self._carrier.owe_receipt(taken)
+
+    def _answer(
+        self, taken: carrier.Taken, peer: session.Session, request: pdu.SubmitSm, status: int
+    ) -> None:
+        if taken.answer_seconds:
+            self._loop.call_later(
+                taken.answer_seconds, peer.answer, request, status, taken.message_id
+            )
+        else:
+            peer.answer(request, status, taken.message_id)
+
+
+def _taken(answer: window.Answer) -> bool:
+    return answer.kind is window.AnswerKind.ANSWERED and answer.status == codes.ESME_ROK
+
+
+def _submit(system_id: str, request: pdu.SubmitSm) -> carrier.Submit:
+    content = pdu.payload(request)
+    udh = b""
+    if request.esm_class & codes.ESM_CLASS_UDHI:
+        udh, content = segmentation.detach_udh(content)
+    source, recipient = request.source_addr, request.destination_addr
+    return carrier.Submit(
+        "smpp",
+        system_id,
+        "+" + source if request.source_addr_ton == INTERNATIONAL_TON else source,
+        "+" + recipient if request.dest_addr_ton == INTERNATIONAL_TON else recipient,
+        request.data_coding,
+        udh,
+        content,
+        tlv.find(request.tlvs, codes.TLV_USER_MESSAGE_REFERENCE) or b"",
+    )
+
+
+def _deliver_sm(receipt: outbox.Receipt) -> pdu.DeliverSm:
+    state, _ = _STATES[receipt.stat]
+    message_id = receipt.message_id.encode()
+    text = _text(receipt.stat, int(receipt.submitted_at) // 60, int(time.time()) // 60)
+    tlvs = [
+        (codes.TLV_RECEIPTED_MESSAGE_ID, message_id + b"\0"),
+        (codes.TLV_MESSAGE_STATE, bytes((state,))),
+    ]
+    if receipt.reference:
+        tlvs.append((codes.TLV_USER_MESSAGE_REFERENCE, receipt.reference))
+    return pdu.DeliverSm(
+        source_addr=receipt.recipient.removeprefix("+"),
+        source_addr_ton=INTERNATIONAL_TON,
+        source_addr_npi=ISDN_NPI,
+        destination_addr=receipt.source.removeprefix("+"),
+        dest_addr_ton=INTERNATIONAL_TON if receipt.source.startswith("+") else NAME_TON,
+        dest_addr_npi=ISDN_NPI if receipt.source.startswith("+") else 0,
+        esm_class=codes.ESM_CLASS_RECEIPT,
+        short_message=text.replace(_ID, message_id, 1) + receipt.payload[:20],
+        tlvs=tuple(tlvs),
+    )
+
+
+@lru_cache(maxsize=1024)
+def _text(stat: moods.Stat, submitted_minute: int, done_minute: int) -> bytes:
+    """A receipt's text but for the id and the quoted message: the dates change once a minute."""
+    return receipt_text.render(
+        message_id=_ID.decode(),
+        stat=stat,
+        err=_STATES[stat][1],
+        submit_date=datetime.fromtimestamp(submitted_minute * 60, UTC),
+        done_date=datetime.fromtimestamp(done_minute * 60, UTC),
+    )

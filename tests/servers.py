@@ -1,0 +1,103 @@
+"""Throwaway servers for tests, and fixtures that hand each test a clean corner of them."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+import uuid
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from urllib.parse import urlsplit, urlunsplit
+
+import asyncpg
+import pytest
+from redis import asyncio as redis
+
+from deploy.local import checkout, kept, processes
+from deploy.local.servers import Servers
+
+_PREFIX = f"sluice-test-{os.getuid()}-{checkout.digest(checkout.ROOT)}-"
+
+
+@contextmanager
+def throwaway(*, durable: bool = False) -> Iterator[Servers]:
+    """Start PostgreSQL, RabbitMQ and Redis in a temporary folder; all of it goes at the end.
+
+    A server whose URL is in the environment (`SLUICE_DATABASE_URL`, `SLUICE_AMQP_URL`,
+    `SLUICE_REDIS_URL`) is used instead of a private one. A missing server is an error.
+    """
+    _sweep()
+    folder = Path(tempfile.mkdtemp(prefix=f"{_PREFIX}{os.getpid()}-"))
+    folder.chmod(0o711)
+    servers = Servers(folder, kept.given_urls(os.environ), durable=durable)
+    try:
+        servers.start()
+        yield servers
+    finally:
+        servers.abandon()
+        servers.place.forget_data()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _sweep() -> None:
+    """End and delete what test runs of this checkout left behind when they were killed."""
+    for folder in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*"):
+        owner = int(folder.name.removeprefix(_PREFIX).partition("-")[0])
+        if not processes.is_alive(owner):
+            processes.stop_leftovers(folder)
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def servers() -> Iterator[Servers]:
+    """The session's fast servers (no fsync), shared by all tests that do not kill them."""
+    with throwaway() as started:
+        yield started
+
+
+@pytest.fixture
+def own_servers() -> Iterator[Servers]:
+    """Durable servers of this test's own, to kill, restart and wipe."""
+    with throwaway(durable=True) as started:
+        yield started
+
+
+@pytest.fixture
+async def database_url(servers: Servers) -> AsyncIterator[str]:
+    """An empty database of this test's own."""
+    name = f"test_{uuid.uuid4().hex}"
+    await _execute(servers.database_url, f'CREATE DATABASE "{name}"')
+    try:
+        yield urlunsplit(urlsplit(servers.database_url)._replace(path=f"/{name}"))
+    finally:
+        await _execute(servers.database_url, f'DROP DATABASE "{name}" WITH (FORCE)')
+
+
+async def _execute(url: str, statement: str) -> None:
+    connection = await asyncpg.connect(url, timeout=10)
+    try:
+        await connection.execute(statement, timeout=30)
+    finally:
+        await connection.close(timeout=10)
+
+
+@pytest.fixture(scope="session")
+def amqp_url(servers: Servers) -> str:
+    """The session's broker; tests share it, so they name their queues and exchanges uniquely."""
+    return servers.amqp_url
+
+
+@pytest.fixture
+async def redis_url(servers: Servers) -> AsyncIterator[str]:
+    """The session's Redis, empty before and after the test. One of yours must be empty at first."""
+    client = redis.Redis.from_url(servers.redis_url)
+    try:
+        if "SLUICE_REDIS_URL" not in servers.private_urls and await client.dbsize():
+            pytest.fail("the Redis in SLUICE_REDIS_URL holds keys; tests would delete them")
+        await client.flushdb()
+        yield servers.redis_url
+        await client.flushdb()
+    finally:
+        await client.aclose()
