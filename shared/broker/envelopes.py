@@ -55,7 +55,7 @@ class ReceiptEnvelope(msgspec.Struct, frozen=True, array_like=True):
     items: list[RawReceipt]
 
 
-_encode = msgspec.msgpack.Encoder().encode
+_encode = msgspec.msgpack.Encoder(uuid_format="bytes").encode
 _decode_work = msgspec.msgpack.Decoder(WorkEnvelope).decode
 _decode_receipts = msgspec.msgpack.Decoder(ReceiptEnvelope).decode
 

@@ -20,7 +20,8 @@ def mask(number: str) -> str:
     return number[:4] + "*" * max(0, len(number) - 6) + number[-2:] if len(number) > 6 else "***"
 
 
-def _redact(_logger: object, _method: str, event: MutableMapping[str, Any]) -> Mapping[str, Any]:
+def redact(_logger: object, _method: str, event: MutableMapping[str, Any]) -> Mapping[str, Any]:
+    """A processor: forbidden fields are blanked, long digit strings masked."""
     for key, value in event.items():
         if key in _FORBIDDEN:
             event[key] = "[redacted]"
@@ -40,7 +41,7 @@ def configure(service: str, level: str = "INFO") -> None:
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             structlog.processors.format_exc_info,
-            _redact,
+            redact,
             structlog.processors.JSONRenderer(serializer=lambda event, **_: encode(event)),
         ],
         logger_factory=structlog.BytesLoggerFactory(sys.stderr.buffer),

@@ -137,11 +137,12 @@ class Session(connection.Connection):
         self._control_sequence = self._next_sequence()
         self._send(request, self._control_sequence)
         try:
-            async with asyncio.timeout(self._timers.bind_seconds):
-                status = await self._bind_answer
-        except BaseException:
+            status = await self._bind_answer
+        except asyncio.CancelledError:
             self.abort()
             raise
+        if self.loss is life.Loss.NOT_BOUND:
+            raise TimeoutError("the bind was not answered in time")
         if status is None:
             raise ConnectionResetError("closed before the bind was answered")
         return status
@@ -198,9 +199,7 @@ class Session(connection.Connection):
 
     def frames_due(self) -> list[bytes]:
         self._steer_reading()  # Our answers have just left, which may be what reading waits for.
-        if self.connected and not self._held:
-            return self._window.take(self._loop.time())
-        return []
+        return [] if self._held else self._window.take(self._loop.time())
 
     def connection_closed(self) -> None:
         self._settle(life.Loss.PEER_CLOSED)

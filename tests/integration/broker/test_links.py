@@ -1,0 +1,131 @@
+"""Links to a real RabbitMQ: confirmed, mandatory, rebuilt after a kill, honest on lost disks."""
+
+from __future__ import annotations
+
+import asyncio
+import uuid
+
+import pytest
+
+from deploy.local.servers import Servers
+from shared.broker import consume, link, publish, topology
+
+
+class Sink:
+    """Takes deliveries and remembers what was in them."""
+
+    def __init__(self) -> None:
+        self.bodies: list[bytes] = []
+        self.resets = 0
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def receive(self, delivery: consume.Delivery) -> None:
+        self.bodies.append(delivery.body)
+        task = asyncio.create_task(delivery.settle())
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    def reset(self) -> None:
+        self.resets += 1
+
+    async def holds(self, count: int, deadline_seconds: float = 30.0) -> None:
+        async with asyncio.timeout(deadline_seconds):
+            while len(set(self.bodies)) < count:
+                await asyncio.sleep(0.02)
+
+
+def queue_name() -> str:
+    return f"mt.{uuid.uuid4().hex}.normal"
+
+
+async def test_what_is_published_is_consumed_and_settled(amqp_url: str) -> None:
+    queue, sink = queue_name(), Sink()
+    publisher = publish.Publisher(amqp_url, "t", lambda: [queue], topology.nothing_to_restore)
+    consumer = consume.Consumer(
+        amqp_url, "t", queue, 10, sink.receive, topology.nothing_to_restore, sink.reset
+    )
+    async with link.supervised(publisher.link), link.supervised(consumer.link):
+        assert await publisher.link.wait_up(10)
+        await asyncio.gather(*(publisher.publish(queue, b"%d" % n) for n in range(100)))
+        await sink.holds(100)
+        async with asyncio.timeout(10):
+            while await publisher.ready_count(queue):
+                await asyncio.sleep(0.02)
+
+
+async def test_a_queue_that_was_deleted_is_noticed_and_made_again(amqp_url: str) -> None:
+    # given a publisher that knows its queue, and somebody who deletes it
+    queue = queue_name()
+    missing: list[str] = []
+
+    async def on_missing(name: str) -> None:
+        missing.append(name)
+
+    publisher = publish.Publisher(amqp_url, "t", lambda: [queue], on_missing)
+    async with link.supervised(publisher.link):
+        assert await publisher.link.wait_up(10)
+        assert missing == [queue]
+        await _delete(amqp_url, queue)
+        # when it publishes, then the loss is an error, not a silent success
+        with pytest.raises(publish.NotPublished):
+            await publisher.publish(queue, b"1")
+        # and the next publish finds the queue missing, says so, and makes it
+        await publisher.publish(queue, b"2")
+        assert missing == [queue, queue]
+        assert await publisher.ready_count(queue) == 1
+
+
+async def _delete(url: str, queue: str) -> None:
+    import aio_pika
+
+    connection = await aio_pika.connect(url, timeout=10)
+    async with connection, connection.channel() as channel:
+        await channel.queue_delete(queue)
+
+
+async def test_both_links_are_rebuilt_when_the_broker_is_killed(own_servers: Servers) -> None:
+    # given traffic
+    queue, sink = queue_name(), Sink()
+    url = own_servers.amqp_url
+    publisher = publish.Publisher(url, "t", lambda: [queue], topology.nothing_to_restore)
+    consumer = consume.Consumer(
+        url, "t", queue, 10, sink.receive, topology.nothing_to_restore, sink.reset
+    )
+
+    async def publish_until_confirmed(body: bytes) -> None:
+        async with asyncio.timeout(60):
+            while True:
+                try:
+                    return await publisher.publish(queue, body)
+                except publish.NotPublished:
+                    await publisher.link.wait_up(20)
+
+    async with link.supervised(publisher.link), link.supervised(consumer.link):
+        assert await publisher.link.wait_up(10)
+        await asyncio.gather(*(publish_until_confirmed(b"a%d" % n) for n in range(100)))
+        # when the broker dies at once and comes back
+        own_servers.kill("rabbitmq")
+        waiting = [asyncio.create_task(publish_until_confirmed(b"b%d" % n)) for n in range(100)]
+        await asyncio.to_thread(own_servers.restart, "rabbitmq")
+        # then everything confirmed arrives, over new links
+        await asyncio.gather(*waiting)
+        await sink.holds(200, 60)
+        assert sink.resets == 2
+
+
+async def test_a_lost_disk_is_announced_before_the_queue_is_made(own_servers: Servers) -> None:
+    queue = queue_name()
+    missing: list[str] = []
+
+    async def on_missing(name: str) -> None:
+        missing.append(name)
+
+    publisher = publish.Publisher(own_servers.amqp_url, "t", lambda: [queue], on_missing)
+    async with link.supervised(publisher.link):
+        assert await publisher.link.wait_up(10)
+        await publisher.publish(queue, b"lost")
+        await asyncio.to_thread(own_servers.wipe_rabbitmq)
+        async with asyncio.timeout(30):
+            while len(missing) < 2:
+                await asyncio.sleep(0.05)
+        assert missing == [queue, queue]

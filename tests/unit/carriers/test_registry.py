@@ -1,0 +1,105 @@
+"""Adapters by name, and their settings."""
+
+from __future__ import annotations
+
+import pytest
+
+from shared.carriers import http, registry, smpp
+
+SMPP = {"host": "smsc.example", "port": 2775, "system_id": "me", "password": "hunter2-canary"}
+HTTP = {
+    "url": "https://api.example/{secret.path}",
+    "secrets": {"path": "hunter2-canary"},
+    "callback": {
+        "auth": "hmac",
+        "secret": "hunter2-canary",
+        "id_field": "id",
+        "state_field": "status",
+        "states": {"ok": "delivered"},
+    },
+}
+
+
+def test_both_adapters_are_found_by_their_file_names() -> None:
+    assert registry.adapter("smpp").settings_type is smpp.Settings
+    assert registry.adapter("smpp").admit_callback is None
+    assert registry.adapter("http").admit_callback is http.admit_callback
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        "",
+        "SMPP",
+        "smpp.Settings",
+        "../smpp",
+        "smpp\n",
+        "nowhere",
+        "contract",
+        "outcomes",
+        "registry",
+        "secret",
+        "answers",
+        "templates",
+        "smpp_receipts",
+        "__init__",
+    ],
+)
+def test_a_name_is_refused_when_no_adapter_has_it(key: str) -> None:
+    with pytest.raises(registry.UnknownAdapter):
+        registry.adapter(key)
+
+
+@pytest.mark.parametrize(("key", "values"), [("smpp", SMPP), ("http", HTTP)])
+def test_good_settings_are_taken_and_never_show_their_secrets(
+    key: str, values: dict[str, object]
+) -> None:
+    settings = registry.settings(key, values)
+    assert "hunter2" not in repr(settings)
+    assert "hunter2" not in str(settings)
+    assert registry.settings(key, values) == settings
+
+
+@pytest.mark.parametrize(
+    ("key", "change", "named"),
+    [
+        ("smpp", {"port": "2775"}, "port"),
+        ("smpp", {"port": 0}, "port"),
+        ("smpp", {"port": 65_536}, "port"),
+        ("smpp", {"host": ""}, "host"),
+        ("smpp", {"host": None}, "host"),
+        ("smpp", {"binds": 0}, "binds"),
+        ("smpp", {"window": -1}, "window"),
+        ("smpp", {"window": 1.5}, "window"),
+        ("smpp", {"password": ""}, "password"),
+        ("smpp", {"password": 5}, "password"),
+        ("smpp", {"password": None}, "password"),
+        ("smpp", {"password_file": "/run/secrets/x"}, "password"),
+        ("smpp", {"pasword": "hunter2-canary"}, "pasword"),
+        ("smpp", {"id_base": "octal"}, "id_base"),
+        ("smpp", {"dest_ton": 256}, "dest_ton"),
+        ("smpp", {"response_seconds": 0}, "response_seconds"),
+        ("smpp", {"temporary_statuses": ["0x58"]}, "temporary_statuses"),
+        ("http", {"url": "ftp://example"}, "url"),
+        ("http", {"url": "https://x/{secret.nope}"}, "url"),
+        ("http", {"url": "https://x/{nonsense}"}, "url"),
+        ("http", {"method": "DELETE"}, "method"),
+        ("http", {"headers": {"X-Text": "{text}"}}, "headers.X-Text"),
+        ("http", {"body": {"a": [{"b": "{recipent}"}]}}, "body.a.b"),
+        ("http", {"body_kind": "form", "body": {"a": {"b": "c"}}}, "body"),
+        ("http", {"timeout_seconds": 0}, "timeout_seconds"),
+        ("http", {"window": 0}, "window"),
+        ("http", {"secrets": {"path": ""}}, "secrets"),
+        ("http", {"retries": 3}, "retries"),
+        ("http", {"callback": {"auth": "none"}}, "callback"),
+    ],
+)
+def test_settings_are_refused_and_the_field_named_when_wrong(
+    key: str, change: dict[str, object], named: str
+) -> None:
+    good = SMPP if key == "smpp" else HTTP
+    values = {name: value for name, value in (good | change).items() if value is not None}
+    with pytest.raises(registry.InvalidSettings) as refusal:
+        registry.settings(key, values)
+    assert named in str(refusal.value)
+    assert "hunter2" not in str(refusal.value)

@@ -1,0 +1,165 @@
+"""An operator's file is judged as a whole, and each fault has its place."""
+
+from __future__ import annotations
+
+import pytest
+
+from services.commands import operator_file
+from shared.db import apply
+
+GOOD = """
+[[account]]
+name = "demo"
+currency = "EUR"
+credit = "12.5"
+
+[[line]]
+account = "demo"
+sender = "+33612345678"
+kind = "mobile"
+country = "FR"
+default = true
+limits = { hour = 7 }
+
+[[price]]
+country = "FR"
+currency = "EUR"
+amount = "0.0453"
+
+[[carrier]]
+name = "practice"
+adapter = "smpp"
+host = "127.0.0.1"
+port = 2775
+system_id = "sluice"
+password = "hush-hush"
+
+[[route]]
+country = "*"
+carrier = "practice"
+priority = 1
+
+[[country_limit]]
+account = "demo"
+country = "CI"
+limits = { day = 50 }
+"""
+
+
+def test_rows_are_complete_when_the_file_leaves_out_what_has_a_default() -> None:
+    # Given a good file, When it is read for an empty database
+    rows, faults = operator_file.read(GOOD, {})
+
+    # Then every row is there, with the defaults of its country and kind
+    assert faults == []
+    assert rows == [
+        apply.Account("demo", "EUR", 200, 60),
+        apply.Credit("demo", "EUR", 12_500_000),
+        apply.Carrier(
+            "practice",
+            "smpp",
+            0,
+            {
+                "host": "127.0.0.1",
+                "port": 2775,
+                "system_id": "sluice",
+                "password": "hush-hush",
+            },
+        ),
+        apply.Line("demo", "+33612345678", "mobile", "FR", True, 7, 1000, 10_000),
+        apply.Price("FR", "EUR", 45_300),
+        apply.CountryLimit("demo", "CI", None, 50, None),
+        apply.Route("*", "practice", 1),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "fault"),
+    [
+        ('currency = "EUR"\ncredit', 'currency = "XXX"\ncredit', "account[0].currency: Invalid"),
+        ('name = "demo"\n', "", "account[0].name: is missing"),
+        ('credit = "12.5"', "credit = 12.5", "account[0].credit: Expected `int | str`, got"),
+        ('credit = "12.5"', 'credit = "1e3"', "account[0].credit: an amount is written like"),
+        ('credit = "12.5"', "daily_limit = -1", "account[0].daily_limit: Expected `int` >= 0"),
+        ('credit = "12.5"', "daily_limits = 1", "account[0].daily_limits: unknown key"),
+        ('credit = "12.5"', "daily_limit = true", "account[0].daily_limit: Expected `int`"),
+        ('account = "demo"\nsender', 'account = "who"\nsender', "line[0].account: there is no"),
+        ("+33612345678", "+3361", "line[0].sender: the number is too short"),
+        ('kind = "mobile"', 'kind = "alphanumeric"', "line[0].kind: a sender that is e164"),
+        ('kind = "mobile"', 'kind = "Mobile!"', "line[0].kind: expected a word"),
+        ('country = "FR"\ndefault', 'country = "fr"\ndefault', "line[0].country: expected the two"),
+        ("{ hour = 7 }", "{ hour = 7, week = 9 }", "line[0].limits: Object contains unknown"),
+        ("{ hour = 7 }", '{ hour = "7" }', "line[0].limits.hour: Expected `int | null`, got `str`"),
+        ('"0.0453"', "0.0453", "price[0].amount: Expected `str`, got `float`"),
+        ('"0.0453"', '"0"', "price[0].amount: a price is more than 0"),
+        ('"0.0453"', '"-1"', "price[0].amount: an amount is not negative"),
+        ('"practice"\nadapter', '"Practice 1"\nadapter', "carrier[0].name: expected 1 to 64"),
+        ('"smpp"', '"pigeon"', "carrier[0].adapter: there is no adapter named 'pigeon'"),
+        ('"smpp"', '"registry"', "carrier[0].adapter: there is no adapter named 'registry'"),
+        ("port = 2775", "prot = 2775", "carrier[0]: smpp: "),
+        ("port = 2775", "port = 2775\nsegments_per_second = -1", "carrier[0].segments_per_second"),
+        ('carrier = "practice"', 'carrier = "nobody"', "route[0].carrier: there is no carrier"),
+        ('country = "*"', 'country = "Europe"', "route[0].country: expected the two"),
+        ("{ day = 50 }", "{}", "country_limit[0].limits: expected hour, day or month"),
+        ("[[price]]", "[[prices]]", "prices: unknown table"),
+        ("[[price]]", "[price]", "price: expected entries that begin with [[price]]"),
+        ("[[price]]", "[[price", "not valid TOML: "),
+    ],
+)
+def test_a_fault_is_named_with_its_place(before: str, after: str, fault: str) -> None:
+    # Given a file with one thing wrong, When it is read
+    assert before in GOOD
+    _, faults = operator_file.read(GOOD.replace(before, after, 1), {})
+
+    # Then it is said what and where, and no credential is
+    assert any(sentence.startswith(fault) for sentence in faults), faults
+    assert "hush-hush" not in "".join(faults)
+
+
+def test_all_faults_are_reported_at_once() -> None:
+    # Given a file with faults in three tables, one of them twice in one entry
+    text = """
+    [[account]]
+    name = "demo"
+    [[price]]
+    country = "FR"
+    currency = "EUR"
+    amount = 1
+    [[price]]
+    country = "XX"
+    currency = "EUR"
+    amount = "x"
+    """
+
+    # When it is read, Then all of them are named
+    _, faults = operator_file.read(text, {})
+    assert [fault.partition(":")[0] for fault in faults] == [
+        "account[0].currency",
+        "price[0].amount",
+        "price[1].country",
+        "price[1].amount",
+    ]
+
+
+def test_an_entry_given_twice_is_a_fault() -> None:
+    # Given the same price twice and two default lines
+    again = GOOD + GOOD[GOOD.index("[[price]]") : GOOD.index("[[carrier]]")]
+    line = GOOD[GOOD.index("[[line]]") : GOOD.index("[[price]]")]
+    text = again + line.replace("+33612345678", "+33612345679")
+
+    # When it is read, Then both are named
+    _, faults = operator_file.read(text, {})
+    assert "price[1]: says the same thing as price[0]" in faults
+    assert "line[1].default: account 'demo' has several default lines" in faults
+
+
+def test_names_of_the_database_are_known_when_the_file_does_not_repeat_them() -> None:
+    # Given a file with a route to a carrier that only the database has
+    current: dict[apply.Key, apply.Row] = {
+        ("carrier", "old"): apply.Carrier("old", "smpp", 0, {}),
+    }
+
+    # When it is read, Then nothing is wrong with it
+    text = '[[route]]\ncountry = "FR"\ncarrier = "old"\npriority = 1'
+    assert operator_file.read(text, current)[1] == []
+    assert operator_file.read(text, {})[1] != []

@@ -1,0 +1,125 @@
+"""Group commit: one round trip for all who wait, none waits alone, nobody's error is another's."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+
+import pytest
+
+from shared.runtime import batching
+
+
+class Stage:
+    """A stage whose flushes end when the test says so."""
+
+    def __init__(self) -> None:
+        self.batches: list[list[int]] = []
+        self.gate = asyncio.Semaphore(0)
+
+    async def flush(self, items: Sequence[int]) -> list[int | BaseException]:
+        self.batches.append(list(items))
+        await self.gate.acquire()
+        return [ValueError(str(item)) if item < 0 else item * 2 for item in items]
+
+
+async def some_turns() -> None:
+    """Let everything that is ready run."""
+    for _ in range(5):
+        await asyncio.sleep(0)
+
+
+async def test_an_item_alone_goes_at_once() -> None:
+    stage = Stage()
+    batcher = batching.Batcher[int, int](stage.flush, size=10)
+    stage.gate.release()
+    assert await batcher.add(21) == 42
+    assert stage.batches == [[21]]
+
+
+async def test_items_gather_while_a_flush_is_under_way() -> None:
+    # given a flush under way
+    stage = Stage()
+    batcher = batching.Batcher[int, int](stage.flush, size=3)
+    first = batcher.add(1)
+    await some_turns()
+    # when more come
+    rest = [batcher.add(number) for number in range(2, 7)]
+    for _ in range(3):
+        stage.gate.release()
+    # then they go together, at most three at a time, in order
+    assert await asyncio.gather(first, *rest) == [2, 4, 6, 8, 10, 12]
+    assert stage.batches == [[1], [2, 3, 4], [5, 6]]
+
+
+async def test_items_of_one_turn_go_together() -> None:
+    stage = Stage()
+    batcher = batching.Batcher[int, int](stage.flush, size=10)
+    waiting = [batcher.add(number) for number in range(4)]
+    stage.gate.release()
+    await asyncio.gather(*waiting)
+    assert stage.batches == [[0, 1, 2, 3]]
+
+
+async def test_one_items_error_is_raised_to_it_alone() -> None:
+    stage = Stage()
+    batcher = batching.Batcher[int, int](stage.flush, size=10)
+    good, bad = batcher.add(1), batcher.add(-1)
+    stage.gate.release()
+    assert await good == 2
+    with pytest.raises(ValueError, match="-1"):
+        await bad
+
+
+async def test_a_failed_flush_is_raised_to_all_and_the_next_works() -> None:
+    calls = 0
+
+    async def flush(items: Sequence[int]) -> list[int]:
+        nonlocal calls
+        calls += 1
+        if calls == 1:
+            raise ConnectionError
+        return list(items)
+
+    batcher = batching.Batcher[int, int](flush, size=10)
+    both = await asyncio.gather(batcher.add(1), batcher.add(2), return_exceptions=True)
+    assert [type(error) for error in both] == [ConnectionError, ConnectionError]
+    assert await batcher.add(3) == 3
+
+
+async def test_a_caller_who_left_does_not_disturb_the_others() -> None:
+    stage = Stage()
+    batcher = batching.Batcher[int, int](stage.flush, size=10)
+    left, stayed = batcher.add(1), batcher.add(2)
+    await some_turns()
+    left.cancel()
+    stage.gate.release()
+    assert await stayed == 4
+
+
+async def test_too_many_waiting_are_refused_at_once() -> None:
+    stage = Stage()
+    batcher = batching.Batcher[int, int](stage.flush, size=1, waiting=2)
+    running = batcher.add(0)
+    await some_turns()
+    waiting = [batcher.add(1), batcher.add(2)]
+    with pytest.raises(batching.Overloaded):
+        batcher.add(3)
+    for _ in range(3):
+        stage.gate.release()
+    await asyncio.gather(running, *waiting)
+
+
+async def test_drain_waits_for_all_flushes_up_to_the_concurrency() -> None:
+    stage = Stage()
+    batcher = batching.Batcher[int, int](stage.flush, size=1, concurrency=2)
+    waiting = [batcher.add(number) for number in range(5)]
+    await some_turns()
+    assert len(stage.batches) == 2
+    drained = asyncio.create_task(batcher.drain())
+    for _ in range(5):
+        assert not drained.done()
+        stage.gate.release()
+        await some_turns()
+    await drained
+    assert all(each.done() for each in waiting)

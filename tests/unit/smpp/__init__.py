@@ -1,0 +1,1 @@
+"""The protocol without a socket: codec, framing, receipt text, window, pulse."""
