@@ -43,11 +43,13 @@ def throwaway(*, durable: bool = False) -> Iterator[Servers]:
 
 def _sweep() -> None:
     """End and delete what test runs of this checkout left behind when they were killed."""
-    for folder in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*"):
-        owner = int(folder.name.removeprefix(_PREFIX).partition("-")[0])
-        if not processes.is_alive(owner):
-            processes.stop_leftovers(folder)
-            shutil.rmtree(folder, ignore_errors=True)
+    temporary = Path(tempfile.gettempdir())
+    with kept.locked(temporary / f"sweep-{_PREFIX}.lock", wait=True):
+        for folder in temporary.glob(f"{_PREFIX}*"):
+            owner = int(folder.name.removeprefix(_PREFIX).partition("-")[0])
+            if not processes.is_alive(owner):
+                processes.stop_leftovers(folder)
+                shutil.rmtree(folder, ignore_errors=True)
 
 
 @pytest.fixture(scope="session")

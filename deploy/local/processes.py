@@ -190,7 +190,7 @@ def stop_leftovers(folder: Path) -> list[str]:
     """End what a crashed run recorded under `folder` and left behind; returns the names."""
     stopped = []
     for record in sorted((folder / "pids").glob("*.json")):
-        with suppress(ValueError, KeyError, ProcessLookupError):
+        with suppress(ValueError, KeyError, ProcessLookupError, FileNotFoundError):
             entry = json.loads(record.read_text())
             pid = int(entry["pid"])
             if _birth(pid) == entry["birth"]:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor, wait
 from pathlib import Path
 
-from deploy.local import binaries, place, postgres, processes, rabbitmq, redis
+from deploy.local import binaries, place, postgres, processes, rabbitmq, redis, screen
 
 _VARIABLES = {
     binaries.POSTGRES: "SLUICE_DATABASE_URL",
@@ -29,7 +30,9 @@ def missing(given: Mapping[str, str]) -> list[str]:
 class Servers:
     """PostgreSQL, RabbitMQ and Redis of one folder; their names: postgres, rabbitmq, redis.
 
-    All methods block; none may be called from two threads at once. `folder` must exist.
+    All methods block, and wait for one another when called from several threads: what a thread
+    is still starting is known, and ended, by the time `stop` or `abandon` returns. After
+    `abandon` nothing starts again. `folder` must exist.
     """
 
     def __init__(
@@ -37,6 +40,8 @@ class Servers:
     ) -> None:
         """Lay them out. `given` holds URLs by variable; `durable=False` trades fsync for speed."""
         self._given = dict(given or {})
+        self._turn = threading.RLock()
+        self._is_abandoned = False
         # What an earlier run left must go before its ports are looked at.
         self.leftovers = processes.stop_leftovers(folder)
         self.place = place.choose(folder)
@@ -86,23 +91,32 @@ class Servers:
 
     def start(self) -> None:
         """Start the private ones at the same time and wait until all answer."""
-        self._each("start", self._private)
+        with self._turn:
+            self._refuse_if_abandoned()
+            self._each("start", self._private)
 
     def stop(self) -> None:
         """Stop the private ones in good order; data stay."""
-        self._each("stop", self._private)
+        with self._turn:
+            self._each("stop", self._private)
 
     def abandon(self) -> None:
         """Stop the private ones at once; the data are about to be deleted."""
-        self._each("abandon", self._private)
+        with self._turn:
+            self._is_abandoned = True
+            self._each("abandon", self._private)
 
     def kill(self, name: str) -> None:
         """SIGKILL one private server, as a crash would."""
-        self._one(name).process.kill()
+        with self._turn:
+            self._one(name).process.kill()
 
     def restart(self, name: str) -> None:
-        """Start one private server again where it was; it must have ended."""
-        self._one(name).start()
+        """Start one private server again where it was; ends it first if it still runs."""
+        with self._turn:
+            self._refuse_if_abandoned()
+            self.kill(name)
+            self._one(name).start()
 
     def ended(self) -> list[str]:
         """Return the private servers that are not running."""
@@ -111,10 +125,16 @@ class Servers:
     def wipe_rabbitmq(self) -> None:
         """Kill RabbitMQ, delete its data folder and start it empty on the same port."""
         broker = self._one(binaries.RABBITMQ)
-        self.kill(broker.name)
-        if isinstance(broker, rabbitmq.Rabbitmq):
-            broker.forget()
-        broker.start()
+        with self._turn:
+            self._refuse_if_abandoned()
+            self.kill(broker.name)
+            if isinstance(broker, rabbitmq.Rabbitmq):
+                broker.forget()
+            broker.start()
+
+    def _refuse_if_abandoned(self) -> None:
+        if self._is_abandoned:
+            raise screen.Stop("These servers were abandoned; nothing of them starts again.")
 
     def _one(self, name: str) -> Private:
         if name not in self._private:

@@ -17,7 +17,7 @@ _STOP_SECONDS = 35.0
 
 
 @dataclass(slots=True)
-class _Ward:
+class Ward:
     """One thing under watch."""
 
     name: str
@@ -51,7 +51,7 @@ def watch(workers: Sequence[roles.Worker], stands_on: servers.Servers) -> None:
     """Keep everything running until interrupted."""
     now = time.monotonic()
     wards = [
-        _Ward(worker.role.name, worker.process.has_ended, worker.start, now) for worker in workers
+        Ward(worker.role.name, worker.process.has_ended, worker.start, now) for worker in workers
     ]
     wards += [_server_ward(name, stands_on, now) for name in stands_on.names]
     while True:
@@ -60,8 +60,8 @@ def watch(workers: Sequence[roles.Worker], stands_on: servers.Servers) -> None:
         time.sleep(_POLL_SECONDS)
 
 
-def _server_ward(name: str, stands_on: servers.Servers, now: float) -> _Ward:
-    return _Ward(name, lambda: name in stands_on.ended(), lambda: stands_on.restart(name), now)
+def _server_ward(name: str, stands_on: servers.Servers, now: float) -> Ward:
+    return Ward(name, lambda: name in stands_on.ended(), lambda: stands_on.restart(name), now)
 
 
 def stop(workers: Sequence[roles.Worker]) -> None:

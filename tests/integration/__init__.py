@@ -1,0 +1,1 @@
+"""Parts of Sluice against the real servers they need."""

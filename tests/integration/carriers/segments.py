@@ -1,0 +1,75 @@
+"""Segments to submit, and a sink that collects receipts."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from uuid import UUID, uuid4
+
+from shared.carriers import contract
+from shared.sms import segmentation
+
+
+def segments(
+    recipient: str = "+33612340000",
+    text: str = "Your code is 1234",
+    source: str = "Sluice",
+    message_id: UUID | None = None,
+    valid_seconds: int = 3600,
+) -> list[contract.Segment]:
+    """A message's segments, as the dispatcher makes them."""
+    name = message_id or uuid4()
+    return [
+        contract.Segment(
+            message_id=name,
+            part=part.number,
+            part_count=part.total,
+            source=source,
+            recipient=recipient,
+            encoding=part.encoding,
+            udh=part.udh,
+            payload=part.payload,
+            text=part.text,
+            valid_seconds=valid_seconds,
+        )
+        for part in segmentation.split(text, reference=name.int & 0xFF)
+    ]
+
+
+def segment(
+    recipient: str = "+33612340000",
+    text: str = "Your code is 1234",
+    source: str = "Sluice",
+    valid_seconds: int = 3600,
+) -> contract.Segment:
+    """A message of one segment."""
+    return segments(recipient, text, source, None, valid_seconds)[0]
+
+
+async def eventually(holds: Callable[[], bool], within_seconds: float = 10) -> None:
+    """Return once something nobody signals has become true; TimeoutError if it never does."""
+    async with asyncio.timeout(within_seconds):
+        while not holds():
+            await asyncio.sleep(0.005)
+
+
+class Sink:
+    """Takes receipts as the broker would, and fails the first `failures` times."""
+
+    def __init__(self, failures: int = 0) -> None:
+        self.bodies: asyncio.Queue[bytes] = asyncio.Queue()
+        self.seen: list[bytes] = []
+        self.failures = failures
+        self.gate: asyncio.Event | None = None
+
+    async def __call__(self, body: bytes) -> None:
+        if self.gate is not None:
+            await self.gate.wait()
+        if self.failures:
+            self.failures -= 1
+            raise ConnectionError("the broker is away")
+        self.seen.append(body)
+        self.bodies.put_nowait(body)
+
+    async def next(self) -> bytes:
+        return await asyncio.wait_for(self.bodies.get(), 10)

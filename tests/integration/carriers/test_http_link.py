@@ -1,0 +1,347 @@
+"""The HTTP adapter's link against a scripted web server, and against bare sockets."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from email.utils import formatdate
+
+import pytest
+from aiohttp import web
+
+from shared.carriers import contract, outcomes, registry
+from tests.integration.carriers import segments
+
+Kind = outcomes.OutcomeKind
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+Script = Callable[[bytes, asyncio.StreamWriter], Awaitable[None]]
+
+
+@asynccontextmanager
+async def web_of(handler: Handler) -> AsyncIterator[str]:
+    application = web.Application()
+    application.router.add_route("*", "/{path:.*}", handler)
+    runner = web.AppRunner(
+        application, access_log=None, shutdown_timeout=0.1, handler_cancellation=True
+    )
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    try:
+        yield f"http://127.0.0.1:{runner.addresses[0][1]}/send"
+    finally:
+        await runner.cleanup()
+
+
+@asynccontextmanager
+async def socket_of(script: Script) -> AsyncIterator[tuple[str, list[bytes]]]:
+    """A server that reads a request's head and does what it likes; and the heads it read."""
+    heads: list[bytes] = []
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            while head := await reader.readuntil(b"\r\n\r\n"):
+                heads.append(head)
+                await script(head, writer)
+        except (asyncio.IncompleteReadError, ConnectionError):
+            pass
+        finally:
+            writer.close()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    try:
+        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/send", heads
+    finally:
+        server.close()
+        await server.wait_closed()
+
+
+@asynccontextmanager
+async def link_to(url: str, **values: object) -> AsyncIterator[contract.Link]:
+    described = {
+        "url": url,
+        "headers": {"Authorization": "Bearer {secret.key}"},
+        "secrets": {"key": "hunter2"},
+        "body": {"to": "{recipient}", "text": "{text}", "part": "{part}"},
+        "id_path": "messages.0.id",
+        "error_path": "error.code",
+        "rejected_codes": ["bad_number"],
+        "throttled_codes": ["slow"],
+        "timeout_seconds": 5,
+    }
+    settings = registry.settings("http", described | values)
+    link = registry.adapter("http").open_link("acme", settings, segments.Sink())
+    try:
+        yield link
+    finally:
+        await link.close(1)
+
+
+async def outcome(link: contract.Link, segment: contract.Segment) -> outcomes.Outcome:
+    return await asyncio.wait_for(link.submit(segment), 10)
+
+
+ACCEPTED = {"messages": [{"id": "m-1"}]}
+
+
+@pytest.mark.parametrize(
+    ("status", "answer", "kind", "code"),
+    [
+        (200, ACCEPTED, Kind.ACCEPTED, ""),
+        (202, {"messages": [{"id": 17}]}, Kind.ACCEPTED, ""),
+        (200, {**ACCEPTED, "error": {"code": 0}}, Kind.ACCEPTED, "0"),
+        (200, {"error": {"code": "bad_number"}}, Kind.REJECTED, "bad_number"),
+        (200, {"error": {"code": "unheard_of"}}, Kind.REJECTED, "unheard_of"),
+        (200, {"error": {"code": "slow"}}, Kind.THROTTLED, "slow"),
+        (200, {}, Kind.LOST, ""),
+        (200, [], Kind.LOST, ""),
+        (200, {"messages": [{"id": "x" * 200}]}, Kind.LOST, ""),
+        (204, ACCEPTED, Kind.REJECTED, "204"),
+        (302, ACCEPTED, Kind.REJECTED, "302"),
+        (400, {"error": {"code": "slow"}}, Kind.THROTTLED, "slow"),
+        (400, {}, Kind.REJECTED, "400"),
+        (401, {}, Kind.UNAVAILABLE, "401"),
+        (403, {}, Kind.REJECTED, "403"),
+        (404, {}, Kind.REJECTED, "404"),
+        (408, {}, Kind.LOST, ""),
+        (422, {"error": {"code": "x\ny\u00e9"}}, Kind.REJECTED, "x?y?"),
+        (429, {}, Kind.THROTTLED, "429"),
+        (500, {}, Kind.LOST, ""),
+        (500, {"error": {"code": "bad_number"}}, Kind.REJECTED, "bad_number"),
+        (502, {}, Kind.LOST, ""),
+        (503, {}, Kind.THROTTLED, "503"),
+        (504, {}, Kind.LOST, ""),
+    ],
+)
+async def test_every_answer_has_its_outcome(
+    status: int, answer: object, kind: outcomes.OutcomeKind, code: str
+) -> None:
+    async def handler(_request: web.Request) -> web.Response:
+        return web.json_response(answer, status=status, headers={"Location": "/elsewhere"})
+
+    async with web_of(handler) as url, link_to(url) as link:
+        said = await outcome(link, segments.segment())
+    assert said.kind is kind
+    assert said.code == code
+
+
+async def test_the_request_looks_as_the_settings_describe_it() -> None:
+    seen: list[tuple[str, str, object, str]] = []
+
+    async def handler(request: web.Request) -> web.Response:
+        body = await request.json() if request.content_type == "application/json" else None
+        form = dict(await request.post()) if body is None else body
+        seen.append((request.method, request.path_qs, form, request.headers["Authorization"]))
+        return web.json_response(ACCEPTED)
+
+    part = segments.segments(text="ä&=? " * 60)[1]
+    async with web_of(handler) as url:
+        async with link_to(url) as link:
+            await outcome(link, part)
+        form = {"to": "{recipient_digits}", "udh": "{udh_hex}", "n": "{part}/{part_count}"}
+        async with link_to(url, body_kind="form", body=form) as link:
+            await outcome(link, part)
+        async with link_to(url + "?t={text}&k={secret.key}", method="GET") as link:
+            await outcome(link, part)
+    json, posted, got = seen
+    assert json[2] == {"to": "+33612340000", "text": part.text, "part": 2}
+    assert posted[2] == {"to": "33612340000", "udh": part.udh.hex(), "n": f"2/{part.part_count}"}
+    assert got[0] == "GET"
+    assert got[1].startswith("/send?t=")
+    assert got[1].endswith("&k=hunter2")
+    assert {each[3] for each in seen} == {"Bearer hunter2"}
+
+
+@pytest.mark.parametrize(
+    ("header", "low_ms", "high_ms"),
+    [
+        ("1", 1000, 1000),
+        ("nonsense", 0, 0),
+        ("-5", 0, 0),
+        ("99999999999", 86_400_000, 86_400_000),
+        ("date", 1_000, 61_000),
+    ],
+)
+async def test_the_carrier_s_wish_is_kept_when_it_throttles(
+    header: str, low_ms: int, high_ms: int
+) -> None:
+    wish = formatdate(time.time() + 60, usegmt=True) if header == "date" else header
+
+    async def handler(_request: web.Request) -> web.Response:
+        return web.Response(status=429, headers={"Retry-After": wish})
+
+    async with web_of(handler) as url, link_to(url) as link:
+        said = await outcome(link, segments.segment())
+        assert low_ms <= said.retry_after_ms <= high_ms
+        assert link.room == 0
+        assert link.connected
+
+
+async def test_the_link_goes_on_when_its_pause_is_over() -> None:
+    statuses = iter([429, 200])
+
+    async def handler(_request: web.Request) -> web.Response:
+        return web.json_response(ACCEPTED, status=next(statuses))
+
+    async with web_of(handler) as url, link_to(url) as link:
+        assert (await outcome(link, segments.segment())).kind is Kind.THROTTLED
+        await asyncio.wait_for(link.wait_for_room(), 10)
+        assert (await outcome(link, segments.segment())).kind is Kind.ACCEPTED
+
+
+async def test_nothing_was_sent_when_the_connection_is_refused() -> None:
+    server = await asyncio.start_server(lambda *_: None, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    server.close()
+    await server.wait_closed()
+    async with link_to(f"http://127.0.0.1:{port}/") as link:
+        assert await outcome(link, segments.segment()) == outcomes.UNAVAILABLE
+        assert not link.connected
+        assert link.room == 0
+
+
+async def test_nothing_was_sent_when_the_other_side_does_not_speak_tls() -> None:
+    async def close(_head: bytes, writer: asyncio.StreamWriter) -> None:
+        writer.close()
+
+    secure = {"timeout_seconds": 0.5}
+    async with (
+        socket_of(close) as (url, _),
+        link_to(url.replace("http", "https"), **secure) as link,
+    ):
+        assert await outcome(link, segments.segment()) == outcomes.UNAVAILABLE
+
+
+async def test_the_outcome_is_lost_when_nobody_answers_in_time() -> None:
+    async def silent(_head: bytes, _writer: asyncio.StreamWriter) -> None:
+        return None
+
+    async with socket_of(silent) as (url, heads), link_to(url, timeout_seconds=0.3) as link:
+        assert await outcome(link, segments.segment()) == outcomes.LOST
+        assert len(heads) == 1
+
+
+async def test_the_deadline_is_of_the_whole_when_the_answer_drips() -> None:
+    async def drip(_head: bytes, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 5000\r\n\r\n")
+        for _ in range(200):
+            writer.write(b" ")
+            await writer.drain()
+            await asyncio.sleep(0.02)
+
+    async with socket_of(drip) as (url, _), link_to(url, timeout_seconds=0.4) as link:
+        began = time.monotonic()
+        assert await outcome(link, segments.segment()) == outcomes.LOST
+        assert time.monotonic() - began < 3
+
+
+async def test_the_outcome_is_lost_when_the_answer_is_huge() -> None:
+    async def huge(_request: web.Request) -> web.Response:
+        return web.json_response({**ACCEPTED, "padding": "x" * 100_000})
+
+    async with web_of(huge) as url, link_to(url) as link:
+        assert await outcome(link, segments.segment()) == outcomes.LOST
+
+
+async def test_the_outcome_is_lost_when_the_connection_dies_inside_the_answer() -> None:
+    async def cut(_head: bytes, writer: asyncio.StreamWriter) -> None:
+        writer.write(b'HTTP/1.1 200 OK\r\nContent-Length: 5000\r\n\r\n{"messages"')
+        await writer.drain()
+        writer.transport.abort()
+
+    async with socket_of(cut) as (url, _), link_to(url) as link:
+        assert await outcome(link, segments.segment()) == outcomes.LOST
+
+
+@pytest.mark.parametrize("method", ["GET", "PUT", "POST"])
+async def test_a_request_leaves_once_when_a_kept_connection_turns_out_dead(method: str) -> None:
+    """The client would repeat GET and PUT by itself; that would be a second submit."""
+    answered: list[bytes] = []
+
+    async def once(head: bytes, writer: asyncio.StreamWriter) -> None:
+        if answered:
+            writer.transport.abort()
+            return
+        answered.append(head)
+        body = b'{"messages": [{"id": "m-1"}]}'
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%b" % (len(body), body))
+        await writer.drain()
+
+    body = {} if method == "GET" else {"body_kind": "form", "body": {}}
+    async with socket_of(once) as (url, heads), link_to(url, method=method, **body) as link:
+        assert (await outcome(link, segments.segment())).kind is Kind.ACCEPTED
+        assert await outcome(link, segments.segment()) == outcomes.LOST
+        assert len(heads) == 2
+
+
+async def test_a_redirect_is_not_followed() -> None:
+    paths: list[str] = []
+
+    async def handler(request: web.Request) -> web.Response:
+        paths.append(request.path)
+        return web.Response(status=307, headers={"Location": "/stolen"})
+
+    async with web_of(handler) as url, link_to(url) as link:
+        assert (await outcome(link, segments.segment())).kind is Kind.REJECTED
+    assert paths == ["/send"]
+
+
+async def test_no_more_than_the_window_is_asked_at_once() -> None:
+    gate = asyncio.Event()
+    at_once = most = 0
+
+    async def handler(_request: web.Request) -> web.Response:
+        nonlocal at_once, most
+        at_once += 1
+        most = max(most, at_once)
+        await gate.wait()
+        at_once -= 1
+        return web.json_response(ACCEPTED)
+
+    async with web_of(handler) as url, link_to(url, window=3) as link:
+        answers = [link.submit(segments.segment()) for _ in range(3)]
+        assert link.room == 0
+        assert await outcome(link, segments.segment()) == outcomes.UNAVAILABLE
+        waiting = asyncio.ensure_future(link.wait_for_room())
+        await segments.eventually(lambda: at_once == 3)
+        gate.set()
+        await asyncio.wait_for(waiting, 10)
+        said = await asyncio.gather(*answers)
+    assert {each.kind for each in said} == {Kind.ACCEPTED}
+    assert most == 3
+
+
+async def test_every_future_ends_in_an_outcome_when_the_link_closes() -> None:
+    arrived = asyncio.Event()
+
+    async def silent(_head: bytes, _writer: asyncio.StreamWriter) -> None:
+        arrived.set()
+
+    async with socket_of(silent) as (url, _):
+        async with link_to(url) as link:
+            asked = link.submit(segments.segment())
+            await asyncio.wait_for(arrived.wait(), 10)
+            unasked = link.submit(segments.segment())
+            await link.close(0)
+        assert await asked == outcomes.LOST
+        assert await unasked == outcomes.UNAVAILABLE
+
+
+async def test_neither_text_nor_secret_is_logged_when_requests_fail(
+    capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    async def handler(_request: web.Request) -> web.Response:
+        return web.Response(status=500, text="canary")
+
+    segment = segments.segment(text="canary")
+    async with web_of(handler) as url, link_to(url + "?t={text}&k={secret.key}") as link:
+        await outcome(link, segment)
+    async with link_to("http://127.0.0.1:9/{secret.key}/{text}") as link:
+        await outcome(link, segment)
+    shown = capsys.readouterr()
+    everything = shown.out + shown.err + caplog.text + repr(link)
+    assert "carrier_paused" in everything
+    assert "canary" not in everything
+    assert "hunter2" not in everything
+    assert "33612340000" not in everything

@@ -1,0 +1,344 @@
+"""The SMPP adapter's link against a scripted SMSC."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+
+from shared.carriers import contract, outcomes, registry, smpp
+from shared.smpp import codes, life, pdu, session, smsc, window
+from tests.integration.carriers import segments
+
+Kind = outcomes.OutcomeKind
+
+
+class Smsc:
+    """Answers each submit as the script says, and remembers what it got."""
+
+    def __init__(self, reply: Callable[[session.Session, pdu.SubmitSm], None]) -> None:
+        self.submits: list[pdu.SubmitSm] = []
+        self.peers: list[session.Session] = []
+        self.most_unanswered = 0
+        self.port = 0
+        self._reply = reply
+
+    def take(self, peer: session.Session, request: session.Request) -> None:
+        assert isinstance(request, pdu.SubmitSm)
+        self.submits.append(request)
+        self.most_unanswered = max(self.most_unanswered, peer.open_requests)
+        self._reply(peer, request)
+
+
+@asynccontextmanager
+async def smsc_of(reply: Callable[[session.Session, pdu.SubmitSm], None]) -> AsyncIterator[Smsc]:
+    scripted = Smsc(reply)
+    server = await smsc.serve(
+        "127.0.0.1",
+        0,
+        authenticate=lambda request: 0 if request.password == "secret" else codes.ESME_RINVPASWD,
+        on_request=scripted.take,
+        on_bound=scripted.peers.append,
+        on_closed=lambda _: None,
+        window=100,
+    )
+    scripted.port = server.port
+    try:
+        yield scripted
+    finally:
+        await server.close()
+
+
+@asynccontextmanager
+async def link_to(
+    scripted: Smsc, sink: contract.ReceiptSink | None = None, **values: object
+) -> AsyncIterator[contract.Link]:
+    chosen = {
+        name: value
+        for name, value in {
+            "host": "127.0.0.1",
+            "port": scripted.port,
+            "system_id": "sluice",
+            "password": "secret",
+            **values,
+        }.items()
+        if value is not None
+    }
+    settings = registry.settings("smpp", chosen)
+    link = registry.adapter("smpp").open_link("acme", settings, sink or segments.Sink())
+    try:
+        await asyncio.wait_for(link.wait_for_room(), 10)
+        yield link
+    finally:
+        await link.close(1)
+
+
+def status(number: int) -> Callable[[session.Session, pdu.SubmitSm], None]:
+    return lambda peer, request: void(peer.answer(request, number, "" if number else "id-1"))
+
+
+def void(_: object) -> None:
+    return None
+
+
+async def outcome(link: contract.Link, segment: contract.Segment) -> outcomes.Outcome:
+    return await asyncio.wait_for(link.submit(segment), 10)
+
+
+async def test_every_status_has_its_outcome() -> None:
+    """All 256 low statuses and some vendors': only the listed ones are not for good."""
+    numbers = iter([*range(256), 0x400, 0xFFFFFFFF])
+    asked: list[int] = []
+
+    def reply(peer: session.Session, request: pdu.SubmitSm) -> None:
+        asked.append(next(numbers))
+        peer.answer(request, asked[-1], "")
+
+    async with smsc_of(reply) as scripted, link_to(scripted, temporary_statuses=[0x45]) as link:
+        for _ in range(258):
+            await asyncio.wait_for(link.wait_for_room(), 10)
+            said = await outcome(link, segments.segment())
+            number = asked[-1]
+            if number == 0:
+                assert said == outcomes.Outcome(Kind.ACCEPTED)
+            elif number in (0x58, 0x14, 0x08, 0x45):
+                assert said.kind is Kind.THROTTLED
+            else:
+                assert said.kind is Kind.REJECTED
+                assert said.reason
+            if number:
+                assert said.code == f"0x{number:08X}"
+
+
+async def test_a_bind_pauses_and_goes_on_when_throttled() -> None:
+    statuses = iter([codes.ESME_RTHROTTLED, codes.ESME_ROK])
+
+    def reply(peer: session.Session, request: pdu.SubmitSm) -> None:
+        peer.answer(request, next(statuses), "7")
+
+    async with smsc_of(reply) as scripted, link_to(scripted) as link:
+        assert (await outcome(link, segments.segment())).kind is Kind.THROTTLED
+        assert link.room == 0
+        assert link.connected
+        await asyncio.wait_for(link.wait_for_room(), 10)
+        assert (await outcome(link, segments.segment())).carrier_message_id == "7"
+
+
+async def test_a_segment_is_written_as_the_carrier_must_read_it() -> None:
+    async with smsc_of(status(0)) as scripted, link_to(scripted) as link:
+        name = segments.segments(text="x" * 200, source="Sluice")
+        number = segments.segment("+33612340001", "Ж", "+33700000001", valid_seconds=90_061)
+        code = segments.segment("+33612340002", source="12345", valid_seconds=0)
+        for each in [*name, number, code]:
+            await outcome(link, each)
+    first, second, third, fourth = scripted.submits
+    assert (first.source_addr, first.source_addr_ton, first.source_addr_npi) == ("Sluice", 5, 0)
+    assert (first.destination_addr, first.dest_addr_ton, first.dest_addr_npi) == (
+        "33612340000",
+        1,
+        1,
+    )
+    assert first.esm_class == second.esm_class == 0x40
+    assert first.short_message == name[0].udh + name[0].payload
+    assert first.registered_delivery == 1
+    assert first.validity_period == "000000010000000R"
+    assert first.tlvs != second.tlvs
+    assert (third.source_addr, third.source_addr_ton, third.source_addr_npi) == (
+        "33700000001",
+        1,
+        1,
+    )
+    assert (third.data_coding, third.short_message, third.esm_class) == (8, b"\x04\x16", 0)
+    assert third.validity_period == "000001010101000R"
+    assert (fourth.source_addr, fourth.source_addr_ton, fourth.source_addr_npi) == ("12345", 3, 0)
+    assert fourth.validity_period == "000000000001000R"
+
+
+async def test_ton_and_npi_are_overridden_when_the_settings_say_so() -> None:
+    overrides = {"source_ton": 0, "source_npi": 9, "dest_ton": 2, "dest_npi": 8}
+    async with smsc_of(status(0)) as scripted, link_to(scripted, None, **overrides) as link:
+        await outcome(link, segments.segment())
+    (sent,) = scripted.submits
+    assert (sent.source_addr_ton, sent.source_addr_npi) == (0, 9)
+    assert (sent.dest_addr_ton, sent.dest_addr_npi) == (2, 8)
+
+
+async def test_a_segment_is_rejected_when_smpp_cannot_carry_it() -> None:
+    async with smsc_of(status(0)) as scripted, link_to(scripted) as link:
+        said = await outcome(link, segments.segment(recipient="+" + "1" * 30))
+        assert said.kind is Kind.REJECTED
+        assert not scripted.submits
+
+
+async def test_the_outcome_is_lost_when_the_answer_never_comes() -> None:
+    silent = smsc_of(lambda _peer, _request: None)
+    async with silent as scripted, link_to(scripted, response_seconds=0.3) as link:
+        assert await outcome(link, segments.segment()) == outcomes.LOST
+
+
+async def test_the_outcome_is_lost_when_the_link_is_cut_after_the_bytes() -> None:
+    async with smsc_of(lambda peer, _request: peer.abort()) as scripted, link_to(scripted) as link:
+        assert await outcome(link, segments.segment()) == outcomes.LOST
+
+
+async def test_nothing_is_sent_when_the_link_is_down() -> None:
+    async with smsc_of(lambda peer, _request: peer.abort()) as scripted, link_to(scripted) as link:
+        await outcome(link, segments.segment())
+        assert not link.connected
+        assert link.room == 0
+        assert await outcome(link, segments.segment()) == outcomes.UNAVAILABLE
+        assert len(scripted.submits) == 1
+        await asyncio.wait_for(link.wait_for_room(), 10)
+        assert link.connected
+
+
+async def test_exactly_the_window_of_every_bind_is_used_when_the_carrier_is_slow() -> None:
+    held: list[tuple[session.Session, pdu.SubmitSm]] = []
+    full = asyncio.Event()
+
+    def reply(peer: session.Session, request: pdu.SubmitSm) -> None:
+        held.append((peer, request))
+        if len(held) == 6:
+            full.set()
+
+    async with smsc_of(reply) as scripted, link_to(scripted, binds=2, window=3) as link:
+        await segments.eventually(lambda: link.room == 6)
+        waiting = [link.submit(segments.segment()) for _ in range(6)]
+        assert link.room == 0
+        await asyncio.wait_for(full.wait(), 10)
+        assert scripted.most_unanswered == 3
+        room = asyncio.ensure_future(link.wait_for_room())
+        peer, request = held[0]
+        peer.answer(request, 0, "1")
+        await asyncio.wait_for(room, 10)
+        assert link.room == 1
+        for peer, request in held[1:]:
+            peer.answer(request, 0, "1")
+        await asyncio.wait_for(asyncio.gather(*waiting), 10)
+
+
+async def test_the_parts_of_a_message_share_a_bind_when_it_has_room() -> None:
+    peers: list[session.Session] = []
+
+    def reply(peer: session.Session, request: pdu.SubmitSm) -> None:
+        peers.append(peer)
+        peer.answer(request, 0, "1")
+
+    async with smsc_of(reply) as scripted, link_to(scripted, binds=2, window=10) as link:
+        await segments.eventually(lambda: link.room == 20)
+        parts = segments.segments(text="x" * 700)
+        await asyncio.gather(*(link.submit(part) for part in parts))
+    assert len(peers) == 5
+    assert len(set(peers)) == 1
+
+
+RECEIPT = pdu.DeliverSm(
+    source_addr="33612340000",
+    destination_addr="Sluice",
+    esm_class=codes.ESM_CLASS_RECEIPT,
+    short_message=b"id:abc sub:001 dlvrd:001 stat:DELIVRD err:000 text:canary",
+)
+
+
+async def test_a_receipt_is_answered_only_when_it_is_stored() -> None:
+    sink = segments.Sink()
+    sink.gate = asyncio.Event()
+    async with smsc_of(status(0)) as scripted, link_to(scripted, sink):
+        answer = scripted.peers[0].deliver(RECEIPT)
+        done, _ = await asyncio.wait({answer}, timeout=0.1)
+        assert not done
+        sink.gate.set()
+        body = await sink.next()
+        said = await asyncio.wait_for(answer, 10)
+    assert (said.kind, said.status) == (window.AnswerKind.ANSWERED, codes.ESME_ROK)
+    assert b"canary" not in body
+
+
+async def test_the_carrier_is_asked_to_repeat_when_a_receipt_could_not_be_stored() -> None:
+    sink = segments.Sink(failures=1)
+    async with smsc_of(status(0)) as scripted, link_to(scripted, sink):
+        first = await asyncio.wait_for(scripted.peers[0].deliver(RECEIPT), 10)
+        second = await asyncio.wait_for(scripted.peers[0].deliver(RECEIPT), 10)
+    assert (first.status, second.status) == (codes.ESME_RX_T_APPN, codes.ESME_ROK)
+    assert len(sink.seen) == 1
+
+
+async def test_many_receipts_are_stored_at_the_same_time() -> None:
+    sink = segments.Sink()
+    sink.gate = asyncio.Event()
+    async with smsc_of(status(0)) as scripted, link_to(scripted, sink):
+        answers = [scripted.peers[0].deliver(RECEIPT) for _ in range(50)]
+        sink.gate.set()
+        said = await asyncio.wait_for(asyncio.gather(*answers), 10)
+    assert {each.status for each in said} == {codes.ESME_ROK}
+    assert len(sink.seen) == 50
+
+
+async def test_an_inbound_message_is_refused_for_good_as_nobody_could_keep_it() -> None:
+    sink = segments.Sink()
+    inbound = pdu.DeliverSm(source_addr="336", destination_addr="1", short_message=b"canary")
+    async with smsc_of(status(0)) as scripted, link_to(scripted, sink):
+        said = await asyncio.wait_for(scripted.peers[0].deliver(inbound), 10)
+    assert said.status == codes.ESME_RX_P_APPN
+    assert not sink.seen
+
+
+async def test_outstanding_answers_are_awaited_when_the_link_closes() -> None:
+    held: list[tuple[session.Session, pdu.SubmitSm]] = []
+    async with smsc_of(lambda *asked: held.append(asked)) as scripted, link_to(scripted) as link:
+        answer = link.submit(segments.segment())
+        await segments.eventually(lambda: len(held) == 1)
+        closing = asyncio.ensure_future(link.close(10))
+        await asyncio.sleep(0)
+        held[0][0].answer(held[0][1], 0, "late")
+        assert (await asyncio.wait_for(answer, 10)).carrier_message_id == "late"
+        await asyncio.wait_for(closing, 10)
+        assert not link.connected
+        assert await outcome(link, segments.segment()) == outcomes.UNAVAILABLE
+
+
+async def test_the_password_is_read_from_a_file_when_one_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "password"
+    path.write_text("secret\n")
+    named = {"password_file": str(path), "password": None}
+    async with smsc_of(status(0)) as scripted, link_to(scripted, None, **named) as link:
+        assert link.connected
+
+
+async def test_neither_password_nor_text_is_logged_when_binds_are_refused(
+    caplog: pytest.LogCaptureFixture, capsys: pytest.CaptureFixture[str]
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    refused = asyncio.Event()
+
+    def authenticate(_request: pdu.BindRequest) -> int:
+        refused.set()
+        return codes.ESME_RINVPASWD
+
+    server = await smsc.serve(
+        "127.0.0.1",
+        0,
+        authenticate=authenticate,
+        on_request=lambda *_: None,
+        on_bound=lambda _: None,
+        on_closed=lambda _: None,
+        window=1,
+        timers=life.Timers(),
+    )
+    values = {"host": "127.0.0.1", "port": server.port, "system_id": "s", "password": "hunter2"}
+    settings = registry.settings("smpp", values)
+    assert isinstance(settings, smpp.Settings)
+    link = smpp.open_link("acme", settings, segments.Sink())
+    await asyncio.wait_for(refused.wait(), 10)
+    await outcome(link, segments.segment(text="canary"))
+    await link.close(1)
+    await server.close()
+    shown = capsys.readouterr()
+    everything = shown.out + shown.err + caplog.text + repr(link) + repr(settings)
+    assert "hunter2" not in everything
+    assert "canary" not in everything
+    assert "33612340000" not in everything

@@ -1,0 +1,144 @@
+"""A database with one account, two lines and messages to send, and the limiter beside it."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+import asyncpg
+import pytest
+import redis.asyncio
+
+from services.dispatcher import limits as dispatcher_limits
+from services.dispatcher import permits
+from shared.broker import envelopes
+from shared.db import apply, configuration, ledger, messages, migrate, pool, watch
+from shared.runtime import ids, redis_link
+
+PRICE_MICRO = 45_300
+CREDIT_MICRO = 100_000_000
+LINE_LIMIT = 10
+"""Segments an hour on the small line."""
+
+
+@dataclass(frozen=True, slots=True)
+class Town:
+    """What the dispatcher's parts work on."""
+
+    pool: asyncpg.Pool
+    configured: watch.Watch
+    limiter: dispatcher_limits.Limiter
+    redis: redis.asyncio.Redis
+    small: configuration.Line
+    large: configuration.Line
+
+    async def accept(
+        self,
+        count: int,
+        *,
+        line: configuration.Line | None = None,
+        segment_count: int = 1,
+        message_class: int = 1,
+        at_least_once: bool = False,
+        valid_seconds: int = 3600,
+        send_at: datetime | None = None,
+    ) -> list[envelopes.WorkItem]:
+        """Store messages as ingest does; returns what the relay would publish of them."""
+        chosen = line or self.large
+        body = "x" * (160 if segment_count == 1 else 153 * segment_count)
+        async with self.pool.acquire() as opened, opened.transaction():
+            purse = (await ledger.lock_purses(opened, [1]))[1]
+            stored = [
+                messages.NewMessage(
+                    message_id=ids.uuid7(),
+                    account_id=1,
+                    line_id=chosen.line_id,
+                    carrier_id=1,
+                    wallet_id=purse.wallet_id,
+                    revenue_wallet_id=purse.revenue_wallet_id,
+                    sender=chosen.sender,
+                    recipient="+33612345678",
+                    country="FR",
+                    body=body,
+                    encoding="gsm7",
+                    segment_count=segment_count,
+                    message_class=message_class,
+                    at_least_once=at_least_once,
+                    segment_price_micro=PRICE_MICRO,
+                    currency="EUR",
+                    reference=None,
+                    send_at=send_at,
+                    valid_seconds=valid_seconds,
+                )
+                for _ in range(count)
+            ]
+            await messages.insert(opened, stored)
+        return [
+            envelopes.WorkItem(m.message_id, 1, m.line_id, "FR", m.segment_count, 0) for m in stored
+        ]
+
+    async def states(self, message_id: UUID) -> list[str]:
+        """The states of a message's segments, by part."""
+        rows = await self.pool.fetch(
+            "SELECT state FROM segments WHERE message_id = $1 ORDER BY part", message_id
+        )
+        return [row["state"] for row in rows]
+
+    async def status(self, message_id: UUID) -> str:
+        """The message's status."""
+        return str(
+            await self.pool.fetchval(
+                "SELECT status FROM messages WHERE message_id = $1", message_id
+            )
+        )
+
+    async def balance_micro(self) -> int:
+        """What the account has left."""
+        async with self.pool.acquire() as opened:
+            return (await ledger.balance(opened, 1))[0]
+
+    async def waiting(self) -> dict[UUID, str]:
+        """Message → state of its work row."""
+        return {
+            row["message_id"]: row["state"]
+            for row in await self.pool.fetch("SELECT message_id, state FROM work")
+        }
+
+
+_ROWS: tuple[apply.Row, ...] = (
+    apply.Account("demo", "EUR", 1_000_000, 60),
+    apply.Carrier("practice", "smpp", 0, {}),
+    apply.Line("demo", "Small", "alphanumeric", "FR", False, LINE_LIMIT, 1000, 10_000),
+    apply.Line("demo", "Large", "alphanumeric", "FR", True, 100_000, 100_000, 100_000),
+    apply.Credit("demo", "EUR", CREDIT_MICRO),
+)
+
+
+@pytest.fixture
+async def town(database_url: str, redis_url: str) -> AsyncIterator[Town]:
+    connection = await asyncpg.connect(database_url, timeout=10)
+    try:
+        await migrate.migrate(connection)
+        for row in _ROWS:
+            async with connection.transaction():
+                await apply.put(connection, row, None)
+    finally:
+        await connection.close(timeout=10)
+    opened = await pool.open_pool(database_url, "test", 10)
+    link = redis_link.connect(redis_url)
+    try:
+        configured = await watch.Watch.start(opened)
+        small, large = sorted(configured.current.lines.values(), key=lambda line: line.line_id)
+        yield Town(
+            opened,
+            configured,
+            dispatcher_limits.Limiter(opened, permits.Permits(link)),
+            link,
+            small,
+            large,
+        )
+    finally:
+        await link.aclose()
+        await pool.close_pool(opened)

@@ -1,0 +1,215 @@
+"""From permit to recorded answer: the intent before the bytes, and nothing twice (laws 3 and 6)."""
+
+from __future__ import annotations
+
+import asyncio
+from uuid import UUID
+
+import pytest
+
+from services.dispatcher import claim, limits, record, sending
+from services.dispatcher.dispatch import Desk, Dispatched, dispatch
+from services.dispatcher.limits import Permit, Wait
+from services.dispatcher.pace import Pace
+from shared.broker import envelopes
+from shared.carriers import contract, outcomes
+from shared.carriers.outcomes import Outcome, OutcomeKind
+from shared.runtime import ids
+from tests.integration.dispatcher.conftest import (
+    CREDIT_MICRO,
+    LINE_LIMIT,
+    PRICE_MICRO,
+    Town,
+)
+
+ACCEPTED = Outcome(OutcomeKind.ACCEPTED, "id")
+REJECTED = Outcome(OutcomeKind.REJECTED, code="0x0B", reason="the carrier refused the recipient")
+THROTTLED = Outcome(OutcomeKind.THROTTLED, retry_after_ms=60_000)
+
+
+class ScriptedCarrier:
+    """A link whose answers are written down beforehand, part after part."""
+
+    def __init__(self, answers: list[Outcome], room: int = 100) -> None:
+        self.connected = True
+        self.room = room
+        self.submitted: list[contract.Segment] = []
+        self._answers = iter(answers)
+
+    async def wait_for_room(self) -> None:
+        return
+
+    def submit(self, segment: contract.Segment) -> asyncio.Future[Outcome]:
+        self.submitted.append(segment)
+        future: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
+        future.set_result(next(self._answers))
+        return future
+
+    async def close(self, drain_seconds: float) -> None:
+        self.connected = False
+
+
+def desk_of(town: Town, worker_id: UUID | None = None) -> Desk:
+    return Desk(
+        town.pool, town.configured, worker_id or ids.uuid7(), town.limiter, Pace(town.redis)
+    )
+
+
+async def send(town: Town, item: envelopes.WorkItem, answers: list[Outcome]) -> ScriptedCarrier:
+    """Dispatch one message, submit it, and record what the carrier answered."""
+    done = await dispatch(desk_of(town), [item])
+    ((message, permit),) = done.to_send
+    carrier = ScriptedCarrier(answers)
+    recorder = record.Recorder(town.pool)
+    ended: asyncio.Future[sending.Sending] = asyncio.get_running_loop().create_future()
+    sending.Sending(message, permit, carrier, lambda: None, ended.set_result).start()
+    await recorder.add(await asyncio.wait_for(ended, 5))
+    return carrier
+
+
+async def test_an_accepted_message_is_submitted_and_leaves_the_work(town: Town) -> None:
+    (item,) = await town.accept(1)
+    carrier = await send(town, item, [ACCEPTED])
+    assert len(carrier.submitted) == 1
+    assert await town.states(item.message_id) == ["submitted"]
+    assert await town.status(item.message_id) == "submitted"
+    assert await town.waiting() == {}
+
+
+async def test_parts_go_in_order_and_the_rest_is_refunded_when_one_is_refused(town: Town) -> None:
+    (item,) = await town.accept(1, segment_count=3)
+    assert await town.balance_micro() == CREDIT_MICRO - 3 * PRICE_MICRO
+    carrier = await send(town, item, [ACCEPTED, REJECTED])
+    assert [segment.part for segment in carrier.submitted] == [1, 2]
+    assert await town.states(item.message_id) == ["submitted", "rejected", "canceled"]
+    # The first part was taken and is paid for; the others were not.
+    assert await town.balance_micro() == CREDIT_MICRO - PRICE_MICRO
+
+
+async def test_a_throttled_part_waits_and_the_message_is_sent_on(town: Town) -> None:
+    (item,) = await town.accept(1, segment_count=2)
+    await send(town, item, [ACCEPTED, THROTTLED])
+    assert await town.states(item.message_id) == ["submitted", "queued"]
+    assert await town.waiting() == {item.message_id: "ready"}
+    assert await town.status(item.message_id) == "queued"
+    # when it comes up again, only the part that was not taken is submitted
+    carrier = await send(town, item, [Outcome(OutcomeKind.ACCEPTED, "id-2")])
+    assert [segment.part for segment in carrier.submitted] == [2]
+    assert await town.status(item.message_id) == "submitted"
+
+
+async def test_a_lost_answer_is_in_doubt_and_never_sent_again(town: Town) -> None:
+    (item,) = await town.accept(1)
+    await send(town, item, [outcomes.LOST])
+    assert await town.status(item.message_id) == "in_doubt"
+    assert await town.waiting() == {}
+    assert await town.balance_micro() == CREDIT_MICRO - PRICE_MICRO
+    # a repeated delivery finds nothing to claim
+    done = await dispatch(desk_of(town), [item])
+    assert (done.to_send, done.at_rest) == ([], {item.message_id})
+
+
+async def test_one_of_two_workers_claims_a_message_that_both_hold(town: Town) -> None:
+    items = await town.accept(50)
+    first, second = await asyncio.gather(
+        dispatch(desk_of(town), items), dispatch(desk_of(town), list(reversed(items)))
+    )
+    claimed = [message.message_id for done in (first, second) for message, _ in done.to_send]
+    assert sorted(claimed) == sorted(item.message_id for item in items)
+
+
+async def test_a_message_past_its_validity_is_expired_and_refunded_not_sent(town: Town) -> None:
+    (item,) = await town.accept(1, valid_seconds=0)
+    done = await dispatch(desk_of(town), [item])
+    assert done.to_send == []
+    assert await town.status(item.message_id) == "expired"
+    assert await town.balance_micro() == CREDIT_MICRO
+
+
+async def test_what_a_full_line_cannot_send_is_parked(town: Town) -> None:
+    items = await town.accept(LINE_LIMIT + 5, line=town.small)
+    done = await dispatch(desk_of(town), items)
+    assert len(done.to_send) == LINE_LIMIT
+    assert len(done.at_rest) == 5
+    waiting = await town.waiting()
+    assert sorted(waiting.values()) == ["parked"] * 5
+    for message_id in waiting:
+        assert await town.status(message_id) == "parked"
+
+
+async def test_newcomers_wait_behind_the_parked_and_other_lines_do_not_notice(town: Town) -> None:
+    await dispatch(desk_of(town), await town.accept(LINE_LIMIT + 1, line=town.small))
+    newcomers = await town.accept(3, line=town.small)
+    others = await town.accept(3, line=town.large)
+    done = await dispatch(desk_of(town), [*newcomers, *others])
+    assert {m.message_id for m, _ in done.to_send} == {item.message_id for item in others}
+    assert done.at_rest == {item.message_id for item in newcomers}
+
+
+async def test_a_wiped_limiter_is_rebuilt_from_what_was_committed(town: Town) -> None:
+    # given a line that has used 7 of its 10
+    first = await dispatch(desk_of(town), await town.accept(7, line=town.small))
+    assert len(first.to_send) == 7
+    # when Redis loses everything
+    await town.redis.flushall()
+    # then the next permits know of the seven
+    second = await dispatch(desk_of(town), await town.accept(7, line=town.small))
+    assert len(second.to_send) == LINE_LIMIT - 7
+
+
+async def test_a_permit_from_before_a_wipe_commits_nothing(town: Town) -> None:
+    # given a permit that its worker holds while the limiter is wiped and rebuilt
+    items = await town.accept(2, line=town.small)
+    (old, _) = await town.limiter.take(town.configured.current, items)
+    assert isinstance(old, Permit)
+    await town.redis.flushall()
+    await town.limiter.take(town.configured.current, items[1:])
+    # when it is used, then the fence refuses, and the message still waits
+    with pytest.raises(claim.StaleEpoch):
+        await claim.claim(town.pool, ids.uuid7(), {items[0].message_id: old})
+    assert items[0].message_id in await town.waiting()
+    assert await town.states(items[0].message_id) == ["queued"]
+
+
+async def test_no_wipe_at_any_moment_lets_a_line_over_its_limit(town: Town) -> None:
+    # given several workers on one line and a limiter that is wiped again and again
+    items = await town.accept(60, line=town.small)
+    stop = asyncio.Event()
+
+    async def wipe() -> None:
+        while not stop.is_set():
+            await town.redis.flushall()
+            await asyncio.sleep(0.004)
+
+    async def work(share: list[envelopes.WorkItem]) -> int:
+        limiter = limits.Limiter(town.pool, town.limiter._permits)
+        desk = Desk(town.pool, town.configured, ids.uuid7(), limiter, Pace(town.redis))
+        sent = 0
+        for item in share:
+            done: Dispatched = await dispatch(desk, [item])
+            sent += len(done.to_send)
+        return sent
+
+    wiping = asyncio.create_task(wipe())
+    sent = await asyncio.gather(*(work(items[start::4]) for start in range(4)))
+    stop.set()
+    await wiping
+    # then never more than the limit was committed, and what was not sent still waits
+    assert sum(sent) <= LINE_LIMIT
+    assert len(await town.waiting()) == 60 - sum(sent)
+    used = await town.pool.fetchval(
+        "SELECT sum(segment_count) FROM limit_usage WHERE scope = $1",
+        f"line:{town.small.line_id}",
+    )
+    assert used == sum(sent)
+
+
+async def test_a_refusal_says_when_the_tokens_return(town: Town) -> None:
+    await dispatch(desk_of(town), await town.accept(LINE_LIMIT, line=town.small))
+    (verdict,) = await town.limiter.take(
+        town.configured.current, await town.accept(1, line=town.small)
+    )
+    assert isinstance(verdict, Wait)
+    seconds, _ = await town.redis.time()
+    # One full hour after the slot they were taken in: at most 60 s of slot and 5 s of permit more.
+    assert 3600 - 60 <= verdict.ready_at_ms / 1000 - seconds <= 3600 + 66

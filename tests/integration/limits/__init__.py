@@ -1,0 +1,1 @@
+"""The limiter, the pace and the door against a real Redis."""

@@ -1,0 +1,297 @@
+"""Permits one case at a time: throughput, gate, epoch, lost Redis, and controls that must fail."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from pathlib import Path
+
+import pytest
+import redis.asyncio
+
+from services.dispatcher import permits
+from shared.runtime import redis_link
+from tests.integration.limits import oracle, virtual_clock
+
+LINE = "line:a"
+EPOCH = 7
+
+
+async def _limiter(link: redis.asyncio.Redis, *names: str) -> permits.Permits:
+    limiter = permits.Permits(link)
+    await limiter.install_epoch(EPOCH)
+    for name in names or (LINE,):
+        await limiter.fill(EPOCH, name, [])
+    return limiter
+
+
+def _scope(window: int, limit: int, name: str = LINE) -> permits.Scope:
+    limits = [permits.UNLIMITED] * 3
+    limits[window] = limit
+    return permits.Scope(name, *limits)
+
+
+async def _take(
+    limiter: permits.Permits, scope: permits.Scope, segments: int = 1, bypass: bool = False
+) -> permits.Verdict:
+    [verdict] = await limiter.take(EPOCH, [permits.Request((scope,), segments, bypass)])
+    return verdict
+
+
+async def _take_all_there_is(limiter: permits.Permits, scope: permits.Scope) -> permits.Verdict:
+    """Take what can be had now; the answer tells when there is more."""
+    [seen] = await limiter.peek(EPOCH, [[scope]])
+    if seen.answer is permits.Answer.OPEN:
+        taken = await _take(limiter, scope, seen.segments, bypass=True)
+        assert taken.answer is permits.Answer.GRANTED
+        return taken
+    return seen
+
+
+@pytest.mark.parametrize("window", [0, 1, 2])
+@pytest.mark.parametrize("warm_up", ["at once", "evenly"])
+async def test_saturated_line_reaches_its_limit_within_two_percent(
+    link: redis.asyncio.Redis, clock: virtual_clock.Clock, window: int, warm_up: str
+) -> None:
+    # Given a line whose first window was used up at once, or evenly
+    limit, (slot_ms, length_ms) = 1_000, oracle.WINDOWS[window]
+    limiter, scope = await _limiter(link), _scope(window, limit)
+    await clock.set(clock.now - clock.now % slot_ms)
+    if warm_up == "evenly":
+        for _ in range(100):
+            await _take(limiter, scope, limit // 100)
+            await clock.advance(length_ms // 100)
+    else:
+        await _take(limiter, scope, limit)
+    # When everything that comes back is taken at once for ten windows
+    start, total = clock.now, 0
+    while clock.now < start + 10 * length_ms:
+        found = await _take_all_there_is(limiter, scope)
+        total += found.segments
+        if found.answer is permits.Answer.REFUSED:
+            await clock.set(found.at_ms)
+    total += (await _take_all_there_is(limiter, scope)).segments
+    # Then the line moved at 98 % of its limit or better
+    assert total >= 0.98 * limit * (clock.now - start) / length_ms
+
+
+async def test_two_workers_share_one_limit_when_they_take_at_the_same_time(
+    link: redis.asyncio.Redis, redis_url: str
+) -> None:
+    limiter, scope = await _limiter(link), permits.Scope(LINE, hour=100)
+    async with redis_link.connect(redis_url) as second_link:
+        workers = [limiter, permits.Permits(second_link)]
+        batch = [permits.Request((scope,), 1)] * 10
+        rounds = await asyncio.gather(
+            *(worker.take(EPOCH, batch) for worker in workers for _ in range(10))
+        )
+    counts = Counter(verdict.answer for verdicts in rounds for verdict in verdicts)
+    assert counts == {permits.Answer.GRANTED: 100, permits.Answer.REFUSED: 100}
+
+
+async def test_nothing_is_taken_anywhere_when_one_scope_of_many_refuses(
+    link: redis.asyncio.Redis, clock: virtual_clock.Clock
+) -> None:
+    account = "account:1"
+    limiter = await _limiter(link, LINE, account)
+    line, full = permits.Scope(LINE, hour=10), permits.Scope(account, day=2)
+    [refused, granted, refused_again] = await limiter.take(
+        EPOCH,
+        [
+            permits.Request((line, full), 3),
+            permits.Request((line, full), 2),
+            permits.Request((line, full), 1),
+        ],
+    )
+    assert (refused.answer, refused.scopes) == (permits.Answer.NEVER, (account,))
+    assert granted.answer is permits.Answer.GRANTED
+    assert (refused_again.answer, refused_again.scopes) == (permits.Answer.REFUSED, (account,))
+    [seen] = await limiter.peek(EPOCH, [[line]])
+    assert seen.segments == 8
+
+
+async def test_newcomers_wait_behind_the_gate_until_it_opens(
+    link: redis.asyncio.Redis, clock: virtual_clock.Clock
+) -> None:
+    limiter, scope = await _limiter(link), permits.Scope(LINE, hour=10)
+    # Given a message of four segments that must wait on a line with three left
+    await _take(limiter, scope, 7)
+    parked = await _take(limiter, scope, 4)
+    assert parked.answer is permits.Answer.REFUSED
+    # When a short message comes, then it joins behind, though it would fit
+    newcomer = await _take(limiter, scope, 1)
+    assert newcomer == parked
+    # But the scheduler passes
+    assert (await _take(limiter, scope, 1, bypass=True)).answer is permits.Answer.GRANTED
+    # And so does anyone once nothing is parked any more
+    await limiter.open_gate(EPOCH, LINE)
+    assert (await _take(limiter, scope, 1)).answer is permits.Answer.GRANTED
+
+
+async def test_gate_opens_by_itself_two_seconds_after_the_line_is_ready(
+    link: redis.asyncio.Redis, clock: virtual_clock.Clock
+) -> None:
+    limiter, scope = await _limiter(link), permits.Scope(LINE, hour=1)
+    await _take(limiter, scope)
+    parked = await _take(limiter, scope)
+    await clock.set(parked.at_ms + 1_999)
+    assert (await _take(limiter, scope)).answer is permits.Answer.REFUSED
+    await clock.set(parked.at_ms + 2_000)
+    assert (await _take(limiter, scope)).answer is permits.Answer.GRANTED
+
+
+async def test_limit_set_later_knows_what_was_sent_before(
+    link: redis.asyncio.Redis, clock: virtual_clock.Clock
+) -> None:
+    limiter = await _limiter(link)
+    await _take(limiter, _scope(0, 100), 30)
+    assert (await _take(limiter, _scope(2, 30))).answer is permits.Answer.REFUSED
+
+
+async def test_month_of_minutes_counts_in_full_when_a_busy_scope_is_filled(
+    link: redis.asyncio.Redis, clock: virtual_clock.Clock
+) -> None:
+    # Given one segment in every minute of the last 32 days
+    limiter = permits.Permits(link)
+    await limiter.install_epoch(EPOCH)
+    minute = clock.now - clock.now % 60_000
+    usage = [(minute - age * 60_000, 1) for age in range(32 * 24 * 60)]
+    # When the scope is filled
+    await limiter.fill(EPOCH, LINE, usage)
+    # Then every window holds what brute force counts
+    for window in range(3):
+        [seen] = await limiter.peek(EPOCH, [[_scope(window, 100_000)]])
+        assert 100_000 - seen.segments == oracle.Tokens(usage).out(window, clock.now)
+
+
+async def test_tokens_are_held_longer_when_the_clock_goes_back(
+    link: redis.asyncio.Redis, clock: virtual_clock.Clock
+) -> None:
+    limiter, scope = await _limiter(link), permits.Scope(LINE, hour=2)
+    await _take(limiter, scope)
+    before = (clock.now // 60_000 + 1) * 60_000 + oracle.HOUR_MS + oracle.AGE_LIMIT_MS
+    await clock.advance(-600_000)
+    assert (await _take(limiter, scope)).answer is permits.Answer.GRANTED
+    assert (await _take(limiter, scope)).at_ms == before
+
+
+async def test_permits_continue_when_redis_forgets_the_script(
+    link: redis.asyncio.Redis,
+) -> None:
+    limiter, scope = await _limiter(link), permits.Scope(LINE, hour=2)
+    await link.script_flush()
+    assert (await _take(limiter, scope)).answer is permits.Answer.GRANTED
+
+
+async def test_no_permit_is_given_when_redis_was_wiped(link: redis.asyncio.Redis) -> None:
+    limiter, scope = await _limiter(link), permits.Scope(LINE, hour=2)
+    await link.flushall()
+    with pytest.raises(permits.EpochLost) as lost:
+        await _take(limiter, scope)
+    assert lost.value.held is None
+
+
+async def test_scope_is_unknown_when_it_was_filled_under_an_older_epoch(
+    link: redis.asyncio.Redis,
+) -> None:
+    limiter, scope = await _limiter(link), permits.Scope(LINE, hour=2)
+    await limiter.install_epoch(EPOCH + 1)
+    [verdict] = await limiter.take(EPOCH + 1, [permits.Request((scope,), 1)])
+    assert (verdict.answer, verdict.scopes) == (permits.Answer.UNKNOWN, (LINE,))
+
+
+async def test_key_outlives_every_token_in_it(link: redis.asyncio.Redis) -> None:
+    await _limiter(link)
+    life_ms = await link.pttl(f"sluice:limits:{LINE}")
+    slot_ms, length_ms = oracle.WINDOWS[2]
+    assert life_ms > slot_ms + length_ms + oracle.AGE_LIMIT_MS
+
+
+async def test_no_permit_is_given_when_redis_has_no_memory(link: redis.asyncio.Redis) -> None:
+    limiter, scope = await _limiter(link), permits.Scope(LINE, hour=2)
+    await link.config_set("maxmemory", 1)
+    try:
+        with pytest.raises(redis_link.LimiterUnavailable):
+            await _take(limiter, scope)
+    finally:
+        await link.config_set("maxmemory", 0)
+    [seen] = await limiter.peek(EPOCH, [[scope]])
+    assert seen.segments == 2
+
+
+async def test_no_permit_is_given_when_redis_never_answers() -> None:
+    async def say_nothing(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            await reader.read()
+        finally:
+            writer.close()
+
+    server = await asyncio.start_server(say_nothing, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    async with server, redis_link.connect(f"redis://127.0.0.1:{port}/0") as silent:
+        with pytest.raises(redis_link.LimiterUnavailable):
+            await asyncio.wait_for(permits.Permits(silent).install_epoch(1), timeout=5)
+
+
+@pytest.mark.parametrize("segments", [0, -1])
+def test_request_is_refused_when_it_asks_for_no_segment(segments: int) -> None:
+    with pytest.raises(ValueError):
+        permits.Request((permits.Scope(LINE),), segments)
+
+
+# Controls: the checker of the stateful test must catch limiters that are known to be wrong.
+
+
+def _sent(
+    order: int, granted_at_ms: int, sent_at_ms: int, segments: int, limit: int
+) -> oracle.Sent:
+    limits = (limit, permits.UNLIMITED, permits.UNLIMITED)
+    return oracle.Sent(order, granted_at_ms, sent_at_ms, segments, limits)
+
+
+def test_checker_catches_a_bucket_that_is_refilled_all_the_time() -> None:
+    limit, level, history = 60, 60.0, []
+    for minute in range(120):
+        level = min(limit, level + limit / 60)
+        taken, level = int(level), level - int(level)
+        history.append(_sent(minute, minute * 60_000, minute * 60_000, taken, limit))
+    with pytest.raises(AssertionError, match="segments in a window of 60"):
+        oracle.assert_within_limits(history)
+
+
+def test_checker_catches_a_counter_that_starts_anew_every_hour() -> None:
+    limit, hour = 10, oracle.HOUR_MS
+    history = [_sent(0, hour - 1, hour - 1, limit, limit), _sent(1, hour, hour, limit, limit)]
+    with pytest.raises(AssertionError, match="20 segments in a window of 10"):
+        oracle.assert_within_limits(history)
+
+
+@pytest.mark.parametrize(("age_limit_ms", "holds"), [(5_000, True), (0, False)])
+async def test_checker_catches_windows_that_forget_how_late_a_permit_may_be_used(
+    link: redis.asyncio.Redis,
+    clock: virtual_clock.Clock,
+    monkeypatch: pytest.MonkeyPatch,
+    age_limit_ms: int,
+    holds: bool,
+) -> None:
+    # Given the script as it is, or with windows that are not lengthened
+    change = ("AGE_LIMIT_MS = 5000", f"AGE_LIMIT_MS = {age_limit_ms}")
+    path = Path(permits.__file__).with_name("permit.lua")
+    monkeypatch.setattr(permits, "_SCRIPT", virtual_clock.clocked(path, change))
+    limiter, scope = await _limiter(link), permits.Scope(LINE, hour=10)
+    # When all is taken at the end of a slot and used late, and all again when it is ready
+    await clock.set(clock.now - clock.now % 60_000 + 59_999)
+    old = await _take(limiter, scope, 10)
+    refused = await _take(limiter, scope, 10)
+    await clock.set(refused.at_ms)
+    new = await _take(limiter, scope, 10, bypass=True)
+    history = [
+        _sent(0, old.at_ms, old.at_ms + oracle.AGE_LIMIT_MS, 10, 10),
+        _sent(1, new.at_ms, new.at_ms, 10, 10),
+    ]
+    # Then only the lengthened windows keep the law
+    if holds:
+        oracle.assert_within_limits(history)
+    else:
+        with pytest.raises(AssertionError, match="20 segments in a window of 10"):
+            oracle.assert_within_limits(history)

@@ -1,0 +1,1 @@
+"""Sessions over loopback sockets, against ourselves and against independent peers."""

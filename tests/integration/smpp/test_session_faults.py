@@ -1,0 +1,198 @@
+"""A session outlives what strangers do to it, or ends without hurting anything else."""
+
+import time
+
+import pytest
+
+from shared.smpp import codes, life, pdu, session, window
+from tests.integration.smpp import peers
+from tests.unit.smpp import samples
+
+
+async def test_one_request_is_lost_and_the_link_lives_when_its_answer_never_comes() -> None:
+    timers = life.Timers(response_seconds=0.5)
+    async with peers.bound_esme(timers=timers) as (ours, peer, _):
+        answer = ours.submit(peers.MESSAGE)
+        (late,) = await peer.receive_submits(1)
+
+        enquire = await peer.receive()
+        assert isinstance(enquire, pdu.EnquireLink)
+        peer.send(pdu.EnquireLinkResp(), enquire.sequence)
+        assert await answer == window.LOST
+
+        again = ours.submit(peers.MESSAGE)
+        (prompt,) = await peer.receive_submits(1)
+        peer.send(pdu.SubmitSmResp(0, "late"), late.sequence)
+        peer.send(pdu.SubmitSmResp(0, "prompt"), prompt.sequence)
+        assert (await again).message_id == "prompt"
+        assert ours.connected
+        assert (ours.counts.expired, ours.counts.strangers) == (1, 1)
+
+
+async def test_the_link_is_dropped_when_the_peer_is_silent() -> None:
+    timers = life.Timers(enquire_seconds=0.1, enquire_response_seconds=0.1)
+    async with peers.bound_esme(timers=timers, window=1) as (ours, peer, recorder):
+        answers = [ours.submit(peers.MESSAGE) for _ in range(2)]
+        await peer.receive_submits(1)
+
+        assert isinstance(await peer.receive(), pdu.EnquireLink)
+
+        assert await recorder.loss() is life.Loss.SILENT
+        assert [await each for each in answers] == [window.LOST, window.NOT_SENT]
+
+
+async def test_the_link_lives_when_the_peer_answers_every_enquire_link() -> None:
+    timers = life.Timers(enquire_seconds=0.05, enquire_response_seconds=5)
+    async with peers.bound_esme(timers=timers) as (ours, peer, _):
+        for _ in range(5):
+            enquire = await peer.receive()
+            assert isinstance(enquire, pdu.EnquireLink)
+            peer.send(pdu.EnquireLinkResp(), enquire.sequence)
+
+        await peer.assert_nothing_before_echo()
+        assert ours.connected
+        assert ours.counts == life.Counts()
+
+
+async def test_the_link_is_dropped_when_reading_stays_stopped() -> None:
+    timers = life.Timers(response_seconds=0.1)
+    async with peers.bound_esme(timers=timers, max_open_requests=1) as (_, peer, recorder):
+        peer.send(peers.RECEIPT, 1)
+        peer.send(peers.RECEIPT, 2)
+
+        assert await recorder.loss() is life.Loss.STALLED
+
+
+async def test_a_connection_is_dropped_when_it_never_binds() -> None:
+    recorder = peers.Recorder()
+    server = await recorder.serve(timers=life.Timers(bind_seconds=0.1))
+    peer = await peers.connect(server.port)
+
+    await peer.assert_hung_up()
+
+    assert await recorder.loss() is life.Loss.NOT_BOUND
+    peer.cut()
+    await server.close()
+
+
+@pytest.mark.parametrize(
+    ("frame", "nack"),
+    [
+        (
+            pdu.encode(pdu.Unknown(0x0103, 0, 4, b"data")),
+            pdu.GenericNack(codes.ESME_RINVCMDID, 4),
+        ),
+        (
+            pdu.encode(pdu.SubmitSm("a", "b", sequence=5)),
+            pdu.GenericNack(codes.ESME_RINVCMDID, 5),
+        ),
+        (
+            pdu.encode(pdu.Unknown(codes.COMMAND_DELIVER_SM, 0, 6, b"no nul anywhere")),
+            pdu.GenericNack(codes.ESME_RINVPARLEN, 6),
+        ),
+        (
+            pdu.encode(pdu.Unknown(codes.COMMAND_DELIVER_SM, 0, 7, b"\0" * 16 + b"\xff")),
+            pdu.GenericNack(codes.ESME_RINVMSGLEN, 7),
+        ),
+        (
+            pdu.encode(pdu.Unknown(codes.COMMAND_DELIVER_SM, 0, 8, b"\0" * 17 + b"\x04\x27\x00")),
+            pdu.GenericNack(codes.ESME_RINVOPTPARSTREAM, 8),
+        ),
+    ],
+    ids=["unknown command", "wrong role", "no nul", "text cut short", "parameter cut short"],
+)
+async def test_a_pdu_is_nacked_and_the_link_lives_when_it_makes_no_sense(
+    frame: bytes, nack: pdu.GenericNack
+) -> None:
+    async with peers.bound_esme() as (ours, peer, _):
+        peer.send_bytes(frame)
+
+        assert await peer.receive() == nack
+        await peer.assert_nothing_before_echo()
+        assert ours.connected
+
+
+@pytest.mark.parametrize("length", [0, 15, 65_537, 0xFFFFFFFF])
+async def test_the_link_is_dropped_when_framing_is_lost(length: int) -> None:
+    async with peers.bound_esme() as (_, peer, recorder):
+        peer.send_bytes(length.to_bytes(4, "big") + b"\xee" * 40)
+
+        assert await peer.receive() == pdu.GenericNack(codes.ESME_RINVCMDLEN, 0)
+        await peer.assert_hung_up()
+        assert await recorder.loss() is life.Loss.BROKEN_FRAMING
+
+
+async def test_strange_answers_are_ignored_until_there_are_too_many() -> None:
+    async with peers.bound_esme() as (ours, peer, recorder):
+        answer = ours.submit(peers.MESSAGE)
+        (submit,) = await peer.receive_submits(1)
+        for sequence in range(1_000, 1_000 + session.MAX_NONSENSE):
+            peer.send(pdu.SubmitSmResp(0, "stranger"), sequence)
+        await peer.assert_nothing_before_echo()
+        assert not answer.done()
+
+        peer.send(pdu.SubmitSmResp(0, "known"), submit.sequence)
+        peer.send(pdu.SubmitSmResp(0, "again"), submit.sequence)
+
+        assert (await answer).message_id == "known"
+        assert await recorder.loss() is life.Loss.NONSENSE
+
+
+async def test_the_process_lives_when_10000_spoiled_frames_hit_a_server() -> None:
+    recorder = peers.Recorder()
+    server = await recorder.serve()
+    frames = list(samples.spoiled_frames(10_000, seed=3))
+
+    losses = []
+    for start in range(0, len(frames), 10):
+        peer = await peers.connect(server.port)
+        peer.send(peers.REQUEST, 1)
+        peer.send_bytes(b"".join(frames[start : start + 10]))
+        peer.send_bytes(b"\0" * (codes.MAX_PDU_BYTES + 4))  # Ends any length that was promised.
+        await peer.assert_hung_up()
+        losses.append(await recorder.loss())
+        peer.cut()
+
+    assert set(losses) <= {
+        life.Loss.BROKEN_FRAMING,
+        life.Loss.PEER_UNBOUND,
+        life.Loss.NONSENSE,
+        life.Loss.PEER_CLOSED,
+    }
+    while not recorder.requests.empty():
+        recorder.requests.get_nowait()
+    ours = await recorder.open_esme(server.port)
+    answer = ours.submit(peers.MESSAGE)
+    request = await recorder.request()
+    assert [each.answer(request, 0, "alive") for each in server.sessions] == [True]
+    assert (await answer).message_id == "alive"
+    await server.close()
+    await ours.wait_closed()
+
+
+async def test_the_esme_lives_when_well_framed_rubbish_hits_it() -> None:
+    refused = 0
+    for seed in range(20):
+        async with peers.bound_esme() as (_, peer, recorder):
+            for frame in samples.spoiled_frames(500, seed):
+                body = frame[4:] if len(frame) >= codes.HEADER_BYTES else b"\0" * 12
+                peer.send_bytes((len(body) + 4).to_bytes(4, "big") + body)
+            await peer.assert_hung_up()
+            refused += await recorder.loss() in (life.Loss.NONSENSE, life.Loss.PEER_UNBOUND)
+    assert refused == 20
+
+
+async def test_an_answer_counts_when_it_came_while_this_process_stood_still() -> None:
+    timers = life.Timers(response_seconds=0.4)
+    async with peers.bound_esme(timers=timers) as (ours, peer, _):
+        answer = ours.submit(peers.MESSAGE)
+        (submit,) = await peer.receive_submits(1)
+
+        def stand_still(*_: object) -> None:
+            peer.send(pdu.SubmitSmResp(0, "in time"), submit.sequence)
+            time.sleep(0.8)
+
+        ours._on_request = stand_still
+        peer.send(peers.RECEIPT, 1)
+
+        assert (await answer).message_id == "in time"
