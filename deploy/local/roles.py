@@ -47,7 +47,8 @@ def settings(where: place.Place, urls: Mapping[str, str]) -> dict[str, str]:
         "SLUICE_API_URL": f"http://127.0.0.1:{ports['SLUICE_INGEST_PORT']}",
         "SLUICE_DLR_URL": f"http://127.0.0.1:{ports['SLUICE_DLR_PORT']}",
         "SLUICE_SIMULATOR_URL": f"http://127.0.0.1:{ports['SLUICE_SIMULATOR_HTTP_PORT']}",
-        "SLUICE_SIMULATOR_JOURNAL": str(where.folder / "simulator.jsonl"),
+        "SLUICE_SIMULATOR_PASSWORD": "practice",
+        "SLUICE_SIMULATOR_JOURNAL_PATH": str(where.folder / "simulator.jsonl"),
         "SLUICE_SECRET_KEY": where.passwords.get("secret_key", lambda: secrets.token_hex(32)),
     }
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 
 import structlog
@@ -60,7 +60,7 @@ class Callbacks:
         admitted = reader.admit(
             contract.CallbackRequest(
                 path_secret=request.match_info.get("secret", ""),
-                headers=request.headers,
+                headers=_texts(request.headers),
                 query=request.query,
                 content_type=request.headers.get("Content-Type", ""),
                 body=body,
@@ -71,7 +71,7 @@ class Callbacks:
         if isinstance(admitted, contract.CallbackRefusal):
             _log.warning("callback_refused", carrier=name, status=admitted.status)
             known = admitted.status != HTTPStatus.NOT_FOUND
-            return problem(admitted.status, admitted.detail) if known else _not_found()
+            return _problem(admitted.status, admitted.detail) if known else _not_found()
         return await self._store(reader.carrier_id, admitted)
 
     async def _store(self, carrier_id: int, bodies: Sequence[bytes]) -> web.Response:
@@ -100,21 +100,26 @@ class Callbacks:
 async def _read(request: web.Request) -> bytes | web.Response:
     """The body as it was sent, for a signature is over its bytes; or why it is not read."""
     if request.headers.get("Content-Encoding", "identity").lower() != "identity":
-        return problem(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "compressed bodies are not read")
+        return _problem(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "compressed bodies are not read")
     try:
         async with asyncio.timeout(READ_SECONDS):
             return await request.read()
     except web.HTTPRequestEntityTooLarge:
-        return problem(
+        return _problem(
             HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"a body is at most {BODY_MAX_BYTES} bytes"
         )
     except TimeoutError:
-        return problem(HTTPStatus.REQUEST_TIMEOUT, "the body did not come in time")
+        return _problem(HTTPStatus.REQUEST_TIMEOUT, "the body did not come in time")
     except (web.RequestPayloadError, ConnectionError):
-        return problem(HTTPStatus.BAD_REQUEST, "the body was cut short")
+        return _problem(HTTPStatus.BAD_REQUEST, "the body was cut short")
 
 
-def problem(status: int, detail: str, headers: dict[str, str] | None = None) -> web.Response:
+def _texts(headers: Mapping[str, str]) -> dict[str, str]:
+    """Headers as text that can be encoded again: aiohttp hides stray bytes in lone surrogates."""
+    return {name: value.encode(errors="replace").decode() for name, value in headers.items()}
+
+
+def _problem(status: int, detail: str, headers: dict[str, str] | None = None) -> web.Response:
     """An error as RFC 9457 writes it."""
     title = HTTPStatus(status).phrase
     return web.json_response(
@@ -127,10 +132,10 @@ def problem(status: int, detail: str, headers: dict[str, str] | None = None) -> 
 
 def _not_found() -> web.Response:
     """The same for no such carrier and for one that does not call: names cannot be tried out."""
-    return problem(HTTPStatus.NOT_FOUND, "no carrier calls here")
+    return _problem(HTTPStatus.NOT_FOUND, "no carrier calls here")
 
 
 def _come_again(detail: str) -> web.Response:
-    return problem(
+    return _problem(
         HTTPStatus.SERVICE_UNAVAILABLE, detail, {"Retry-After": str(RETRY_AFTER_SECONDS)}
     )

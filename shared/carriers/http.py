@@ -344,11 +344,11 @@ def _authenticate(
 ) -> contract.CallbackRefusal | None:
     key = callback.secret.reveal().encode()
     if callback.auth == "path_secret":
-        given, wanted = request.path_secret.encode(), key
+        given, wanted = request.path_secret.encode(errors="replace"), key
     else:
         wanted_name = callback.hmac_header.lower()
         named = (v for name, v in request.headers.items() if name.lower() == wanted_name)
-        given = next(named, "").removeprefix("sha256=").lower().encode()
+        given = next(named, "").removeprefix("sha256=").lower().encode(errors="replace")
         wanted = hmac.new(key, request.body, hashlib.sha256).hexdigest().encode()
     if not given:
         return contract.CallbackRefusal(401, "the call carries no proof of its sender")

@@ -39,13 +39,14 @@ class _Standing:
 
     state: SegmentState
     accepted: bool
-    changed: bool = False
-    carrier_message_id: str | None = None
+    reason: str
     code: str = ""
+    carrier_message_id: str | None = None
+    changed: bool = False
 
 
 _LOCK = """
-SELECT m.message_id, s.part, s.state, s.accepted_at IS NOT NULL AS accepted,
+SELECT m.message_id, s.part, s.state, s.accepted_at IS NOT NULL AS accepted, s.reason,
        m.account_id, m.status, m.reference
 FROM messages m JOIN segments s USING (message_id)
 WHERE m.message_id = ANY ($1::uuid[])
@@ -54,13 +55,13 @@ FOR UPDATE OF m, s"""
 
 _MOVE = """
 UPDATE segments s
-SET state = t.state, code = coalesce(nullif(t.code, ''), s.code),
+SET state = t.state, code = coalesce(nullif(t.code, ''), s.code), reason = t.reason,
     carrier_message_id = coalesce(t.carrier_message_id, s.carrier_message_id),
     accepted_at = CASE WHEN t.accepted THEN coalesce(s.accepted_at, now()) ELSE s.accepted_at END,
     finished_at = CASE WHEN t.final THEN coalesce(s.finished_at, now()) END
 FROM unnest($1::uuid[], $2::smallint[], $3::text[], $4::text[], $5::text[], $6::bool[],
-            $7::bool[])
-     AS t (message_id, part, state, code, carrier_message_id, accepted, final)
+            $7::bool[], $8::text[])
+     AS t (message_id, part, state, code, carrier_message_id, accepted, final, reason)
 WHERE s.message_id = t.message_id AND s.part = t.part"""
 
 _SET_STATUS = """
@@ -82,18 +83,16 @@ async def settle(connection: Connection, evidence: Sequence[Evidence]) -> int:
     standing: dict[UUID, dict[int, _Standing]] = defaultdict(dict)
     for row in rows:
         standing[row["message_id"]][row["part"]] = _Standing(
-            SegmentState(row["state"]), row["accepted"]
+            SegmentState(row["state"]), row["accepted"], row["reason"]
         )
-    reasons: dict[UUID, str] = {}
     due: list[tuple[UUID, int, str]] = []
     for item in evidence:
         segment = standing[item.message_id].get(item.part)
         if segment is not None and _apply(segment, item):
-            reasons[item.message_id] = item.reason
             if refunds.is_due(segment.state, segment.accepted):
                 due.append((item.message_id, item.part, str(segment.state)))
     await _write_segments(connection, standing)
-    changed = _status_changes(rows, standing, reasons)
+    changed = _status_changes(rows, standing)
     if changed:
         await connection.execute(
             _SET_STATUS,
@@ -119,6 +118,7 @@ def _apply(segment: _Standing, item: Evidence) -> bool:
     if moved:
         segment.changed = True
         segment.code = item.code
+        segment.reason = item.reason
     return moved
 
 
@@ -141,13 +141,13 @@ async def _write_segments(
             [segment.carrier_message_id for _, _, segment in changed],
             [segment.accepted for _, _, segment in changed],
             [segment.state in states.FINAL for _, _, segment in changed],
+            [segment.reason for _, _, segment in changed],
         )
 
 
 def _status_changes(
     rows: Sequence[asyncpg.Record],
     standing: dict[UUID, dict[int, _Standing]],
-    reasons: dict[UUID, str],
 ) -> list[events.Event]:
     """An event for each message whose roll-up differs from its stored status."""
     changed: list[events.Event] = []
@@ -164,11 +164,19 @@ def _status_changes(
                     row["account_id"],
                     message_id,
                     status,
-                    reasons.get(message_id, ""),
+                    _reason(standing[message_id], status),
                     row["reference"],
                 )
             )
     return changed
+
+
+def _reason(parts: dict[int, _Standing], status: states.MessageStatus) -> str:
+    """The message's reason: that of the first part which has come to the message's status."""
+    return next(
+        (parts[part].reason for part in sorted(parts) if parts[part].state.value == status.value),
+        "",
+    )
 
 
 _OF_CARRIER = """

@@ -161,7 +161,8 @@ CREATE TABLE segments (
     accepted_at        timestamptz, -- when a carrier proved to have taken it
     finished_at        timestamptz,
     carrier_message_id text,
-    code               text NOT NULL DEFAULT '',
+    code               text NOT NULL DEFAULT '', -- the carrier's word
+    reason             text NOT NULL DEFAULT '', -- ours, for the producer
     PRIMARY KEY (message_id, part)
 ) WITH (fillfactor = 75);
 CREATE INDEX segments_by_carrier_message ON segments (carrier_id, carrier_message_id)
