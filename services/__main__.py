@@ -130,6 +130,18 @@ def apply(
     return _run(command.run(file, dry_run=dry_run))
 
 
+@app.command(group=_operation)
+def openapi() -> int:
+    """Print the description of the HTTP API, OpenAPI 3.1 in JSON.
+
+    Example: sluice openapi > openapi.json
+    """
+    from services.ingest import openapi as description
+
+    sys.stdout.buffer.write(description.encoded())
+    return exits.OK
+
+
 @_token.command(name="create")
 def token_create(account: str, name: str, /, *, as_json: Json = False) -> int:
     """Make a token for an account and show it, once.
@@ -270,6 +282,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _complain(str(refusal), refusal.code)
     except KeyboardInterrupt:
         return 130
+    except BrokenPipeError:
+        # Whoever read our output has gone; Python would complain about it once more at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return exits.FAILED
     return answer if isinstance(answer, int) else exits.OK
 
 

@@ -1,1 +1,1 @@
-"""Rooms shared by the services: each is a noun of the trade, and imports go one way (ARCHITECTURE.md)."""
+"""Rooms shared by the services, each a noun of the trade; imports go one way (ARCHITECTURE.md)."""

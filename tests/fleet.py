@@ -32,6 +32,7 @@ system_id = "sluice"
 password = "practice"
 binds = {binds}
 window = {window}
+response_seconds = {response_seconds}
 
 [[route]]
 country = "*"
@@ -52,9 +53,9 @@ def account(
     daily_limit: int = 10_000_000,
     requests_per_minute: int = 10_000_000,
     limits: tuple[int, int, int] = (10_000_000, 10_000_000, 10_000_000),
+    sender: str = "Sluice",
 ) -> str:
     """The configuration of an account in EUR with one default line."""
-    hour, day, month = limits
     return f"""
 [[account]]
 name = "{name}"
@@ -62,13 +63,21 @@ currency = "EUR"
 daily_limit = {daily_limit}
 requests_per_minute = {requests_per_minute}
 credit = "{credit}"
+{line(name, sender, limits=limits, default=True)}"""
 
+
+def line(
+    account_name: str, sender: str, *, limits: tuple[int, int, int], default: bool = False
+) -> str:
+    """The configuration of one alphanumeric line with limits by hour, day and month."""
+    hour, day, month = limits
+    return f"""
 [[line]]
-account = "{name}"
-sender = "Sluice"
+account = "{account_name}"
+sender = "{sender}"
 kind = "alphanumeric"
 country = "FR"
-default = true
+default = {str(default).lower()}
 limits = {{ hour = {hour}, day = {day}, month = {month} }}
 """
 
@@ -89,6 +98,7 @@ class Fleet:
         self.journal_path = folder / "journal.jsonl"
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
         self._health: dict[str, int] = {}
+        self._started: dict[str, tuple[str, dict[str, str]]] = {}
         self.ports = {name: free_port() for name in ("ingest", "dlr", "simulator", "smpp")}
         self.environment = {
             "PATH": os.environ["PATH"],
@@ -122,9 +132,21 @@ class Fleet:
             raise AssertionError(f"sluice {arguments[0]}: {done.stdout}{done.stderr}")
         return done
 
-    def apply(self, configuration: str, *, binds: int = 2, window: int = 200) -> None:
+    def apply(
+        self,
+        configuration: str,
+        *,
+        binds: int = 2,
+        window: int = 200,
+        response_seconds: float = 60.0,
+    ) -> None:
         """Load a configuration and the route to the simulator."""
-        carrier = CARRIER.format(smpp_port=self.ports["smpp"], binds=binds, window=window)
+        carrier = CARRIER.format(
+            smpp_port=self.ports["smpp"],
+            binds=binds,
+            window=window,
+            response_seconds=response_seconds,
+        )
         path = self.folder / "configuration.toml"
         path.write_text(configuration + PRICES + carrier, "utf-8")
         self.sluice("apply", str(path))
@@ -148,6 +170,7 @@ class Fleet:
     def start(self, role: str, name: str = "", **environment: str) -> None:
         """Start a role; `name` tells several of one role apart."""
         name = name or role
+        self._started[name] = (role, environment)
         health = free_port()
         self._health[name] = self.ports.get(role, health)
         with (self.folder / f"{name}.log").open("ab") as log:
@@ -159,6 +182,15 @@ class Fleet:
                 stdout=log,
                 stderr=log,
             )
+
+    def restart(self, name: str) -> None:
+        """Start a process that has ended again, as it was started before."""
+        role, environment = self._started[name]
+        self.start(role, name, **environment)
+
+    def ended(self) -> list[str]:
+        """Names of the processes that do not run any more."""
+        return [name for name, process in self._processes.items() if process.poll() is not None]
 
     async def ready(self, *names: str) -> None:
         """Wait until these processes say that they can work."""
@@ -204,6 +236,12 @@ class Fleet:
         """SIGTERM; the exit status."""
         self.signal(name, signal.SIGTERM)
         return self._processes[name].wait(STOP_SECONDS)
+
+    def retire(self, name: str) -> int:
+        """SIGTERM a process that is not to be started again; the exit status."""
+        status = self.stop(name)
+        del self._processes[name], self._started[name], self._health[name]
+        return status
 
     def log(self, name: str, characters: int = 3000) -> str:
         """The end of a process's log."""

@@ -37,6 +37,9 @@ async def connected(
             yield opened
         finally:
             await opened.close(timeout=CONNECT_SECONDS)
+    except BrokenPipeError:
+        # Not the server: whoever read our output has gone.
+        raise
     except migrate.SchemaMismatch as error:
         raise exits.Refusal(exits.FAILED, str(error)) from None
     except asyncpg.LockNotAvailableError:

@@ -6,6 +6,8 @@ from typing import Any
 
 import msgspec
 
+from services.commands import operator_values
+
 
 class Faults:
     """Sentences of the form `place: what is wrong`, in the order they were found."""
@@ -20,7 +22,7 @@ class Faults:
     def convert(self, value: object, kind: Any, where: str) -> Any:
         """The value as `kind`, strictly; None after a fault was noted."""
         try:
-            return msgspec.convert(value, kind)
+            return msgspec.convert(value, kind, dec_hook=operator_values.read)
         except msgspec.ValidationError as error:
             what, _, path = str(error).partition(" - at `$")
             self.add(where + path.rstrip("`"), what)

@@ -2,29 +2,30 @@
 
 from __future__ import annotations
 
-import re
 import tomllib
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import Annotated, Literal, TypeVar
 
 import msgspec
-import phonenumbers
 
 from services.commands import operator_carriers
 from services.commands.faults import Faults
+from services.commands.operator_values import (
+    AccountName,
+    Country,
+    Credit,
+    Destination,
+    LineKind,
+    Price,
+    Sender,
+)
 from shared.db import apply
-from shared.ledger import money
 from shared.sms import line_limits, sender_id
 
 Count = Annotated[int, msgspec.Meta(ge=0, le=2**31 - 1)]
 Positive = Annotated[int, msgspec.Meta(ge=1, le=2**31 - 1)]
-Name = Annotated[str, msgspec.Meta(max_length=64)]
 Currency = Literal["EUR", "GBP", "USD"]
-
-_ACCOUNT_NAME = re.compile(r"[^\s*][^\x00-\x1f]{0,63}")
-_KIND = re.compile(r"[a-z][a-z0-9_]{0,31}")
-_COUNTRIES = frozenset(phonenumbers.SUPPORTED_REGIONS) | {"001"}
 
 
 class _Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -34,38 +35,38 @@ class _Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class _Account(msgspec.Struct, frozen=True, kw_only=True):
-    name: Name
+    name: AccountName
     currency: Currency
     daily_limit: Count = 200
     requests_per_minute: Positive = 60
-    credit: str | Count = "0"
+    credit: Credit = Credit(0)
 
 
 class _Line(msgspec.Struct, frozen=True, kw_only=True):
-    account: Name
-    sender: str
-    kind: str
-    country: str
+    account: AccountName
+    sender: Sender
+    kind: LineKind
+    country: Country
     default: bool = False
     limits: _Limits = _Limits()
 
 
 class _Price(msgspec.Struct, frozen=True, kw_only=True):
-    country: str
+    country: Country
     currency: Currency
-    amount: str
+    amount: Price
 
 
 class _Route(msgspec.Struct, frozen=True, kw_only=True):
-    country: str
+    country: Destination
     carrier: str
     priority: Count
 
 
 class _CountryLimit(msgspec.Struct, frozen=True, kw_only=True):
-    country: str
+    country: Country
     limits: _Limits
-    account: Name | None = None
+    account: AccountName | None = None
 
 
 _TABLES = ("account", "line", "price", "carrier", "route", "country_limit")
@@ -132,15 +133,10 @@ def _accounts(tables: Table, faults: Faults) -> Iterator[Placed]:
     for where, entry in _entries(tables, "account", faults):
         if (found := _decode(_Account, entry, where, faults)) is None:
             continue
-        if not _ACCOUNT_NAME.fullmatch(found.name):
-            faults.add(f"{where}.name", "expected 1 to 64 characters, no blank at the beginning")
-        yield (
-            where,
-            apply.Account(found.name, found.currency, found.daily_limit, found.requests_per_minute),
-        )
-        credit_micro = _amount(str(found.credit), f"{where}.credit", faults)
-        if credit_micro:
-            yield f"{where}.credit", apply.Credit(found.name, found.currency, credit_micro)
+        name, currency = str(found.name), found.currency
+        yield where, apply.Account(name, currency, found.daily_limit, found.requests_per_minute)
+        if found.credit:
+            yield f"{where}.credit", apply.Credit(name, currency, int(found.credit))
 
 
 def _carriers(tables: Table, faults: Faults) -> Iterator[Placed]:
@@ -154,17 +150,18 @@ def _lines(tables: Table, faults: Faults) -> Iterator[Placed]:
     for where, entry in _entries(tables, "line", faults):
         if (found := _decode(_Line, entry, where, faults)) is None:
             continue
-        _check_country(found.country, f"{where}.country", faults)
-        _check_sender(found, where, faults)
+        sender = sender_id.parse(found.sender)
+        if not line_limits.fits(found.kind, sender):
+            faults.add(f"{where}.kind", f"a sender that is {sender.kind} is not of this kind")
         usual = line_limits.default_for(found.country, found.kind)
         limits = found.limits
         yield (
             where,
             apply.Line(
-                account=found.account,
-                sender=found.sender,
-                kind=found.kind,
-                country=found.country,
+                account=str(found.account),
+                sender=sender.value,
+                kind=str(found.kind),
+                country=str(found.country),
                 is_default=found.default,
                 hour_limit=usual.hour if limits.hour is None else limits.hour,
                 day_limit=usual.day if limits.day is None else limits.day,
@@ -173,60 +170,27 @@ def _lines(tables: Table, faults: Faults) -> Iterator[Placed]:
         )
 
 
-def _check_sender(line: _Line, where: str, faults: Faults) -> None:
-    if not _KIND.fullmatch(line.kind):
-        faults.add(f"{where}.kind", "expected a word of a-z, 0-9 and _, such as mobile")
-    try:
-        sender = sender_id.parse(line.sender)
-    except sender_id.InvalidSender as error:
-        faults.add(f"{where}.sender", str(error))
-        return
-    if not line_limits.fits(line.kind, sender):
-        faults.add(f"{where}.kind", f"a sender that is {sender.kind} is not of this kind")
-
-
 def _prices(tables: Table, faults: Faults) -> Iterator[Placed]:
     for where, entry in _entries(tables, "price", faults):
-        if (found := _decode(_Price, entry, where, faults)) is None:
-            continue
-        _check_country(found.country, f"{where}.country", faults)
-        amount_micro = _amount(found.amount, f"{where}.amount", faults)
-        if amount_micro == 0:
-            faults.add(f"{where}.amount", "a price is more than 0")
-        yield where, apply.Price(found.country, found.currency, amount_micro or 0)
+        if (found := _decode(_Price, entry, where, faults)) is not None:
+            yield where, apply.Price(str(found.country), found.currency, int(found.amount))
 
 
 def _routes(tables: Table, faults: Faults) -> Iterator[Placed]:
     for where, entry in _entries(tables, "route", faults):
-        if (found := _decode(_Route, entry, where, faults)) is None:
-            continue
-        if found.country != "*":
-            _check_country(found.country, f"{where}.country", faults)
-        yield where, apply.Route(found.country, found.carrier, found.priority)
+        if (found := _decode(_Route, entry, where, faults)) is not None:
+            yield where, apply.Route(str(found.country), found.carrier, found.priority)
 
 
 def _country_limits(tables: Table, faults: Faults) -> Iterator[Placed]:
     for where, entry in _entries(tables, "country_limit", faults):
         if (found := _decode(_CountryLimit, entry, where, faults)) is None:
             continue
-        _check_country(found.country, f"{where}.country", faults)
         hour, day, month = found.limits.hour, found.limits.day, found.limits.month
         if hour is None and day is None and month is None:
             faults.add(f"{where}.limits", "expected hour, day or month")
-        yield where, apply.CountryLimit(found.account, found.country, hour, day, month)
-
-
-def _amount(text: str, where: str, faults: Faults) -> int | None:
-    try:
-        return money.parse_amount(text)
-    except money.InvalidAmount as error:
-        faults.add(where, str(error))
-        return None
-
-
-def _check_country(country: str, where: str, faults: Faults) -> None:
-    if country not in _COUNTRIES:
-        faults.add(where, "expected the two capital letters of a country (ISO 3166), such as FR")
+        account = None if found.account is None else str(found.account)
+        yield where, apply.CountryLimit(account, str(found.country), hour, day, month)
 
 
 def _check_twice(placed: list[Placed], faults: Faults) -> None:

@@ -3,6 +3,7 @@ memory."""
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -90,6 +91,7 @@ class Limiter:
         self._pool = pool
         self._permits = taking
         self._epoch: int | None = None
+        self._recovering = asyncio.Lock()
 
     async def take(
         self, current: Configuration, items: Sequence[WorkItem]
@@ -185,18 +187,21 @@ class Limiter:
         self._epoch = None
 
     async def _recover(self, asked: int, held: int | None) -> None:
-        """Redis holds another epoch than ours, or none. If PostgreSQL knows Redis' epoch, follow
-        it; else Redis was wiped or is older: raise the epoch behind the fence, then tell
-        Redis."""
-        async with self._pool.acquire(timeout=5) as opened:
-            known = await limits.epoch(opened)
-            if held is None or held > known:
-                async with opened.transaction():
-                    known = await limits.bump_epoch(opened, max(asked, known), held or 0)
+        """Redis holds another epoch than we asked under. One that PostgreSQL knows as the newest is
+        followed; in any other case Redis was wiped, or somebody else is making it anew, and we make
+        an epoch of our own: two at once cost a round trip, a shared one could outlive a wipe."""
+        async with self._recovering:
+            if self._epoch != asked:
+                return
+            async with self._pool.acquire(timeout=5) as opened:
+                known = await limits.epoch(opened)
+                if held != known:
+                    async with opened.transaction():
+                        known = await limits.new_epoch(opened, held or 0)
+            if held != known:
                 _log.warning("limiter_rebuilding", epoch=known, held=held)
-        if held != known:
-            await self._permits.install_epoch(known)
-        self._epoch = known
+                known = await self._permits.install_epoch(known)
+            self._epoch = known
 
     async def _fill(self, epoch: int, scopes: Sequence[str]) -> None:
         async with self._pool.acquire(timeout=5) as opened:

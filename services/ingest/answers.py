@@ -11,7 +11,7 @@ import msgspec
 from aiohttp import web
 from msgspec import UNSET, Meta, UnsetType
 
-from services.ingest import requests
+from services.ingest import problems, requests
 from services.ingest.compose import Draft, Refusal
 from shared.db import events, messages
 from shared.ledger import money
@@ -19,6 +19,8 @@ from shared.ledger import money
 CONTENT_TYPE = "application/json"
 
 _Amount = Annotated[str, Meta(description="A decimal string.", examples=["0.0453"])]
+_Status = Annotated[str, Meta(extra_json_schema={"$ref": "#/components/schemas/MessageStatus"})]
+_Time = Annotated[datetime, Meta(tz=True)]
 _Segments = Annotated[int, Meta(description="How many SMS the message takes on the air.", ge=1)]
 
 
@@ -99,7 +101,7 @@ class Message(msgspec.Struct, frozen=True, kw_only=True):
     """A message and where it stands."""
 
     id: UUID
-    status: str
+    status: _Status
     reason: str
     sender: str = msgspec.field(name="from")
     to: str
@@ -111,10 +113,10 @@ class Message(msgspec.Struct, frozen=True, kw_only=True):
     price: _Amount
     currency: str
     reference: str | None
-    created_at: datetime
-    send_at: datetime | None
-    expires_at: datetime
-    updated_at: datetime
+    created_at: _Time
+    send_at: _Time | None
+    expires_at: _Time
+    updated_at: _Time
 
 
 class Part(msgspec.Struct, frozen=True, kw_only=True):
@@ -123,9 +125,9 @@ class Part(msgspec.Struct, frozen=True, kw_only=True):
     part: int
     state: str
     code: str
-    submitted_at: datetime | None
-    accepted_at: datetime | None
-    finished_at: datetime | None
+    submitted_at: _Time | None
+    accepted_at: _Time | None
+    finished_at: _Time | None
     refunded: bool
 
 
@@ -147,10 +149,10 @@ class Event(msgspec.Struct, frozen=True, kw_only=True):
 
     sequence: int
     message_id: UUID
-    status: str
+    status: _Status
     reason: str
     reference: str | None
-    created_at: datetime
+    created_at: _Time
 
 
 class EventPage(msgspec.Struct, frozen=True):
@@ -210,7 +212,7 @@ def preview(draft: Draft) -> Preview:
 def failed(refusal: Refusal) -> Failed:
     """A message of a batch that was refused."""
     field = UNSET if refusal.field is None else refusal.field
-    return Failed(Fault(code=refusal.code, detail=refusal.detail, field=field))
+    return Failed(Fault(code=refusal.code, detail=problems.sentence(refusal.detail), field=field))
 
 
 def message(stored: messages.StoredMessage) -> Message:

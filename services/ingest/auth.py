@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import re
 import time
 from collections.abc import Callable
@@ -21,16 +22,13 @@ FAILURE_COUNT_MAX = 100
 ADDRESS_COUNT_MAX = 10_000
 LOOK_UP_SECONDS = 5.0
 
-_BEARER = re.compile(r"[Bb]earer +([A-Za-z0-9._~+/=-]{1,200})")
-_UNAUTHORIZED = Refused(
-    Refusal(
-        401,
-        "unauthorized",
-        "The request needs a valid token: Authorization: Bearer <token>.",
-        "Authorization",
-    ),
-    {"WWW-Authenticate": 'Bearer realm="sluice"'},
-)
+_BEARER = re.compile(r"(?i:bearer) +([A-Za-z0-9._~+/=-]{1,200})")
+
+
+def _unauthorized() -> Refused:
+    detail = "The request needs a valid token: Authorization: Bearer <token>."
+    refusal = Refusal(401, "unauthorized", detail, "Authorization")
+    return Refused(refusal, {"WWW-Authenticate": 'Bearer realm="sluice"'})
 
 
 class Failures:
@@ -76,28 +74,28 @@ class Authenticator:
         """The account whose token this header holds. Raises Refused with 401 or 429."""
         presented = _BEARER.fullmatch(authorization)
         if presented is None:
-            self._refuse_if_blocked(address)
-            self._failures.add(address)
-            raise _UNAUTHORIZED
+            raise self._failed(address)
         digest = tokens.digest(presented[1], self._secret_key)
         account_id, fresh_until = self._known.get(digest, (None, 0.0))
         if fresh_until <= self._clock_seconds():
-            if account_id is None:
-                self._refuse_if_blocked(address)
+            # A token that was good a moment ago is asked for even from a blocked address.
+            if account_id is None and self._failures.blocked_seconds(address):
+                raise self._failed(address)
             account_id = await self._look_up(digest)
         if account_id is None:
-            self._refuse_if_blocked(address)
-            self._failures.add(address)
-            raise _UNAUTHORIZED
+            raise self._failed(address)
         return account_id
 
-    def _refuse_if_blocked(self, address: str) -> None:
-        seconds = self._failures.blocked_seconds(address)
-        if seconds > 0:
-            raise Refused(
-                Refusal(429, "too_many_failures", "Too many wrong tokens from this address."),
-                {"Retry-After": str(int(seconds) + 1)},
-            )
+    def _failed(self, address: str) -> Refused:
+        """What to tell a request that brought no good token."""
+        blocked_seconds = self._failures.blocked_seconds(address)
+        if not blocked_seconds:
+            self._failures.add(address)
+            return _unauthorized()
+        return Refused(
+            Refusal(429, "too_many_failures", "Too many wrong tokens from this address."),
+            {"Retry-After": str(math.ceil(blocked_seconds))},
+        )
 
     async def _look_up(self, digest: bytes) -> int | None:
         """Ask the database, once for all who ask at the same time."""

@@ -16,6 +16,9 @@ from shared.runtime import batching
 ADMISSIONS_COUNT_MAX = 256
 
 
+_Admissions = batching.Batcher[tuple[int, int], door.Admission]
+
+
 @dataclass(frozen=True)
 class Context:
     """What the handlers stand on; `secret_key` is what fingerprints are made with."""
@@ -26,13 +29,11 @@ class Context:
     authenticator: auth.Authenticator
     door: door.Door
     secret_key: str = field(repr=False)
-    admissions: batching.Batcher[tuple[int, int], door.Admission] = field(init=False)
+    admissions: _Admissions = field(init=False)
 
     def __post_init__(self) -> None:
         # Requests that come together go through the door in one round trip.
-        admissions = batching.Batcher[tuple[int, int], door.Admission](
-            self.door.admit, size=ADMISSIONS_COUNT_MAX
-        )
+        admissions = _Admissions(self.door.admit, size=ADMISSIONS_COUNT_MAX)
         object.__setattr__(self, "admissions", admissions)
 
 

@@ -124,4 +124,3 @@ def _refuse_repeated(pairs: list[tuple[str, object]]) -> None:
         if name in names:
             raise _Repeated(name)
         names.add(name)
-    return

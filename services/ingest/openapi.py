@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from typing import Any
 
 import msgspec
 
@@ -55,12 +56,12 @@ def document() -> Json:
         "paths": paths,
         "components": {
             "securitySchemes": {"token": {"type": "http", "scheme": "bearer"}},
-            "schemas": _schemas(_kinds()),
+            "schemas": _schemas(),
         },
     }
 
 
-def _kinds() -> list[type[msgspec.Struct]]:
+def _schemas() -> Json:
     """Every shape that has a name in the description."""
     kinds: list[type[msgspec.Struct]] = [
         requests.SendBody,
@@ -69,17 +70,19 @@ def _kinds() -> list[type[msgspec.Struct]]:
         answers.Failed,
         problems.Problem,
     ]
+    queries = [route.query for route in routes.ROUTES if route.query]
     for route in routes.ROUTES:
         kinds += route.answers.values()
         kinds += [route.body] if route.body else []
-    return list(dict.fromkeys(kinds))
-
-
-def _schemas(kinds: Sequence[type]) -> Json:
-    _, components = msgspec.json.schema_components(
-        kinds, ref_template="#/components/schemas/{name}"
-    )
+    components = _components([*kinds, *queries])
+    # A query's members are parameters; only what they refer to has a name.
+    for query in queries:
+        del components[query.__name__]
     return components
+
+
+def _components(kinds: Sequence[type]) -> dict[str, Any]:
+    return msgspec.json.schema_components(kinds, ref_template="#/components/schemas/{name}")[1]
 
 
 def _operation(route: routes.Route) -> Json:
@@ -110,11 +113,8 @@ def _parameters(route: routes.Route) -> list[Json]:
 
 def _query_parameters(kind: type[msgspec.Struct]) -> list[Json]:
     """The members of a query's shape, one parameter each."""
-    components = msgspec.json.schema_components([kind], ref_template="#/components/schemas/{name}")[
-        1
-    ]
     parameters: list[Json] = []
-    for name, schema in components[kind.__name__]["properties"].items():
+    for name, schema in _components([kind])[kind.__name__]["properties"].items():
         parameter: Json = {"name": name, "in": "query", "required": False}
         if "description" in schema:
             parameter["description"] = schema.pop("description")

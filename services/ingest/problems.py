@@ -1,4 +1,4 @@
-"""What is said to a request that is not served: RFC 9457 problems, each with a code to branch on."""
+"""What a request that is not served is told: RFC 9457 problems, each with a code to go by."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ RETRY_AFTER_SECONDS = 2
 
 
 class Problem(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """Why a request was refused (RFC 9457). Nothing was stored and nothing was charged."""
+    """Why a request was refused (RFC 9457). Below 500, nothing was stored or charged."""
 
     type: str
     title: str
@@ -44,6 +44,11 @@ class Refused(Exception):
 _encode = msgspec.json.Encoder().encode
 
 
+def sentence(words: str) -> str:
+    """A capital letter in front and a full stop at the end, whoever said it."""
+    return words[:1].upper() + words[1:] + ("" if words.endswith(".") else ".")
+
+
 def encode(refusal: Refusal) -> bytes:
     """The body of the answer to a refused request."""
     return _encode(
@@ -51,7 +56,7 @@ def encode(refusal: Refusal) -> bytes:
             type=TYPE_PREFIX + refusal.code,
             title=refusal.code.replace("_", " ").capitalize(),
             status=refusal.status,
-            detail=refusal.detail,
+            detail=sentence(refusal.detail),
             code=refusal.code,
             field=msgspec.UNSET if refusal.field is None else refusal.field,
         )
@@ -60,10 +65,15 @@ def encode(refusal: Refusal) -> bytes:
 
 def response(refusal: Refusal, headers: Mapping[str, str] | None = None) -> web.Response:
     """The answer to a refused request."""
+    return encoded_response(refusal.status, encode(refusal), headers)
+
+
+def encoded_response(
+    status: int, body: bytes, headers: Mapping[str, str] | None = None
+) -> web.Response:
+    """An answer whose problem is bytes already."""
     return web.Response(
-        status=refusal.status,
-        body=encode(refusal),
-        headers={"Content-Type": CONTENT_TYPE, **(headers or {})},
+        status=status, body=body, headers={"Content-Type": CONTENT_TYPE, **(headers or {})}
     )
 
 
@@ -89,8 +99,8 @@ async def answer_refusals(request: web.Request, handler: Handler) -> web.StreamR
         return _of_aiohttp(raised)
     except connection.UNREACHABLE as error:
         _log.warning("request_not_served", route=_route(request), error=type(error).__name__)
-        refused = unavailable()
-        return response(refused.refusal, refused.headers)
+        away = unavailable()
+        return response(away.refusal, away.headers)
     except Exception as error:
         # The frames without the error's own words, which may quote a text or a number.
         frames = traceback.format_tb(error.__traceback__)

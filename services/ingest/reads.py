@@ -65,9 +65,9 @@ def _filter_of(query: requests.ListQuery) -> messages.Filter:
         except e164.InvalidNumber:
             detail = "Not a number in E.164; in a query, its '+' is written %2B."
             raise Refused(Refusal(422, "invalid_recipient", detail, "to")) from None
-    if query.reference is not UNSET and "\0" in query.reference:
-        detail = "The reference holds a NUL character."
-        raise Refused(Refusal(422, "invalid_reference", detail, "reference"))
+    reference = None if query.reference is UNSET else query.reference
+    if reference and (refusal := requests.unstorable("reference", reference)):
+        raise Refused(refusal)
     before = None
     if query.cursor is not UNSET and (before := _uuid(query.cursor)) is None:
         raise Refused(
@@ -76,7 +76,7 @@ def _filter_of(query: requests.ListQuery) -> messages.Filter:
     return messages.Filter(
         status=None if query.status is UNSET else query.status.value,
         recipient=None if query.to is UNSET else query.to,
-        reference=None if query.reference is UNSET else query.reference,
+        reference=reference,
         created_from=None if query.created_from is UNSET else query.created_from,
         created_until=None if query.created_until is UNSET else query.created_until,
         before=before,

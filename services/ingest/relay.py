@@ -22,6 +22,9 @@ _log = structlog.get_logger()
 PAGE_COUNT = 2_000
 SWEEP_SECONDS = 0.25
 MARK_SECONDS = 1.0
+LEASE_LEFT_SECONDS = 1.5
+"""What is left of a lease when its row is marked, at least; more than rows put back have to wait, as
+a rule."""
 LOST_SECONDS = 10.0
 """Published so long ago and still unclaimed while its queue is empty: the broker lost it."""
 STALE_SECONDS = 900.0
@@ -156,7 +159,7 @@ class Relay:
                 ids.extend(taken[-1][1])
             try:
                 async with self._pool.acquire(timeout=5) as opened:
-                    await work.mark_published(opened, ids)
+                    await work.mark_published(opened, ids, LEASE_LEFT_SECONDS)
             except BaseException:
                 self._confirmed.extendleft(reversed(taken))
                 raise

@@ -206,11 +206,10 @@ def query(request: web.Request, kind: type[Query]) -> Query:
 
 def wish_of(body: SendBody, now: datetime) -> Wish | Refusal:
     """What the body asks for, in the types of the inside."""
-    if "\0" in body.text:
-        return Refusal(422, "invalid_text", "The text holds a NUL character.", "text")
-    if body.reference is not UNSET and "\0" in body.reference:
-        detail = "The reference holds a NUL character."
-        return Refusal(422, "invalid_reference", detail, "reference")
+    if refusal := unstorable("text", body.text):
+        return refusal
+    if body.reference is not UNSET and (refusal := unstorable("reference", body.reference)):
+        return refusal
     if body.send_at is not UNSET and (refusal := _untimely(body.send_at, now)):
         return refusal
     max_price_micro = None
@@ -218,7 +217,7 @@ def wish_of(body: SendBody, now: datetime) -> Wish | Refusal:
         try:
             max_price_micro = money.parse_amount(body.max_price)
         except money.InvalidAmount as error:
-            return Refusal(422, "invalid_amount", f"{error}.".capitalize(), "max_price")
+            return Refusal(422, "invalid_amount", str(error), "max_price")
     return Wish(
         to=body.to,
         text=body.text,
@@ -231,6 +230,13 @@ def wish_of(body: SendBody, now: datetime) -> Wish | Refusal:
         max_segments=None if body.max_segments is UNSET else body.max_segments,
         max_price_micro=max_price_micro,
     )
+
+
+def unstorable(field: str, value: str) -> Refusal | None:
+    """A string with the one character that PostgreSQL cannot hold."""
+    if "\0" not in value:
+        return None
+    return Refusal(422, f"invalid_{field}", f"The {field} holds a NUL character.", field)
 
 
 def _untimely(send_at: datetime, now: datetime) -> Refusal | None:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
+import msgspec
 from aiohttp import web
 from msgspec import UNSET
 
@@ -19,6 +20,7 @@ from shared.db import ledger
 from shared.sms import segmentation, sender_id
 
 BALANCE_SECONDS = 5.0
+TURN_COUNT = 100
 
 _Fates = Sequence[Draft | Refusal]
 _Answering = Callable[[_Fates, int, str], Answer]
@@ -46,6 +48,17 @@ def _read_item(visit: Visit, raw: bytes, now: datetime) -> _Item:
     if isinstance(body, Refusal):
         return _Item(raw, None, body)
     return _Item(raw, body, _compose(visit, body, now))
+
+
+async def _read_items(visit: Visit, messages: Sequence[msgspec.Raw]) -> list[_Item]:
+    now = datetime.now(UTC)
+    items: list[_Item] = []
+    for message in messages:
+        items.append(_read_item(visit, bytes(message), now))
+        if len(items) % TURN_COUNT == 0:
+            # A thousand messages take some ten milliseconds; others need not wait for all of them.
+            await asyncio.sleep(0)
+    return items
 
 
 def _compose(visit: Visit, body: SendBody, now: datetime) -> Draft | Refusal:
@@ -84,8 +97,7 @@ async def send_batch(visit: Visit) -> web.Response:
     batch = requests.decode(requests.batch_decoder, raw)
     if isinstance(batch, Refusal):
         return problems.response(batch)
-    now = datetime.now(UTC)
-    items = [_read_item(visit, bytes(message), now) for message in batch.messages]
+    items = await _read_items(visit, batch.messages)
 
     def answer(fates: _Fates, balance_micro: int, currency: str) -> Answer:
         decided = iter(fates)
@@ -131,6 +143,8 @@ async def _accept(
         raise problems.Refused(Refusal(422, "key_reused", detail, "Idempotency-Key")) from None
     except accept.Unavailable as error:
         raise problems.unavailable(error.retry_after_seconds) from None
+    if answered.status >= 400:
+        return problems.encoded_response(answered.status, answered.body)
     return answers.response(answered.body, answered.status)
 
 
@@ -158,6 +172,8 @@ def _measured(body: PreviewBody) -> answers.Preview | Refusal:
             sender_id.parse(body.sender)
         except sender_id.InvalidSender as error:
             return Refusal(422, "invalid_sender", str(error), "from")
+    if refusal := requests.unstorable("text", body.text):
+        return refusal
     try:
         plan = segmentation.measure(body.text)
     except segmentation.EmptyText:

@@ -75,9 +75,9 @@ WITH due AS (
     FROM unnest($1::uuid[], $2::smallint[], $3::text[]) AS t (message_id, part, reason)
 ), refunded AS (
     INSERT INTO transfers (from_wallet_id, to_wallet_id, amount_micro, kind, reason, message_id,
-                           part)
+                           part, created_at)
     SELECT t.to_wallet_id, t.from_wallet_id, t.amount_micro, 'refund', due.reason,
-           t.message_id, t.part
+           t.message_id, t.part, clock_timestamp()
     FROM due JOIN transfers t USING (message_id, part)
     WHERE t.kind = 'debit'
     ON CONFLICT (message_id, part, kind) DO NOTHING

@@ -28,16 +28,13 @@ async def stand_at_fence(connection: Connection) -> int:
     return await epoch(connection)
 
 
-async def bump_epoch(connection: Connection, from_epoch: int, above: int) -> int:
-    """Within a transaction: wait for every claim that stands at the fence, then raise the epoch
-    (also above the one Redis holds), unless another process has done so since `from_epoch`.
-    Returns the epoch now in force; usage read after the commit is complete."""
+async def new_epoch(connection: Connection, above: int) -> int:
+    """Within a transaction: wait for every claim that stands at the fence, then make an epoch that
+    nobody has had before, also above the one Redis holds. Usage read after the commit is complete,
+    and only the caller may install this epoch in Redis, once: an epoch that came back after a wipe
+    would make permits from before it good again."""
     await connection.execute("SELECT pg_advisory_xact_lock($1)", _FENCE)
-    await connection.execute(
-        "UPDATE limiter_epoch SET epoch = greatest(epoch, $2) + 1 WHERE epoch = $1",
-        from_epoch,
-        above,
-    )
+    await connection.execute("UPDATE limiter_epoch SET epoch = greatest(epoch, $1) + 1", above)
     return await epoch(connection)
 
 

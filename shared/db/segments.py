@@ -57,7 +57,8 @@ _MOVE = """
 UPDATE segments s
 SET state = t.state, code = coalesce(nullif(t.code, ''), s.code), reason = t.reason,
     carrier_message_id = coalesce(t.carrier_message_id, s.carrier_message_id),
-    accepted_at = CASE WHEN t.accepted THEN coalesce(s.accepted_at, now()) ELSE s.accepted_at END,
+    accepted_at = CASE WHEN t.accepted THEN coalesce(s.accepted_at, clock_timestamp())
+                  ELSE s.accepted_at END,
     finished_at = CASE WHEN t.final THEN coalesce(s.finished_at, now()) END
 FROM unnest($1::uuid[], $2::smallint[], $3::text[], $4::text[], $5::text[], $6::bool[],
             $7::bool[], $8::text[])
@@ -85,12 +86,11 @@ async def settle(connection: Connection, evidence: Sequence[Evidence]) -> int:
         standing[row["message_id"]][row["part"]] = _Standing(
             SegmentState(row["state"]), row["accepted"], row["reason"]
         )
-    due: list[tuple[UUID, int, str]] = []
+    moved: set[tuple[UUID, int]] = set()
     for item in evidence:
         segment = standing[item.message_id].get(item.part)
         if segment is not None and _apply(segment, item):
-            if refunds.is_due(segment.state, segment.accepted):
-                due.append((item.message_id, item.part, str(segment.state)))
+            moved.add((item.message_id, item.part))
     await _write_segments(connection, standing)
     changed = _status_changes(rows, standing)
     if changed:
@@ -100,7 +100,7 @@ async def settle(connection: Connection, evidence: Sequence[Evidence]) -> int:
             [event.status for event in changed],
             [event.reason for event in changed],
         )
-    await ledger.refund(connection, due)
+    await ledger.refund(connection, _refunds_due(standing, moved))
     await events.append(connection, changed)
     return len(changed)
 
@@ -143,6 +143,17 @@ async def _write_segments(
             [segment.state in states.FINAL for _, _, segment in changed],
             [segment.reason for _, _, segment in changed],
         )
+
+
+def _refunds_due(
+    standing: dict[UUID, dict[int, _Standing]], moved: set[tuple[UUID, int]]
+) -> list[tuple[UUID, int, str]]:
+    """(message, part, reason) of the moved segments that ended and that no carrier ever had."""
+    return [
+        (message_id, part, segment.state.value)
+        for message_id, part in sorted(moved)
+        if refunds.is_due((segment := standing[message_id][part]).state, segment.accepted)
+    ]
 
 
 def _status_changes(

@@ -42,14 +42,20 @@ async def take_ready(connection: Connection, lease_seconds: float, limit: int) -
     return [Waiting(*row) for row in await connection.fetch(_TAKE_READY, lease_seconds, limit)]
 
 
+# Marking comes a moment after the confirm. A row that is ready again by then (put back by a
+# dispatcher, released by its line) is another than was published: its time is nearer than a lease's.
 _MARK_PUBLISHED = """
 UPDATE work SET state = 'published', ready_at = now()
-WHERE message_id = ANY ($1::uuid[]) AND state = 'ready'"""
+WHERE message_id = ANY ($1::uuid[]) AND state = 'ready'
+  AND ready_at > now() + $2 * interval '1 second'"""
 
 
-async def mark_published(connection: Connection, message_ids: Sequence[UUID]) -> None:
-    """The broker has confirmed these; those already claimed are gone, and that is as well."""
-    await connection.execute(_MARK_PUBLISHED, message_ids)
+async def mark_published(
+    connection: Connection, message_ids: Sequence[UUID], lease_left_seconds: float
+) -> None:
+    """The broker has confirmed these; those already claimed are gone, and that is as well. Only
+    rows whose lease lasts longer than `lease_left_seconds` are meant."""
+    await connection.execute(_MARK_PUBLISHED, message_ids, lease_left_seconds)
 
 
 _PUBLISHED_AGES = """

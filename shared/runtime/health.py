@@ -8,6 +8,8 @@ from contextlib import asynccontextmanager
 import prometheus_client
 from aiohttp import web
 
+KEEP_ALIVE_SECONDS = 75.0
+
 Readiness = Callable[[], str | None]
 """None when ready, else one sentence saying what is missing."""
 
@@ -52,7 +54,13 @@ async def listening(
     app: web.Application, host: str, port: int, *, stop_seconds: float = 5.0
 ) -> AsyncIterator[int]:
     """Serve an application while the body runs, on every process's shared port; yields the port."""
-    runner = web.AppRunner(app, access_log=None, shutdown_timeout=stop_seconds)
+    runner = web.AppRunner(
+        app,
+        access_log=None,
+        shutdown_timeout=stop_seconds,
+        keepalive_timeout=KEEP_ALIVE_SECONDS,
+        auto_decompress=False,
+    )
     await runner.setup()
     try:
         site = web.TCPSite(runner, host, port, reuse_port=True, backlog=1024)

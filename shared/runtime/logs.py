@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import re
 import sys
+import traceback
 from collections.abc import Mapping, MutableMapping
 from typing import Any
 
@@ -30,6 +31,33 @@ def redact(_logger: object, _method: str, event: MutableMapping[str, Any]) -> Ma
     return event
 
 
+def frames_of(error: BaseException) -> str:
+    """Where an error came from and of what kind it is, without its message: a database's errors
+    quote the values of rows."""
+    places = (
+        f"{frame.filename.rpartition('/')[2]}:{frame.lineno} {frame.name}"
+        for frame in traceback.extract_tb(error.__traceback__)
+    )
+    return " > ".join([*places, type(error).__name__])
+
+
+def _without_message(
+    _logger: object, _method: str, event: MutableMapping[str, Any]
+) -> Mapping[str, Any]:
+    info = event.pop("exc_info", None)
+    error = sys.exc_info()[1] if info is True else info
+    if isinstance(error, BaseException):
+        event["error"] = frames_of(error)
+    return event
+
+
+class _Formatter(logging.Formatter):
+    """For what libraries log: their errors without messages, too."""
+
+    def formatException(self, ei: Any) -> str:  # noqa: N802 - the library's name
+        return frames_of(ei[1]) if ei[1] is not None else ""
+
+
 def configure(service: str, level: str = "INFO") -> None:
     """Send every event of this process to standard error as JSON, with the service's name."""
     encode = msgspec.json.Encoder(enc_hook=str).encode
@@ -40,11 +68,15 @@ def configure(service: str, level: str = "INFO") -> None:
             structlog.contextvars.merge_contextvars,
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
-            structlog.processors.format_exc_info,
+            _without_message,
             redact,
             structlog.processors.JSONRenderer(serializer=lambda event, **_: encode(event)),
         ],
         logger_factory=structlog.BytesLoggerFactory(sys.stderr.buffer),
     )
     structlog.contextvars.bind_contextvars(service=service)
-    logging.basicConfig(stream=sys.stderr, level=logging.ERROR, format="%(levelname)s %(name)s")
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(_Formatter("%(levelname)s %(name)s %(message)s"))
+    logging.basicConfig(handlers=[handler], level=logging.ERROR)
+    # It quotes the bytes of requests it cannot parse: tokens and numbers may be among them.
+    logging.getLogger("aiohttp.server").setLevel(logging.CRITICAL + 1)

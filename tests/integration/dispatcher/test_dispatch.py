@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import random
 from uuid import UUID
 
 import pytest
@@ -171,6 +172,27 @@ async def test_a_permit_from_before_a_wipe_commits_nothing(town: Town) -> None:
     assert await town.states(items[0].message_id) == ["queued"]
 
 
+async def test_an_epoch_never_comes_back_after_a_wipe(town: Town) -> None:
+    # given workers that all notice a wipe at once, again and again
+    workers = [limits.Limiter(town.pool, town.limiter._permits) for _ in range(4)]
+    items = await town.accept(1)
+    seen: set[int] = set()
+    for _ in range(5):
+        verdicts = await asyncio.gather(
+            *(worker.take(town.configured.current, items) for worker in workers),
+            return_exceptions=True,
+        )
+        # then what they are granted is of epochs that were never in force before the wipe
+        granted = {
+            verdict[0].epoch
+            for verdict in verdicts
+            if isinstance(verdict, list) and isinstance(verdict[0], Permit)
+        }
+        assert not granted & seen
+        seen |= granted
+        await town.redis.flushall()
+
+
 async def test_no_wipe_at_any_moment_lets_a_line_over_its_limit(town: Town) -> None:
     # given several workers on one line and a limiter that is wiped again and again
     items = await town.accept(60, line=town.small)
@@ -179,7 +201,7 @@ async def test_no_wipe_at_any_moment_lets_a_line_over_its_limit(town: Town) -> N
     async def wipe() -> None:
         while not stop.is_set():
             await town.redis.flushall()
-            await asyncio.sleep(0.004)
+            await asyncio.sleep(random.uniform(0, 0.006))
 
     async def work(share: list[envelopes.WorkItem]) -> int:
         limiter = limits.Limiter(town.pool, town.limiter._permits)

@@ -78,7 +78,7 @@ def test_rows_are_complete_when_the_file_leaves_out_what_has_a_default() -> None
     [
         ('currency = "EUR"\ncredit', 'currency = "XXX"\ncredit', "account[0].currency: Invalid"),
         ('name = "demo"\n', "", "account[0].name: is missing"),
-        ('credit = "12.5"', "credit = 12.5", "account[0].credit: Expected `int | str`, got"),
+        ('credit = "12.5"', "credit = 12.5", "account[0].credit: Expected `str`, got `float`"),
         ('credit = "12.5"', 'credit = "1e3"', "account[0].credit: an amount is written like"),
         ('credit = "12.5"', "daily_limit = -1", "account[0].daily_limit: Expected `int` >= 0"),
         ('credit = "12.5"', "daily_limits = 1", "account[0].daily_limits: unknown key"),

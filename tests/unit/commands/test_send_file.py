@@ -42,7 +42,7 @@ def test_json_lines_go_as_they_are(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "fault"),
     [
-        ("", "there are no messages in it"),
+        ("", "line 1: column 'to' is missing"),
         ("to,text\n", "there are no messages in it"),
         ("to,body\n+1,x\n", "line 1: unknown column 'body'"),
         ("to\n+1\n", "line 1: column 'text' is missing"),

@@ -1,0 +1,107 @@
+"""Values an operator writes that are more than strings, each judged where it stands."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Final
+
+import phonenumbers
+
+from shared.ledger import money
+from shared.sms import sender_id
+
+_ACCOUNT: Final = re.compile(r"[^\s*][^\x00-\x1f]{0,63}")
+_KIND: Final = re.compile(r"[a-z][a-z0-9_]{0,31}")
+_COUNTRIES: Final = frozenset(phonenumbers.SUPPORTED_REGIONS) | {"001"}
+
+
+class Country(str):
+    """ISO 3166 alpha-2, or "001" for numbers that no country owns."""
+
+    __slots__ = ()
+
+
+class Destination(str):
+    """A country, or "*" for all that are not named."""
+
+    __slots__ = ()
+
+
+class AccountName(str):
+    """1 to 64 characters; `*` means no account elsewhere, so none begins with it."""
+
+    __slots__ = ()
+
+
+class LineKind(str):
+    """A word for what a line is."""
+
+    __slots__ = ()
+
+
+class Price(int):
+    """Micro-units, more than none."""
+
+    __slots__ = ()
+
+
+class Credit(int):
+    """Micro-units; written as a decimal string, or as a whole number of units."""
+
+    __slots__ = ()
+
+
+class Sender(str):
+    """A sender id of any type."""
+
+    __slots__ = ()
+
+
+def read(kind: type, value: object) -> object:
+    """A value as `kind`. Raises ValueError with a sentence. A decoding hook of msgspec."""
+    if kind is Credit and isinstance(value, int) and not isinstance(value, bool):
+        value = str(value)
+    if not isinstance(value, str):
+        raise ValueError(f"Expected `str`, got `{type(value).__name__}`")
+    return _READERS[kind](value)
+
+
+def _country(text: str) -> Country:
+    if text not in _COUNTRIES:
+        raise ValueError("expected the two capital letters of a country (ISO 3166), such as FR")
+    return Country(text)
+
+
+def _destination(text: str) -> Destination:
+    return Destination(text if text == "*" else _country(text))
+
+
+def _account_name(text: str) -> AccountName:
+    if not _ACCOUNT.fullmatch(text):
+        raise ValueError("expected 1 to 64 characters, neither blank nor * at the beginning")
+    return AccountName(text)
+
+
+def _line_kind(text: str) -> LineKind:
+    if not _KIND.fullmatch(text):
+        raise ValueError("expected a word of a-z, 0-9 and _, such as mobile")
+    return LineKind(text)
+
+
+def _price(text: str) -> Price:
+    price = Price(money.parse_amount(text))
+    if price == 0:
+        raise ValueError("a price is more than 0")
+    return price
+
+
+_READERS: Final[dict[type, Callable[[str], object]]] = {
+    Country: _country,
+    Destination: _destination,
+    AccountName: _account_name,
+    LineKind: _line_kind,
+    Price: _price,
+    Credit: lambda text: Credit(money.parse_amount(text)),
+    Sender: lambda text: Sender(sender_id.parse(text).value),
+}

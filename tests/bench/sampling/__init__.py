@@ -1,0 +1,1 @@
+"""A folder for PYTHONPATH: interpreters that start with it are sampled."""

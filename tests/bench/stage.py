@@ -1,0 +1,102 @@
+"""Everything a run needs: a fleet at work on durable servers, an account, and the meters."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import asyncpg
+
+from deploy.local.servers import Servers
+from tests import fleet
+from tests.bench import journal, meters
+
+ACCOUNT = "bench"
+BINDS = 2
+WINDOW = 500
+ROLES = ("simulator", "dlr", "dispatcher", "ingest")
+_CONNECT_SECONDS = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class Crew:
+    """How many processes of each role, and for each role that is sampled the file to hold it."""
+
+    counts: Mapping[str, int]
+    samples: Mapping[str, Path]
+    receipt_ms: int
+    """How long the carrier waits with a receipt."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """A Sluice that is ready, and what watches it."""
+
+    fleet: fleet.Fleet
+    database: asyncpg.Connection
+    meters: meters.Meters
+    journal: journal.Journal
+    token: str = field(repr=False)
+    api_ports: list[int]
+
+
+@asynccontextmanager
+async def built(servers: Servers, folder: Path, crew: Crew) -> AsyncIterator[Stage]:
+    """Start the fleet, load the configuration, and tear all of it down in the end."""
+    with fleet.fleet(servers, folder) as sluice:
+        configuration = fleet.account(ACCOUNT, credit="10000000")
+        sluice.apply(configuration, binds=BINDS, window=WINDOW)
+        token = sluice.token(ACCOUNT)
+        names, api_ports = _start(sluice, crew)
+        await sluice.ready(*(name for each in names.values() for name in each))
+        pids = {role: [sluice.pid(name) for name in each] for role, each in names.items()}
+        database = await asyncpg.connect(servers.database_url, timeout=_CONNECT_SECONDS)
+        followed = journal.Journal(sluice.journal_path)
+        try:
+            watched = meters.Meters(pids | await asyncio.to_thread(_server_pids, servers))
+            yield Stage(sluice, database, watched, followed, token, api_ports)
+        finally:
+            followed.close()
+            await database.close(timeout=_CONNECT_SECONDS)
+
+
+def _start(sluice: fleet.Fleet, crew: Crew) -> tuple[dict[str, list[str]], list[int]]:
+    names: dict[str, list[str]] = {}
+    api_ports = []
+    for role in ROLES:
+        names[role] = []
+        for number in range(crew.counts.get(role, 1)):
+            name = role if number == 0 else f"{role}-{number + 1}"
+            sluice.start(role, name, **_environment(sluice, crew, role, number))
+            names[role].append(name)
+            if role == "ingest":
+                api_ports.append(sluice.ports[role])
+    return names, api_ports
+
+
+def _environment(sluice: fleet.Fleet, crew: Crew, role: str, number: int) -> dict[str, str]:
+    chosen = {}
+    if role == "simulator":
+        chosen["SLUICE_SIMULATOR_RECEIPT_MIN_MS"] = str(crew.receipt_ms)
+        chosen["SLUICE_SIMULATOR_RECEIPT_MAX_MS"] = str(crew.receipt_ms)
+    if number and role in ("ingest", "dlr"):
+        # Each process listens on a port of its own; the fleet asks there whether it is ready.
+        sluice.ports[role] = fleet.free_port()
+        chosen[f"SLUICE_{role.upper()}_PORT"] = str(sluice.ports[role])
+    if role in crew.samples and number == 0:
+        chosen["PYTHONPATH"] = str(Path(__file__).with_name("sampling"))
+        chosen["SLUICE_BENCH_SAMPLES"] = str(crew.samples[role])
+    return chosen
+
+
+def _server_pids(servers: Servers) -> dict[str, list[int]]:
+    urls = {
+        "PostgreSQL": servers.database_url,
+        "RabbitMQ": servers.amqp_url,
+        "Redis": servers.redis_url,
+    }
+    return {name: [meters.listener(urlsplit(url).port or 0)] for name, url in urls.items()}

@@ -1,0 +1,1 @@
+"""Faults under load: what is killed, wiped or stopped, and three books that must agree after."""

@@ -1,0 +1,171 @@
+"""`sluice apply` on a real database: judged first, shown first, written once."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import asyncpg
+import pytest
+
+from shared.db import configuration
+from tests.integration.commands.sluice import Command
+
+OPERATOR = """
+[[account]]
+name = "demo"
+currency = "EUR"
+credit = "10"
+[[line]]
+account = "demo"
+sender = "Sluice"
+kind = "alphanumeric"
+country = "FR"
+default = true
+[[price]]
+country = "FR"
+currency = "EUR"
+amount = "0.0453"
+[[carrier]]
+name = "practice"
+adapter = "smpp"
+host = "127.0.0.1"
+port = 2775
+system_id = "sluice"
+password = "hush-hush"
+[[route]]
+country = "*"
+carrier = "practice"
+priority = 1
+[[route]]
+country = "FR"
+carrier = "practice"
+priority = 1
+"""
+
+
+@pytest.fixture
+async def connection(database_url: str) -> AsyncIterator[asyncpg.Connection]:
+    opened = await asyncpg.connect(database_url, timeout=10)
+    try:
+        yield opened
+    finally:
+        await opened.close(timeout=10)
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    written = tmp_path / "operator.toml"
+    written.write_text(OPERATOR)
+    return written
+
+
+async def test_the_file_is_in_force_after_one_run_and_the_second_changes_nothing(
+    command: Command, connection: asyncpg.Connection, file: Path
+) -> None:
+    # Given an empty database, When the file is applied twice
+    first = await command("apply", str(file))
+    after_first = await configuration.version(connection)
+    second = await command("apply", str(file))
+
+    # Then it is in force, credited once, and running processes were told once
+    assert (first.code, second.code) == (0, 0), first.errors + second.errors
+    assert "+ account demo" in first.output
+    assert "nothing to change" in second.output
+    assert "hush-hush" not in first.output
+    current = await configuration.load(connection)
+    assert current.version == after_first == 2
+    assert current.default_lines[1].limits == configuration.Limits(500, 2_000, 20_000)
+    assert current.prices == {("FR", "EUR"): 45_300}
+    assert current.carriers[1].settings["password"] == "hush-hush"
+    assert current.routes == {"*": (1,), "FR": (1,)}
+    assert await connection.fetchval("SELECT account_id FROM event_heads") == 1
+    assert await _balances(connection) == {"EUR": 10_000_000}
+
+
+async def test_nothing_is_written_when_it_is_a_dry_run(
+    command: Command, connection: asyncpg.Connection, file: Path
+) -> None:
+    ended = await command("apply", str(file), "--dry-run")
+    assert ended.code == 0
+    assert "+ account demo" in ended.output
+    assert await configuration.version(connection) == 1
+    assert await connection.fetchval("SELECT count(*) FROM accounts") == 0
+
+
+async def test_nothing_is_written_when_anything_is_wrong(
+    command: Command, connection: asyncpg.Connection, file: Path
+) -> None:
+    # Given a file with two faults after much that is right
+    _write(file, OPERATOR + '[[price]]\ncountry = "DE"\ncurrency = "DEM"\namount = "x"\n')
+
+    # When it is applied
+    ended = await command("apply", str(file))
+
+    # Then both are named in a line each, and nothing was touched
+    assert ended.code == 2
+    assert ended.errors.count("\n") == 2
+    assert "price[1].currency: " in ended.errors
+    assert await connection.fetchval("SELECT count(*) FROM accounts") == 0
+
+
+async def test_an_account_gets_another_wallet_when_its_currency_changes(
+    command: Command, connection: asyncpg.Connection, file: Path
+) -> None:
+    # Given an account with 10 EUR
+    await command("apply", str(file))
+
+    # When its currency becomes USD, with a larger credit
+    _write(file, '[[account]]\nname = "demo"\ncurrency = "USD"\ncredit = 15\n')
+    ended = await command("apply", str(file))
+
+    # Then the old balance stays, and what the file did not name is still there
+    assert ended.code == 0, ended.errors
+    assert await _balances(connection) == {"EUR": 10_000_000, "USD": 15_000_000}
+    assert len((await configuration.load(connection)).lines) == 1
+
+
+async def test_the_default_moves_and_routes_are_replaced(
+    command: Command, connection: asyncpg.Connection, file: Path
+) -> None:
+    # Given a configuration in force
+    await command("apply", str(file))
+
+    # When another line becomes the default, and France is routed to another carrier
+    carrier = OPERATOR[OPERATOR.index("[[carrier]]") : OPERATOR.index("[[route]]")]
+    _write(
+        file,
+        carrier.replace('"practice"', '"better"')
+        + '[[route]]\ncountry = "FR"\ncarrier = "better"\npriority = 5\n'
+        + '[[line]]\naccount = "demo"\nsender = "Other"\nkind = "alphanumeric"\ncountry = "US"\n'
+        + "default = true\n",
+    )
+    ended = await command("apply", str(file))
+
+    # Then only France has another route, and there is one default
+    assert ended.code == 0, ended.errors
+    current = await configuration.load(connection)
+    assert current.routes == {"*": (1,), "FR": (2,)}
+    assert current.default_lines[1].sender == "Other"
+    assert current.default_lines[1].limits == configuration.Limits(1_000, 10_000, 50_000)
+
+
+async def test_credit_is_given_once_when_two_apply_at_the_same_time(
+    command: Command, connection: asyncpg.Connection, file: Path
+) -> None:
+    ended = await asyncio.gather(*(command("apply", str(file)) for _ in range(3)))
+    assert [each.code for each in ended] == [0, 0, 0]
+    assert sorted("nothing to change" in each.output for each in ended) == [False, True, True]
+    assert await _balances(connection) == {"EUR": 10_000_000}
+
+
+def _write(file: Path, text: str) -> None:
+    file.write_text(text)
+
+
+async def _balances(connection: asyncpg.Connection) -> dict[str, int]:
+    rows = await connection.fetch(
+        "SELECT currency, balance_micro FROM wallets WHERE account_id = 1 ORDER BY currency"
+    )
+    return {row["currency"]: row["balance_micro"] for row in rows}

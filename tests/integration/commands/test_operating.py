@@ -1,0 +1,143 @@
+"""Tokens, accounts and the audit, as an operator types them."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from pathlib import Path
+
+import asyncpg
+
+from shared.db import tokens
+from tests.integration.commands.sluice import Command
+
+ACCOUNT = '[[account]]\nname = "demo"\ncurrency = "EUR"\ncredit = "10"\n'
+
+
+async def _with_account(command: Command, folder: Path) -> None:
+    file = folder / "account.toml"
+    file.write_text(ACCOUNT)
+    assert (await command("apply", str(file))).code == 0
+
+
+async def test_a_token_is_shown_once_and_opens_its_account(
+    command: Command, database_url: str, tmp_path: Path
+) -> None:
+    # Given an account, When a token is made for it
+    await _with_account(command, tmp_path)
+    ended = await command("token", "create", "demo", "laptop", "--json")
+
+    # Then only its hash is stored, and that finds the account
+    made = json.loads(ended.output)
+    assert (made["account"], made["name"]) == ("demo", "laptop")
+    connection = await asyncpg.connect(database_url, timeout=10)
+    try:
+        digest = tokens.digest(made["token"], "a key for tests")
+        assert await tokens.account_of(connection, digest) == 1
+    finally:
+        await connection.close(timeout=10)
+
+
+async def test_a_token_is_refused_when_its_name_is_taken_or_there_are_ten(
+    command: Command, tmp_path: Path
+) -> None:
+    # Given an account with nine tokens
+    await _with_account(command, tmp_path)
+    made = await asyncio.gather(*(command("token", "create", "demo", f"t{n}") for n in range(9)))
+    assert [each.code for each in made] == [0] * 9
+
+    # When a name is used again, an eleventh is asked for, or there is no such account
+    again = await command("token", "create", "demo", "t3")
+    tenth = await command("token", "create", "demo", "t9")
+    eleventh = await command("token", "create", "demo", "t10")
+    nobody = await command("token", "create", "nobody", "t")
+
+    # Then each is told in one sentence
+    assert (again.code, again.errors) == (
+        1,
+        "sluice: account 'demo' already has a token named 't3'\n",
+    )
+    assert tenth.code == 0
+    assert (eleventh.code, eleventh.errors) == (
+        1,
+        "sluice: account 'demo' already has 10 tokens\n",
+    )
+    assert (nobody.code, nobody.errors) == (2, "sluice: there is no account 'nobody'\n")
+
+
+async def test_credit_arrives_and_the_books_agree(command: Command, tmp_path: Path) -> None:
+    # Given an account with 10 EUR, When an operator credits more
+    await _with_account(command, tmp_path)
+    credited = await command("account", "credit", "demo", "2.5", "--reason", "invoice 7")
+    shown = await command("account", "show", "demo", "--json")
+    audited = await command("audit", "--json")
+
+    # Then balance, movements and audit say so
+    assert (credited.code, credited.output) == (0, "balance of demo: 12.50 EUR\n")
+    assert json.loads(shown.output) == {
+        "name": "demo",
+        "currency": "EUR",
+        "balance": "12.50",
+        "daily_limit": 200,
+        "used_today": 0,
+        "requests_per_minute": 60,
+        "counts": {},
+        "debited": "0.00",
+        "refunded": "0.00",
+        "credited": "12.50",
+    }
+    assert audited.code == 0
+    assert json.loads(audited.output)["ok"] is True
+
+
+async def test_the_audit_fails_and_names_the_wallet_when_a_balance_is_wrong(
+    command: Command, database_url: str, tmp_path: Path
+) -> None:
+    # Given a balance that was changed behind the product's back
+    await _with_account(command, tmp_path)
+    connection = await asyncpg.connect(database_url, timeout=10)
+    try:
+        await connection.execute("UPDATE wallets SET balance_micro = 1 WHERE account_id = 1")
+    finally:
+        await connection.close(timeout=10)
+
+    # When the books are audited
+    for_people = await command("audit")
+    for_programs = await command("audit", "--json")
+
+    # Then both say what is wrong and end with 1
+    assert (for_people.code, for_programs.code) == (1, 1)
+    assert "breach of wallets: wallet_id=7" in for_people.output
+    checks = {check["name"]: check for check in json.loads(for_programs.output)["checks"]}
+    assert checks["wallets"]["breaches"] == 1
+    assert checks["wallets"]["rows"][0]["balance_micro"] == "1"
+
+
+async def test_the_exit_status_tells_bad_usage_from_a_missing_server(tmp_path: Path) -> None:
+    # Given an address where nothing listens
+    command = Command({"SLUICE_DATABASE_URL": "postgresql://sluice:hush@127.0.0.1:1/sluice"})
+
+    # When commands are used well and badly
+    unreachable = await command("account", "list")
+    unknown = await command("acount")
+    missing = await command("apply", str(tmp_path / "none.toml"))
+    negative = await command("account", "credit", "demo", "-5", "--reason", "x")
+
+    # Then each status is its own, in one sentence without the password
+    assert (unreachable.code, unreachable.errors) == (
+        3,
+        "sluice: cannot reach PostgreSQL at 127.0.0.1:1: nothing listens there\n",
+    )
+    assert (unknown.code, missing.code, negative.code) == (2, 2, 2)
+    assert all(each.errors.count("\n") == 1 for each in (unknown, missing, negative))
+
+
+async def test_help_of_every_command_has_an_example() -> None:
+    command = Command({})
+    names = ("ingest", "dispatcher", "dlr", "simulator", "migrate", "apply", "audit", "send")
+    groups = (("token", "create"), ("account", "show"), ("account", "credit"), ("account", "list"))
+    for ended in await asyncio.gather(
+        *(command(*path, "--help") for path in (*((name,) for name in names), *groups))
+    ):
+        assert ended.code == 0
+        assert "Example: " in ended.output

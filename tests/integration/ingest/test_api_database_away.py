@@ -1,0 +1,54 @@
+"""Without its database ingest says so soon, and works again by itself."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+
+import pytest
+
+from deploy.local.servers import Servers
+from tests.integration.dlr.world import gate
+from tests.integration.ingest import world
+
+ANSWER_SECONDS = 16.0
+RETURN_SECONDS = 20.0
+GOOD = {"to": "+33612345678", "text": "Hello"}
+
+
+@pytest.mark.parametrize("known", [True, False], ids=["token known", "token not known"])
+async def test_a_request_is_put_off_when_the_database_is_away(
+    servers: Servers, known: bool
+) -> None:
+    async with (
+        gate(servers.database_url) as (way, url),
+        world.running(servers, url) as town,
+    ):
+        if known:
+            await town.get("alice", "/v1/balance")
+        way.shut()
+        for method, path, body in (
+            ("POST", "/v1/messages", GOOD),
+            ("POST", "/v1/messages/batch", {"messages": [GOOD]}),
+            ("GET", "/v1/events", None),
+        ):
+            began = time.monotonic()
+            async with town.client.request(
+                method, path, json=body, headers=town.bearer("alice")
+            ) as answer:
+                told = await answer.json(content_type="application/problem+json")
+            assert (answer.status, told["code"]) == (503, "unavailable")
+            assert int(answer.headers["Retry-After"]) >= 1
+            assert time.monotonic() - began < ANSWER_SECONDS
+        assert (await town.books())[0] == 0
+
+        way.reopen()
+        async with asyncio.timeout(RETURN_SECONDS):
+            while await _status(town) != 202:
+                await asyncio.sleep(0.1)
+        assert (await town.books())[0] == 1
+
+
+async def _status(town: world.World) -> int:
+    async with town.client.post("/v1/messages", json=GOOD, headers=town.bearer("alice")) as answer:
+        return answer.status

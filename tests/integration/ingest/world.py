@@ -1,0 +1,179 @@
+"""A running ingest with a few accounts in it, and the books to compare before and after."""
+
+from __future__ import annotations
+
+import asyncio
+import uuid
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlsplit, urlunsplit
+
+import aiohttp
+import asyncpg
+
+from deploy.local.servers import Servers
+from services.ingest import app
+from shared.db import apply, configuration, ledger, migrate, pool, tokens
+from tests.fleet import free_port
+
+SECRET_KEY = "c0ffee" * 10
+CREDIT_MICRO = 1_000_000_000
+START_SECONDS = 30.0
+JSON = {"Content-Type": "application/json"}
+
+ACCOUNTS = (
+    apply.Account("alice", "EUR", daily_limit=100_000, requests_per_minute=1_000_000),
+    apply.Account("bob", "EUR", daily_limit=100_000, requests_per_minute=1_000_000),
+    apply.Account("poor", "EUR", daily_limit=100_000, requests_per_minute=1_000_000),
+    apply.Account("capped", "EUR", daily_limit=2, requests_per_minute=1_000_000),
+    apply.Account("hasty", "EUR", daily_limit=100_000, requests_per_minute=3),
+    apply.Account("lineless", "EUR", daily_limit=100_000, requests_per_minute=1_000_000),
+)
+PRICES = {"FR": 45_300, "DE": 70_000}
+
+
+@dataclass(frozen=True, slots=True)
+class World:
+    """A client of the running ingest, its accounts' tokens, and its database."""
+
+    client: aiohttp.ClientSession
+    pool: asyncpg.Pool
+    tokens: dict[str, str]
+    port: int
+
+    def bearer(self, account: str) -> dict[str, str]:
+        """The header that says who asks."""
+        return {"Authorization": f"Bearer {self.tokens[account]}"}
+
+    async def get(self, account: str, path: str, status: int = 200) -> Any:
+        """The answer to a GET, which must have this status."""
+        async with self.client.get(path, headers=self.bearer(account)) as answer:
+            assert answer.status == status, await answer.text()
+            return await answer.json(content_type=None)
+
+    async def post(
+        self, account: str, path: str, body: object, status: int = 202, key: str | None = None
+    ) -> Any:
+        """The answer to a POST of JSON, which must have this status."""
+        headers = self.bearer(account) | ({} if key is None else {"Idempotency-Key": key})
+        async with self.client.post(path, headers=headers, json=body) as answer:
+            assert answer.status == status, await answer.text()
+            return await answer.json(content_type=None)
+
+    async def books(self) -> tuple[int, ...]:
+        """What a request that is refused must leave alone."""
+        rows = await self.pool.fetch(
+            "SELECT (SELECT count(*) FROM messages), (SELECT count(*) FROM segments), "
+            "(SELECT count(*) FROM transfers), (SELECT count(*) FROM idempotency_keys), "
+            "(SELECT sum(balance_micro)::bigint FROM wallets), (SELECT count(*) FROM work), "
+            "(SELECT coalesce(sum(segment_count), 0) FROM daily_usage)"
+        )
+        return tuple(rows[0])
+
+
+@asynccontextmanager
+async def running(servers: Servers, database_server: str = "") -> AsyncIterator[World]:
+    """A database of its own, seeded, and ingest on it until the body ends.
+
+    `database_server` is the URL by which ingest reaches the server, if not the usual one.
+    """
+    name = f"ingest_{uuid.uuid4().hex}"
+    url = _named(servers.database_url, name)
+    keeper = await asyncpg.connect(servers.database_url, timeout=10)
+    await keeper.execute(f'CREATE DATABASE "{name}"')
+    try:
+        connection = await asyncpg.connect(url, timeout=10)
+        await migrate.migrate(connection)
+        await connection.close()
+        database = await pool.open_pool(url, "test", 4)
+        try:
+            known = await _seed(database, name)
+            reached = _named(database_server or servers.database_url, name)
+            async with _serving(servers, reached) as (client, port):
+                yield World(client, database, known, port)
+        finally:
+            await pool.close_pool(database)
+    finally:
+        await keeper.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
+        await keeper.close()
+
+
+def _named(server_url: str, database_name: str) -> str:
+    return urlunsplit(urlsplit(server_url)._replace(path=f"/{database_name}"))
+
+
+async def _seed(database: asyncpg.Pool, carrier: str) -> dict[str, str]:
+    """Accounts, lines, prices and a way out; the accounts' tokens."""
+    async with database.acquire() as connection, connection.transaction():
+        for account in ACCOUNTS:
+            await apply.put(connection, account, None)
+            if account.name != "poor":
+                await ledger.credit(
+                    connection,
+                    await _account_id(connection, account.name),
+                    "EUR",
+                    CREDIT_MICRO,
+                    "test",
+                )
+            if account.name != "lineless":
+                line = (account.name, "Sluice", "alphanumeric", "FR", True)
+                await apply.put(connection, apply.Line(*line, 10_000, 10_000, 10_000), None)
+        narrow = apply.Line("alice", "Narrow", "alphanumeric", "FR", False, 2, 1_000, 1_000)
+        await apply.put(connection, narrow, None)
+        for country, amount_micro in PRICES.items():
+            await apply.put(connection, apply.Price(country, "EUR", amount_micro), None)
+        settings = {"host": "127.0.0.1", "port": 9, "system_id": "us", "password": "pw"}
+        await apply.put(connection, apply.Carrier(carrier, "smpp", 0, settings), None)
+        await apply.put(connection, apply.Route("*", carrier, 1), None)
+        await configuration.bump(connection)
+        made = {account.name: tokens.make() for account in ACCOUNTS}
+        for account_name, token in made.items():
+            digest = tokens.digest(token, SECRET_KEY)
+            assert await tokens.insert(connection, account_name, "test", digest)
+    return made
+
+
+async def _account_id(connection: Any, name: str) -> int:
+    return int(await connection.fetchval("SELECT account_id FROM accounts WHERE name = $1", name))
+
+
+@asynccontextmanager
+async def _serving(servers: Servers, url: str) -> AsyncIterator[tuple[aiohttp.ClientSession, int]]:
+    port = free_port()
+    chosen = app.Settings(
+        database_url=url,
+        amqp_url=servers.amqp_url,
+        redis_url=servers.redis_url,
+        secret_key=SECRET_KEY,
+        ingest_port=port,
+    )
+    stop = asyncio.Event()
+    task = asyncio.create_task(app.serve(chosen, stop))
+    try:
+        async with (
+            aiohttp.ClientSession(
+                f"http://127.0.0.1:{port}", timeout=aiohttp.ClientTimeout(total=30)
+            ) as client,
+            asyncio.timeout(START_SECONDS),
+        ):
+            while not await _answers(client, task):
+                await asyncio.sleep(0.05)
+        async with aiohttp.ClientSession(
+            f"http://127.0.0.1:{port}", timeout=aiohttp.ClientTimeout(total=30)
+        ) as client:
+            yield client, port
+    finally:
+        stop.set()
+        await task
+
+
+async def _answers(client: aiohttp.ClientSession, task: asyncio.Task[None]) -> bool:
+    if task.done():
+        task.result()
+    try:
+        async with client.get("/health/ready") as answer:
+            return answer.status == 200
+    except aiohttp.ClientError:
+        return False

@@ -1,0 +1,43 @@
+"""The description that is checked in is that of the code, and is one."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import openapi_spec_validator
+import pytest
+
+from services.ingest import openapi, routes
+
+
+@pytest.fixture(scope="module")
+def document() -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(routes.DOCUMENT.read_bytes())
+    return found
+
+
+def test_the_checked_in_description_is_that_of_the_code() -> None:
+    assert routes.DOCUMENT.read_bytes() == openapi.encoded(), (
+        "run: python -m services.ingest.openapi > services/ingest/openapi.json"
+    )
+
+
+def test_the_description_is_valid_openapi(document: dict[str, Any]) -> None:
+    assert document["openapi"].startswith("3.1.")
+    openapi_spec_validator.validate(document)
+
+
+def test_every_route_is_described_with_a_name_of_its_own(document: dict[str, Any]) -> None:
+    described = {
+        (method.upper(), path): operation["operationId"]
+        for path, operations in document["paths"].items()
+        for method, operation in operations.items()
+    }
+    assert set(described) == {(route.method, route.path) for route in routes.ROUTES}
+    assert len(set(described.values())) == len(described)
+
+
+@pytest.mark.parametrize("name", ["SendBody", "BatchBody", "PreviewBody"])
+def test_bodies_are_closed(document: dict[str, Any], name: str) -> None:
+    assert document["components"]["schemas"][name]["additionalProperties"] is False
