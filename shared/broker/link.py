@@ -61,17 +61,16 @@ class Link:
 
     async def supervise(self) -> None:
         """Keep the link standing until cancelled."""
-        try:
-            while True:
-                connection = await self._connected()
-                self._up.set()
-                _log.info("broker_link_up", link=self._name)
+        while True:
+            connection = await self._connected()
+            self._up.set()
+            _log.info("broker_link_up", link=self._name)
+            try:
                 await self._broken.wait()
-                self._up.clear()
                 _log.warning("broker_link_down", link=self._name)
+            finally:
+                self._up.clear()
                 await _close(connection)
-        finally:
-            self._up.clear()
 
     async def _connected(self) -> AbstractConnection:
         async for attempt in AsyncRetrying(

@@ -244,6 +244,20 @@ async def abandoned(
     return [(row["message_id"], row["part"]) for row in rows]
 
 
+_CLAIMED_IN = """
+SELECT message_id, part FROM segments
+WHERE worker_id = $1 AND state = 'submitting' AND xmin = $2::text::xid8::xid
+ORDER BY message_id, part"""
+
+
+async def claimed_in(
+    connection: Connection, worker_id: UUID, transaction_id: str
+) -> list[tuple[UUID, int]]:
+    """(message, part) that a worker claimed in this transaction and nobody has touched since."""
+    rows = await connection.fetch(_CLAIMED_IN, worker_id, transaction_id)
+    return [(row["message_id"], row["part"]) for row in rows]
+
+
 _DOUBTFUL = """
 SELECT s.message_id, s.part FROM segments s JOIN messages m USING (message_id)
 WHERE s.state = 'in_doubt' AND s.submitted_at < now() - $1 * interval '1 second'
