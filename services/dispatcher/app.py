@@ -23,6 +23,10 @@ from shared.runtime import health, ids, lifecycle, redis_link, settings
 _log = structlog.get_logger()
 
 
+BROKER_SECONDS = 5.0
+"""How long to wait for the broker before binding to carriers without it."""
+
+
 class Settings(settings.Servers, frozen=True, kw_only=True):
     """What a dispatcher reads from the environment."""
 
@@ -51,15 +55,17 @@ async def serve(chosen: Settings, stop: asyncio.Event) -> None:
             chosen.amqp_url, "dispatcher", lambda: [topology.RECEIPTS], topology.nothing_to_restore
         )
         await stack.enter_async_context(link.supervised(publisher.link))
+        # Carriers hand over receipts as soon as they are bound; without a broker they are refused.
+        await publisher.link.wait_up(BROKER_SECONDS)
         receipts = ReceiptDesk(publisher)
         stack.push_async_callback(receipts.drain)
 
         worker_id = ids.uuid7()
-        sweeper = Sweeper(database, worker_id, chosen.resubmit_seconds)
-        await sweeper.beat()
-        stack.push_async_callback(sweeper.leave)
         limiter = Limiter(database, Permits(redis))
         desk = Desk(database, configured, worker_id, limiter, Pace(redis))
+        sweeper = Sweeper(database, worker_id, chosen.resubmit_seconds, desk.unheard)
+        await sweeper.beat()
+        stack.push_async_callback(sweeper.leave)
         recorder = Recorder(database)
         stack.push_async_callback(recorder.drain)
         lanes = Lanes(chosen.amqp_url, desk, recorder, receipts)
@@ -73,6 +79,7 @@ async def serve(chosen: Settings, stop: asyncio.Event) -> None:
             (workers.BEAT_SECONDS, sweeper.beat),
             (0.5, scheduler.turn),
             (1.0, sweeper.expire),
+            (1.0, sweeper.put_back),
             (2.0, sweeper.doubt),
             (2.0, sweeper.resubmit),
             (600.0, sweeper.tidy),

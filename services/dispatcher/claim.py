@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from uuid import UUID
 
 import asyncpg
@@ -17,26 +17,48 @@ class StaleEpoch(Exception):
     """The permits are from before the limiter lost its memory; they count for nothing now."""
 
 
+class Unheard(Exception):
+    """The answer to the commit was lost: the claim may stand, though its worker will not send."""
+
+    def __init__(self, transaction_id: str) -> None:
+        super().__init__(f"nothing was heard of transaction {transaction_id}")
+        self.transaction_id = transaction_id
+
+
 async def claim(
     pool: asyncpg.Pool, worker_id: UUID, granted: Mapping[UUID, Permit]
 ) -> list[work.Claimed]:
     """Commit `queued → submitting` for the messages that nobody else has claimed and whose time is
     not over, and charge their limits. All permits are of one epoch. Raises StaleEpoch, with nothing
-    committed; messages whose time is over are expired and refunded here."""
+    committed, and Unheard; messages whose time is over are expired and refunded here."""
     epoch = next(iter(granted.values())).epoch
-    async with pool.acquire(timeout=5) as opened, opened.transaction():
-        if await limits.stand_at_fence(opened) != epoch:
-            raise StaleEpoch
-        live, expired = await work.claim(opened, list(granted), worker_id)
-        used: dict[tuple[str, int], int] = defaultdict(int)
-        for message in live:
-            permit = granted[message.message_id]
-            for scope in scope_names(message.line_id, message.account_id, message.country):
-                used[scope, permit.minute] += len(message.parts)
-        await limits.charge(opened, worker_id, used)
-        if expired:
-            await expire(opened, expired)
+    transaction_id = ""
+    try:
+        async with pool.acquire(timeout=5) as opened, opened.transaction():
+            if await limits.stand_at_fence(opened) != epoch:
+                raise StaleEpoch
+            live, expired = await work.claim(opened, list(granted), worker_id)
+            await limits.charge(opened, worker_id, _usage(live, granted))
+            if expired:
+                await expire(opened, expired)
+            transaction_id = await connection.transaction_id(opened)
+    except connection.TRANSIENT as error:
+        if transaction_id:
+            raise Unheard(transaction_id) from error
+        raise
     return live
+
+
+def _usage(
+    live: Sequence[work.Claimed], granted: Mapping[UUID, Permit]
+) -> dict[tuple[str, int], int]:
+    """(scope, minute of the permit) → segments, as the limits are charged."""
+    used: dict[tuple[str, int], int] = defaultdict(int)
+    for message in live:
+        permit = granted[message.message_id]
+        for scope in scope_names(message.line_id, message.account_id, message.country):
+            used[scope, permit.minute] += len(message.parts)
+    return used
 
 
 async def expire(opened: connection.Connection, message_ids: list[UUID]) -> None:

@@ -25,7 +25,7 @@ from shared.runtime import redis_link
 
 _log = structlog.get_logger()
 
-FAULTS = (redis_link.LimiterUnavailable, *connection.TRANSIENT)
+FAULTS = (redis_link.LimiterUnavailable, claim.Unheard, *connection.TRANSIENT)
 """What makes a batch wait a moment and be tried again."""
 
 _PARKED = prometheus_client.Counter("sluice_messages_parked_total", "Messages parked.")
@@ -42,6 +42,8 @@ class Desk:
     worker_id: UUID
     limiter: Limiter
     pace: Pace
+    unheard: set[str] = field(default_factory=set)
+    """Claims that may have been committed unheard, by transaction; the sweeper puts them back."""
 
 
 @dataclass(slots=True)
@@ -73,7 +75,10 @@ async def dispatch(desk: Desk, items: Sequence[envelopes.WorkItem]) -> Dispatche
 
 async def _claim(desk: Desk, granted: dict[UUID, Permit], done: Dispatched) -> None:
     """Commit the intent. Messages that somebody else owns, or whose time is over, are at rest."""
-    usable = {key: permit for key, permit in granted.items() if permit.fresh}
+    newest = max((permit.epoch for permit in granted.values()), default=0)
+    usable = {
+        key: permit for key, permit in granted.items() if permit.fresh and permit.epoch == newest
+    }
     if not usable:
         return
     try:
@@ -81,6 +86,9 @@ async def _claim(desk: Desk, granted: dict[UUID, Permit], done: Dispatched) -> N
     except claim.StaleEpoch:
         desk.limiter.forget_epoch()
         return
+    except claim.Unheard as error:
+        desk.unheard.add(error.transaction_id)
+        raise
     for message in live:
         done.to_send.append((message, usable.pop(message.message_id)))
     done.at_rest.update(usable)

@@ -9,9 +9,8 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Coroutine
-from dataclasses import dataclass, field
+from typing import NamedTuple
 
-import prometheus_client
 import structlog
 
 from services.dispatcher import dispatch, sending
@@ -29,10 +28,6 @@ BATCH_SEGMENT_COUNT_MAX = 1_000
 CONCURRENT_BATCH_COUNT = 2
 FAULT_PAUSE_SECONDS = 0.5
 
-_ANSWERED = prometheus_client.Counter(
-    "sluice_segments_answered_total", "Segments by what their submit came to.", ["outcome"]
-)
-
 
 class Ticket:
     """A delivery and how many of its messages have not come to rest yet."""
@@ -44,12 +39,11 @@ class Ticket:
         self.open_count = open_count
 
 
-@dataclass(frozen=True, slots=True)
-class Held:
+class Held(NamedTuple):
     """A message in hand, and the delivery it came with."""
 
     item: envelopes.WorkItem
-    ticket: Ticket = field(repr=False)
+    ticket: Ticket
     message_class: int
 
 
@@ -165,8 +159,6 @@ class Lane:
 
     def _ended(self, held: Held, ended: sending.Sending) -> None:
         self._reserved -= held.item.segment_count - ended.submitted_count
-        for answered in ended.answers:
-            _ANSWERED.labels(answered.outcome.kind if answered.outcome else "canceled").inc()
         recorded = self._recorder.add(ended)
         recorded.add_done_callback(lambda future: self._recorded(held, future))
         self._wake.set()

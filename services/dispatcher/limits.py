@@ -6,7 +6,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import asyncpg
 import structlog
@@ -20,12 +20,12 @@ from shared.runtime import redis_link
 _log = structlog.get_logger()
 
 PERMIT_AGE_SECONDS = permits.PERMIT_AGE_LIMIT_MS / 1000
+SCOPES_COUNT_MAX = 100_000
 REBUILD_COUNT_MAX = 5
 """Tries to get a whole answer while epochs change; then the limiter counts as unavailable."""
 
 
-@dataclass(frozen=True, slots=True)
-class Permit:
+class Permit(NamedTuple):
     """Leave to send a message's segments now, and only for PERMIT_AGE_SECONDS."""
 
     epoch: int
@@ -45,8 +45,7 @@ class Permit:
         return self.granted_at_ms // 60_000
 
 
-@dataclass(frozen=True, slots=True)
-class Wait:
+class Wait(NamedTuple):
     """No permit: enough tokens return at `ready_at_ms`, by Redis' clock."""
 
     ready_at_ms: int
@@ -92,6 +91,8 @@ class Limiter:
         self._permits = taking
         self._epoch: int | None = None
         self._recovering = asyncio.Lock()
+        self._scopes: dict[tuple[int, int, str], tuple[permits.Scope, ...]] = {}
+        self._version = 0
 
     async def take(
         self, current: Configuration, items: Sequence[WorkItem]
@@ -101,11 +102,7 @@ class Limiter:
         Raises LimiterUnavailable: then nothing may be sent.
         """
         requests = [
-            permits.Request(
-                scopes_of(current, item.line_id, item.account_id, item.country),
-                item.segment_count,
-                item.bypass_gate,
-            )
+            permits.Request(self._known_scopes(current, item), item.segment_count, item.bypass_gate)
             for item in items
         ]
         results: list[Permit | Wait | Never | None] = [None] * len(items)
@@ -115,6 +112,17 @@ class Limiter:
                 break
             await self._take_once(requests, places, results)
         return [_decided(result) for result in results]
+
+    def _known_scopes(self, current: Configuration, item: WorkItem) -> tuple[permits.Scope, ...]:
+        """The message's scopes, made once per configuration: most messages share them."""
+        if self._version != current.version or len(self._scopes) > SCOPES_COUNT_MAX:
+            self._version = current.version
+            self._scopes.clear()
+        key = (item.line_id, item.account_id, item.country)
+        scopes = self._scopes.get(key)
+        if scopes is None:
+            scopes = self._scopes[key] = scopes_of(current, *key)
+        return scopes
 
     async def _take_once(
         self,

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
+from typing import NamedTuple
 
 import msgspec
 import redis.asyncio
@@ -40,8 +40,7 @@ class EpochLost(Exception):
         self.held = held
 
 
-@dataclass(frozen=True, slots=True)
-class Scope:
+class Scope(NamedTuple):
     """What a limit belongs to, such as `line:<uuid>`, with its limits of this moment in segments.
 
     All three windows are counted even where nothing is limited. A scope that was left out of
@@ -54,9 +53,8 @@ class Scope:
     month: int = UNLIMITED
 
 
-@dataclass(frozen=True, slots=True)
-class Request:
-    """Segments of one message, wanted from every scope; the first scope is the line.
+class Request(NamedTuple):
+    """Segments of one message, wanted from every scope, each named once; the first is the line.
 
     `bypass` lets the scheduler through a line's gate, behind which all others wait.
     """
@@ -65,15 +63,8 @@ class Request:
     segments: int
     bypass: bool = False
 
-    def __post_init__(self) -> None:
-        if self.segments < 1 or not self.scopes:
-            raise ValueError("a permit is for at least one segment of at least one scope")
-        if len({scope.name for scope in self.scopes}) < len(self.scopes):
-            raise ValueError("a permit names each scope once")
 
-
-@dataclass(frozen=True, slots=True)
-class Verdict:
+class Verdict(NamedTuple):
     """The limiter's answer to one request.
 
     `at_ms` is Redis time: when granted or seen open, or when to come back after a refusal; 0
@@ -121,10 +112,13 @@ class Permits:
         """
         if len(requests) > BATCH_LIMIT:
             raise ValueError(f"at most {BATCH_LIMIT} requests in one call")
-        scopes = _number(scope for request in requests for scope in request.scopes)
+        if not all(request.segments > 0 and request.scopes for request in requests):
+            raise ValueError("a permit is for at least one segment of at least one scope")
+        groups = dict.fromkeys(request.scopes for request in requests)
+        scopes = _number(scope for group in groups for scope in group)
+        indexes = {group: [scopes[scope] for scope in group] for group in groups}
         wanted = [
-            ([scopes[scope] for scope in request.scopes], request.segments, request.bypass)
-            for request in requests
+            (indexes[request.scopes], request.segments, request.bypass) for request in requests
         ]
         return await self._ask("take", epoch, scopes, wanted)
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Sequence
 from uuid import UUID
 
 import asyncpg
+import prometheus_client
 import structlog
 from tenacity import AsyncRetrying, retry_if_exception_type, wait_random_exponential
 
@@ -21,6 +23,12 @@ _log = structlog.get_logger()
 BATCH_COUNT = 500
 THROTTLED_MS = 1_000
 UNAVAILABLE_MS = 250
+
+
+_ANSWERS = prometheus_client.Counter(
+    "sluice_segments_answered_total", "Segments by what their submit came to.", ["outcome"]
+)
+_ANSWERED = {kind: _ANSWERS.labels(kind or "canceled") for kind in (*OutcomeKind, None)}
 
 
 class Recorder:
@@ -45,6 +53,7 @@ class Recorder:
         await self._batcher.drain()
 
     async def _record(self, ended: Sequence[sending.Sending]) -> list[None]:
+        transaction_id = ""
         async for attempt in AsyncRetrying(
             retry=retry_if_exception_type(connection.TRANSIENT),
             wait=wait_random_exponential(multiplier=0.1, max=2),
@@ -56,8 +65,29 @@ class Recorder:
         ):
             with attempt:
                 async with self._pool.acquire(timeout=5) as opened, opened.transaction():
+                    if transaction_id and await _done(opened, transaction_id):
+                        break
                     await _write(opened, ended)
+                    transaction_id = await connection.transaction_id(opened)
+        _count(ended)
         return [None] * len(ended)
+
+
+def _count(ended: Sequence[sending.Sending]) -> None:
+    kinds = Counter(
+        answered.outcome and answered.outcome.kind for each in ended for answered in each.answers
+    )
+    for kind, count in kinds.items():
+        _ANSWERED[kind].inc(count)
+
+
+async def _done(opened: connection.Connection, transaction_id: str) -> bool:
+    """Whether an attempt whose answer was lost took effect: others may have gone on from there, so
+    it must not be made again. Raises TimeoutError while nobody can say."""
+    committed = await connection.committed(opened, transaction_id)
+    if committed is None:
+        raise TimeoutError("the last attempt is still under way")
+    return committed
 
 
 async def _write(opened: connection.Connection, ended: Sequence[sending.Sending]) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from services.dispatcher.limits import Permit
 from shared.carriers import contract, outcomes
@@ -20,8 +20,7 @@ from shared.sms import segmentation
 CANCELED = "an earlier part of the message was refused"
 
 
-@dataclass(frozen=True, slots=True)
-class Answered:
+class Answered(NamedTuple):
     """What became of one part; `outcome` is None when it was never tried because of an earlier
     one."""
 

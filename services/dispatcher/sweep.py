@@ -21,10 +21,13 @@ ATTEMPT_COUNT_MAX = 2
 class Sweeper:
     """Steps to be called every now and then; all are safe beside other dispatchers."""
 
-    def __init__(self, pool: asyncpg.Pool, worker_id: UUID, resubmit_seconds: float) -> None:
+    def __init__(
+        self, pool: asyncpg.Pool, worker_id: UUID, resubmit_seconds: float, unheard: set[str]
+    ) -> None:
         self._pool = pool
         self._worker_id = worker_id
         self._resubmit_seconds = resubmit_seconds
+        self._unheard = unheard
 
     async def beat(self) -> None:
         """Tell the others that this worker lives."""
@@ -34,6 +37,7 @@ class Sweeper:
     async def leave(self) -> None:
         """Tell the others that this worker goes; what it could not record is in doubt at once."""
         try:
+            await self.put_back()
             async with self._pool.acquire(timeout=5) as opened:
                 await workers.leave(opened, self._worker_id)
         except connection.TRANSIENT as error:
@@ -66,6 +70,22 @@ class Sweeper:
                 _log.warning("in_doubt", segment_count=len(found))
             if len(found) < PAGE_COUNT:
                 return
+
+    async def put_back(self) -> None:
+        """Queue again what this worker claimed without hearing of it: none of it has left."""
+        for transaction_id in list(self._unheard):
+            async with self._pool.acquire(timeout=5) as opened, opened.transaction():
+                if await connection.committed(opened, transaction_id) is None:
+                    continue
+                found = await segments.claimed_in(opened, self._worker_id, transaction_id)
+                await segments.settle(
+                    opened,
+                    [segments.Evidence(m, part, SegmentState.QUEUED) for m, part in found],
+                )
+                again = sorted({message_id for message_id, _ in found})
+                await work.requeue(opened, again, [0] * len(again))
+            self._unheard.discard(transaction_id)
+            _log.warning("claim_put_back", segment_count=len(found))
 
     async def resubmit(self) -> None:
         """Submit doubts again where the producer asked for at_least_once: rather twice than not."""

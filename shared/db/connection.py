@@ -19,6 +19,7 @@ UNREACHABLE = (
     asyncpg.CrashShutdownError,
     asyncpg.TooManyConnectionsError,
     asyncpg.QueryCanceledError,
+    asyncpg.IdleInTransactionSessionTimeoutError,
 )
 """What a lost, stopped or overloaded PostgreSQL raises: try again later, nothing is decided."""
 

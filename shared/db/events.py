@@ -2,60 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import NamedTuple
 from uuid import UUID
 
 from shared.db.connection import Connection
 
 
-@dataclass(frozen=True, slots=True)
-class Event:
-    """A message's status became `status`."""
+class Event(NamedTuple):
+    """A message's status became `status`; a row of the type `new_event`."""
 
     account_id: int
     message_id: UUID
     status: str
     reason: str
     reference: str | None
-
-
-# The head's row lock is held until commit, so numbers become visible in order. Heads are locked in
-# the order of accounts, and last of all locks, so that writers never wait in a circle.
-_APPEND = """
-WITH fresh AS (
-    SELECT account_id, message_id, status, reason, reference,
-           row_number() OVER (PARTITION BY account_id ORDER BY place) AS nth
-    FROM unnest($1::int[], $2::uuid[], $3::text[], $4::text[], $5::text[])
-         WITH ORDINALITY AS t (account_id, message_id, status, reason, reference, place)
-), locked AS (
-    SELECT account_id FROM event_heads
-    WHERE account_id = ANY ($1::int[]) ORDER BY account_id FOR UPDATE
-), counted AS (
-    SELECT account_id, count(*) AS fresh_count FROM fresh JOIN locked USING (account_id)
-    GROUP BY account_id
-), bumped AS (
-    UPDATE event_heads h SET last_sequence = h.last_sequence + c.fresh_count
-    FROM counted c WHERE h.account_id = c.account_id
-    RETURNING h.account_id, h.last_sequence - c.fresh_count AS before
-)
-INSERT INTO events (account_id, sequence, message_id, status, reason, reference)
-SELECT f.account_id, b.before + f.nth, f.message_id, f.status, f.reason, f.reference
-FROM fresh f JOIN bumped b USING (account_id)"""
-
-
-async def append(connection: Connection, events: Sequence[Event]) -> None:
-    """Append in the order given; to be called last in a transaction, for it locks the heads."""
-    if events:
-        await connection.execute(
-            _APPEND,
-            [event.account_id for event in events],
-            [event.message_id for event in events],
-            [event.status for event in events],
-            [event.reason for event in events],
-            [event.reference for event in events],
-        )
 
 
 @dataclass(frozen=True, slots=True)

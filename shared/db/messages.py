@@ -6,14 +6,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import NamedTuple
 from uuid import UUID
 
 from shared.db.connection import Connection
 
 
-@dataclass(frozen=True, slots=True)
-class NewMessage:
-    """A message that passed every check and can be paid for."""
+class NewMessage(NamedTuple):
+    """A message that passed every check and can be paid for; a row of the type `new_message`."""
 
     message_id: UUID
     account_id: int
@@ -22,9 +22,9 @@ class NewMessage:
     wallet_id: int
     revenue_wallet_id: int
     sender: str
-    recipient: str = field(repr=False)
+    recipient: str
     country: str
-    body: str = field(repr=False)
+    body: str
     encoding: str
     segment_count: int
     message_class: int
@@ -35,13 +35,11 @@ class NewMessage:
     send_at: datetime | None
     valid_seconds: int
 
-    @property
-    def price_micro(self) -> int:
-        """What the whole message costs."""
-        return self.segment_count * self.segment_price_micro
+    def __repr__(self) -> str:
+        return f"NewMessage({self.message_id})"
 
 
-RELAY_LEASE_SECONDS = 5
+RELAY_LEASE_SECONDS = 8
 """How long the accepting process keeps the right to publish what it stored."""
 
 # One statement, so that nothing of a message can exist without the rest: the row, its segments, one
@@ -50,13 +48,7 @@ _INSERT = f"""
 WITH accepted AS (
     SELECT *, coalesce(send_at, now()) + valid_seconds * interval '1 second' AS expires_at,
            CASE WHEN send_at IS NULL THEN 'queued' ELSE 'scheduled' END AS state
-    FROM unnest($1::uuid[], $2::int[], $3::int[], $4::int[], $5::int[], $6::int[], $7::text[],
-                $8::text[], $9::text[], $10::text[], $11::text[], $12::smallint[],
-                $13::smallint[], $14::bool[], $15::bigint[], $16::text[], $17::text[],
-                $18::timestamptz[], $19::int[])
-         AS t (message_id, account_id, line_id, carrier_id, wallet_id, revenue_wallet_id, sender,
-               recipient, country, body, encoding, segment_count, class, at_least_once,
-               segment_price_micro, currency, reference, send_at, valid_seconds)
+    FROM unnest($1::new_message[])
 ), message AS (
     INSERT INTO messages (message_id, account_id, line_id, carrier_id, wallet_id, sender,
         recipient, country, body, encoding, segment_count, class, at_least_once,
@@ -100,30 +92,8 @@ DO UPDATE SET segment_count = d.segment_count + excluded.segment_count
 
 async def insert(connection: Connection, accepted: Sequence[NewMessage]) -> None:
     """Store and debit. The purses must be locked, and afford them: else CheckViolationError."""
-    if not accepted:
-        return
-    await connection.execute(
-        _INSERT,
-        [m.message_id for m in accepted],
-        [m.account_id for m in accepted],
-        [m.line_id for m in accepted],
-        [m.carrier_id for m in accepted],
-        [m.wallet_id for m in accepted],
-        [m.revenue_wallet_id for m in accepted],
-        [m.sender for m in accepted],
-        [m.recipient for m in accepted],
-        [m.country for m in accepted],
-        [m.body for m in accepted],
-        [m.encoding for m in accepted],
-        [m.segment_count for m in accepted],
-        [m.message_class for m in accepted],
-        [m.at_least_once for m in accepted],
-        [m.segment_price_micro for m in accepted],
-        [m.currency for m in accepted],
-        [m.reference for m in accepted],
-        [m.send_at for m in accepted],
-        [m.valid_seconds for m in accepted],
-    )
+    if accepted:
+        await connection.execute(_INSERT, accepted)
 
 
 @dataclass(frozen=True, slots=True)

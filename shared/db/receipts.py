@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
+from typing import NamedTuple
 from uuid import UUID
 
 from shared.db.connection import Connection
@@ -13,20 +14,23 @@ UNREADABLE = "unreadable"
 """State of a receipt its adapter could not read; it is kept, and nothing follows from it."""
 
 
-@dataclass(frozen=True, slots=True)
-class NewReceipt:
-    """One receipt as it is stored. `retry`: its segment was not found, look again soon."""
+class NewReceipt(NamedTuple):
+    """One receipt as it is stored, a row of the type `new_receipt`. `retry`: its segment was not
+    found, look again soon."""
 
     receipt_id: UUID
     carrier_id: int
     carrier_message_id: str
     state: str
     code: str
-    raw: bytes = field(repr=False)
+    raw: bytes
     received_at: datetime
     message_id: UUID | None
     part: int | None
     retry: bool
+
+    def __repr__(self) -> str:
+        return f"NewReceipt({self.receipt_id})"
 
 
 _INSERT = """
@@ -34,29 +38,14 @@ INSERT INTO receipts (receipt_id, carrier_id, carrier_message_id, state, code, r
                       message_id, part, retry_at)
 SELECT receipt_id, carrier_id, carrier_message_id, state, code, raw, received_at, message_id, part,
        CASE WHEN retry THEN now() + interval '200 milliseconds' END
-FROM unnest($1::uuid[], $2::int[], $3::text[], $4::text[], $5::text[], $6::bytea[],
-            $7::timestamptz[], $8::uuid[], $9::smallint[], $10::bool[])
-     AS t (receipt_id, carrier_id, carrier_message_id, state, code, raw, received_at, message_id,
-           part, retry)
+FROM unnest($1::new_receipt[])
 ON CONFLICT (receipt_id) DO NOTHING"""
 
 
 async def insert(connection: Connection, receipts: Sequence[NewReceipt]) -> None:
     """Store receipts; one that is here already, from a repeated delivery, stays as it is."""
     if receipts:
-        await connection.execute(
-            _INSERT,
-            [receipt.receipt_id for receipt in receipts],
-            [receipt.carrier_id for receipt in receipts],
-            [receipt.carrier_message_id for receipt in receipts],
-            [receipt.state for receipt in receipts],
-            [receipt.code for receipt in receipts],
-            [receipt.raw for receipt in receipts],
-            [receipt.received_at for receipt in receipts],
-            [receipt.message_id for receipt in receipts],
-            [receipt.part for receipt in receipts],
-            [receipt.retry for receipt in receipts],
-        )
+        await connection.execute(_INSERT, receipts)
 
 
 @dataclass(frozen=True, slots=True)

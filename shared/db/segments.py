@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 from uuid import UUID
 
 import asyncpg
@@ -16,8 +17,7 @@ from shared.sms import states
 from shared.sms.states import SegmentState
 
 
-@dataclass(frozen=True, slots=True)
-class Evidence:
+class Evidence(NamedTuple):
     """Something became known about a segment.
 
     `accepted`: it proves that a carrier took the segment. `carrier_message_id` is kept when given.
@@ -31,6 +31,9 @@ class Evidence:
     carrier_message_id: str | None = None
     code: str = ""
     reason: str = ""
+
+
+_STATES = {state.value: state for state in SegmentState}
 
 
 @dataclass(slots=True)
@@ -53,22 +56,40 @@ WHERE m.message_id = ANY ($1::uuid[])
 ORDER BY m.message_id, s.part
 FOR UPDATE OF m, s"""
 
-_MOVE = """
-UPDATE segments s
-SET state = t.state, code = coalesce(nullif(t.code, ''), s.code), reason = t.reason,
-    carrier_message_id = coalesce(t.carrier_message_id, s.carrier_message_id),
-    accepted_at = CASE WHEN t.accepted THEN coalesce(s.accepted_at, clock_timestamp())
-                  ELSE s.accepted_at END,
-    finished_at = CASE WHEN t.final THEN coalesce(s.finished_at, now()) END
-FROM unnest($1::uuid[], $2::smallint[], $3::text[], $4::text[], $5::text[], $6::bool[],
-            $7::bool[], $8::text[])
-     AS t (message_id, part, state, code, carrier_message_id, accepted, final, reason)
-WHERE s.message_id = t.message_id AND s.part = t.part"""
-
-_SET_STATUS = """
-UPDATE messages m SET status = t.status, reason = t.reason, updated_at = now()
-FROM unnest($1::uuid[], $2::text[], $3::text[]) AS t (message_id, status, reason)
-WHERE m.message_id = t.message_id"""
+# Segments, statuses and events in one statement. Events are numbered without gaps under their
+# account's head, whose row lock is held until commit: numbers become visible in order. Heads are
+# locked in the order of accounts, and last of all locks, so that writers never wait in a circle.
+_WRITE = """
+WITH moved AS (
+    UPDATE segments s
+    SET state = t.state, code = coalesce(nullif(t.code, ''), s.code), reason = t.reason,
+        carrier_message_id = coalesce(t.carrier_message_id, s.carrier_message_id),
+        accepted_at = CASE WHEN t.accepted THEN coalesce(s.accepted_at, clock_timestamp())
+                      ELSE s.accepted_at END,
+        finished_at = CASE WHEN t.final THEN coalesce(s.finished_at, now()) END
+    FROM unnest($1::segment_move[]) t
+    WHERE s.message_id = t.message_id AND s.part = t.part
+), fresh AS (
+    SELECT t.*, row_number() OVER (PARTITION BY t.account_id ORDER BY t.place) AS nth
+    FROM unnest($2::new_event[]) WITH ORDINALITY
+         AS t (account_id, message_id, status, reason, reference, place)
+), stood AS (
+    UPDATE messages m SET status = f.status, reason = f.reason, updated_at = now()
+    FROM fresh f WHERE m.message_id = f.message_id
+), locked AS (
+    SELECT account_id FROM event_heads
+    WHERE account_id = ANY ($3::int[]) ORDER BY account_id FOR UPDATE
+), counted AS (
+    SELECT account_id, count(*) AS fresh_count FROM fresh JOIN locked USING (account_id)
+    GROUP BY account_id
+), bumped AS (
+    UPDATE event_heads h SET last_sequence = h.last_sequence + c.fresh_count
+    FROM counted c WHERE h.account_id = c.account_id
+    RETURNING h.account_id, h.last_sequence - c.fresh_count AS before
+)
+INSERT INTO events (account_id, sequence, message_id, status, reason, reference)
+SELECT f.account_id, b.before + f.nth, f.message_id, f.status, f.reason, f.reference
+FROM fresh f JOIN bumped b USING (account_id)"""
 
 
 async def settle(connection: Connection, evidence: Sequence[Evidence]) -> int:
@@ -84,24 +105,18 @@ async def settle(connection: Connection, evidence: Sequence[Evidence]) -> int:
     standing: dict[UUID, dict[int, _Standing]] = defaultdict(dict)
     for row in rows:
         standing[row["message_id"]][row["part"]] = _Standing(
-            SegmentState(row["state"]), row["accepted"], row["reason"]
+            _STATES[row["state"]], row["accepted"], row["reason"]
         )
     moved: set[tuple[UUID, int]] = set()
     for item in evidence:
         segment = standing[item.message_id].get(item.part)
         if segment is not None and _apply(segment, item):
             moved.add((item.message_id, item.part))
-    await _write_segments(connection, standing)
     changed = _status_changes(rows, standing)
-    if changed:
-        await connection.execute(
-            _SET_STATUS,
-            [event.message_id for event in changed],
-            [event.status for event in changed],
-            [event.reason for event in changed],
-        )
     await ledger.refund(connection, _refunds_due(standing, moved))
-    await events.append(connection, changed)
+    if moves := _moves(standing):
+        accounts = sorted({event.account_id for event in changed})
+        await connection.execute(_WRITE, moves, changed, accounts)
     return len(changed)
 
 
@@ -122,27 +137,23 @@ def _apply(segment: _Standing, item: Evidence) -> bool:
     return moved
 
 
-async def _write_segments(
-    connection: Connection, standing: dict[UUID, dict[int, _Standing]]
-) -> None:
-    changed = [
-        (message_id, part, segment)
+def _moves(standing: dict[UUID, dict[int, _Standing]]) -> list[tuple[object, ...]]:
+    """What changed, as rows of the type `segment_move`."""
+    return [
+        (
+            message_id,
+            part,
+            segment.state,
+            segment.code,
+            segment.reason,
+            segment.carrier_message_id,
+            segment.accepted,
+            segment.state in states.FINAL,
+        )
         for message_id, parts in standing.items()
         for part, segment in parts.items()
         if segment.changed
     ]
-    if changed:
-        await connection.execute(
-            _MOVE,
-            [message_id for message_id, _, _ in changed],
-            [part for _, part, _ in changed],
-            [segment.state for _, _, segment in changed],
-            [segment.code for _, _, segment in changed],
-            [segment.carrier_message_id for _, _, segment in changed],
-            [segment.accepted for _, _, segment in changed],
-            [segment.state in states.FINAL for _, _, segment in changed],
-            [segment.reason for _, _, segment in changed],
-        )
 
 
 def _refunds_due(

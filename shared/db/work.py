@@ -4,8 +4,8 @@ its send (law 3)."""
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from datetime import datetime
+from typing import NamedTuple
 from uuid import UUID
 
 import asyncpg
@@ -13,8 +13,7 @@ import asyncpg
 from shared.db.connection import Connection
 
 
-@dataclass(frozen=True, slots=True)
-class Waiting:
+class Waiting(NamedTuple):
     """A row of work, as the relay publishes it."""
 
     message_id: UUID
@@ -43,7 +42,8 @@ async def take_ready(connection: Connection, lease_seconds: float, limit: int) -
 
 
 # Marking comes a moment after the confirm. A row that is ready again by then (put back by a
-# dispatcher, released by its line) is another than was published: its time is nearer than a lease's.
+# dispatcher, released by its line) is not the one that was published: its time is nearer than a
+# lease's.
 _MARK_PUBLISHED = """
 UPDATE work SET state = 'published', ready_at = now()
 WHERE message_id = ANY ($1::uuid[]) AND state = 'ready'
@@ -99,8 +99,7 @@ async def unpublished_count(connection: Connection, at_most: int) -> int:
     return int(await connection.fetchval(_BACKLOG, at_most))
 
 
-@dataclass(frozen=True, slots=True)
-class Claimed:
+class Claimed(NamedTuple):
     """A message this worker alone may submit now; `parts` are those still to go."""
 
     message_id: UUID
@@ -108,12 +107,15 @@ class Claimed:
     line_id: int
     country: str
     sender: str
-    recipient: str = field(repr=False)
-    body: str = field(repr=False)
+    recipient: str
+    body: str
     at_least_once: bool
     segment_count: int
-    parts: tuple[int, ...]
+    parts: list[int]
     valid_seconds: int
+
+    def __repr__(self) -> str:
+        return f"Claimed({self.message_id})"
 
 
 # One statement: the rows of work are deleted (only one worker can), and what is still valid by
@@ -149,23 +151,7 @@ async def claim(
     duplicates from waiting for each other in a circle.
     """
     rows = await connection.fetch(_CLAIM, sorted(message_ids), worker_id)
-    live = [
-        Claimed(
-            row["message_id"],
-            row["account_id"],
-            row["line_id"],
-            row["country"],
-            row["sender"],
-            row["recipient"],
-            row["body"],
-            row["at_least_once"],
-            row["segment_count"],
-            tuple(row["parts"]),
-            row["valid_seconds"],
-        )
-        for row in rows
-        if row["parts"]
-    ]
+    live = [Claimed(*tuple(row)[:-1]) for row in rows if row["parts"]]
     return live, [row["message_id"] for row in rows if row["expired"]]
 
 

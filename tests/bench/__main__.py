@@ -24,15 +24,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     # Ended by a signal, it still stops all that it started.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    with (
-        servers.throwaway(durable=True) as started,
-        tempfile.TemporaryDirectory(prefix="sluice-bench-") as folder,
-    ):
-        try:
+    try:
+        with (
+            servers.throwaway(durable=True) as started,
+            tempfile.TemporaryDirectory(prefix="sluice-bench-") as folder,
+        ):
             return asyncio.run(_bench(options, started, Path(folder)))
-        except course.NotProved as problem:
-            report.console.print(f"\nnot proved: {problem}", style="red", markup=False)
-            return 1
+    except course.NotProved as problem:
+        report.console.print(f"\nnot proved: {problem}", style="red", markup=False)
+        return 1
+    except KeyboardInterrupt:
+        return 130
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -170,6 +170,40 @@ CREATE INDEX segments_by_carrier_message ON segments (carrier_id, carrier_messag
 CREATE INDEX segments_submitting ON segments (worker_id) WHERE state = 'submitting';
 CREATE INDEX segments_open ON segments (submitted_at) WHERE state IN ('submitted', 'in_doubt');
 
+-- Rows on their way in: an array of these is half the work, on both sides, of an array a column.
+CREATE TYPE new_message AS (
+    message_id          uuid,
+    account_id          integer,
+    line_id             integer,
+    carrier_id          integer,
+    wallet_id           integer,
+    revenue_wallet_id   integer,
+    sender              text,
+    recipient           text,
+    country             text,
+    body                text,
+    encoding            text,
+    segment_count       smallint,
+    class               smallint,
+    at_least_once       boolean,
+    segment_price_micro bigint,
+    currency            text,
+    reference           text,
+    send_at             timestamptz,
+    valid_seconds       integer
+);
+
+CREATE TYPE segment_move AS (
+    message_id         uuid,
+    part               smallint,
+    state              text,
+    code               text,
+    reason             text,
+    carrier_message_id text,
+    accepted           boolean,
+    final              boolean
+);
+
 -- What waits to be submitted. Whoever deletes a row owns its send: the compare-and-set of law 3.
 CREATE TABLE work (
     message_id    uuid PRIMARY KEY,
@@ -257,6 +291,19 @@ CREATE TABLE event_heads (
     last_sequence bigint NOT NULL DEFAULT 0
 );
 
+CREATE TYPE new_receipt AS (
+    receipt_id         uuid,
+    carrier_id         integer,
+    carrier_message_id text,
+    state              text,
+    code               text,
+    raw                bytea,
+    received_at        timestamptz,
+    message_id         uuid,
+    part               smallint,
+    retry              boolean
+);
+
 -- Numbered without gaps under the head's row lock, which is held until commit: a reader who has seen
 -- number n can never later find a smaller one.
 CREATE TABLE events (
@@ -268,4 +315,12 @@ CREATE TABLE events (
     reference  text,
     created_at timestamptz NOT NULL DEFAULT now(),
     PRIMARY KEY (account_id, sequence)
+);
+
+CREATE TYPE new_event AS (
+    account_id integer,
+    message_id uuid,
+    status     text,
+    reason     text,
+    reference  text
 );

@@ -65,7 +65,7 @@ async def test_a_line_is_forgotten_when_nobody_is_parked_on_it(town: Town) -> No
 
 async def test_what_waited_past_its_validity_is_refunded(town: Town) -> None:
     items = await town.accept(5, line=town.small, valid_seconds=0)
-    await Sweeper(town.pool, ids.uuid7(), 60).expire()
+    await Sweeper(town.pool, ids.uuid7(), 60, set()).expire()
     assert {await town.status(item.message_id) for item in items} == {"expired"}
     assert await town.balance_micro() == CREDIT_MICRO
     assert await town.waiting() == {}
@@ -74,12 +74,12 @@ async def test_what_waited_past_its_validity_is_refunded(town: Town) -> None:
 async def test_what_a_dead_worker_was_submitting_is_in_doubt(town: Town) -> None:
     # given a worker that claimed and was never heard of again, and one that lives
     dead, living = ids.uuid7(), ids.uuid7()
-    await Sweeper(town.pool, living, 60).beat()
+    await Sweeper(town.pool, living, 60, set()).beat()
     (lost,) = await town.accept(1)
     (kept,) = await town.accept(1)
     await dispatch(desk_of(town, dead), [lost])
     await dispatch(desk_of(town, living), [kept])
-    sweeper = Sweeper(town.pool, living, 60)
+    sweeper = Sweeper(town.pool, living, 60, set())
     # when the living look for the dead
     await town.pool.execute("UPDATE workers SET seen_at = now()")
     await _let_server_be_old(town)
@@ -102,7 +102,7 @@ async def test_doubts_are_submitted_again_only_where_that_was_asked_for(town: To
     (twice,) = await town.accept(1, at_least_once=True)
     for item in (once, twice):
         await send(town, item, [outcomes.LOST])
-    sweeper = Sweeper(town.pool, ids.uuid7(), resubmit_seconds=0)
+    sweeper = Sweeper(town.pool, ids.uuid7(), 0, set())
     await sweeper.resubmit()
     assert await town.waiting() == {twice.message_id: "ready"}
     # and only once more: a second doubt stays one

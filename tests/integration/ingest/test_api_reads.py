@@ -10,7 +10,8 @@ from urllib.parse import quote
 import pytest
 
 from services.ingest import routes
-from shared.db import events
+from shared.db import segments
+from shared.sms.states import SegmentState
 from tests.integration.ingest.world import World
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -24,22 +25,18 @@ async def _send(town: World, account: str = "alice", **members: str) -> dict[str
     return sent
 
 
-async def _happen(town: World, account: str, message_id: str, *statuses: str) -> None:
-    """Let a message's status change, as the dispatcher and dlr do."""
-    account_id = await town.pool.fetchval(
-        "SELECT account_id FROM accounts WHERE name = $1", account
-    )
-    changes = [
-        events.Event(account_id, uuid.UUID(message_id), status, "", "ref") for status in statuses
-    ]
+async def _happen(town: World, message_id: str, *words: str) -> None:
+    """Let a message's segment come to these states, as the dispatcher and dlr do."""
     async with town.pool.acquire() as connection, connection.transaction():
-        await events.append(connection, changes)
+        for word in words:
+            state = SegmentState(word)
+            await segments.settle(connection, [segments.Evidence(uuid.UUID(message_id), 1, state)])
 
 
 async def test_every_event_is_read_once_when_cursors_are_followed(town: World) -> None:
     message_id = (await _send(town))["id"]
     start = (await town.get("alice", "/v1/events?limit=1000"))["cursor"]
-    await _happen(town, "alice", message_id, "queued", "submitted", "delivered")
+    await _happen(town, message_id, "parked", "submitting", "submitted", "delivered")
 
     read: list[dict[str, Any]] = []
     cursor = start
@@ -47,8 +44,8 @@ async def test_every_event_is_read_once_when_cursors_are_followed(town: World) -
         read += page["events"]
         cursor = page["cursor"]
 
-    assert [event["status"] for event in read] == ["queued", "submitted", "delivered"]
-    assert [event["sequence"] for event in read] == [int(start) + n for n in (1, 2, 3)]
+    assert [event["status"] for event in read] == ["parked", "queued", "submitted", "delivered"]
+    assert [event["sequence"] for event in read] == [int(start) + n for n in (1, 2, 3, 4)]
     assert set(read[0]) == {
         "sequence",
         "message_id",
@@ -58,7 +55,7 @@ async def test_every_event_is_read_once_when_cursors_are_followed(town: World) -
         "created_at",
     }
     assert {event["message_id"] for event in read} == {message_id}
-    assert page["cursor"] == cursor == str(int(start) + 3)
+    assert page["cursor"] == cursor == str(int(start) + 4)
 
 
 async def test_the_cursor_stays_when_nothing_happened(town: World) -> None:
@@ -130,7 +127,7 @@ async def test_another_accounts_message_is_as_absent_as_one_that_never_was(
 async def test_nothing_of_another_account_is_listed(town: World) -> None:
     reference = f"mine-{next(_references)}"
     sent = await _send(town, "alice", reference=reference)
-    await _happen(town, "alice", sent["id"], "queued")
+    await _happen(town, sent["id"], "parked")
 
     for query in ("", f"?reference={reference}", "?to=%2B33612345678", "?status=queued"):
         page = await town.get("lineless", f"/v1/messages{query}")

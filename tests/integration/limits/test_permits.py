@@ -234,9 +234,12 @@ async def test_no_permit_is_given_when_redis_never_answers() -> None:
 
 
 @pytest.mark.parametrize("segments", [0, -1])
-def test_request_is_refused_when_it_asks_for_no_segment(segments: int) -> None:
+async def test_request_is_refused_when_it_asks_for_no_segment(
+    link: redis.asyncio.Redis, segments: int
+) -> None:
+    limiter = await _limiter(link)
     with pytest.raises(ValueError):
-        permits.Request((permits.Scope(LINE),), segments)
+        await limiter.take(EPOCH, [permits.Request((permits.Scope(LINE),), segments)])
 
 
 # Controls: the checker of the stateful test must catch limiters that are known to be wrong.
