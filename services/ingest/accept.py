@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 
 import asyncpg
+import msgspec
 import structlog
 
 from services.ingest.compose import Draft, Refusal
+from services.ingest.patience import Patience
 from services.ingest.relay import Relay
 from shared.db import connection, idempotency, ledger, messages
 from shared.runtime import batching
@@ -40,19 +40,21 @@ class Unavailable(Exception):
         self.retry_after_seconds = retry_after_seconds
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(msgspec.Struct, frozen=True, gc=False):
     """What the producer reads."""
 
     status: int
-    body: bytes = field(repr=False)
+    body: bytes
+
+    def __repr__(self) -> str:
+        """Without the body."""
+        return f"Answer({self.status})"
 
 
 Fate = Draft | Refusal
 
 
-@dataclass(frozen=True, slots=True)
-class Intake:
+class Intake(msgspec.Struct, frozen=True):
     """One request to store: its messages, the producer's key, and how to answer.
 
     `answer(fates, balance_micro, currency)` is pure and called inside the transaction, so that
@@ -67,17 +69,22 @@ class Intake:
 
 
 class Acceptor:
-    """Gathers concurrent requests into shared transactions; a request alone does not wait."""
+    """Gathers concurrent requests into shared transactions; a request alone does not wait.
 
-    def __init__(self, pool: asyncpg.Pool, relay: Relay, *, concurrency: int = 2) -> None:
+    Transactions of one account take turns at its wallet. So single requests have one transaction at
+    a time, and gather meanwhile; of batches one is encoded while another is stored.
+    """
+
+    def __init__(self, pool: asyncpg.Pool, relay: Relay) -> None:
         self._pool = pool
         self._relay = relay
+        self._patience = Patience(ACCEPT_SECONDS)
         self._running_keys: set[idempotency.Key] = set()
         self._singles = batching.Batcher[Intake, Answer](
-            self._accept, size=REQUEST_COUNT_MAX, concurrency=concurrency, waiting=WAITING_COUNT_MAX
+            self._accept, size=REQUEST_COUNT_MAX, waiting=WAITING_COUNT_MAX
         )
         self._batches = batching.Batcher[Intake, Answer](
-            self._accept, size=BATCH_COUNT_MAX, concurrency=concurrency, waiting=WAITING_COUNT_MAX
+            self._accept, size=BATCH_COUNT_MAX, concurrency=2, waiting=WAITING_COUNT_MAX
         )
 
     async def accept(self, intake: Intake) -> Answer:
@@ -91,7 +98,7 @@ class Acceptor:
             self._running_keys.add(key)
         try:
             batcher = self._singles if len(intake.drafts) == 1 else self._batches
-            return await asyncio.wait_for(batcher.add(intake), ACCEPT_SECONDS)
+            return await self._patience.ends(batcher.add(intake))
         except batching.Overloaded:
             raise Unavailable from None
         except connection.TRANSIENT as error:

@@ -67,11 +67,15 @@ class Authenticator:
         self._secret_key = secret_key
         self._clock_seconds = clock_seconds
         self._known: dict[bytes, tuple[int | None, float]] = {}
+        self._served: dict[str, tuple[int, float]] = {}
         self._look_ups: dict[bytes, asyncio.Task[int | None]] = {}
         self._failures = Failures(clock_seconds)
 
     async def account_id(self, authorization: str, address: str) -> int:
         """The account whose token this header holds. Raises Refused with 401 or 429."""
+        served_id, fresh_until = self._served.get(authorization, (0, 0.0))
+        if fresh_until > self._clock_seconds():
+            return served_id
         presented = _BEARER.fullmatch(authorization)
         if presented is None:
             raise self._failed(address)
@@ -84,7 +88,16 @@ class Authenticator:
             account_id = await self._look_up(digest)
         if account_id is None:
             raise self._failed(address)
+        self._serve_again(authorization, digest, account_id)
         return account_id
+
+    def _serve_again(self, authorization: str, digest: bytes, account_id: int) -> None:
+        """Spare the same header its hash for as long as its token is believed anyway."""
+        _, fresh_until = self._known.get(digest, (None, 0.0))
+        self._served.pop(authorization, None)
+        self._served[authorization] = (account_id, fresh_until)
+        if len(self._served) > CACHE_COUNT_MAX:
+            del self._served[next(iter(self._served))]
 
     def _failed(self, address: str) -> Refused:
         """What to tell a request that brought no good token."""
@@ -109,13 +122,14 @@ class Authenticator:
 
     async def _ask(self, digest: bytes) -> int | None:
         async with asyncio.timeout(LOOK_UP_SECONDS), self._pool.acquire() as opened:
-            return await tokens.account_of(opened, digest)
+            account_id = await tokens.account_of(opened, digest)
+        self._known.pop(digest, None)
+        self._known[digest] = (account_id, self._clock_seconds() + CACHE_SECONDS)
+        if len(self._known) > CACHE_COUNT_MAX:
+            del self._known[next(iter(self._known))]
+        return account_id
 
     def _asked(self, digest: bytes, done: asyncio.Task[int | None]) -> None:
         del self._look_ups[digest]
-        if done.cancelled() or done.exception() is not None:
-            return
-        self._known.pop(digest, None)
-        self._known[digest] = (done.result(), self._clock_seconds() + CACHE_SECONDS)
-        if len(self._known) > CACHE_COUNT_MAX:
-            del self._known[next(iter(self._known))]
+        if not done.cancelled():
+            done.exception()  # Whoever waited has it; nobody may have.

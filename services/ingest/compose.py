@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from datetime import datetime
 from uuid import UUID
+
+import msgspec
 
 from shared.db import configuration
 from shared.db.configuration import Account, Configuration
@@ -15,12 +16,11 @@ VALID_SECONDS_DEFAULT = 24 * 3600
 VALID_SECONDS_MAX = 72 * 3600
 
 
-@dataclass(frozen=True, slots=True)
-class Wish:
+class Wish(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """One message as a producer asks for it, its types right and nothing else checked."""
 
-    to: str = field(repr=False)
-    text: str = field(repr=False)
+    to: str
+    text: str
     sender: str | None = None
     reference: str | None = None
     message_class: int = 1
@@ -30,19 +30,21 @@ class Wish:
     max_segments: int | None = None
     max_price_micro: int | None = None
 
+    def __repr__(self) -> str:
+        """Without the number and the text."""
+        return f"Wish(sender={self.sender!r}, reference={self.reference!r})"
 
-@dataclass(frozen=True, slots=True)
-class Draft:
+
+class Draft(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """A message that passed every check but the wallet's; what `accept` stores."""
 
     message_id: UUID
     line_id: int
     carrier_id: int
-    carrier_name: str
     sender: str
-    recipient: str = field(repr=False)
+    recipient: str
     country: str
-    text: str = field(repr=False)
+    text: str
     encoding: str
     segment_count: int
     message_class: int
@@ -58,14 +60,12 @@ class Draft:
         """What the whole message costs."""
         return self.segment_count * self.segment_price_micro
 
-    @property
-    def state(self) -> str:
-        """The status a producer is told on acceptance."""
-        return "queued" if self.send_at is None else "scheduled"
+    def __repr__(self) -> str:
+        """Without the number and the text."""
+        return f"Draft({self.message_id}, line_id={self.line_id}, country={self.country!r})"
 
 
-@dataclass(frozen=True, slots=True)
-class Refusal:
+class Refusal(msgspec.Struct, frozen=True, gc=False):
     """Why a message is not accepted; nothing of it is stored or charged. `status` is the HTTP
     status when it is alone in its request, `field` the member of the request at fault."""
 
@@ -108,7 +108,6 @@ def compose(current: Configuration, account: Account, wish: Wish) -> Draft | Ref
         message_id=ids.uuid7(),
         line_id=line.line_id,
         carrier_id=carrier.carrier_id,
-        carrier_name=carrier.name,
         sender=line.sender,
         recipient=recipient.e164,
         country=recipient.country,
@@ -153,8 +152,12 @@ def _too_many_segments(line: configuration.Line, wish: Wish, segment_count: int)
             f"The text needs {segment_count} segments, max_segments allows {wish.max_segments}.",
             "max_segments",
         )
-    limits = (line.limits.hour, line.limits.day, line.limits.month)
-    if any(limit is not None and segment_count > limit for limit in limits):
+    limits = line.limits
+    if (
+        (limits.hour is not None and segment_count > limits.hour)
+        or (limits.day is not None and segment_count > limits.day)
+        or (limits.month is not None and segment_count > limits.month)
+    ):
         return Refusal(
             422,
             "over_line_limit",

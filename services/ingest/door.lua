@@ -2,10 +2,19 @@
 -- taken in, so no rolling minute sees more than the limit.
 --
 -- KEYS are accounts, one per request, repeated as they come. ARGV[1] is msgpack: a limit for each.
--- The answer is msgpack: {allowed, remaining, seconds until the next is allowed} for each.
+-- ARGV[2] is msgpack, what was not used of lots: {place of the key, slot, count} for each.
+-- The answer is msgpack, two lists: {allowed, remaining, seconds until the next is allowed} for each
+-- request, and {place of the key, slot, count} for each lot.
+--
+-- A lot is tokens taken in advance, to be used within LOT_MS, where the limit is far away. It is
+-- booked in the second in which it ends, so that its last token comes back no earlier than others.
 
 local SLOT_MS = 1000
 local WINDOW_MS = 60000
+local LOT_MS = 100
+local LOT_ROOM = 1000
+local LOT_SHARE = 20
+local LOT_COUNT_MAX = 250
 
 local function clock_ms()
   local time = redis.call('TIME')
@@ -40,12 +49,18 @@ local function used_in(window)
 end
 
 -- A slot older than the newest one (the clock went back) joins the newest.
-local function push(window, slot)
+local function push(window, slot, count)
   local size = #window
   if size > 0 and window[size - 1] >= slot then
-    window[size] = window[size] + 1
+    window[size] = window[size] + count
   else
-    window[size + 1], window[size + 2] = slot, 1
+    window[size + 1], window[size + 2] = slot, count
+  end
+end
+
+local function give_back(window, slot, count)
+  for i = 1, #window, 2 do
+    if window[i] == slot then window[i + 1] = math.max(0, window[i + 1] - count) end
   end
 end
 
@@ -57,18 +72,32 @@ local function retry_after_seconds(window, excess)
   return WINDOW_MS / 1000
 end
 
+for _, lot in ipairs(cmsgpack.unpack(ARGV[2])) do
+  give_back(load(KEYS[lot[1]]), lot[2], lot[3])
+end
 local admissions = {}
+local rooms = {} -- by key: the place of its last request, and what that left
 for i, limit in ipairs(cmsgpack.unpack(ARGV[1])) do
   local window = load(KEYS[i])
   local used = used_in(window)
   if used < limit then
-    push(window, math.floor(now / SLOT_MS))
+    push(window, math.floor(now / SLOT_MS), 1)
     admissions[i] = {true, limit - used - 1, 0}
+    rooms[KEYS[i]] = {i, limit - used - 1}
   else
     admissions[i] = {false, 0, retry_after_seconds(window, used + 1 - limit)}
+  end
+end
+local lots = {}
+for key, room in pairs(rooms) do
+  if room[2] >= LOT_ROOM then
+    local window = windows[key]
+    local count = math.min(math.floor(room[2] / LOT_SHARE), LOT_COUNT_MAX)
+    push(window, math.floor((now + LOT_MS) / SLOT_MS), count)
+    lots[#lots + 1] = {room[1], window[#window - 1], count}
   end
 end
 for key, window in pairs(windows) do
   redis.call('SET', key, cmsgpack.pack(window), 'PX', WINDOW_MS + 2 * SLOT_MS)
 end
-return cmsgpack.pack(admissions)
+return cmsgpack.pack({admissions, lots})

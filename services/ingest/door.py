@@ -22,6 +22,8 @@ WINDOW_SECONDS = 60
 REDIS_SECONDS = 0.25
 REDIS_PAUSE_SECONDS = 5.0
 LOG_EVERY_SECONDS = 60.0
+LOT_SECONDS = 0.1
+"""How long tokens taken in advance may be used; as in door.lua."""
 
 _SCRIPT = redis_link.Script.read(Path(__file__).with_name("door.lua"))
 _log = structlog.get_logger()
@@ -36,7 +38,16 @@ class Admission(NamedTuple):
 
 
 _encode = msgspec.msgpack.Encoder().encode
-_decode = msgspec.msgpack.Decoder(list[Admission]).decode
+_decode = msgspec.msgpack.Decoder(tuple[list[Admission], list[tuple[int, int, int]]]).decode
+
+
+@dataclass(slots=True)
+class _Lot:
+    """Tokens of one account that this process took in advance, booked in a second of Redis."""
+
+    slot: int
+    count: int
+    ends_seconds: float
 
 
 @dataclass(slots=True)
@@ -82,9 +93,18 @@ class Door:
         self._link = link
         self._prefix = prefix
         self._clock_seconds = clock_seconds
+        self._lots: dict[int, _Lot] = {}
         self._alone: dict[int, _Window] = {}
         self._redis_pause_ends = -math.inf
         self._next_log = -math.inf
+
+    def admit_at_once(self, account_id: int) -> bool:
+        """Let a request in on a token taken in advance; if there is none, `admit` has to decide."""
+        lot = self._lots.get(account_id)
+        if lot is None or not lot.count or lot.ends_seconds <= self._clock_seconds():
+            return False
+        lot.count -= 1
+        return True
 
     async def admit(self, requests: Sequence[tuple[int, int]]) -> list[Admission]:
         """Decide (account id, limit per minute) pairs in order, in one round trip. Never raises.
@@ -94,7 +114,7 @@ class Door:
         now = self._clock_seconds()
         if now >= self._redis_pause_ends:
             try:
-                admissions = await self._ask(requests)
+                admissions = await self._ask(requests, now)
             except (redis_link.LimiterUnavailable, TimeoutError) as error:
                 self._lose_redis(self._clock_seconds(), error)
             else:
@@ -105,11 +125,26 @@ class Door:
             for account, limit in requests
         ]
 
-    async def _ask(self, requests: Sequence[tuple[int, int]]) -> list[Admission]:
+    async def _ask(
+        self, requests: Sequence[tuple[int, int]], now_seconds: float
+    ) -> list[Admission]:
         keys = [f"{self._prefix}{account}" for account, _ in requests]
         limits = _encode([limit for _, limit in requests])
+        unused = _encode(self._unused(requests))
         async with asyncio.timeout(REDIS_SECONDS):
-            return _decode(await _SCRIPT.run(self._link, keys, [limits]))
+            answer = await _SCRIPT.run(self._link, keys, [limits, unused])
+        admissions, lots = _decode(answer)
+        for place, slot, count in lots:
+            self._lots[requests[place - 1][0]] = _Lot(slot, count, now_seconds + LOT_SECONDS)
+        return admissions
+
+    def _unused(self, requests: Sequence[tuple[int, int]]) -> list[tuple[int, int, int]]:
+        """What is left of these accounts' lots, to be given back: (place, slot, count)."""
+        return [
+            (place, lot.slot, lot.count)
+            for place, (account, _) in enumerate(requests, 1)
+            if (lot := self._lots.pop(account, None)) and lot.count
+        ]
 
     def _lose_redis(self, now_seconds: float, error: Exception) -> None:
         self._redis_pause_ends = now_seconds + REDIS_PAUSE_SECONDS

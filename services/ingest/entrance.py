@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 import asyncpg
+import msgspec
 from aiohttp import web
 
 from services.ingest import auth, door, problems
@@ -37,11 +38,7 @@ class Context:
         object.__setattr__(self, "admissions", admissions)
 
 
-CONTEXT = web.AppKey("context", Context)
-
-
-@dataclass(frozen=True, slots=True)
-class Visit:
+class Visit(msgspec.Struct, frozen=True):
     """A request that was let in."""
 
     request: web.Request
@@ -54,18 +51,26 @@ class Visit:
         return self.account.account_id
 
 
-async def enter(request: web.Request) -> Visit:
+async def enter(context: Context, request: web.Request) -> Visit:
     """Let a request in. Raises Refused: 401, 429 with Retry-After, or 503."""
-    context = request.app[CONTEXT]
     account_id = await context.authenticator.account_id(
         request.headers.get("Authorization", ""), request.remote or ""
     )
     account = context.watch.current.accounts.get(account_id)
     if account is None:
-        # Created a moment ago: this process will know the account within two seconds.
-        raise problems.unavailable()
+        # Created a moment ago: its token is known before this process's configuration is.
+        await context.watch.refresh()
+        account = context.watch.current.accounts.get(account_id)
+        if account is None:
+            raise problems.unavailable()
+    if not context.door.admit_at_once(account_id):
+        await _ask_door(context, account)
+    return Visit(request, context, account)
+
+
+async def _ask_door(context: Context, account: configuration.Account) -> None:
     try:
-        admission = await context.admissions.add((account_id, account.requests_per_minute))
+        admission = await context.admissions.add((account.account_id, account.requests_per_minute))
     except batching.Overloaded:
         raise problems.unavailable() from None
     if not admission.allowed:
@@ -74,4 +79,3 @@ async def enter(request: web.Request) -> Visit:
             Refusal(429, "too_many_requests", detail),
             {"Retry-After": str(admission.retry_after_seconds)},
         )
-    return Visit(request, context, account)

@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import defaultdict, deque
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
 from uuid import UUID
 
 import asyncpg
+import msgspec
 import structlog
 
 from shared.broker import envelopes, publish, topology
@@ -22,9 +23,10 @@ _log = structlog.get_logger()
 PAGE_COUNT = 2_000
 SWEEP_SECONDS = 0.25
 MARK_SECONDS = 1.0
+MARK_AFTER_SECONDS = 3.0
+"""Marked so long after its confirm: by then nearly every row has been claimed, and is gone."""
 LEASE_LEFT_SECONDS = 1.5
-"""What is left of a lease when its row is marked, at least; more than rows put back have to wait, as
-a rule."""
+"""What is left of a lease when its row is marked, at least; rows put back wait less, as a rule."""
 LOST_SECONDS = 10.0
 """Published so long ago and still unclaimed while its queue is empty: the broker lost it."""
 STALE_SECONDS = 900.0
@@ -32,16 +34,19 @@ STALE_SECONDS = 900.0
 BACKLOG_COUNT_MAX = 1_000_000
 """Unpublished messages; above it ingest refuses with 503 (law 2: up to a stated backlog)."""
 IN_MEMORY_COUNT_MAX = 50_000
+PARCEL_COUNT_MAX = 100
 
 FAULTS = (*connection.TRANSIENT, publish.NotPublished)
 
+_Lane = tuple[int, int]
+"""(carrier, class): what a queue is for."""
 
-@dataclass(frozen=True, slots=True)
-class _Parcel:
-    """One message to publish, with its queue."""
+
+class _Parcel(msgspec.Struct, frozen=True):
+    """Messages to publish together, with their queue."""
 
     queue: str
-    item: envelopes.WorkItem
+    items: list[envelopes.WorkItem]
 
 
 class Relay:
@@ -58,19 +63,19 @@ class Relay:
         self._configured = configured
         self._publisher = publisher
         self._outgoing = batching.Batcher[_Parcel, None](
-            self._publish, size=PAGE_COUNT, concurrency=2, waiting=IN_MEMORY_COUNT_MAX
+            self._publish, size=PARCEL_COUNT_MAX, waiting=IN_MEMORY_COUNT_MAX
         )
+        self._in_memory_count = 0
         self._confirmed: deque[tuple[float, Sequence[UUID]]] = deque()
         self.backlog_full = False
 
     def publish_soon(self, stored: Iterable[messages.NewMessage]) -> None:
         """Publish what a committed transaction stored. Never fails: the sweep finds the rest."""
         now_ms = time.time_ns() // 1_000_000
+        parcels: dict[_Lane, list[envelopes.WorkItem]] = defaultdict(list)
         for message in stored:
             if message.send_at is None:
-                self._add(
-                    message.carrier_id,
-                    message.message_class,
+                parcels[message.carrier_id, message.message_class].append(
                     envelopes.WorkItem(
                         message.message_id,
                         message.account_id,
@@ -78,41 +83,49 @@ class Relay:
                         message.country,
                         message.segment_count,
                         now_ms + message.valid_seconds * 1000,
-                    ),
+                    )
                 )
+        self._add(parcels)
 
-    def _add(
-        self, carrier_id: int, message_class: int, item: envelopes.WorkItem
-    ) -> asyncio.Future[None] | None:
-        carrier = self._configured.current.carriers.get(carrier_id)
-        if carrier is None or not self._publisher.link.up:
-            return None
-        parcel = _Parcel(topology.mt_queue(carrier.name, message_class), item)
-        try:
-            future = self._outgoing.add(parcel)
-        except batching.Overloaded:
-            return None
-        future.add_done_callback(_observe)
-        return future
+    def _add(self, parcels: Mapping[_Lane, list[envelopes.WorkItem]]) -> list[asyncio.Future[None]]:
+        """Have them published; what there is no way or no room for is left to the sweep."""
+        futures = []
+        for (carrier_id, message_class), items in parcels.items():
+            carrier = self._configured.current.carriers.get(carrier_id)
+            held_count = self._in_memory_count + len(items)
+            if carrier is None or not self._publisher.link.up or held_count > IN_MEMORY_COUNT_MAX:
+                continue
+            queue = topology.mt_queue(carrier.name, message_class)
+            future = self._outgoing.add(_Parcel(queue, items))
+            self._in_memory_count = held_count
+            future.add_done_callback(partial(self._sent, len(items)))
+            futures.append(future)
+        return futures
+
+    def _sent(self, count: int, future: asyncio.Future[None]) -> None:
+        """A failed publish is not an error of anybody's: the rows are still there."""
+        self._in_memory_count -= count
+        if not future.cancelled() and (error := future.exception()) is not None:
+            _log.info("not_published_yet", message_count=count, error=type(error).__name__)
 
     async def _publish(self, parcels: Sequence[_Parcel]) -> list[BaseException | None]:
-        queues: dict[str, list[int]] = defaultdict(list)
-        for place, parcel in enumerate(parcels):
-            queues[parcel.queue].append(place)
-        results: list[BaseException | None] = [None] * len(parcels)
+        queues: dict[str, list[envelopes.WorkItem]] = defaultdict(list)
+        for parcel in parcels:
+            queues[parcel.queue].extend(parcel.items)
         chunks = [
-            (queue, places[start : start + envelopes.ENVELOPE_ITEM_COUNT_MAX])
-            for queue, places in queues.items()
-            for start in range(0, len(places), envelopes.ENVELOPE_ITEM_COUNT_MAX)
+            (queue, items[start : start + envelopes.ENVELOPE_ITEM_COUNT_MAX])
+            for queue, items in queues.items()
+            for start in range(0, len(items), envelopes.ENVELOPE_ITEM_COUNT_MAX)
         ]
         outcomes = await asyncio.gather(
-            *(self._publish_chunk(queue, [parcels[p].item for p in ps]) for queue, ps in chunks),
-            return_exceptions=True,
+            *(self._publish_chunk(queue, items) for queue, items in chunks), return_exceptions=True
         )
-        for (_, places), outcome in zip(chunks, outcomes, strict=True):
-            for place in places:
-                results[place] = outcome
-        return results
+        failed = {
+            queue: outcome
+            for (queue, _), outcome in zip(chunks, outcomes, strict=True)
+            if outcome is not None
+        }
+        return [failed.get(parcel.queue) for parcel in parcels]
 
     async def _publish_chunk(self, queue: str, items: list[envelopes.WorkItem]) -> None:
         await self._publisher.publish(queue, envelopes.encode_work(items))
@@ -132,8 +145,10 @@ class Relay:
         while self._publisher.link.up:
             async with self._pool.acquire(timeout=5) as opened:
                 rows = await work.take_ready(opened, messages.RELAY_LEASE_SECONDS, PAGE_COUNT)
-            waits = [self._add(row.carrier_id, row.message_class, _item_of(row)) for row in rows]
-            await asyncio.gather(*(wait for wait in waits if wait), return_exceptions=True)
+            parcels: dict[_Lane, list[envelopes.WorkItem]] = defaultdict(list)
+            for row in rows:
+                parcels[row.carrier_id, row.message_class].append(_item_of(row))
+            await asyncio.gather(*self._add(parcels), return_exceptions=True)
             if len(rows) < PAGE_COUNT:
                 return
 
@@ -149,8 +164,8 @@ class Relay:
                 )
 
     async def _mark(self) -> None:
-        """Mark confirmed rows that are still unclaimed after MARK_SECONDS."""
-        horizon = time.monotonic() - MARK_SECONDS
+        """Mark confirmed rows that are still unclaimed after MARK_AFTER_SECONDS."""
+        horizon = time.monotonic() - MARK_AFTER_SECONDS
         while self._confirmed and self._confirmed[0][0] < horizon:
             ids: list[UUID] = []
             taken: list[tuple[float, Sequence[UUID]]] = []
@@ -199,9 +214,3 @@ def _item_of(row: work.Waiting) -> envelopes.WorkItem:
         int(row.expires_at.timestamp() * 1000),
         row.bypass_gate,
     )
-
-
-def _observe(future: asyncio.Future[None]) -> None:
-    """A failed publish is not an error of anybody's: the row is still there."""
-    if not future.cancelled() and (error := future.exception()) is not None:
-        _log.info("not_published_yet", error=type(error).__name__)

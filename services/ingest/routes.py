@@ -97,17 +97,18 @@ ROUTES = (
 
 def add_routes(app: web.Application, context: Context) -> None:
     """Give an application the API, its description, and the layer that answers refusals."""
-    app[entrance.CONTEXT] = context
     app.middlewares.append(problems.answer_refusals)
     for route in ROUTES:
         add = app.router.add_get if route.method == "GET" else app.router.add_post
-        add(route.path, _admitting(route.handler))
+        add(route.path, _admitting(context, route.handler))
     app.router.add_get("/openapi.json", _serving(DOCUMENT.read_bytes()))
 
 
-def _admitting(handler: Handler) -> Callable[[web.Request], Awaitable[web.Response]]:
+def _admitting(
+    context: Context, handler: Handler
+) -> Callable[[web.Request], Awaitable[web.Response]]:
     async def admit(request: web.Request) -> web.Response:
-        return await handler(await entrance.enter(request))
+        return await handler(await entrance.enter(context, request))
 
     return admit
 

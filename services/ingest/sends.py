@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 import msgspec
@@ -26,13 +25,15 @@ _Fates = Sequence[Draft | Refusal]
 _Answering = Callable[[_Fates, int, str], Answer]
 
 
-@dataclass(frozen=True, slots=True)
-class _Item:
+class _Item(msgspec.Struct, frozen=True, gc=False):
     """One message of a request: as written, as read unless that failed, and what it became."""
 
-    raw: bytes = field(repr=False)
-    body: SendBody | None = field(repr=False)
+    raw: bytes
+    body: SendBody | None
     draft: Draft | Refusal
+
+    def __repr__(self) -> str:
+        return f"_Item({self.draft!r})"
 
     @property
     def dry_run(self) -> bool:

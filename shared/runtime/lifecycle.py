@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import signal
 import sys
@@ -14,6 +15,10 @@ import structlog
 from shared.runtime import logs
 
 _log = structlog.get_logger()
+
+CANCEL_SECONDS = 4.0
+"""How long a cancelled task may take to clean up before it is cancelled again."""
+YOUNG_OBJECT_COUNT = 20_000
 
 STOP_SECONDS = 30.0
 """Watchdog over a shutdown: drain what is in flight (20) + unbind (2) + close links (5) + slack
@@ -36,7 +41,16 @@ def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
     return uvloop.new_event_loop
 
 
+def _spare_collector() -> None:
+    """Messages make many objects and no circles: what was imported is never looked at again, and
+    the young are looked at less often (measured: up to 13 % of a process's CPU)."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(YOUNG_OBJECT_COUNT)
+
+
 async def _supervise(serve: Callable[[asyncio.Event], Awaitable[None]]) -> int:
+    _spare_collector()
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -64,6 +78,14 @@ def _give_up() -> None:
     os._exit(70)
 
 
+async def end(task: asyncio.Task[None]) -> None:
+    """Cancel a task until it has ended: a cancellation that comes together with an answer is
+    swallowed by `asyncio.wait_for` of Python 3.11, and by libraries that are built on it."""
+    while not task.done():
+        task.cancel()
+        await asyncio.wait({task}, timeout=CANCEL_SECONDS)
+
+
 @asynccontextmanager
 async def background(
     name: str, work: Coroutine[None, None, None], stop: asyncio.Event
@@ -75,8 +97,7 @@ async def background(
     try:
         yield task
     finally:
-        task.cancel()
-        await asyncio.wait({task})
+        await end(task)
     if not task.cancelled() and (error := task.exception()) is not None:
         raise error
 

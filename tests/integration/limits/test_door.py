@@ -101,6 +101,81 @@ async def test_no_rolling_minute_admits_more_and_no_refusal_is_needless(
     assert _most_in_a_minute(admitted_ms) <= limit
 
 
+@settings(
+    max_examples=25,
+    deadline=None,
+    derandomize=True,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
+@given(
+    visits=st.lists(
+        st.tuples(st.integers(0, 150) | st.integers(0, 20_000), st.integers(1, 400)),
+        min_size=5,
+        max_size=25,
+    ),
+    limit=st.integers(1_000, 1_400),
+)
+async def test_no_rolling_minute_admits_more_and_no_refusal_is_needless_when_tokens_come_in_lots(
+    link: redis.asyncio.Redis,
+    clock: virtual_clock.Clock,
+    visits: list[tuple[int, int]],
+    limit: int,
+) -> None:
+    await link.flushall()
+    await clock.set(virtual_clock.START_MS)
+    admitted_ms: list[int] = []
+    entrance = door.Door(link, clock_seconds=lambda: clock.now / 1e3)
+    for step_ms, count in visits:
+        await clock.advance(step_ms)
+        for _ in range(count):
+            if not entrance.admit_at_once(1):
+                [admission] = await entrance.admit([(1, limit)])
+                if not admission.allowed:
+                    # A lot is booked in the second in which it ends, which may be the next.
+                    recent = sum(clock.now < at + 2_000 + MINUTE_MS for at in admitted_ms)
+                    assert recent >= limit
+                    break
+            admitted_ms.append(clock.now)
+    assert _most_in_a_minute(admitted_ms) <= limit
+
+
+async def test_requests_pass_without_redis_while_the_lot_lasts(
+    link: redis.asyncio.Redis, clock: virtual_clock.Clock
+) -> None:
+    await clock.set(clock.now - clock.now % 1_000)
+    entrance = door.Door(link, clock_seconds=lambda: clock.now / 1e3)
+    assert not entrance.admit_at_once(1)
+    assert await entrance.admit([(1, 2_001)]) == [(True, 2_000, 0)]
+    assert [entrance.admit_at_once(1) for _ in range(101)] == [True] * 100 + [False]
+    assert await entrance.admit([(1, 2_001)]) == [(True, 1_900 - 1, 0)]
+    await clock.advance(100)
+    assert not entrance.admit_at_once(1)
+
+
+async def test_a_lot_comes_back_a_minute_after_its_last_use_when_it_outlasts_its_second(
+    link: redis.asyncio.Redis, clock: virtual_clock.Clock
+) -> None:
+    await clock.set(clock.now - clock.now % 1_000 + 950)
+    entrance = door.Door(link, clock_seconds=lambda: clock.now / 1e3)
+    await entrance.admit([(1, 2_001)])
+    await clock.advance(99)
+    assert all(entrance.admit_at_once(1) for _ in range(100))
+    assert all(each.allowed for each in await entrance.admit([(1, 2_001)] * 1_900))
+    await clock.advance(MINUTE_MS - 49)
+    assert [each.allowed for each in await entrance.admit([(1, 2_001)] * 2)] == [True, False]
+
+
+async def test_what_is_left_of_a_lot_is_given_back_with_the_next_request(
+    link: redis.asyncio.Redis, clock: virtual_clock.Clock
+) -> None:
+    await clock.set(clock.now - clock.now % 1_000)
+    entrance = door.Door(link, clock_seconds=lambda: clock.now / 1e3)
+    await entrance.admit([(1, 2_001)])
+    assert entrance.admit_at_once(1)
+    await clock.advance(100)
+    assert await entrance.admit([(1, 2_001)]) == [(True, 2_001 - 3, 0)]
+
+
 async def test_door_counts_alone_and_says_so_once_a_minute_when_redis_is_gone() -> None:
     hand = Hand()
     async with redis_link.connect(NOBODY) as nobody:

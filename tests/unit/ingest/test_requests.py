@@ -73,6 +73,13 @@ def test_defaults_are_taken_when_only_the_least_is_given() -> None:
     assert requests.wish_of(body, NOW) == Wish(to=FULL["to"], text=FULL["text"])
 
 
+def test_a_wish_shows_neither_its_number_nor_its_text() -> None:
+    shown = repr(requests.wish_of(_read(FULL), NOW))
+    assert FULL["reference"] in shown
+    assert FULL["to"] not in shown
+    assert FULL["text"] not in shown
+
+
 @given(st.permutations(list(FULL)), st.booleans(), st.sampled_from([None, 1, "\t"]))
 def test_the_fingerprint_is_the_same_when_only_the_writing_differs(
     order: list[str], ascii_only: bool, indent: int | str | None
