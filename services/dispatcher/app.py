@@ -57,7 +57,8 @@ async def serve(chosen: Settings, stop: asyncio.Event) -> None:
         await stack.enter_async_context(link.supervised(publisher.link))
         # Carriers hand over receipts as soon as they are bound; without a broker they are refused.
         await publisher.link.wait_up(BROKER_SECONDS)
-        receipts = ReceiptDesk(publisher)
+        recorder = Recorder(database)
+        receipts = ReceiptDesk(publisher, recorder)
         stack.push_async_callback(receipts.drain)
 
         worker_id = ids.uuid7()
@@ -66,7 +67,6 @@ async def serve(chosen: Settings, stop: asyncio.Event) -> None:
         sweeper = Sweeper(database, worker_id, chosen.resubmit_seconds, desk.unheard)
         await sweeper.beat()
         stack.push_async_callback(sweeper.leave)
-        recorder = Recorder(database)
         stack.push_async_callback(recorder.drain)
         lanes = Lanes(chosen.amqp_url, desk, recorder, receipts)
         stack.push_async_callback(lanes.close)

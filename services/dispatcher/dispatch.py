@@ -7,7 +7,7 @@ back after its window, and a delivery that is not settled comes again.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import TypeVar
 from uuid import UUID
@@ -89,10 +89,18 @@ async def _claim(desk: Desk, granted: dict[UUID, Permit], done: Dispatched) -> N
     except claim.Unheard as error:
         desk.unheard.add(error.transaction_id)
         raise
+    except connection.TRANSIENT:
+        # Nothing was claimed; trying on would else eat up the limits of lines with few tokens.
+        await _give_back(desk, usable.values())
+        raise
     for message in live:
         done.to_send.append((message, usable.pop(message.message_id)))
     done.at_rest.update(usable)
-    for permit in usable.values():
+    await _give_back(desk, usable.values())
+
+
+async def _give_back(desk: Desk, unused: Iterable[Permit]) -> None:
+    for permit in unused:
         await desk.limiter.give_back(permit)
 
 

@@ -3,19 +3,29 @@ answered."""
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Sequence
 
+from services.dispatcher.record import Recorder
 from shared.broker import envelopes, publish, topology
 from shared.carriers import contract
 from shared.runtime import batching, ids
 
+HOLD_SECONDS = 0.2
+"""How long a receipt may be held for the answers that came before it to be recorded."""
+
 
 class ReceiptDesk:
-    """Gathers receipts into envelopes; deciding about them is dlr's alone."""
+    """Gathers receipts into envelopes; deciding about them is dlr's alone.
 
-    def __init__(self, publisher: publish.Publisher) -> None:
+    A receipt may overtake the record of its own submit, and dlr would then have to look for its
+    segment again later; so it leaves a moment after what was being recorded when it came.
+    """
+
+    def __init__(self, publisher: publish.Publisher, recorder: Recorder) -> None:
         self._publisher = publisher
+        self._recorder = recorder
         self._batcher = batching.Batcher[envelopes.RawReceipt, None](
             self._publish,
             size=envelopes.ENVELOPE_ITEM_COUNT_MAX,
@@ -26,13 +36,14 @@ class ReceiptDesk:
     def sink(self, carrier_id: int) -> contract.ReceiptSink:
         """Where a carrier's link hands its receipts in."""
 
-        async def hand_in(body: bytes) -> None:
+        def hand_in(body: bytes) -> asyncio.Future[None]:
             now_ms = time.time_ns() // 1_000_000
-            await self._batcher.add(envelopes.RawReceipt(ids.uuid7(), carrier_id, now_ms, body))
+            return self._batcher.add(envelopes.RawReceipt(ids.uuid7(), carrier_id, now_ms, body))
 
         return hand_in
 
     async def _publish(self, items: Sequence[envelopes.RawReceipt]) -> list[None]:
+        await self._recorder.settled(HOLD_SECONDS)
         await self._publisher.publish(topology.RECEIPTS, envelopes.encode_receipts(list(items)))
         return [None] * len(items)
 

@@ -43,10 +43,18 @@ class Recorder:
         self._batcher = batching.Batcher[sending.Sending, None](
             self._record, size=BATCH_COUNT, concurrency=2
         )
+        self._latest: asyncio.Future[None] | None = None
 
     def add(self, ended: sending.Sending) -> asyncio.Future[None]:
         """Record a message's answers; the future ends when they are committed."""
-        return self._batcher.add(ended)
+        self._latest = self._batcher.add(ended)
+        return self._latest
+
+    async def settled(self, timeout_seconds: float) -> None:
+        """Return when what was added last is recorded, and with it nearly all before it; or when
+        the time is over."""
+        if self._latest is not None and not self._latest.done():
+            await asyncio.wait({self._latest}, timeout=timeout_seconds)
 
     async def drain(self) -> None:
         """Return when everything is recorded."""

@@ -73,15 +73,15 @@ class Carrier:
         if stat is None:
             return
         receipt = outbox.Receipt(
-            system_id=submit.system_id,
-            message_id=self._receipt_id(taken.message_id),
-            stat=stat,
-            source=submit.source,
-            recipient=submit.recipient,
-            submitted_at=time.time(),
-            reference=submit.reference,
-            payload=submit.payload,
-            on_settled=on_settled,
+            submit.system_id,
+            self._receipt_id(taken.message_id),
+            stat,
+            submit.source,
+            submit.recipient,
+            time.time(),
+            submit.reference,
+            submit.payload,
+            on_settled,
         )
         delay = 0.0
         if not taken.mood.at_once:
@@ -100,13 +100,13 @@ class Carrier:
 
     def _note(self, submit: Submit, message_id: str) -> None:
         entry = journal.Entry(
-            t=time.time() * 1000,
-            face=submit.face,
-            system_id=submit.system_id,
-            id=message_id,
-            source=submit.source,
-            recipient=submit.recipient,
-            data_coding=submit.data_coding,
-            text="",
+            time.time() * 1000,
+            submit.face,
+            submit.system_id,
+            message_id,
+            submit.source,
+            submit.recipient,
+            submit.data_coding,
+            "",
         )
         self.journal.add(entry, submit.udh, submit.payload)

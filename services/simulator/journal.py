@@ -17,7 +17,7 @@ UNFINISHED_MAX = 10_000
 _UCS2_CODING = 8
 
 
-class Entry(msgspec.Struct, omit_defaults=True):
+class Entry(msgspec.Struct, omit_defaults=True, gc=False):
     """One accepted submit. `t` is Unix time in ms; `ref`, `total` and `number` are the header's;
     `whole` is the message's text, on the line of the part that completes it."""
 

@@ -21,7 +21,7 @@ from __future__ import annotations
 import random
 from collections import OrderedDict
 from dataclasses import dataclass, replace
-from enum import Enum, StrEnum
+from enum import StrEnum
 from itertools import accumulate
 
 from services.simulator import options
@@ -30,7 +30,7 @@ RECENTLY_THROTTLED_MAX = 10_000
 _THROTTLED_TIMES = 2
 
 
-class Answer(Enum):
+class Answer(StrEnum):
     """What the sender of a submit gets to see."""
 
     ACCEPT = "accept"

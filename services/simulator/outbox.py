@@ -6,8 +6,9 @@ import asyncio
 import heapq
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from typing import Protocol
+
+import msgspec
 
 from services.simulator import counters, moods
 
@@ -17,8 +18,7 @@ RETRY_SECONDS_MAX = 30.0
 _BATCH_SECONDS = 0.005
 
 
-@dataclass(slots=True, eq=False)
-class Receipt:
+class Receipt(msgspec.Struct, eq=False):
     """One receipt. `submitted_at` is Unix time in seconds; `reference` is the sender's own 16 bits;
     `on_settled` is called once, when the first attempt has ended, well or badly."""
 
@@ -29,9 +29,12 @@ class Receipt:
     recipient: str
     submitted_at: float
     reference: bytes = b""
-    payload: bytes = field(default=b"", repr=False)
-    attempts: int = 0
+    payload: bytes = b""
     on_settled: Callable[[], None] | None = None
+    attempts: int = 0
+
+    def __repr__(self) -> str:
+        return f"Receipt({self.message_id}, {self.stat})"
 
 
 class Face(Protocol):

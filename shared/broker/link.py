@@ -17,6 +17,8 @@ from aio_pika.abc import AbstractConnection
 from aio_pika.exceptions import AMQPError
 from tenacity import AsyncRetrying, retry_if_exception_type, wait_random_exponential
 
+from shared.runtime import lifecycle
+
 _log = structlog.get_logger()
 
 CONNECT_SECONDS = 10.0
@@ -112,5 +114,4 @@ async def supervised(link: Link) -> AsyncIterator[None]:
     try:
         yield
     finally:
-        task.cancel()
-        await asyncio.wait({task})
+        await lifecycle.end(task)

@@ -17,17 +17,18 @@ text into what it publishes, logs or raises.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 from uuid import UUID
+
+import msgspec
 
 from shared.carriers import outcomes
 from shared.sms import encoding
 
 
-@dataclass(frozen=True, slots=True)
-class Segment:
+class Segment(msgspec.Struct, frozen=True, gc=False):
     """One segment, ready for the air.
 
     `payload` is unpacked GSM 03.38 octets or UTF-16BE, without `udh`; `text` is the same part as
@@ -40,10 +41,13 @@ class Segment:
     source: str
     recipient: str
     encoding: encoding.Encoding
-    udh: bytes = field(repr=False)
-    payload: bytes = field(repr=False)
-    text: str = field(repr=False)
+    udh: bytes
+    payload: bytes
+    text: str
     valid_seconds: int
+
+    def __repr__(self) -> str:
+        return f"Segment({self.reference})"
 
     @property
     def reference(self) -> str:
@@ -51,10 +55,10 @@ class Segment:
         return f"{self.message_id.hex}-{self.part}"
 
 
-ReceiptSink = Callable[[bytes], Awaitable[None]]
-"""Takes one raw receipt (without message text) and returns once the broker has confirmed it; only
-then may the carrier be answered. Raises when it could not be stored: the carrier is then asked to
-repeat it."""
+ReceiptSink = Callable[[bytes], asyncio.Future[None]]
+"""Takes one raw receipt (without message text); the future ends once the broker has confirmed it,
+and only then may the carrier be answered. An exception, there or at once, says that it could not be
+stored: the carrier is then asked to repeat it."""
 
 
 class Link(Protocol):

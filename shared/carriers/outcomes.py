@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import StrEnum
+
+import msgspec
 
 
 class OutcomeKind(StrEnum):
@@ -25,8 +26,7 @@ class OutcomeKind(StrEnum):
     LOST = "lost"
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
+class Outcome(msgspec.Struct, frozen=True, gc=False):
     """The answer to one submit, translated.
 
     `carrier_message_id` is set for ACCEPTED only. `code` is the carrier's own word or number, kept

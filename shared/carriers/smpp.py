@@ -17,6 +17,7 @@ good unless the settings list them: others use them for messages that will never
 from __future__ import annotations
 
 import asyncio
+import operator
 from functools import lru_cache, partial
 from pathlib import Path
 from typing import Literal
@@ -34,6 +35,7 @@ log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 IdBase = Literal["same", "hex_to_dec", "dec_to_hex"]
 TEMPORARY_PAUSE_SECONDS = 1.0
 _DAY_SECONDS = 86_400
+_WITH_RECEIPT = 1
 _ALWAYS_TEMPORARY = codes.THROTTLING_STATUSES | {codes.ESME_RSYSERR}
 
 # What a producer may read about a refusal.
@@ -122,6 +124,7 @@ class SmppLink:
         self._receipts: set[asyncio.Future[None]] = set()
         self._last: tuple[UUID, bind.Bind] | None = None
         self._binds = self._open_binds(settings)
+        self._readers = {each: partial(self._read_answer, each) for each in self._binds}
 
     @property
     def connected(self) -> bool:
@@ -129,7 +132,7 @@ class SmppLink:
 
     @property
     def room(self) -> int:
-        return sum(each.room for each in self._binds)
+        return sum([each.room for each in self._binds])
 
     async def wait_for_room(self) -> None:
         while not self.room:
@@ -137,16 +140,14 @@ class SmppLink:
             await self._changed.wait()
 
     def submit(self, segment: contract.Segment) -> asyncio.Future[outcomes.Outcome]:
-        outcome: asyncio.Future[outcomes.Outcome] = self._loop.create_future()
         chosen = self._choose(segment)
         try:
-            answer = chosen.submit(_submit_sm(self._settings, segment))
+            return chosen.ask(_submit_sm(self._settings, segment), self._readers[chosen])
         except pdu.PduError as error:
             code = f"0x{error.status:08X}"
-            reason = "the message cannot be put into SMPP"
-            outcome.set_result(outcomes.Outcome(_REJECTED, code=code, reason=reason))
-            return outcome
-        answer.add_done_callback(partial(self._conclude, chosen, outcome))
+        outcome: asyncio.Future[outcomes.Outcome] = self._loop.create_future()
+        reason = "the message cannot be put into SMPP"
+        outcome.set_result(outcomes.Outcome(_REJECTED, code=code, reason=reason))
         return outcome
 
     async def close(self, drain_seconds: float) -> None:
@@ -184,21 +185,12 @@ class SmppLink:
             return self._binds[0]
         if self._last is not None and self._last[0] == segment.message_id and self._last[1].room:
             return self._last[1]
-        chosen = max(self._binds, key=lambda each: each.room)
+        chosen = max(self._binds, key=_room)
         self._last = segment.message_id, chosen
         return chosen
 
-    def _conclude(
-        self,
-        used: bind.Bind,
-        outcome: asyncio.Future[outcomes.Outcome],
-        answered: asyncio.Future[window.Answer],
-    ) -> None:
-        if not outcome.done():
-            outcome.set_result(self._read_answer(used, answered.result()))
-        self._changed.set()
-
     def _read_answer(self, used: bind.Bind, answer: window.Answer) -> outcomes.Outcome:
+        self._changed.set()
         if answer.kind is window.AnswerKind.LOST:
             return outcomes.LOST
         if answer.kind is window.AnswerKind.NOT_SENT:
@@ -226,7 +218,11 @@ class SmppLink:
             peer.answer(request, codes.ESME_RX_P_APPN)
             return
         # How many may be under way is bounded by the session, which stops reading.
-        storing = asyncio.ensure_future(self._on_receipt(body))
+        try:
+            storing = self._on_receipt(body)
+        except Exception as error:
+            self._ask_to_repeat(peer, request, error)
+            return
         self._receipts.add(storing)
         storing.add_done_callback(partial(self._answer_delivery, peer, request))
 
@@ -234,16 +230,24 @@ class SmppLink:
         self, peer: session.Session, request: pdu.DeliverSm, stored: asyncio.Future[None]
     ) -> None:
         self._receipts.discard(stored)
-        error = None if stored.cancelled() else stored.exception()
-        if error is None and not stored.cancelled():
+        error = asyncio.CancelledError() if stored.cancelled() else stored.exception()
+        if error is None:
             peer.answer(request, codes.ESME_ROK)
-            return
+        else:
+            self._ask_to_repeat(peer, request, error)
+
+    def _ask_to_repeat(
+        self, peer: session.Session, request: pdu.DeliverSm, error: BaseException
+    ) -> None:
         log.warning("receipt_not_stored", carrier=self._carrier, error=type(error).__name__)
         peer.answer(request, codes.ESME_RX_T_APPN)
 
     def _note_state(self, number: int, state: bind.BindState, reason: str) -> None:
         log.info("bind_state", carrier=self._carrier, bind=number, state=state, reason=reason)
         self._changed.set()
+
+
+_room = operator.attrgetter("room")
 
 
 def _password(settings: Settings) -> str:
@@ -253,22 +257,23 @@ def _password(settings: Settings) -> str:
 
 
 def _submit_sm(settings: Settings, segment: contract.Segment) -> pdu.SubmitSm:
-    source, source_ton, source_npi = _address(segment.source)
+    source, source_ton, source_npi = _sender(segment.source)
     recipient, dest_ton, dest_npi = _address(segment.recipient)
     # Low bits of the id are random, and parts follow each other: a hint, which receipts may echo.
     reference = (segment.message_id.int + segment.part) & 0xFFFF
+    # The first ten go by their place, which costs a third less than by their names.
     return pdu.SubmitSm(
-        source_addr=source,
-        source_addr_ton=source_ton if settings.source_ton is None else settings.source_ton,
-        source_addr_npi=source_npi if settings.source_npi is None else settings.source_npi,
-        destination_addr=recipient,
-        dest_addr_ton=dest_ton if settings.dest_ton is None else settings.dest_ton,
-        dest_addr_npi=dest_npi if settings.dest_npi is None else settings.dest_npi,
-        esm_class=codes.ESM_CLASS_UDHI if segment.udh else codes.ESM_CLASS_DEFAULT,
-        data_coding=segmentation.data_coding(segment.encoding),
-        registered_delivery=1,
+        source,
+        recipient,
+        segment.udh + segment.payload,
+        segmentation.data_coding(segment.encoding),
+        codes.ESM_CLASS_UDHI if segment.udh else codes.ESM_CLASS_DEFAULT,
+        _WITH_RECEIPT,
+        source_ton if settings.source_ton is None else settings.source_ton,
+        source_npi if settings.source_npi is None else settings.source_npi,
+        dest_ton if settings.dest_ton is None else settings.dest_ton,
+        dest_npi if settings.dest_npi is None else settings.dest_npi,
         validity_period=_relative_time(segment.valid_seconds),
-        short_message=segment.udh + segment.payload,
         tlvs=((codes.TLV_USER_MESSAGE_REFERENCE, reference.to_bytes(2, "big")),),
     )
 
@@ -281,6 +286,9 @@ def _address(number: str) -> tuple[str, int, int]:
     if number.isdecimal():
         return number, 3, 0
     return number, 5, 0
+
+
+_sender = lru_cache(maxsize=4096)(_address)
 
 
 @lru_cache(maxsize=4096)

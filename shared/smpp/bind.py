@@ -80,7 +80,7 @@ class Bind:
     @property
     def room(self) -> int:
         """Requests that would be written at once; 0 while down or paused."""
-        return self._session.room if self._session is not None else 0
+        return 0 if self._session is None else self._session.room
 
     def start(self) -> None:
         """Begins to connect, and goes on until `close`. Call it once."""
@@ -88,12 +88,16 @@ class Bind:
 
     def submit(self, message: pdu.SubmitSm) -> asyncio.Future[window.Answer]:
         """As Session.submit; NOT_SENT while there is no session. Raises pdu.PduError."""
-        if self._session is None:
-            future: asyncio.Future[window.Answer] = asyncio.get_running_loop().create_future()
-            future.set_result(window.NOT_SENT)
-            return future
-        future = self._session.submit(message)
-        future.add_done_callback(self._heed)
+        return self.ask(message, window.as_it_is)
+
+    def ask(
+        self, message: pdu.SubmitSm, read: window.Reader[window.Result]
+    ) -> asyncio.Future[window.Result]:
+        """`submit`, for a future of what `read` makes of the Answer."""
+        if self._session is not None:
+            return self._session.ask(message, read)
+        future: asyncio.Future[window.Result] = asyncio.get_running_loop().create_future()
+        future.set_result(read(window.NOT_SENT))
         return future
 
     async def wait_for_room(self, timeout_seconds: float) -> bool:
@@ -159,6 +163,7 @@ class Bind:
             window=self._window,
             on_request=self._on_request,
             on_closed=lambda _: None,
+            on_answer=self._heed,
             timers=self._timers,
             tls=self._tls,
         )
@@ -187,13 +192,8 @@ class Bind:
             return backoff(FIRST_REFUSED_RETRY_SECONDS, MAX_REFUSED_RETRY_SECONDS, attempt)
         return backoff(FIRST_RETRY_SECONDS, MAX_RETRY_SECONDS, attempt)
 
-    def _heed(self, future: asyncio.Future[window.Answer]) -> None:
+    def _heed(self, answer: window.Answer) -> None:
         """Reads throttling out of an answer; one pause a burst, each longer than the last."""
-        if future.cancelled():
-            return
-        answer = future.result()
-        if answer.kind is not window.AnswerKind.ANSWERED:
-            return
         if answer.status in codes.THROTTLING_STATUSES:
             self._successes = 0
             if self._pause is None:

@@ -60,6 +60,11 @@ class Counts:
     expired: int = 0
     handler_failures: int = 0
 
+    @property
+    def nonsense_count(self) -> int:
+        """The more frequent oddity; an answer that comes after its timer is late, not nonsense."""
+        return max(self.strangers - self.expired, self.garbage)
+
 
 class Verdict(StrEnum):
     ALIVE = "alive"

@@ -4,6 +4,7 @@ Texts of a PDU are held as Latin-1, which maps every octet to one character, so 
 survive unchanged. Numbers stay plain ints: an unknown data_coding, TON, NPI or status is data.
 """
 
+import re
 import struct
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -176,6 +177,11 @@ Pdu: TypeAlias = (
 
 
 _HEADER = struct.Struct(">IIII")
+# All of a message up to its text, in one match: five texts and the numbers between them.
+_MESSAGE_HEAD = re.compile(
+    rb"(%b)\0..(%b)\0..(%b)\0...(%b)\0(%b)\0....." % ((rb"[^\0]{0,%d}" % MAX_DECODED_TEXT,) * 5),
+    re.DOTALL,
+)
 _MESSAGE_BODY = b"%b\0%c%c%b\0%c%c%b\0%c%c%c%b\0%b\0%c%c%c%c%c%b%b"
 
 
@@ -258,7 +264,8 @@ def _encode_message(message: _Message) -> bytes:
 
 
 def _encode_answer(pdu: SubmitSmResp | DeliverSmResp) -> bytes:
-    return _cstring(pdu.message_id, MAX_MESSAGE_ID) + tlv.pack(pdu.tlvs)
+    body = _cstring(pdu.message_id, MAX_MESSAGE_ID)
+    return body + tlv.pack(pdu.tlvs) if pdu.tlvs else body
 
 
 def _encode_bind(pdu: BindRequest) -> _Encoded:
@@ -284,13 +291,15 @@ def _text(frame: bytes, start: int) -> tuple[str, int]:
 
 
 def _decode_message(frame: bytes, sequence: int) -> tuple[object, ...]:
-    service_type, at = _text(frame, codes.HEADER_BYTES)
-    source, after_source = _text(frame, at + 2)
-    destination, after = _text(frame, after_source + 2)
-    schedule, after_schedule = _text(frame, after + 3)
-    validity, tail = _text(frame, after_schedule)
-    registered_delivery, replace, data_coding, default_id, size = frame[tail : tail + 5]
-    text_at = tail + 5
+    head = _MESSAGE_HEAD.match(frame, codes.HEADER_BYTES)
+    if head is None:
+        raise PduError(codes.ESME_RINVPARLEN)
+    service_type, source, destination, schedule, validity = head.groups()
+    at = codes.HEADER_BYTES + len(service_type) + 1
+    after_source = at + len(source) + 3
+    after = after_source + len(destination) + 3
+    text_at = head.end()
+    registered_delivery, replace, data_coding, default_id, size = frame[text_at - 5 : text_at]
     tlvs_at = text_at + size
     if tlvs_at > len(frame):
         raise PduError(codes.ESME_RINVMSGLEN)
@@ -299,19 +308,13 @@ def _decode_message(frame: bytes, sequence: int) -> tuple[object, ...]:
     except ValueError:
         raise PduError(codes.ESME_RINVOPTPARSTREAM) from None
     return (
-        source, destination, frame[text_at:tlvs_at], data_coding, frame[after], registered_delivery,
-        frame[at], frame[at + 1], frame[after_source], frame[after_source + 1], service_type,
-        frame[after + 1], frame[after + 2], schedule, validity, replace, default_id,
+        source.decode("latin-1"), destination.decode("latin-1"), frame[text_at:tlvs_at],
+        data_coding, frame[after], registered_delivery,
+        frame[at], frame[at + 1], frame[after_source], frame[after_source + 1],
+        service_type.decode("latin-1"), frame[after + 1], frame[after + 2],
+        schedule.decode("latin-1"), validity.decode("latin-1"), replace, default_id,
         tlvs, sequence,
     )  # fmt: skip
-
-
-def _decode_submit_sm(frame: bytes, _status: int, sequence: int) -> SubmitSm:
-    return SubmitSm._make(_decode_message(frame, sequence))
-
-
-def _decode_deliver_sm(frame: bytes, _status: int, sequence: int) -> DeliverSm:
-    return DeliverSm._make(_decode_message(frame, sequence))
 
 
 def _answer_body(frame: bytes) -> tuple[str, tlv.Tlvs]:
@@ -377,9 +380,9 @@ _ENCODERS: dict[type, Callable[..., _Encoded]] = {
 }
 
 _DECODERS: dict[int, Callable[[bytes, int, int], Pdu]] = {
-    codes.COMMAND_SUBMIT_SM: _decode_submit_sm,
+    codes.COMMAND_SUBMIT_SM: lambda f, _status, seq: SubmitSm._make(_decode_message(f, seq)),
     codes.COMMAND_SUBMIT_SM_RESP: _decode_submit_sm_resp,
-    codes.COMMAND_DELIVER_SM: _decode_deliver_sm,
+    codes.COMMAND_DELIVER_SM: lambda f, _status, seq: DeliverSm._make(_decode_message(f, seq)),
     codes.COMMAND_DELIVER_SM_RESP: _decode_deliver_sm_resp,
     codes.COMMAND_ENQUIRE_LINK: lambda _f, _status, sequence: EnquireLink(sequence),
     codes.COMMAND_ENQUIRE_LINK_RESP: lambda _f, status, seq: EnquireLinkResp(status, seq),

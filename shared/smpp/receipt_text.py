@@ -7,9 +7,15 @@ all. What follows `text:` is part of a message and is neither read nor passed on
 """
 
 import re
-from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
+from typing import NamedTuple
 
+# The spec's own form, taken whole: a tenth of the time that reading any other form takes.
+_USUAL = re.compile(
+    rb"(id:([!-9;-~]{1,64}) sub:[0-9]{3} dlvrd:[0-9]{3}"
+    rb" submit date:[0-9]{10,12} done date:[0-9]{10,12}"
+    rb" stat:([A-Z]{7}) err:([0-9A-Za-z]{1,3}))(?: text:|\Z)"
+)
 _FIELD = re.compile(
     rb"""
     (?P<key> submit[ _]?date | done[ _]?date | dlvrd | stat | sub | err | id | text )
@@ -26,26 +32,26 @@ _VALUES = {
     "sub": re.compile(rb"[0-9]{1,5}(?![0-9])"),
     "dlvrd": re.compile(rb"[0-9]{1,5}(?![0-9])"),
 }
-_DATE_FORMATS = {10: "%y%m%d%H%M", 12: "%y%m%d%H%M%S", 14: "%Y%m%d%H%M%S"}
 _MAX_BYTES = 4096
 
 
-@dataclass(frozen=True, slots=True)
-class ReceiptText:
-    """What a receipt's text says; a missing or unreadable field is empty or None.
+class ReceiptText(NamedTuple):
+    """What a receipt's text says; a missing or unreadable field is empty.
 
-    Dates carry no zone on the wire. They are given as if they were UTC; the adapter knows better.
+    Its dates are not read: they carry no zone, and nobody can say what they mean.
     """
 
     id: str = ""
     stat: str = ""
     err: str = ""
-    submit_date: datetime | None = None
-    done_date: datetime | None = None
 
 
 def parse(raw: bytes) -> ReceiptText | None:
     """Reads whatever can be read; None for bytes that name neither an id nor a stat."""
+    usual = _USUAL.match(raw)
+    if usual is not None:
+        _, name, stat, err = usual.groups()
+        return ReceiptText(name.decode("ascii"), stat.decode("ascii"), err.decode("ascii"))
     found = {name: value.decode("latin-1") for name, (_, value) in _fields(raw).items()}
     if not found.get("id") and not found.get("stat"):
         return None
@@ -53,8 +59,6 @@ def parse(raw: bytes) -> ReceiptText | None:
         id=found.get("id", ""),
         stat=found.get("stat", "").upper(),
         err=found.get("err", ""),
-        submit_date=_date(found.get("submitdate", "")),
-        done_date=_date(found.get("donedate", "")),
     )
 
 
@@ -64,6 +68,9 @@ def without_text(raw: bytes) -> bytes:
     Keeping what is known, rather than cutting what follows `text:`, also holds for receipts that
     quote the message without that mark.
     """
+    usual = _USUAL.match(raw)
+    if usual is not None:
+        return usual[1]
     return b" ".join(b"%b:%b" % (key, value) for key, value in _fields(raw).values())
 
 
@@ -100,13 +107,3 @@ def _fields(raw: bytes) -> dict[str, tuple[bytes, bytes]]:
         if value is not None:
             fields.setdefault(name, (key, value[0]))
     return fields
-
-
-def _date(digits: str) -> datetime | None:
-    layout = _DATE_FORMATS.get(len(digits))
-    if layout is None:
-        return None
-    try:
-        return datetime.strptime(digits, layout).replace(tzinfo=UTC)
-    except ValueError:
-        return None

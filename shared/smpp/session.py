@@ -10,6 +10,7 @@ from shared.smpp import codes, connection, life, pdu, window
 Request: TypeAlias = pdu.SubmitSm | pdu.DeliverSm
 OnRequest: TypeAlias = Callable[["Session", Request], None]
 OnSession: TypeAlias = Callable[["Session"], None]
+OnAnswer: TypeAlias = Callable[[window.Answer], None]
 Authenticate: TypeAlias = Callable[[pdu.BindRequest], int]
 
 MAX_OPEN_REQUESTS = 1000
@@ -22,7 +23,8 @@ class Session(connection.Connection):
     `on_request` gets every inbound message request (deliver_sm at the ESME, submit_sm at the SMSC)
     and somebody calls `answer` for it later. While about `max_open_requests` of them are unanswered
     the session stops reading, which also stops its timers; it ends when that lasts longer than the
-    response timer. `on_closed` is called exactly once, after all futures are settled.
+    response timer. `on_answer` sees every answer the peer gave to a request of ours. `on_closed` is
+    called exactly once, after all futures are settled.
     """
 
     def __init__(
@@ -34,6 +36,7 @@ class Session(connection.Connection):
         on_closed: OnSession,
         authenticate: Authenticate | None = None,
         on_bound: OnSession | None = None,
+        on_answer: OnAnswer | None = None,
         system_id: str = "",
         max_open_requests: int = MAX_OPEN_REQUESTS,
     ) -> None:
@@ -41,12 +44,14 @@ class Session(connection.Connection):
         self.bound: pdu.BindRequest | None = None
         self.counts = life.Counts()
         self.loss: life.Loss | None = None
+        self.open_requests = 0  # Inbound ones for which `answer` has not been called.
         self.state = life.State.OPEN
         self._timers = timers
         self._on_request = on_request
         self._on_closed = on_closed
         self._authenticate = authenticate
         self._on_bound = on_bound
+        self._on_answer = on_answer
         self._system_id = system_id
         self._max_open_requests = max_open_requests
         self._answer_type = pdu.SubmitSmResp if authenticate is None else pdu.DeliverSmResp
@@ -56,7 +61,6 @@ class Session(connection.Connection):
         self._window = window.Window(window_size)
         self._sequence = 0
         self._control_sequence = 0
-        self._open_requests = 0
         self._held = False
         self._opened_at = self._ticked_at = self._loop.time()
         self._reading_paused_at: float | None = None
@@ -70,39 +74,47 @@ class Session(connection.Connection):
     @property
     def room(self) -> int:
         """How many requests would be written at once if submitted now."""
-        return self._window.room if self.connected and not self._held else 0
+        return self._window.room if self.state is life.State.BOUND and not self._held else 0
 
     @property
     def unanswered(self) -> int:
         """Requests written and not answered; never more than the window."""
         return self._window.unanswered
 
-    @property
-    def open_requests(self) -> int:
-        """Inbound requests for which `answer` has not been called."""
-        return self._open_requests
-
     def submit(self, message: pdu.SubmitSm) -> asyncio.Future[window.Answer]:
         """Queues one submit_sm; the future always ends with an Answer, whatever the link does.
-
-        Raises pdu.PduError, and sends nothing, for a message SMPP cannot carry.
-        """
-        return self._ask(message)
+        Raises pdu.PduError, and sends nothing, for a message SMPP cannot carry."""
+        return self.ask(message, window.as_it_is)
 
     def deliver(self, message: pdu.DeliverSm) -> asyncio.Future[window.Answer]:
         """`submit` for the SMSC's role."""
-        return self._ask(message)
+        return self.ask(message, window.as_it_is)
+
+    def ask(
+        self, message: Request, read: window.Reader[window.Result]
+    ) -> asyncio.Future[window.Result]:
+        """`submit` or `deliver`, for a future of what `read` makes of the Answer, at once."""
+        sequence = self._next_sequence()
+        frame = pdu.encode(message, sequence)
+        future: asyncio.Future[window.Result] = self._loop.create_future()
+        if self.state is life.State.BOUND:
+            self._window.put(sequence, frame, future, read)
+            self._schedule_flush()
+        else:
+            future.set_result(read(window.NOT_SENT))
+        return future
 
     def answer(self, request: Request, status: int = 0, message_id: str = "") -> bool:
         """Answers an inbound request, once. False when the link has gone and it went nowhere."""
-        self._open_requests -= 1
+        self.open_requests -= 1
         if self.state is life.State.CLOSED:
             return False
-        if isinstance(request, pdu.SubmitSm):
-            self._send(pdu.SubmitSmResp(status, message_id), request.sequence)
-        else:
-            self._send(pdu.DeliverSmResp(status), request.sequence)
-        self._after_progress()
+        submitted = isinstance(request, pdu.SubmitSm)
+        resp = pdu.SubmitSmResp(status, message_id) if submitted else pdu.DeliverSmResp(status)
+        self._send(resp, request.sequence)
+        if self._reading_paused_at is not None:
+            self._steer_reading()
+        self._note_quiet()
         return True
 
     async def wait_for_room(self, timeout_seconds: float) -> bool:
@@ -126,10 +138,8 @@ class Session(connection.Connection):
 
     async def bind(self, request: pdu.BindRequest) -> int:
         """The ESME's first word; the answer's command_status. Not 0: the session is closing.
-
         Raises TimeoutError after the bind timer and ConnectionError when the link dies; then the
-        session is closed too.
-        """
+        session is closed too."""
         if self.state is life.State.CLOSED:
             raise ConnectionResetError("closed before the bind was asked")
         self._bind_answer = self._loop.create_future()
@@ -158,7 +168,6 @@ class Session(connection.Connection):
         if self.state is life.State.BOUND:
             self.state = life.State.UNBINDING
             self._window.return_queued()
-            self._window.wake()
             self._drained = self._loop.create_future()
             self._after_progress()
             try:
@@ -217,7 +226,7 @@ class Session(connection.Connection):
             return
         if isinstance(received, self._answer_type):
             answer = window.Answer(window.AnswerKind.ANSWERED, received.status, received.message_id)
-            if not self._window.settle(received.sequence, answer):
+            if not self._settled(received.sequence, answer):
                 self._meet_stranger()
         elif isinstance(received, self._request_type):
             self._hand_over(received)
@@ -250,7 +259,7 @@ class Session(connection.Connection):
         # A nack says "not taken" even when its status is a zero.
         status = nack.status or codes.ESME_RUNKNOWNERR
         answer = window.Answer(window.AnswerKind.ANSWERED, status)
-        if self._window.settle(nack.sequence, answer):
+        if self._settled(nack.sequence, answer):
             return
         if nack.sequence != self._control_sequence:
             self._meet_stranger()
@@ -283,7 +292,7 @@ class Session(connection.Connection):
             self._close(life.Loss.REFUSED)
 
     def _hand_over(self, request: Request) -> None:
-        self._open_requests += 1
+        self.open_requests += 1
         receiver = self.bound is not None and self.bound.mode is pdu.BindMode.RECEIVER
         if self.state is life.State.OPEN or (receiver and isinstance(request, pdu.SubmitSm)):
             self.answer(request, codes.ESME_RINVBNDSTS)
@@ -293,41 +302,33 @@ class Session(connection.Connection):
         except Exception as error:  # A fault of our own must not cost the link.
             self.counts.handler_failures += 1
             self.answer(request, codes.ESME_RSYSERR)
-            self._loop.call_exception_handler(
-                {"message": "the handler of an SMPP request failed", "exception": error}
-            )
+            context = {"message": "the handler of an SMPP request failed", "exception": error}
+            self._loop.call_exception_handler(context)
+
+    def _settled(self, sequence: int, answer: window.Answer) -> bool:
+        known = self._window.settle(sequence, answer)
+        if known and self._on_answer is not None:
+            self._on_answer(answer)
+        return known
 
     def _meet_stranger(self) -> None:
         self.counts.strangers += 1
         self._close_if_nonsense()
 
     def _close_if_nonsense(self) -> None:
-        # An answer that comes after its timer is late, not nonsense.
-        strangers = self.counts.strangers - self.counts.expired
-        if max(strangers, self.counts.garbage) > MAX_NONSENSE:
+        if self.counts.nonsense_count > MAX_NONSENSE:
             self._close(life.Loss.NONSENSE)
 
     def _next_sequence(self) -> int:
         self._sequence = self._sequence % codes.MAX_SEQUENCE + 1
         return self._sequence
 
-    def _ask(self, message: Request) -> asyncio.Future[window.Answer]:
-        sequence = self._next_sequence()
-        frame = pdu.encode(message, sequence)
-        future: asyncio.Future[window.Answer] = self._loop.create_future()
-        if self.connected:
-            self._window.put(sequence, frame, future)
-            self._schedule_flush()
-        else:
-            future.set_result(window.NOT_SENT)
-        return future
-
     def _send(self, message: pdu.Pdu, sequence: int) -> None:
         self._write(pdu.encode(message, sequence))
 
     def _steer_reading(self) -> None:
         """Stops reading while too much of what the peer asked is undone, or its answers unread."""
-        undone = max(self._open_requests, len(self._unwritten))
+        undone = max(self.open_requests, len(self._unwritten))
         if self._reading_paused_at is None:
             if undone > self._max_open_requests and self.state is not life.State.CLOSED:
                 self._reading_paused_at = self._loop.time()
@@ -377,8 +378,12 @@ class Session(connection.Connection):
         if self.room or not self.connected:
             self._window.wake()
         self._steer_reading()
-        quiet = self._window.unanswered == 0 and self._open_requests == 0
-        if quiet and self._drained is not None and not self._drained.done():
+        self._note_quiet()
+
+    def _note_quiet(self) -> None:
+        if self._drained is None or self._drained.done():
+            return
+        if self._window.unanswered == 0 and self.open_requests == 0:
             self._drained.set_result(None)
 
     def _settle(self, loss: life.Loss) -> None:

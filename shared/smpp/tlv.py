@@ -1,7 +1,7 @@
 """The optional parameters of a PDU, kept as (tag, value) pairs in their order (spec 5.3)."""
 
 import struct
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 from shared.smpp import codes
 
@@ -19,17 +19,19 @@ def pack(tlvs: Tlvs) -> bytes:
 
 def unpack(frame: bytes, start: int) -> Tlvs:
     """The parameters from `start` to the frame's end. Raises ValueError when one is cut short."""
-    tlvs: list[tuple[int, bytes]] = []
     end = len(frame)
+    if start >= end:
+        return ()
+    tlvs: list[tuple[int, bytes]] = []
     while start < end:
-        if end - start < _HEADER.size:
+        if start + 4 > end:
             raise ValueError("cut inside a parameter's header")
         tag, size = _HEADER.unpack_from(frame, start)
-        start += _HEADER.size
-        if end - start < size:
-            raise ValueError("cut inside a parameter's value")
-        tlvs.append((tag, frame[start : start + size]))
-        start += size
+        value_at = start + 4
+        start = value_at + size
+        tlvs.append((tag, frame[value_at:start]))
+    if start > end:
+        raise ValueError("cut inside a parameter's value")
     return tuple(tlvs)
 
 
@@ -41,32 +43,37 @@ def find(tlvs: Tlvs, tag: int) -> bytes | None:
     return None
 
 
-def receipted_message_id(tlvs: Tlvs) -> str | None:
-    """The carrier's id of the segment a receipt is about, up to its NUL; None if there is none."""
-    value = find(tlvs, codes.TLV_RECEIPTED_MESSAGE_ID)
-    if not value:
-        return None
-    return value[:MAX_MESSAGE_ID].partition(b"\0")[0].decode("latin-1") or None
+class ReceiptParameters(NamedTuple):
+    """What a receipt says in parameters; None for one that is absent or of a wrong size."""
+
+    message_id: str | None = None
+    """The carrier's id of the segment, up to its NUL; not empty."""
+    state: int | None = None
+    """The state as a number (spec 5.2.28)."""
+    network_error: tuple[int, int] | None = None
+    """Network type and the network's error (spec 5.3.2.31)."""
+    reference: int | None = None
+    """The sender's own 16-bit number, given back."""
 
 
-def message_state(tlvs: Tlvs) -> int | None:
-    """The receipt's state as a number (spec 5.2.28); None if absent or not one octet."""
-    value = find(tlvs, codes.TLV_MESSAGE_STATE)
-    return value[0] if value is not None and len(value) == 1 else None
+def receipt_parameters(tlvs: Tlvs) -> ReceiptParameters:
+    """Reads them all at once; of repeated ones the first counts."""
+    if not tlvs:
+        return _NO_PARAMETERS
+    values = dict(reversed(tlvs))
+    name = values.get(codes.TLV_RECEIPTED_MESSAGE_ID, b"")
+    state = values.get(codes.TLV_MESSAGE_STATE, b"")
+    error = values.get(codes.TLV_NETWORK_ERROR_CODE, b"")
+    reference = values.get(codes.TLV_USER_MESSAGE_REFERENCE, b"")
+    return ReceiptParameters(
+        name[:MAX_MESSAGE_ID].partition(b"\0")[0].decode("latin-1") or None,
+        state[0] if len(state) == 1 else None,
+        (error[0], error[1] << 8 | error[2]) if len(error) == 3 else None,
+        reference[0] << 8 | reference[1] if len(reference) == 2 else None,
+    )
 
 
-def network_error_code(tlvs: Tlvs) -> tuple[int, int] | None:
-    """Network type and the network's error (spec 5.3.2.31); None if absent or not three octets."""
-    value = find(tlvs, codes.TLV_NETWORK_ERROR_CODE)
-    if value is None or len(value) != 3:
-        return None
-    return value[0], int.from_bytes(value[1:], "big")
-
-
-def user_message_reference(tlvs: Tlvs) -> int | None:
-    """The sender's own 16-bit number, given back in receipts; None if absent or not two octets."""
-    value = find(tlvs, codes.TLV_USER_MESSAGE_REFERENCE)
-    return int.from_bytes(value, "big") if value is not None and len(value) == 2 else None
+_NO_PARAMETERS = ReceiptParameters()
 
 
 def message_payload(tlvs: Tlvs) -> bytes | None:

@@ -2,8 +2,11 @@
 
 import asyncio
 from collections import deque
-from dataclasses import dataclass
+from collections.abc import Callable
 from enum import StrEnum
+from typing import Any, NamedTuple, TypeAlias, TypeVar
+
+Result = TypeVar("Result")
 
 
 class AnswerKind(StrEnum):
@@ -14,8 +17,7 @@ class AnswerKind(StrEnum):
     LOST = "lost"  # Written, but no answer came in time or the link died: nobody can know.
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(NamedTuple):
     """What became of a request; `status` and `message_id` mean something only when ANSWERED."""
 
     kind: AnswerKind
@@ -26,10 +28,31 @@ class Answer:
 NOT_SENT = Answer(AnswerKind.NOT_SENT)
 LOST = Answer(AnswerKind.LOST)
 
+Reader: TypeAlias = Callable[[Answer], Result]
+"""Makes of an answer what the owner of the request wants to have."""
+
+
+def as_it_is(answer: Answer) -> Answer:
+    return answer
+
+
+_Owner: TypeAlias = tuple[asyncio.Future[Any], Reader[Any]]
+
+
+def _tell(owner: _Owner, answer: Answer) -> None:
+    future, read = owner
+    if future.done():
+        return
+    try:
+        future.set_result(read(answer))
+    except Exception as error:  # A fault of the owner's must not cost the link.
+        future.set_exception(error)
+
 
 class Window:
     """Keeps the order of requests. Each future is settled exactly once, unless its owner gave up.
 
+    Its result is what its reader makes of the answer, so nobody needs a second future for that.
     Time is given by the caller, in seconds of any steady clock.
     """
 
@@ -39,14 +62,15 @@ class Window:
         if size < 1:
             raise ValueError("a window holds at least one request")
         self.size = size
-        self._queued: deque[tuple[int, bytes, asyncio.Future[Answer]]] = deque()
-        self._written: dict[int, tuple[asyncio.Future[Answer], float]] = {}
+        self._queued: deque[tuple[int, bytes, _Owner]] = deque()
+        self._written: dict[int, tuple[_Owner, float]] = {}
         self._watchers: list[asyncio.Future[None]] = []
 
     @property
     def room(self) -> int:
         """Requests that could be written at once; never negative."""
-        return max(0, self.size - len(self._written) - len(self._queued))
+        left = self.size - len(self._written) - len(self._queued)
+        return left if left > 0 else 0
 
     @property
     def queued(self) -> int:
@@ -56,16 +80,18 @@ class Window:
     def unanswered(self) -> int:
         return len(self._written)
 
-    def put(self, sequence: int, frame: bytes, future: asyncio.Future[Answer]) -> None:
-        self._queued.append((sequence, frame, future))
+    def put(
+        self, sequence: int, frame: bytes, future: asyncio.Future[Result], read: Reader[Result]
+    ) -> None:
+        self._queued.append((sequence, frame, (future, read)))
 
     def take(self, now: float) -> list[bytes]:
         """The frames to write now; from here on they count as written."""
         frames: list[bytes] = []
         while self._queued and len(self._written) < self.size:
-            sequence, frame, future = self._queued.popleft()
-            if not future.done():  # Its owner may have cancelled it while it waited.
-                self._written[sequence] = (future, now)
+            sequence, frame, owner = self._queued.popleft()
+            if not owner[0].done():  # Its owner may have cancelled it while it waited.
+                self._written[sequence] = (owner, now)
                 frames.append(frame)
         return frames
 
@@ -74,8 +100,7 @@ class Window:
         written = self._written.pop(sequence, None)
         if written is None:
             return False
-        if not written[0].done():
-            written[0].set_result(answer)
+        _tell(written[0], answer)
         return True
 
     def expire(self, written_before: float) -> int:
@@ -92,9 +117,7 @@ class Window:
     def return_queued(self) -> None:
         """Hands back everything not yet written."""
         while self._queued:
-            _, _, future = self._queued.popleft()
-            if not future.done():
-                future.set_result(NOT_SENT)
+            _tell(self._queued.popleft()[2], NOT_SENT)
 
     def close(self) -> None:
         """The link is gone: what was queued is NOT_SENT, what was written is LOST."""

@@ -7,10 +7,9 @@ written is taken, which also costs a third of the time.
 """
 
 import re
-from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import lru_cache
-from typing import Final
+from typing import Final, NamedTuple
 
 import phonenumbers
 from phonenumbers import PhoneNumberType
@@ -58,16 +57,18 @@ class InvalidNumber(ValueError):
         self.reason = reason
 
 
-@dataclass(frozen=True, slots=True)
-class PhoneNumber:
+class PhoneNumber(NamedTuple):
     """A valid number. `country` is ISO 3166 alpha-2, or "001" for a code that no country owns.
 
     Such codes are +800, +870, +881 and the like. `e164` is exactly what was written.
     """
 
-    e164: str = field(repr=False)
+    e164: str
     country: str
     kind: Kind
+
+    def __repr__(self) -> str:
+        return f"PhoneNumber(country={self.country}, kind={self.kind})"
 
 
 @lru_cache(_CACHE_SIZE)

@@ -6,9 +6,8 @@ what is sent.
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
 from itertools import pairwise
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from shared.sms import encoding as encodings
 
@@ -24,8 +23,7 @@ _CONCATENATION_8 = 0x00
 _CONCATENATION_16 = 0x08
 
 
-@dataclass(frozen=True, slots=True)
-class _Shape:
+class _Shape(NamedTuple):
     """One encoding's measures in octets of payload, and how the first half of a pair looks."""
 
     unit_octets: int
@@ -82,8 +80,7 @@ class UnjoinableParts(ValueError):
     """The parts are not one whole message: some are missing, or they belong to different ones."""
 
 
-@dataclass(frozen=True, slots=True)
-class Plan:
+class Plan(NamedTuple):
     """What a text will take. `unit_count` is septets or UTF-16 code units, without headers."""
 
     encoding: encodings.Encoding
@@ -91,8 +88,7 @@ class Plan:
     unit_count: int
 
 
-@dataclass(frozen=True, slots=True)
-class Part:
+class Part(NamedTuple):
     """One segment: `number` of `total` from 1, its header (empty if alone) and its payload.
 
     The payload is unpacked septets or UTF-16BE. It always ends between two characters.
@@ -102,7 +98,10 @@ class Part:
     total: int
     encoding: encodings.Encoding
     udh: bytes
-    payload: bytes = field(repr=False)
+    payload: bytes
+
+    def __repr__(self) -> str:
+        return f"Part(number={self.number}, total={self.total}, encoding={self.encoding})"
 
     @property
     def text(self) -> str:
@@ -110,8 +109,7 @@ class Part:
         return encodings.decode(self.payload, self.encoding)
 
 
-@dataclass(frozen=True, slots=True)
-class Concatenation:
+class Concatenation(NamedTuple):
     """What a user data header says of the whole: which message, how many parts, which one."""
 
     reference: int

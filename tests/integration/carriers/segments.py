@@ -62,7 +62,10 @@ class Sink:
         self.failures = failures
         self.gate: asyncio.Event | None = None
 
-    async def __call__(self, body: bytes) -> None:
+    def __call__(self, body: bytes) -> asyncio.Future[None]:
+        return asyncio.ensure_future(self._store(body))
+
+    async def _store(self, body: bytes) -> None:
         if self.gate is not None:
             await self.gate.wait()
         if self.failures:

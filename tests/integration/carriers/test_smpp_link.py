@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from shared.carriers import contract, outcomes, registry, smpp
+from shared.runtime import batching
 from shared.smpp import codes, life, pdu, session, smsc, window
 from tests.integration.carriers import segments
 
@@ -265,6 +266,15 @@ async def test_the_carrier_is_asked_to_repeat_when_a_receipt_could_not_be_stored
         second = await asyncio.wait_for(scripted.peers[0].deliver(RECEIPT), 10)
     assert (first.status, second.status) == (codes.ESME_RX_T_APPN, codes.ESME_ROK)
     assert len(sink.seen) == 1
+
+
+async def test_the_carrier_is_asked_to_repeat_when_no_more_receipts_are_taken_in() -> None:
+    def overloaded(_body: bytes) -> asyncio.Future[None]:
+        raise batching.Overloaded
+
+    async with smsc_of(status(0)) as scripted, link_to(scripted, overloaded):
+        said = await asyncio.wait_for(scripted.peers[0].deliver(RECEIPT), 10)
+    assert said.status == codes.ESME_RX_T_APPN
 
 
 async def test_many_receipts_are_stored_at_the_same_time() -> None:

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.carriers import registry, smpp, smpp_receipts
-from shared.smpp import codes, pdu, receipt_text
+from shared.smpp import codes, pdu
 from shared.sms import receipts
 
 State = receipts.ReceiptState
@@ -170,15 +170,3 @@ def test_any_delivery_is_stripped_and_read_without_an_exception(
     assert body is not None
     assert msgspec.json.decode(body) is not None
     smpp.read_receipt(settings("hex_to_dec"), body)
-
-
-@given(
-    st.from_regex(smpp_receipts._USUAL_TEXT, fullmatch=True)  # Both ways of stripping must agree.
-)
-def test_the_usual_text_is_kept_as_any_other_would_be(text: bytes) -> None:
-    quoted = CANARY if text.endswith(b"text:") else b""
-    body = smpp_receipts.strip(delivery(text + quoted))
-    assert body is not None
-    assert b"canary" not in body
-    stored = msgspec.json.decode(body)["text"].encode("latin-1")
-    assert stored == receipt_text.without_text(text)

@@ -16,7 +16,7 @@ USUAL = (
     b"id:4F2A sub:001 dlvrd:001 submit date:2611220930 done date:2611220931"
     b" stat:DELIVRD err:000 text:Your code is 1234"
 )
-READ = receipt_text.ReceiptText("4F2A", "DELIVRD", "000", SUBMITTED, DONE)
+READ = receipt_text.ReceiptText("4F2A", "DELIVRD", "000")
 
 
 @pytest.mark.parametrize(
@@ -108,6 +108,14 @@ def test_our_own_receipt_is_read_back_when_rendered() -> None:
 
     assert receipt_text.parse(raw) == READ
     assert re.match(rb"id:4F2A sub:001 dlvrd:001 .* text:Your code$", raw)
+
+
+@given(st.from_regex(receipt_text._USUAL, fullmatch=True))
+def test_the_usual_form_reads_as_any_other_does(raw: bytes) -> None:
+    unusual = b" " + raw
+
+    assert receipt_text.parse(raw) == receipt_text.parse(unusual)
+    assert receipt_text.without_text(raw) == receipt_text.without_text(unusual)
 
 
 @given(st.binary(max_size=400))

@@ -13,10 +13,8 @@ def test_the_receipt_parameters_are_read_when_well_formed() -> None:
         (codes.TLV_USER_MESSAGE_REFERENCE, b"\x12\x34"),
     )
 
-    assert tlv.receipted_message_id(tlvs) == "4F2A"
-    assert tlv.message_state(tlvs) == 2
-    assert tlv.network_error_code(tlvs) == (3, 11)
-    assert tlv.user_message_reference(tlvs) == 0x1234
+    assert tlv.receipt_parameters(tlvs) == tlv.ReceiptParameters("4F2A", 2, (3, 11), 0x1234)
+    assert tlv.receipt_parameters(()) == tlv.ReceiptParameters()
 
 
 @pytest.mark.parametrize("value", [b"", b"\0", b"\0\0\0\0\0"])
@@ -24,15 +22,14 @@ def test_nothing_is_read_when_a_parameter_has_the_wrong_size(value: bytes) -> No
     tags = (codes.TLV_RECEIPTED_MESSAGE_ID, codes.TLV_NETWORK_ERROR_CODE)
     tlvs = tuple((tag, value) for tag in (*tags, codes.TLV_USER_MESSAGE_REFERENCE))
 
-    assert tlv.receipted_message_id(tlvs) is None
-    assert tlv.network_error_code(tlvs) is None
-    assert tlv.user_message_reference(tlvs) is None
-    assert tlv.message_state(tlvs) is None
+    assert tlv.receipt_parameters(tlvs) == tlv.ReceiptParameters()
     assert tlv.message_payload(tlvs) is None
 
 
 def test_the_first_counts_when_a_parameter_is_repeated() -> None:
     assert tlv.find(((1, b"a"), (1, b"b")), 1) == b"a"
+    states = tuple((codes.TLV_MESSAGE_STATE, value) for value in (b"\x02", b"\x05"))
+    assert tlv.receipt_parameters(states).state == 2
 
 
 @pytest.mark.parametrize("cut", [b"\x00", b"\x00\x01\x00", b"\x00\x01\x00\x05abcd"])

@@ -13,7 +13,7 @@ def put(held: window.Window, *sequences: int) -> list[asyncio.Future[window.Answ
     loop = asyncio.get_running_loop()
     futures = [loop.create_future() for _ in sequences]
     for sequence, future in zip(sequences, futures, strict=True):
-        held.put(sequence, b"%d" % sequence, future)
+        held.put(sequence, b"%d" % sequence, future, window.as_it_is)
     return futures
 
 

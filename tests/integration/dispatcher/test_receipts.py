@@ -1,0 +1,63 @@
+"""A receipt follows the record of its own submit, and never waits long for it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import pytest
+
+from services.dispatcher import receipts, record, sending
+from services.dispatcher.dispatch import dispatch
+from shared.broker import link, publish, topology
+from tests.integration.dispatcher.conftest import Town
+from tests.integration.dispatcher.test_dispatch import ACCEPTED, ScriptedCarrier, desk_of
+
+
+@pytest.fixture
+async def publisher(amqp_url: str) -> AsyncIterator[publish.Publisher]:
+    opened = publish.Publisher(
+        amqp_url, "test", lambda: [topology.RECEIPTS], topology.nothing_to_restore
+    )
+    async with link.supervised(opened.link):
+        await opened.link.wait_up(10)
+        yield opened
+
+
+async def answered(town: Town) -> sending.Sending:
+    """A message the carrier has just accepted."""
+    done = await dispatch(desk_of(town), await town.accept(1))
+    ((message, permit),) = done.to_send
+    ended: asyncio.Future[sending.Sending] = asyncio.get_running_loop().create_future()
+    carrier = ScriptedCarrier([ACCEPTED])
+    sending.Sending(message, permit, carrier, lambda: None, ended.set_result).start()
+    return await asyncio.wait_for(ended, 5)
+
+
+async def test_a_receipt_leaves_after_the_answers_that_were_being_recorded(
+    town: Town, publisher: publish.Publisher, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(receipts, "HOLD_SECONDS", 10.0)
+    recorder = record.Recorder(town.pool)
+    sink = receipts.ReceiptDesk(publisher, recorder).sink(1)
+
+    recorded = recorder.add(await answered(town))
+    await asyncio.wait_for(sink(b"{}"), 10)
+
+    assert recorded.done()
+
+
+async def test_a_receipt_leaves_all_the_same_when_recording_hangs(
+    town: Town, publisher: publish.Publisher
+) -> None:
+    recorder = record.Recorder(town.pool)
+    sink = receipts.ReceiptDesk(publisher, recorder).sink(1)
+    ended = await answered(town)
+
+    async with town.pool.acquire() as other, other.transaction():
+        await other.execute("SELECT FROM messages FOR UPDATE")
+        recorded = recorder.add(ended)
+        await asyncio.wait_for(sink(b"{}"), 10)
+        assert not recorded.done()
+
+    await asyncio.wait_for(recorded, 10)
