@@ -84,14 +84,9 @@ def compose(current: Configuration, account: Account, wish: Wish) -> Draft | Ref
     line = _line_of(current, account, wish.sender)
     if isinstance(line, Refusal):
         return line
-    try:
-        plan = segmentation.measure(wish.text)
-    except segmentation.EmptyText:
-        return Refusal(422, "empty_text", "The text is empty.", "text")
-    except segmentation.TextTooLong as error:
-        return Refusal(422, "text_too_long", str(error), "text")
-    except ValueError as error:
-        return Refusal(422, "invalid_text", str(error), "text")
+    plan = measure(wish.text)
+    if isinstance(plan, Refusal):
+        return plan
     if refusal := _too_many_segments(line, wish, plan.segment_count):
         return refusal
     price_micro = current.prices.get((recipient.country, account.currency))
@@ -122,6 +117,18 @@ def compose(current: Configuration, account: Account, wish: Wish) -> Draft | Ref
         send_at=wish.send_at,
         valid_seconds=wish.valid_seconds or VALID_SECONDS_DEFAULT,
     )
+
+
+def measure(text: str) -> segmentation.Plan | Refusal:
+    """How the text will be cut, by the one function that also cuts it."""
+    try:
+        return segmentation.measure(text)
+    except segmentation.EmptyText:
+        return Refusal(422, "empty_text", "The text is empty.", "text")
+    except segmentation.TextTooLong as error:
+        return Refusal(422, "text_too_long", str(error), "text")
+    except ValueError as error:
+        return Refusal(422, "invalid_text", str(error), "text")
 
 
 def _line_of(

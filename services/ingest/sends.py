@@ -12,11 +12,11 @@ from msgspec import UNSET
 
 from services.ingest import accept, answers, bodies, problems, requests
 from services.ingest.accept import Answer, Intake
-from services.ingest.compose import Draft, Refusal, compose
+from services.ingest.compose import Draft, Refusal, compose, measure
 from services.ingest.entrance import Visit
 from services.ingest.requests import PreviewBody, SendBody
 from shared.db import ledger
-from shared.sms import segmentation, sender_id
+from shared.sms import sender_id
 
 BALANCE_SECONDS = 5.0
 TURN_COUNT = 100
@@ -175,10 +175,7 @@ def _measured(body: PreviewBody) -> answers.Preview | Refusal:
             return Refusal(422, "invalid_sender", str(error), "from")
     if refusal := requests.unstorable("text", body.text):
         return refusal
-    try:
-        plan = segmentation.measure(body.text)
-    except segmentation.EmptyText:
-        return Refusal(422, "empty_text", "The text is empty.", "text")
-    except segmentation.TextTooLong as error:
-        return Refusal(422, "text_too_long", str(error), "text")
+    plan = measure(body.text)
+    if isinstance(plan, Refusal):
+        return plan
     return answers.Preview(encoding=plan.encoding, segments=plan.segment_count)
