@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import NamedTuple
@@ -18,6 +19,36 @@ class Event(NamedTuple):
     status: str
     reason: str
     reference: str | None
+
+
+# The head's row lock is held until commit, so numbers become visible in order. Heads are locked in
+# the order of accounts, and last of all locks, so that writers never wait in a circle.
+_APPEND = """
+WITH fresh AS (
+    SELECT t.*, row_number() OVER (PARTITION BY t.account_id ORDER BY t.place) AS nth
+    FROM unnest($1::new_event[]) WITH ORDINALITY
+         AS t (account_id, message_id, status, reason, reference, place)
+), locked AS (
+    SELECT account_id FROM event_heads
+    WHERE account_id = ANY ($2::int[]) ORDER BY account_id FOR UPDATE
+), counted AS (
+    SELECT account_id, count(*) AS fresh_count FROM fresh JOIN locked USING (account_id)
+    GROUP BY account_id
+), bumped AS (
+    UPDATE event_heads h SET last_sequence = h.last_sequence + c.fresh_count
+    FROM counted c WHERE h.account_id = c.account_id
+    RETURNING h.account_id, h.last_sequence - c.fresh_count AS before
+)
+INSERT INTO events (account_id, sequence, message_id, status, reason, reference)
+SELECT f.account_id, b.before + f.nth, f.message_id, f.status, f.reason, f.reference
+FROM fresh f JOIN bumped b USING (account_id)"""
+
+
+async def append(connection: Connection, events: Sequence[Event]) -> None:
+    """Append in the order given; to be called last in a transaction, for it locks the heads."""
+    if events:
+        accounts = sorted({event.account_id for event in events})
+        await connection.execute(_APPEND, events, accounts)
 
 
 @dataclass(frozen=True, slots=True)

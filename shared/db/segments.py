@@ -56,9 +56,6 @@ WHERE m.message_id = ANY ($1::uuid[])
 ORDER BY m.message_id, s.part
 FOR UPDATE OF m, s"""
 
-# Segments, statuses and events in one statement. Events are numbered without gaps under their
-# account's head, whose row lock is held until commit: numbers become visible in order. Heads are
-# locked in the order of accounts, and last of all locks, so that writers never wait in a circle.
 _WRITE = """
 WITH moved AS (
     UPDATE segments s
@@ -69,27 +66,9 @@ WITH moved AS (
         finished_at = CASE WHEN t.final THEN coalesce(s.finished_at, now()) END
     FROM unnest($1::segment_move[]) t
     WHERE s.message_id = t.message_id AND s.part = t.part
-), fresh AS (
-    SELECT t.*, row_number() OVER (PARTITION BY t.account_id ORDER BY t.place) AS nth
-    FROM unnest($2::new_event[]) WITH ORDINALITY
-         AS t (account_id, message_id, status, reason, reference, place)
-), stood AS (
-    UPDATE messages m SET status = f.status, reason = f.reason, updated_at = now()
-    FROM fresh f WHERE m.message_id = f.message_id
-), locked AS (
-    SELECT account_id FROM event_heads
-    WHERE account_id = ANY ($3::int[]) ORDER BY account_id FOR UPDATE
-), counted AS (
-    SELECT account_id, count(*) AS fresh_count FROM fresh JOIN locked USING (account_id)
-    GROUP BY account_id
-), bumped AS (
-    UPDATE event_heads h SET last_sequence = h.last_sequence + c.fresh_count
-    FROM counted c WHERE h.account_id = c.account_id
-    RETURNING h.account_id, h.last_sequence - c.fresh_count AS before
 )
-INSERT INTO events (account_id, sequence, message_id, status, reason, reference)
-SELECT f.account_id, b.before + f.nth, f.message_id, f.status, f.reason, f.reference
-FROM fresh f JOIN bumped b USING (account_id)"""
+UPDATE messages m SET status = t.status, reason = t.reason, updated_at = now()
+FROM unnest($2::new_event[]) t WHERE m.message_id = t.message_id"""
 
 
 async def settle(connection: Connection, evidence: Sequence[Evidence]) -> int:
@@ -115,8 +94,8 @@ async def settle(connection: Connection, evidence: Sequence[Evidence]) -> int:
     changed = _status_changes(rows, standing)
     await ledger.refund(connection, _refunds_due(standing, moved))
     if moves := _moves(standing):
-        accounts = sorted({event.account_id for event in changed})
-        await connection.execute(_WRITE, moves, changed, accounts)
+        await connection.execute(_WRITE, moves, changed)
+    await events.append(connection, changed)
     return len(changed)
 
 
