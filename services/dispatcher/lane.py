@@ -25,7 +25,7 @@ from shared.runtime import redis_link
 _log = structlog.get_logger()
 
 BATCH_SEGMENT_COUNT_MAX = 1_000
-CONCURRENT_BATCH_COUNT = 2
+CONCURRENT_BATCH_COUNT = 1
 FAULT_PAUSE_SECONDS = 0.5
 
 

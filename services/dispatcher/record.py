@@ -41,7 +41,7 @@ class Recorder:
     def __init__(self, pool: asyncpg.Pool) -> None:
         self._pool = pool
         self._batcher = batching.Batcher[sending.Sending, None](
-            self._record, size=BATCH_COUNT, concurrency=2
+            self._record, size=BATCH_COUNT, concurrency=1
         )
         self._latest: asyncio.Future[None] | None = None
 
