@@ -68,7 +68,7 @@ async def serve(chosen: Settings, stop: asyncio.Event) -> None:
         await sweeper.beat()
         stack.push_async_callback(sweeper.leave)
         stack.push_async_callback(recorder.drain)
-        lanes = Lanes(chosen.amqp_url, desk, recorder, receipts)
+        lanes = Lanes(chosen.amqp_url, desk, recorder, receipts, stop)
         stack.push_async_callback(lanes.close)
         await lanes.fit(configured.current)
         configured.on_change(lanes.fit)

@@ -65,6 +65,7 @@ class Lane:
         self._batch_count = 0
         self._tasks: set[asyncio.Task[None]] = set()
         self._stopping = False
+        self._failure: BaseException | None = None
 
     def receive(self, message_class: int, delivery: consume.Delivery) -> None:
         """Take a delivery in; bytes nobody can read go to the dead letters."""
@@ -83,10 +84,12 @@ class Lane:
         self._held[message_class].clear()
 
     async def run(self) -> None:
-        """Keep the window full until cancelled."""
+        """Keep the window full until cancelled; raises what a batch of it died of."""
         while True:
             await self._wake.wait()
             self._wake.clear()
+            if self._failure is not None:
+                raise self._failure
             await self.link.wait_for_room()
             while self._batch_count < CONCURRENT_BATCH_COUNT and not self._stopping:
                 batch = self._take_batch()
@@ -213,7 +216,10 @@ class Lane:
     def _task_ended(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:
-            _log.error("lane_task_failed", carrier=self.carrier.name, error=repr(error))
+            # Nobody foresaw it, so nobody knows what it left undone: the lane must end, and what it
+            # held comes again.
+            self._failure = error
+            self._wake.set()
 
     async def drain(self) -> None:
         """Take nothing more; return when everything claimed is recorded and acknowledged."""

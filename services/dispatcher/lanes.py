@@ -16,6 +16,7 @@ from shared.broker import consume, link, topology
 from shared.carriers import registry
 from shared.db import lost_queues
 from shared.db.configuration import Carrier, Configuration
+from shared.runtime import lifecycle
 
 _log = structlog.get_logger()
 
@@ -29,9 +30,15 @@ class Lanes:
     """Opens a lane for each carrier and keeps it fitting the configuration."""
 
     def __init__(
-        self, amqp_url: str, desk: dispatch.Desk, recorder: Recorder, receipts: ReceiptDesk
+        self,
+        amqp_url: str,
+        desk: dispatch.Desk,
+        recorder: Recorder,
+        receipts: ReceiptDesk,
+        stop: asyncio.Event,
     ) -> None:
         self._amqp_url = amqp_url
+        self._stop = stop
         self._desk = desk
         self._recorder = recorder
         self._receipts = receipts
@@ -73,8 +80,9 @@ class Lanes:
         ]
         for consumer in consumers:
             await stack.enter_async_context(link.supervised(consumer.link))
-        running = asyncio.create_task(lane.run(), name=f"lane-{carrier.name}")
-        stack.push_async_callback(_close, lane, consumers, running)
+        running = lifecycle.background(f"lane-{carrier.name}", lane.run(), self._stop)
+        await stack.enter_async_context(running)
+        stack.push_async_callback(_close, lane, consumers)
         self._open[carrier.carrier_id] = (carrier, stack)
         self._lanes[carrier.carrier_id] = lane
         _log.info("lane_opened", carrier=carrier.name, adapter=carrier.adapter)
@@ -91,22 +99,22 @@ class Lanes:
         )
 
     async def close(self) -> None:
-        """Close every lane at once: stop consuming, wait for answers, record, unbind."""
+        """Close every lane at once: stop consuming, wait for answers, record, unbind. Raises the
+        error of a lane that had died."""
         stacks = [stack for _, stack in self._open.values()]
         self._open.clear()
-        await asyncio.gather(*(stack.aclose() for stack in stacks))
+        ends = await asyncio.gather(*(stack.aclose() for stack in stacks), return_exceptions=True)
+        for end in ends:
+            if isinstance(end, BaseException):
+                raise end
 
 
-async def _close(
-    lane: Lane, consumers: list[consume.Consumer], running: asyncio.Task[None]
-) -> None:
+async def _close(lane: Lane, consumers: list[consume.Consumer]) -> None:
     for consumer in consumers:
         await consumer.stop()
     try:
         await asyncio.wait_for(lane.drain(), DRAIN_SECONDS)
     except TimeoutError:
         _log.warning("lane_not_drained", carrier=lane.carrier.name)
-    running.cancel()
-    await asyncio.wait({running})
     await lane.link.close(2.0)
     _log.info("lane_closed", carrier=lane.carrier.name)

@@ -60,6 +60,8 @@ _WRITE = """
 WITH moved AS (
     UPDATE segments s
     SET state = t.state, code = coalesce(nullif(t.code, ''), s.code), reason = t.reason,
+        -- What was proved unsent was no attempt.
+        attempt_count = s.attempt_count - (s.state = 'submitting' AND t.state = 'queued')::int,
         carrier_message_id = coalesce(t.carrier_message_id, s.carrier_message_id),
         accepted_at = CASE WHEN t.accepted THEN coalesce(s.accepted_at, clock_timestamp())
                       ELSE s.accepted_at END,

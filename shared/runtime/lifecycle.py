@@ -105,7 +105,8 @@ async def background(
 def _on_part_ended(name: str, task: asyncio.Task[None], stop: asyncio.Event) -> None:
     if task.cancelled() or stop.is_set():
         return
-    _log.error("part_ended", part=name, error=repr(task.exception()))
+    error = task.exception()
+    _log.error("part_ended", part=name, error=logs.frames_of(error) if error else "returned")
     stop.set()
 
 

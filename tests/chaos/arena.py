@@ -21,7 +21,7 @@ WINDOW = 50
 IN_FLIGHT_MAX = BINDS * WINDOW
 """What one dispatcher may leave in doubt when it is killed."""
 RESPONSE_SECONDS = 15.0
-RESUBMIT_SECONDS = 3.0
+RESUBMIT_SECONDS = 2.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,7 @@ import asyncio
 import os
 import secrets
 import time
+from collections import Counter
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from random import Random
@@ -15,9 +16,10 @@ from tests.chaos import arena, books, database, load
 
 SEED_VARIABLE = "SLUICE_TEST_SEED"
 PER_SECOND = 150.0
-TAIL_SECONDS = 2.0
+HEAD_SECONDS, TAIL_SECONDS = 0.5, 1.5
 REST_SECONDS = 60.0
-RECEIPT_SECONDS = 20.0
+"""How long queued messages may stay so after the load; a dead worker's are doubted after 10 s."""
+RECEIPT_SECONDS = 40.0
 RESUME_SECONDS = 30.0
 NUMBERS_PER_SCENARIO = 20_000
 LINES = {"Open": (10_000_000, 70), "Wide": (150, 10), "Slim": (80, 10), "Tiny": (30, 10)}
@@ -28,15 +30,14 @@ SCENARIOS = (
     "dispatcher",
     "dlr",
     "rabbitmq",
-    "wipe",
     "redis",
-    "flush",
     "postgres",
     "storm",
     "terminate",
     "pause",
 )
 SIMULATOR = {
+    "SLUICE_SIMULATOR_SYSTEM_ID": "",
     "SLUICE_SIMULATOR_ANSWER_MIN_MS": "10",
     "SLUICE_SIMULATOR_ANSWER_MAX_MS": "150",
     "SLUICE_SIMULATOR_RECEIPT_MAX_MS": "300",
@@ -48,13 +49,18 @@ _UNLIMITED = 10_000_000
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What became of a scenario."""
+    """What became of a scenario.
+
+    `used_share` is the least that any full line has used of its limit, 1 being all of it;
+    `slowest_resume_seconds` is from a part's return to the next message accepted and submitted.
+    """
 
     verdict: books.Verdict
     strange_answers: dict[int, int]
     audit_ok: bool
     submits_after_restart: int
     slowest_resume_seconds: float
+    used_share: float
 
 
 def sender(name: str, line: str) -> str:
@@ -82,46 +88,65 @@ def seeded(name: str) -> Random:
 
 
 async def play(
-    stage: arena.Arena, name: str, faults: Callable[[arena.Arena, Random], Awaitable[None]]
+    stage: arena.Arena,
+    name: str,
+    faults: Callable[[arena.Arena, Random], Awaitable[None]],
+    *,
+    restart: bool = False,
 ) -> Outcome:
     """Load the scenario's account for as long as `faults` lasts and a moment more, let everything
-    come to rest, restart every process, and compare the books."""
+    come to rest, restart every process if that is wanted, and compare the books."""
     random = seeded(name)
     shares = {sender(name, line): share for line, (_, share) in LINES.items()}
     limits = {sender(name, line): hour for line, (hour, _) in LINES.items()}
     first = SCENARIOS.index(name) * NUMBERS_PER_SCENARIO
     url, token = stage.fleet.environment["SLUICE_API_URL"], stage.fleet.token(name)
-    stop = asyncio.Event()
-    began = time.monotonic()
     async with load.Client(url, token, random, shares, first) as client:
-        running = asyncio.create_task(client.run(PER_SECOND, stop))
-        try:
-            await asyncio.sleep(0.5)
-            await faults(stage, random)
-            await asyncio.sleep(TAIL_SECONDS)
-        finally:
-            stop.set()
-            await running
-    loaded_seconds = time.monotonic() - began
+        await _load(client, faults(stage, random))
     for ended in stage.fleet.ended():
         raise AssertionError(f"{ended} ended by itself: {stage.fleet.log(ended)}")
     await rest(stage, name)
     slowest = _print_resumes(stage, client.book, list(shares))
     submits_before = len(stage.journal(list(shares)))
-    await _restart_all(stage)
-    await rest(stage, name)
+    if restart:
+        await _restart_all(stage)
+        await rest(stage, name)
     journal = stage.journal(list(shares))
     stored = await database.book(stage.servers.database_url, name)
     verdict = books.compare(client.book, stored, journal, limits)
-    audit_ok = await stage.audit_ok()
-    print(f"{name}: {loaded_seconds:.1f} s of load, {len(stage.faults)} faults; {verdict}")
+    print(f"{name}: {len(stage.faults)} faults; {verdict}")
     return Outcome(
         verdict,
         dict(client.strange),
-        audit_ok,
+        await stage.audit_ok(),
         len(journal) - submits_before,
         slowest,
+        _used_share(client.book, journal, limits),
     )
+
+
+async def _load(client: load.Client, faults: Awaitable[None]) -> None:
+    """Load for as long as the faults last and a moment more; until everything is answered."""
+    stop = asyncio.Event()
+    running = asyncio.create_task(client.run(PER_SECOND, stop))
+    try:
+        await asyncio.sleep(HEAD_SECONDS)
+        await faults
+        await asyncio.sleep(TAIL_SECONDS)
+    finally:
+        stop.set()
+        await running
+
+
+def _used_share(
+    book: list[books.Wish], journal: list[books.Submit], limits: dict[str, int]
+) -> float:
+    """How much of its limit the worst line has used, of those asked for more than their limit."""
+    wanted = Counter(wish.line for wish in book)
+    used = Counter(submit.source for submit in journal)
+    full = [line for line, limit in limits.items() if wanted[line] > limit]
+    print("  used of limits:", ", ".join(f"{used[line]} of {limits[line]}" for line in full))
+    return min((used[line] / limits[line] for line in full), default=1.0)
 
 
 async def rest(stage: arena.Arena, name: str) -> None:

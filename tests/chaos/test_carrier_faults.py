@@ -23,16 +23,17 @@ system_id = "moody"
 password = "practice"
 binds = 1
 window = 20
-response_seconds = 2.0
+response_seconds = 1.0
 
 [[route]]
 country = "DE"
 carrier = "moody"
 priority = 1
 """
-COUNT = 20
 SILENT, CUTTING = "00007", "00008"
-QUIET_SECONDS = arena.RESUBMIT_SECONDS + 5.0
+COUNTS = {SILENT: 40, CUTTING: 10}
+"""Messages; every cut costs a new bind, after an ever longer pause."""
+QUIET_SECONDS = arena.RESUBMIT_SECONDS + 4.0
 """Longer than it takes to submit a doubt again, and to doubt again."""
 PATIENCE_SECONDS = 60.0
 
@@ -48,7 +49,7 @@ async def test_doubts_show_and_are_submitted_again_only_when_asked_for_at_least_
     url, token = battered.fleet.environment["SLUICE_API_URL"], battered.fleet.token(account)
     async with load.Client(url, token, scenario.seeded(account), {sender: 1}, 0) as client:
         # When messages of both kinds of delivery are sent, and all has become quiet.
-        for number in range(2 * COUNT):
+        for number in range(COUNTS[ending]):
             wanted = client.wish(text="Wait at the gate.", at_least_once=number % 2 == 0)
             wanted.recipient = f"+49151{100 + number}{ending}"
             client.ask([wanted])
@@ -64,10 +65,10 @@ async def test_doubts_show_and_are_submitted_again_only_when_asked_for_at_least_
     twice = {submits[wish.recipient] for wish in client.book if wish.at_least_once}
     print(f"{account}: {verdict}; submits at most once {once}, at least once {twice}")
     assert verdict.faults == {}
-    assert verdict.acknowledged_count == len(stored) == 2 * COUNT
+    assert verdict.acknowledged_count == len(stored) == COUNTS[ending]
     assert all(message.was_in_doubt for message in stored)
-    assert max(once) == 1
-    assert max(twice) == 2
+    assert max(once) <= 1
+    assert max(twice) <= 2
     if ending == SILENT:
         # A cut also loses what the carrier has not read yet; silence loses nothing but answers.
         assert (once, twice) == ({1}, {2})

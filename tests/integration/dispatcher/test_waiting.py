@@ -110,3 +110,12 @@ async def test_doubts_are_submitted_again_only_where_that_was_asked_for(town: To
     await sweeper.resubmit()
     assert await town.waiting() == {}
     assert await town.status(twice.message_id) == "in_doubt"
+
+
+async def test_what_was_throttled_counts_as_no_attempt(town: Town) -> None:
+    (item,) = await town.accept(1, at_least_once=True)
+    for _ in range(3):
+        await send(town, item, [outcomes.Outcome(outcomes.OutcomeKind.THROTTLED)])
+    await send(town, item, [outcomes.LOST])
+    await Sweeper(town.pool, ids.uuid7(), 0, set()).resubmit()
+    assert await town.waiting() == {item.message_id: "ready"}

@@ -1,0 +1,58 @@
+"""A lane that meets what nobody foresaw ends, rather than going on half alive."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from services.dispatcher.lane import Lane
+from services.dispatcher.record import Recorder
+from shared.broker import consume, envelopes
+from shared.db import configuration
+from tests.integration.dispatcher.conftest import Town
+from tests.integration.dispatcher.test_dispatch import ACCEPTED, ScriptedCarrier, desk_of
+
+
+class Delivered(consume.Delivery):
+    """A delivery that came from nowhere."""
+
+    __slots__ = ("settled",)
+
+    def __init__(self, body: bytes) -> None:
+        self.body = body
+        self.settled = False
+
+    async def settle(self) -> None:
+        self.settled = True
+
+
+def lane_of(town: Town, link: ScriptedCarrier) -> Lane:
+    carrier = configuration.Carrier(1, "practice", "smpp", 0, {})
+    return Lane(desk_of(town), Recorder(town.pool), carrier, link)
+
+
+async def test_a_delivery_is_settled_when_all_its_messages_have_come_to_rest(town: Town) -> None:
+    items = await town.accept(3)
+    lane = lane_of(town, ScriptedCarrier([ACCEPTED] * 3))
+    delivery = Delivered(envelopes.encode_work(items))
+    running = asyncio.create_task(lane.run())
+    lane.receive(1, delivery)
+    async with asyncio.timeout(10):
+        while not delivery.settled:
+            await asyncio.sleep(0.01)
+    assert {await town.status(item.message_id) for item in items} == {"submitted"}
+    await lane.drain()
+    running.cancel()
+
+
+async def test_the_lane_ends_when_a_batch_dies_of_something_unforeseen(town: Town) -> None:
+    # given a carrier whose link breaks its contract: it raises
+    items = await town.accept(1)
+    lane = lane_of(town, ScriptedCarrier([]))
+    running = asyncio.create_task(lane.run())
+    # when a message is submitted to it
+    lane.receive(1, Delivered(envelopes.encode_work(items)))
+    # then the lane ends with that error, for its process to end with
+    with pytest.raises((StopIteration, RuntimeError)):
+        await asyncio.wait_for(running, 10)
