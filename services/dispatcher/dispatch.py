@@ -25,7 +25,12 @@ from shared.runtime import redis_link
 
 _log = structlog.get_logger()
 
-FAULTS = (redis_link.LimiterUnavailable, claim.Unheard, *connection.TRANSIENT)
+
+class LineUnknown(Exception):
+    """A message's line is newer than the configuration this process has read."""
+
+
+FAULTS = (redis_link.LimiterUnavailable, claim.Unheard, LineUnknown, *connection.TRANSIENT)
 """What makes a batch wait a moment and be tried again."""
 
 _PARKED = prometheus_client.Counter("sluice_messages_parked_total", "Messages parked.")
@@ -59,8 +64,13 @@ async def dispatch(desk: Desk, items: Sequence[envelopes.WorkItem]) -> Dispatche
     """Permits for a batch, and the committed intent for those that got one. Messages in neither
     `to_send` nor `at_rest` are to be tried again. Never raises one of FAULTS: see `fault`."""
     done = Dispatched()
+    current = desk.configured.current
+    strangers = [item for item in items if item.line_id not in current.lines]
     try:
-        verdicts = await desk.limiter.take(desk.configured.current, items)
+        if strangers:
+            items = [item for item in items if item.line_id in current.lines]
+            await _set_aside(desk, strangers, done)
+        verdicts = await desk.limiter.take(current, items) if items else []
         granted = {
             item.message_id: verdict
             for item, verdict in zip(items, verdicts, strict=True)
@@ -71,6 +81,16 @@ async def dispatch(desk: Desk, items: Sequence[envelopes.WorkItem]) -> Dispatche
     except FAULTS as error:
         done.fault = error
     return done
+
+
+async def _set_aside(desk: Desk, strangers: Sequence[envelopes.WorkItem], done: Dispatched) -> None:
+    """Messages of lines this process does not know: those that PostgreSQL does not know either are
+    at rest, the others are tried again, by when the configuration has been read."""
+    async with desk.pool.acquire(timeout=5) as opened:
+        waiting = await work.still_waiting(opened, [item.message_id for item in strangers])
+    done.at_rest.update(item.message_id for item in strangers if item.message_id not in waiting)
+    if waiting:
+        done.fault = LineUnknown()
 
 
 async def _claim(desk: Desk, granted: dict[UUID, Permit], done: Dispatched) -> None:

@@ -58,6 +58,10 @@ class Publisher:
         channel, connection = self._channel, self._connection
         if channel is None or connection is None or not self.link.up:
             raise ConnectionError("the link is down")
+        if channel.is_closed:
+            # Closed without a word to us: nothing but a new link cures that.
+            self.link.rebuild()
+            raise ConnectionError("the channel is closed")
         if queue not in self._known:
             await topology.ensure(connection, queue, self._on_missing)
             self._known.add(queue)

@@ -200,6 +200,15 @@ async def requeue(
         await connection.execute(_REQUEUE, message_ids, delays_ms)
 
 
+_STILL_WAITING = "SELECT message_id FROM work WHERE message_id = ANY ($1::uuid[])"
+
+
+async def still_waiting(connection: Connection, message_ids: Sequence[UUID]) -> set[UUID]:
+    """Those of the messages that still have a row of work."""
+    rows = await connection.fetch(_STILL_WAITING, message_ids)
+    return {row["message_id"] for row in rows}
+
+
 _DROP = "DELETE FROM work WHERE message_id = ANY ($1::uuid[]) RETURNING message_id"
 
 

@@ -6,10 +6,11 @@ import asyncio
 import random
 from uuid import UUID
 
+import msgspec
 import pytest
 
 from services.dispatcher import claim, limits, record, sending
-from services.dispatcher.dispatch import Desk, Dispatched, dispatch
+from services.dispatcher.dispatch import Desk, Dispatched, LineUnknown, dispatch
 from services.dispatcher.limits import Permit, Wait
 from services.dispatcher.pace import Pace
 from shared.broker import envelopes
@@ -235,3 +236,22 @@ async def test_a_refusal_says_when_the_tokens_return(town: Town) -> None:
     seconds, _ = await town.redis.time()
     # One full hour after the slot they were taken in: at most 60 s of slot and 5 s of permit more.
     assert 3600 - 60 <= verdict.ready_at_ms / 1000 - seconds <= 3600 + 66
+
+
+async def test_a_message_of_a_line_not_known_yet_is_tried_again(town: Town) -> None:
+    # given a line that is newer than what this process has read
+    (item,) = await town.accept(1)
+    newer = msgspec.structs.replace(item, line_id=item.line_id + 1000)
+    known = await town.accept(1)
+    # when both are dispatched
+    done = await dispatch(desk_of(town), [newer, *known])
+    # then the known one goes, and the other is neither sent nor forgotten
+    assert [message.message_id for message, _ in done.to_send] == [known[0].message_id]
+    assert done.at_rest == set()
+    assert isinstance(done.fault, LineUnknown)
+
+
+async def test_a_message_that_nobody_knows_is_at_rest(town: Town) -> None:
+    stranger = envelopes.WorkItem(ids.uuid7(), 1, 4711, "FR", 1, 0)
+    done = await dispatch(desk_of(town), [stranger])
+    assert (done.to_send, done.at_rest, done.fault) == ([], {stranger.message_id}, None)
