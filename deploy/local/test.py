@@ -56,7 +56,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         debian.provide_servers(missing, allowed=not options.no_install)
     if kind == "bench":
         return _python("tests.bench", rest)
-    return _python("pytest", [*_folders(kind, rest), *rest])
+    # What needs no server may share the cores; servers and processes would wait for each other.
+    side_by_side = ["--numprocesses=2", "--dist=worksteal"] if kind == "unit" else []
+    return _python("pytest", [*_folders(kind, rest), *side_by_side, *rest])
 
 
 def _folders(kind: str, rest: Sequence[str]) -> list[str]:

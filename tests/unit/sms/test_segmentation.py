@@ -149,14 +149,14 @@ def test_part_keeps_its_text_to_itself_when_printed() -> None:
         assert "secret" not in repr(part)
 
 
-# 160,000 texts with both seeds, most of them of several parts: how many, and how long at most.
+# 200,000 texts with both seeds, most of them of several parts: how many, and how long at most.
 MASS = {
     "plain": (10_000, 400),
-    "gsm": (5_000, 400),
+    "gsm": (10_000, 400),
     "escapes": (5_000, 170),
-    "bmp": (20_000, 200),
-    "emoji": (20_000, 140),
-    "astral": (20_000, 120),
+    "bmp": (25_000, 200),
+    "emoji": (25_000, 140),
+    "astral": (25_000, 120),
 }
 
 
