@@ -75,6 +75,9 @@ class Lane:
             _log.error("envelope_unreadable", carrier=self.carrier.name, error=str(error))
             self._soon(delivery.bury())
             return
+        if not items:
+            self._soon(delivery.settle())
+            return
         ticket = Ticket(delivery, len(items))
         self._held[message_class].extend(Held(item, ticket, message_class) for item in items)
         self._wake.set()

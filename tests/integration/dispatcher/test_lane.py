@@ -17,14 +17,17 @@ from tests.integration.dispatcher.test_dispatch import ACCEPTED, ScriptedCarrier
 class Delivered(consume.Delivery):
     """A delivery that came from nowhere."""
 
-    __slots__ = ("settled",)
+    __slots__ = ("buried", "settled")
 
     def __init__(self, body: bytes) -> None:
         self.body = body
-        self.settled = False
+        self.settled = self.buried = False
 
     async def settle(self) -> None:
         self.settled = True
+
+    async def bury(self) -> None:
+        self.buried = True
 
 
 def lane_of(town: Town, link: ScriptedCarrier) -> Lane:
@@ -44,6 +47,16 @@ async def test_a_delivery_is_settled_when_all_its_messages_have_come_to_rest(tow
     assert {await town.status(item.message_id) for item in items} == {"submitted"}
     await lane.drain()
     running.cancel()
+
+
+async def test_an_empty_or_unreadable_delivery_holds_nothing_up(town: Town) -> None:
+    lane = lane_of(town, ScriptedCarrier([]))
+    empty, garbage = Delivered(envelopes.encode_work([])), Delivered(b"\xff garbage")
+    lane.receive(1, empty)
+    lane.receive(1, garbage)
+    await lane.drain()
+    assert (empty.settled, garbage.settled) == (True, False)
+    assert garbage.buried
 
 
 async def test_the_lane_ends_when_a_batch_dies_of_something_unforeseen(town: Town) -> None:
