@@ -115,16 +115,19 @@ def test_a_fresh_checkout_sends_a_job_with_one_command(tmp_path: Path) -> None:
     assert not [pid for pid in _processes_naming(fresh) if pid != os.getpid()]
 
 
-def _project_files() -> list[str]:
-    listed = subprocess.run(
-        ["git", "ls-files", "--cached", "--others", "--exclude-standard", "-z"],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=True,
-        timeout=30,
-    )
-    return [name for name in listed.stdout.split("\0") if name and (ROOT / name).is_file()]
+MADE = {".git", ".venv", ".run", "__pycache__", ".hypothesis"}
+
+
+def _project_files() -> list[Path]:
+    """Everything in the checkout but what was made in it, relative to its root."""
+    return [
+        path.relative_to(ROOT)
+        for path in ROOT.rglob("*")
+        if path.is_file()
+        and not any(
+            part in MADE or part.endswith("_cache") for part in path.relative_to(ROOT).parts
+        )
+    ]
 
 
 def _processes_naming(folder: Path) -> list[int]:
