@@ -83,11 +83,13 @@ async def _send(way_in: api.Api, job: send_file.Job, book: _Book, bar: progress.
         async with asyncio.TaskGroup() as group:
             for _ in range(SENDING_COUNT):
                 group.create_task(_send_batches(way_in, batches, prefix, book, bar))
-    except* exits.Refusal as failed:
+    except ExceptionGroup as failed:
+        # Not except*: what is raised there comes out wrapped in a group again by some Pythons.
         refusal = failed.exceptions[0]
-        code = refusal.code if isinstance(refusal, exits.Refusal) else exits.FAILED
+        if not isinstance(refusal, exits.Refusal):
+            raise
         raise exits.Refusal(
-            code, f"{refusal}; {len(book.sent)} messages had been accepted"
+            refusal.code, f"{refusal}; {len(book.sent)} messages had been accepted"
         ) from None
 
 

@@ -23,6 +23,24 @@ RUN_SECONDS = 300
 WHOLE = ["./run --once\n", "./test\n"]
 
 
+# For machines without curl: as much of it as the README uses.
+CURL = """
+import sys, urllib.request
+url, headers, data = "", {}, None
+words = iter(sys.argv[1:])
+for word in words:
+    if word == "-H":
+        name, _, value = next(words).partition(": ")
+        headers[name] = value
+    elif word == "-d":
+        data = next(words).encode()
+    elif word != "-sS":
+        url = word
+with urllib.request.urlopen(urllib.request.Request(url, data, headers), timeout=30) as answer:
+    sys.stdout.write(answer.read().decode())
+"""
+
+
 def blocks(language: str) -> list[str]:
     """The fenced blocks of a language, in order."""
     return re.findall(rf"^```{language}\n(.*?)^```", README, re.DOTALL | re.MULTILINE)
@@ -39,6 +57,10 @@ def checkout(platform: fleets.Fleet) -> Path:
         f'#!/bin/sh\n. .run/env\nPYTHONPATH={ROOT} exec {sys.executable} -m services "$@"\n'
     )
     command.chmod(0o755)
+    if shutil.which("curl") is None:
+        (here / "bin").mkdir()
+        (here / "bin" / "curl").write_text(f"#!{sys.executable}\n{CURL}")
+        (here / "bin" / "curl").chmod(0o755)
     (here / "deploy").symlink_to(ROOT / "deploy")
     # given the demo account with its prices, and a token of it in .run/env
     demo = (ROOT / "deploy/local/demo.toml").read_text("utf-8")
@@ -61,7 +83,7 @@ def run(checkout: Path, *command: str) -> str:
     done = subprocess.run(
         command,
         cwd=checkout,
-        env={"PATH": os.environ["PATH"], "HOME": str(checkout)},
+        env={"PATH": f"{checkout}/bin:{os.environ['PATH']}", "HOME": str(checkout)},
         capture_output=True,
         text=True,
         timeout=BLOCK_SECONDS,
