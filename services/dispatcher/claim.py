@@ -29,19 +29,19 @@ async def claim(
     pool: asyncpg.Pool, worker_id: UUID, granted: Mapping[UUID, Permit]
 ) -> list[work.Claimed]:
     """Commit `queued → submitting` for the messages that nobody else has claimed and whose time is
-    not over, and charge their limits. All permits are of one epoch. Raises StaleEpoch, with nothing
+    not over, and charge their limits. Raises StaleEpoch, with nothing
     committed, and Unheard; messages whose time is over are expired and refunded here."""
-    epoch = next(iter(granted.values())).epoch
     transaction_id = ""
     try:
         async with pool.acquire(timeout=5) as opened, opened.transaction():
-            if await limits.stand_at_fence(opened) != epoch:
+            epoch, fenced_id = await limits.stand_at_fence(opened)
+            if any(permit.epoch != epoch for permit in granted.values()):
                 raise StaleEpoch
             live, expired = await work.claim(opened, list(granted), worker_id)
             await limits.charge(opened, worker_id, _usage(live, granted))
             if expired:
                 await expire(opened, expired)
-            transaction_id = await connection.transaction_id(opened)
+            transaction_id = fenced_id
     except connection.TRANSIENT as error:
         if transaction_id:
             raise Unheard(transaction_id) from error

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import Sequence
-from uuid import UUID
 
 import asyncpg
 import prometheus_client
@@ -34,8 +33,9 @@ _ANSWERED = {kind: _ANSWERS.labels(kind or "canceled") for kind in (*OutcomeKind
 class Recorder:
     """Writes what became of submits, many in one transaction.
 
-    What it holds is nowhere else, so it tries until it succeeds; it is bounded by the windows, for
-    nothing new can be claimed while PostgreSQL is away.
+    What it holds is nowhere else, so it tries until it succeeds, and once more when the answer to a
+    commit was lost: the evidence names its submit, so a repetition changes nothing. It is bounded
+    by the windows, for nothing new can be claimed while PostgreSQL is away.
     """
 
     def __init__(self, pool: asyncpg.Pool) -> None:
@@ -61,7 +61,6 @@ class Recorder:
         await self._batcher.drain()
 
     async def _record(self, ended: Sequence[sending.Sending]) -> list[None]:
-        transaction_id = ""
         async for attempt in AsyncRetrying(
             retry=retry_if_exception_type(connection.TRANSIENT),
             wait=wait_random_exponential(multiplier=0.1, max=2),
@@ -73,10 +72,7 @@ class Recorder:
         ):
             with attempt:
                 async with self._pool.acquire(timeout=5) as opened, opened.transaction():
-                    if transaction_id and await _done(opened, transaction_id):
-                        break
                     await _write(opened, ended)
-                    transaction_id = await connection.transaction_id(opened)
         _count(ended)
         return [None] * len(ended)
 
@@ -89,42 +85,34 @@ def _count(ended: Sequence[sending.Sending]) -> None:
         _ANSWERED[kind].inc(count)
 
 
-async def _done(opened: connection.Connection, transaction_id: str) -> bool:
-    """Whether an attempt whose answer was lost took effect: others may have gone on from there, so
-    it must not be made again. Raises TimeoutError while nobody can say."""
-    committed = await connection.committed(opened, transaction_id)
-    if committed is None:
-        raise TimeoutError("the last attempt is still under way")
-    return committed
-
-
 async def _write(opened: connection.Connection, ended: Sequence[sending.Sending]) -> None:
-    evidence = [
-        _evidence(each.message.message_id, answered) for each in ended for answered in each.answers
-    ]
+    evidence = [_evidence(each.message, answered) for each in ended for answered in each.answers]
     await segments.settle(opened, evidence)
     again = {each.message.message_id: delay for each in ended if (delay := _delay_ms(each))}
     await work.requeue(opened, list(again), list(again.values()))
 
 
-def _evidence(message_id: UUID, answered: sending.Answered) -> segments.Evidence:
-    outcome, part = answered.outcome, answered.part
+def _evidence(message: work.Claimed, answered: sending.Answered) -> segments.Evidence:
+    outcome = answered.outcome
     if outcome is None:
-        return segments.Evidence(message_id, part, SegmentState.CANCELED, reason=sending.CANCELED)
-    if outcome.kind is OutcomeKind.ACCEPTED:
-        return segments.Evidence(
-            message_id,
-            part,
-            SegmentState.SUBMITTED,
-            accepted=True,
-            carrier_message_id=outcome.carrier_message_id or None,
-        )
+        state, code, reason = SegmentState.CANCELED, "", sending.CANCELED
+    else:
+        state, code, reason = _STATES[outcome.kind], outcome.code, outcome.reason
+    accepted = state is SegmentState.SUBMITTED
     return segments.Evidence(
-        message_id, part, _STATES[outcome.kind], code=outcome.code, reason=outcome.reason
+        message.message_id,
+        answered.part,
+        state,
+        accepted=accepted,
+        carrier_message_id=(outcome and outcome.carrier_message_id) or None,
+        code="" if accepted else code,
+        reason=reason,
+        submitted_at=message.submitted_at,
     )
 
 
 _STATES = {
+    OutcomeKind.ACCEPTED: SegmentState.SUBMITTED,
     OutcomeKind.REJECTED: SegmentState.REJECTED,
     OutcomeKind.THROTTLED: SegmentState.QUEUED,
     OutcomeKind.UNAVAILABLE: SegmentState.QUEUED,

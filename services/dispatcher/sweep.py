@@ -3,6 +3,7 @@ again."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from uuid import UUID
 
 import asyncpg
@@ -61,9 +62,13 @@ class Sweeper:
                     opened,
                     [
                         segments.Evidence(
-                            m, part, SegmentState.IN_DOUBT, reason="the worker sending it died"
+                            message_id,
+                            part,
+                            SegmentState.IN_DOUBT,
+                            reason="the worker sending it died",
+                            submitted_at=submitted_at,
                         )
-                        for m, part in found
+                        for message_id, part, submitted_at in found
                     ],
                 )
             if found:
@@ -78,12 +83,7 @@ class Sweeper:
                 if await connection.committed(opened, transaction_id) is None:
                     continue
                 found = await segments.claimed_in(opened, self._worker_id, transaction_id)
-                await segments.settle(
-                    opened,
-                    [segments.Evidence(m, part, SegmentState.QUEUED) for m, part in found],
-                )
-                again = sorted({message_id for message_id, _ in found})
-                await work.requeue(opened, again, [0] * len(again))
+                await _requeue(opened, found)
             self._unheard.discard(transaction_id)
             _log.warning("claim_put_back", segment_count=len(found))
 
@@ -93,15 +93,23 @@ class Sweeper:
             found = await segments.doubtful_at_least_once(
                 opened, self._resubmit_seconds, ATTEMPT_COUNT_MAX, PAGE_COUNT
             )
-            await segments.settle(
-                opened,
-                [segments.Evidence(m, part, SegmentState.QUEUED) for m, part in found],
-            )
-            again = sorted({message_id for message_id, _ in found})
-            await work.requeue(opened, again, [0] * len(again))
+            await _requeue(opened, found)
 
     async def tidy(self) -> None:
         """Forget usage that no window reaches and workers that are long gone."""
         async with self._pool.acquire(timeout=5) as opened:
             await limits.forget_old(opened)
             await workers.forget_dead(opened)
+
+
+async def _requeue(opened: connection.Connection, found: Sequence[segments.Submit]) -> None:
+    """Queue segments again, unless they have been submitted again meanwhile."""
+    await segments.settle(
+        opened,
+        [
+            segments.Evidence(message_id, part, SegmentState.QUEUED, submitted_at=submitted_at)
+            for message_id, part, submitted_at in found
+        ],
+    )
+    again = sorted({message_id for message_id, _, _ in found})
+    await work.requeue(opened, again, [0] * len(again))

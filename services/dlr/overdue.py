@@ -41,8 +41,14 @@ async def _sweep_page(database: asyncpg.Pool, deadline_seconds: int) -> int:
         changed_count = await segments.settle(
             opened,
             [
-                segments.Evidence(message_id, part, states.SegmentState.UNKNOWN, reason=REASON)
-                for message_id, part in overdue
+                segments.Evidence(
+                    message_id,
+                    part,
+                    states.SegmentState.UNKNOWN,
+                    reason=REASON,
+                    submitted_at=submitted_at,
+                )
+                for message_id, part, submitted_at in overdue
             ],
         )
     if overdue:

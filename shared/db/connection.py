@@ -32,11 +32,6 @@ TRANSIENT = (
 """All that a retry of the whole transaction may cure."""
 
 
-async def transaction_id(connection: Connection) -> str:
-    """What to ask `committed` about when the answer to this transaction's commit is not heard."""
-    return str(await connection.fetchval("SELECT pg_current_xact_id()::text"))
-
-
 async def committed(connection: Connection, transaction_id: str) -> bool | None:
     """Whether a transaction took effect; None while PostgreSQL is still at it."""
     status = await connection.fetchval("SELECT pg_xact_status($1::text::xid8)", transaction_id)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import NamedTuple
 from uuid import UUID
 
@@ -22,6 +23,9 @@ class Evidence(NamedTuple):
 
     `accepted`: it proves that a carrier took the segment. `carrier_message_id` is kept when given.
     `code` is the carrier's word for people, `reason` what the producer may read.
+    `submitted_at` names the submit it is about: if the segment has been submitted again since, only
+    a proof of acceptance still counts. So an answer may be recorded twice, or by a worker that was
+    taken for dead, and undoes nothing.
     """
 
     message_id: UUID
@@ -31,6 +35,7 @@ class Evidence(NamedTuple):
     carrier_message_id: str | None = None
     code: str = ""
     reason: str = ""
+    submitted_at: datetime | None = None
 
 
 _STATES = {state.value: state for state in SegmentState}
@@ -43,6 +48,7 @@ class _Standing:
     state: SegmentState
     accepted: bool
     reason: str
+    submitted_at: datetime | None
     code: str = ""
     carrier_message_id: str | None = None
     changed: bool = False
@@ -50,7 +56,7 @@ class _Standing:
 
 _LOCK = """
 SELECT m.message_id, s.part, s.state, s.accepted_at IS NOT NULL AS accepted, s.reason,
-       m.account_id, m.status, m.reference
+       s.submitted_at, m.account_id, m.status, m.reference
 FROM messages m JOIN segments s USING (message_id)
 WHERE m.message_id = ANY ($1::uuid[])
 ORDER BY m.message_id, s.part
@@ -86,7 +92,7 @@ async def settle(connection: Connection, evidence: Sequence[Evidence]) -> int:
     standing: dict[UUID, dict[int, _Standing]] = defaultdict(dict)
     for row in rows:
         standing[row["message_id"]][row["part"]] = _Standing(
-            _STATES[row["state"]], row["accepted"], row["reason"]
+            _STATES[row["state"]], row["accepted"], row["reason"], row["submitted_at"]
         )
     moved: set[tuple[UUID, int]] = set()
     for item in evidence:
@@ -103,6 +109,9 @@ async def settle(connection: Connection, evidence: Sequence[Evidence]) -> int:
 
 def _apply(segment: _Standing, item: Evidence) -> bool:
     """Let one piece of evidence act on a segment; whether its state changed."""
+    outdated = item.submitted_at is not None and item.submitted_at != segment.submitted_at
+    if outdated and not item.accepted:
+        return False
     before = segment.state
     segment.state = states.move(before, item.state)
     moved = segment.state is not before
@@ -203,22 +212,27 @@ async def of_carrier(
     return found
 
 
+Submit = tuple[UUID, int, datetime]
+"""(message, part, when it was submitted): what a sweep has found, to be tied to its evidence."""
+
+
 _OVERDUE = """
-SELECT message_id, part FROM segments
+SELECT message_id, part, submitted_at FROM segments
 WHERE state IN ('submitted', 'in_doubt') AND submitted_at < now() - $1 * interval '1 second'
 ORDER BY submitted_at LIMIT $2"""
 
 
-async def overdue(
-    connection: Connection, deadline_seconds: int, limit: int
-) -> list[tuple[UUID, int]]:
-    """(message, part) of segments whose receipt has not come within the deadline."""
-    rows = await connection.fetch(_OVERDUE, deadline_seconds, limit)
-    return [(row["message_id"], row["part"]) for row in rows]
+async def overdue(connection: Connection, deadline_seconds: int, limit: int) -> list[Submit]:
+    """Submits whose receipt has not come within the deadline."""
+    return _submits(await connection.fetch(_OVERDUE, deadline_seconds, limit))
+
+
+def _submits(rows: Sequence[asyncpg.Record]) -> list[Submit]:
+    return [(row["message_id"], row["part"], row["submitted_at"]) for row in rows]
 
 
 _ABANDONED = """
-SELECT s.message_id, s.part FROM segments s
+SELECT s.message_id, s.part, s.submitted_at FROM segments s
 WHERE s.state = 'submitting'
   AND NOT EXISTS (
       SELECT FROM workers w WHERE w.worker_id = s.worker_id
@@ -227,31 +241,25 @@ WHERE s.state = 'submitting'
 ORDER BY s.message_id, s.part LIMIT $2"""
 
 
-async def abandoned(
-    connection: Connection, silence_seconds: float, limit: int
-) -> list[tuple[UUID, int]]:
-    """(message, part) of segments whose worker has not been heard of. After a restart of PostgreSQL
-    everybody gets the same time again, for nobody could be heard while it was away."""
-    rows = await connection.fetch(_ABANDONED, silence_seconds, limit)
-    return [(row["message_id"], row["part"]) for row in rows]
+async def abandoned(connection: Connection, silence_seconds: float, limit: int) -> list[Submit]:
+    """Submits whose worker has not been heard of. After a restart of PostgreSQL everybody gets the
+    same time again, for nobody could be heard while it was away."""
+    return _submits(await connection.fetch(_ABANDONED, silence_seconds, limit))
 
 
 _CLAIMED_IN = """
-SELECT message_id, part FROM segments
+SELECT message_id, part, submitted_at FROM segments
 WHERE worker_id = $1 AND state = 'submitting' AND xmin = $2::text::xid8::xid
 ORDER BY message_id, part"""
 
 
-async def claimed_in(
-    connection: Connection, worker_id: UUID, transaction_id: str
-) -> list[tuple[UUID, int]]:
-    """(message, part) that a worker claimed in this transaction and nobody has touched since."""
-    rows = await connection.fetch(_CLAIMED_IN, worker_id, transaction_id)
-    return [(row["message_id"], row["part"]) for row in rows]
+async def claimed_in(connection: Connection, worker_id: UUID, transaction_id: str) -> list[Submit]:
+    """What a worker claimed in this transaction and nobody has touched since."""
+    return _submits(await connection.fetch(_CLAIMED_IN, worker_id, transaction_id))
 
 
 _DOUBTFUL = """
-SELECT s.message_id, s.part FROM segments s JOIN messages m USING (message_id)
+SELECT s.message_id, s.part, s.submitted_at FROM segments s JOIN messages m USING (message_id)
 WHERE s.state = 'in_doubt' AND s.submitted_at < now() - $1 * interval '1 second'
   AND m.at_least_once AND s.attempt_count < $2 AND m.expires_at > now()
   AND s.submitted_at > now() - interval '72 hours'
@@ -260,7 +268,6 @@ ORDER BY s.submitted_at LIMIT $3"""
 
 async def doubtful_at_least_once(
     connection: Connection, older_seconds: float, attempt_count_max: int, limit: int
-) -> list[tuple[UUID, int]]:
-    """(message, part) in doubt for so long that their producers want them submitted again."""
-    rows = await connection.fetch(_DOUBTFUL, older_seconds, attempt_count_max, limit)
-    return [(row["message_id"], row["part"]) for row in rows]
+) -> list[Submit]:
+    """Submits in doubt for so long that their producers want them made again."""
+    return _submits(await connection.fetch(_DOUBTFUL, older_seconds, attempt_count_max, limit))

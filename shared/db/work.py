@@ -113,6 +113,7 @@ class Claimed(NamedTuple):
     segment_count: int
     parts: list[int]
     valid_seconds: int
+    submitted_at: datetime
 
     def __repr__(self) -> str:
         return f"Claimed({self.message_id})"
@@ -138,6 +139,7 @@ WITH claimed AS (
 SELECT m.message_id, m.account_id, m.line_id, m.country, m.sender, m.recipient, m.body,
        m.at_least_once, m.segment_count, coalesce(p.parts, '{}') AS parts,
        floor(extract(epoch FROM c.expires_at - now()))::int AS valid_seconds,
+       now() AS submitted_at,
        c.expires_at <= now() AS expired
 FROM claimed c JOIN messages m USING (message_id) LEFT JOIN parts p USING (message_id)"""
 
