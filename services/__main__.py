@@ -136,7 +136,7 @@ def openapi() -> int:
 
     Example: sluice openapi > openapi.json
     """
-    from services.ingest import openapi as description
+    from services.ingest.native import openapi as description
 
     sys.stdout.buffer.write(description.encoded())
     return exits.OK

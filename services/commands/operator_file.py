@@ -21,7 +21,8 @@ from services.commands.operator_values import (
     Sender,
 )
 from shared.db import apply
-from shared.sms import line_limits, sender_id
+from shared.rules import line_limits
+from shared.sms import sender_id
 
 Count = Annotated[int, msgspec.Meta(ge=0, le=2**31 - 1)]
 Positive = Annotated[int, msgspec.Meta(ge=1, le=2**31 - 1)]

@@ -9,15 +9,15 @@ import structlog
 
 from services.dispatcher.dispatch import FAULTS, Desk
 from services.dispatcher.lanes import Lanes
-from services.dispatcher.limits import Limiter
-from services.dispatcher.pace import Pace
-from services.dispatcher.permits import Permits
 from services.dispatcher.receipts import ReceiptDesk
 from services.dispatcher.record import Recorder
 from services.dispatcher.schedule import Scheduler
 from services.dispatcher.sweep import Sweeper
 from shared.broker import link, publish, topology
 from shared.db import pool, watch, workers
+from shared.limits.limiter import Limiter
+from shared.limits.pace import Pace
+from shared.limits.permits import Permits
 from shared.runtime import health, ids, lifecycle, redis_link, settings
 
 _log = structlog.get_logger()

@@ -8,8 +8,8 @@ from uuid import UUID
 
 import asyncpg
 
-from services.dispatcher.limits import Permit, scope_names
 from shared.db import connection, limits, segments, work
+from shared.limits.limiter import Permit, scope_names
 from shared.sms.states import SegmentState
 
 

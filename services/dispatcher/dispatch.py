@@ -17,10 +17,10 @@ import prometheus_client
 import structlog
 
 from services.dispatcher import claim, park
-from services.dispatcher.limits import Limiter, Never, Permit, Wait
-from services.dispatcher.pace import Pace
 from shared.broker import envelopes
 from shared.db import connection, watch, work
+from shared.limits.limiter import Limiter, Never, Permit, Wait
+from shared.limits.pace import Pace
 from shared.runtime import redis_link
 
 _log = structlog.get_logger()

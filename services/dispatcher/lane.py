@@ -14,12 +14,12 @@ from typing import NamedTuple
 import structlog
 
 from services.dispatcher import dispatch, sending
-from services.dispatcher.limits import Permit
 from services.dispatcher.record import Recorder
 from shared.broker import consume, envelopes
 from shared.carriers import contract
 from shared.db import work
-from shared.db.configuration import Carrier
+from shared.limits.limiter import Permit
+from shared.rules.snapshot import Carrier
 from shared.runtime import redis_link
 
 _log = structlog.get_logger()

@@ -15,7 +15,7 @@ from services.dispatcher.record import Recorder
 from shared.broker import consume, link, topology
 from shared.carriers import registry
 from shared.db import lost_queues
-from shared.db.configuration import Carrier, Configuration
+from shared.rules.snapshot import Carrier, Configuration
 from shared.runtime import lifecycle
 
 _log = structlog.get_logger()

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 import asyncpg
 
-from services.dispatcher.limits import Wait
 from shared.broker.envelopes import WorkItem
 from shared.db import parking, segments, work
+from shared.limits.limiter import Wait
 from shared.sms.states import SegmentState
 
 

@@ -11,8 +11,9 @@ from datetime import UTC, datetime, timedelta
 
 import asyncpg
 
-from services.dispatcher.limits import Limiter, Never, Wait
-from shared.db import configuration, connection, parking, segments, watch, work
+from shared.db import connection, parking, segments, watch, work
+from shared.limits.limiter import Limiter, Never, Wait
+from shared.rules import snapshot
 from shared.sms.states import SegmentState
 
 LINE_COUNT = 100
@@ -30,7 +31,7 @@ class Scheduler:
         self._configured = configured
         self._limiter = limiter
 
-    async def wake_all(self, _current: configuration.Configuration) -> None:
+    async def wake_all(self, _current: snapshot.Configuration) -> None:
         """The configuration has changed, perhaps a limit: look at every line at once."""
         async with self._pool.acquire(timeout=5) as opened:
             await parking.wake_all(opened)

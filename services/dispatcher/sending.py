@@ -11,10 +11,10 @@ import asyncio
 from collections.abc import Callable
 from typing import NamedTuple
 
-from services.dispatcher.limits import Permit
 from shared.carriers import contract, outcomes
 from shared.carriers.outcomes import OutcomeKind
 from shared.db import work
+from shared.limits.limiter import Permit
 from shared.sms import segmentation
 
 CANCELED = "an earlier part of the message was refused"

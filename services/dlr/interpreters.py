@@ -9,7 +9,8 @@ import msgspec
 import structlog
 
 from shared.carriers import contract, registry
-from shared.db import configuration, watch
+from shared.db import watch
+from shared.rules import snapshot
 from shared.sms import receipts
 
 _log = structlog.get_logger()
@@ -64,7 +65,7 @@ class Interpreters:
         if self._configured.current is not self._adopted:
             self._adopt(self._configured.current)
 
-    def _adopt(self, current: configuration.Configuration) -> None:
+    def _adopt(self, current: snapshot.Configuration) -> None:
         self._adopted = current
         self._by_id: dict[int, Interpreter] = {}
         self._by_name: dict[str, Interpreter] = {}

@@ -8,10 +8,10 @@ import asyncpg
 import msgspec
 import structlog
 
-from services.ingest.compose import Draft, Refusal
 from services.ingest.patience import Patience
 from services.ingest.relay import Relay
 from shared.db import connection, idempotency, ledger, messages
+from shared.rules.compose import Draft, Refusal
 from shared.runtime import batching
 
 _log = structlog.get_logger()

@@ -10,11 +10,13 @@ import asyncpg
 import structlog
 from aiohttp import web
 
-from services.ingest import auth, bodies, door, routes
 from services.ingest.accept import Acceptor
+from services.ingest.native import routes
 from services.ingest.relay import FAULTS, Relay
+from services.ingest.web import auth, bodies
 from shared.broker import link, publish, topology
 from shared.db import idempotency, lost_queues, pool, watch
+from shared.limits import door
 from shared.runtime import health, lifecycle, redis_link, settings
 
 _log = structlog.get_logger()

@@ -1,4 +1,4 @@
-"""Which adapters there are: a file in this room is an adapter, and its name is the key."""
+"""Which adapters there are: a file in `adapters` is one, and its name is the key."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from types import ModuleType
 
 import msgspec
 
-from shared.carriers import contract, secret
+from shared.carriers import adapters, contract, secret
 from shared.sms import receipts
 
-_KEY = re.compile(r"[a-z0-9_]+")
+_KEY = re.compile(r"[a-z][a-z0-9_]*")
 
 
 class UnknownAdapter(LookupError):
@@ -45,7 +45,7 @@ def adapter(key: str) -> Adapter:
     """The adapter of this name. Raises UnknownAdapter."""
     if not _KEY.fullmatch(key):
         raise UnknownAdapter(f"an adapter's name is of a-z, 0-9 and _, not {key[:40]!r}")
-    path = f"{__package__}.{key}"
+    path = f"{adapters.__name__}.{key}"
     try:
         module = importlib.import_module(path)
     except ModuleNotFoundError as error:
@@ -65,17 +65,13 @@ def settings(key: str, values: Mapping[str, object]) -> msgspec.Struct:
 
 
 def _checked(key: str, module: ModuleType) -> Adapter:
-    try:
-        return Adapter(
-            key=key,
-            settings_type=module.Settings,
-            open_link=module.open_link,
-            read_receipt=module.read_receipt,
-            admit_callback=getattr(module, "admit_callback", None),
-        )
-    except AttributeError:
-        # The room also holds what adapters share.
-        raise UnknownAdapter(f"there is no adapter named {key!r}") from None
+    return Adapter(
+        key=key,
+        settings_type=module.Settings,
+        open_link=module.open_link,
+        read_receipt=module.read_receipt,
+        admit_callback=getattr(module, "admit_callback", None),
+    )
 
 
 def _conceal(wanted: type, value: object) -> object:

@@ -1,78 +1,14 @@
-"""What operators set, as one immutable snapshot, and how running processes notice a change."""
+"""The configuration as the database holds it, and how running processes notice a change."""
 
 from __future__ import annotations
-
-from collections.abc import Mapping
-from dataclasses import dataclass, field
 
 import msgspec
 
 from shared.db.connection import Connection
+from shared.rules.snapshot import Account, Carrier, Configuration, Limits, Line
 
 CHANNEL = "sluice_configuration"
 """PostgreSQL notification sent by every change."""
-
-
-@dataclass(frozen=True, slots=True)
-class Account:
-    account_id: int
-    name: str
-    currency: str
-    daily_limit: int
-    requests_per_minute: int
-
-
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """Segments per window; None: this window is not limited."""
-
-    hour: int | None
-    day: int | None
-    month: int | None
-
-
-@dataclass(frozen=True, slots=True)
-class Line:
-    line_id: int
-    account_id: int
-    sender: str
-    kind: str
-    country: str
-    is_default: bool
-    limits: Limits
-
-
-@dataclass(frozen=True, slots=True)
-class Carrier:
-    carrier_id: int
-    name: str
-    adapter: str
-    segments_per_second: int
-    settings: Mapping[str, object] = field(repr=False)
-
-
-@dataclass(frozen=True, slots=True)
-class Configuration:
-    """Everything a running process needs to know, at one version."""
-
-    version: int
-    accounts: Mapping[int, Account]
-    lines: Mapping[int, Line]
-    lines_by_sender: Mapping[tuple[int, str], Line]
-    default_lines: Mapping[int, Line]
-    prices: Mapping[tuple[str, str], int]
-    """(country, currency) → micro-units per segment."""
-    carriers: Mapping[int, Carrier]
-    routes: Mapping[str, tuple[int, ...]]
-    """country or '*' → carrier ids, best first."""
-    country_limits: Mapping[tuple[int | None, str], Limits]
-    """(account or None for the platform, country) → limits."""
-
-    def carrier_for(self, country: str) -> Carrier | None:
-        """The best carrier to a country, by its own routes or else by those for '*'."""
-        ids = self.routes.get(country) or self.routes.get("*")
-        return self.carriers[ids[0]] if ids else None
-
 
 _VERSION = "SELECT version FROM configuration_version"
 

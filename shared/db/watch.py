@@ -9,18 +9,19 @@ import asyncpg
 import structlog
 
 from shared.db import configuration, connection
+from shared.rules import snapshot
 
 _log = structlog.get_logger()
 
 POLL_SECONDS = 1.0
 
-OnChange = Callable[[configuration.Configuration], Awaitable[None]]
+OnChange = Callable[[snapshot.Configuration], Awaitable[None]]
 
 
 class Watch:
     """Holds the newest configuration; `current` is replaced whole, never changed in place."""
 
-    def __init__(self, pool: asyncpg.Pool, current: configuration.Configuration) -> None:
+    def __init__(self, pool: asyncpg.Pool, current: snapshot.Configuration) -> None:
         self._pool = pool
         self.current = current
         self._listeners: list[OnChange] = []

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from shared.carriers import contract, outcomes, registry, smpp
+from shared.carriers import contract, outcomes, registry
+from shared.carriers.adapters import smpp
 from shared.runtime import batching
 from shared.smpp import codes, life, pdu, session, smsc, window
 from tests.integration.carriers import segments

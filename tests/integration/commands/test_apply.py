@@ -10,6 +10,7 @@ import asyncpg
 import pytest
 
 from shared.db import configuration
+from shared.rules import snapshot
 from tests.integration.commands.sluice import Command
 
 OPERATOR = """
@@ -76,7 +77,7 @@ async def test_the_file_is_in_force_after_one_run_and_the_second_changes_nothing
     assert "hush-hush" not in first.output
     current = await configuration.load(connection)
     assert current.version == after_first == 2
-    assert current.default_lines[1].limits == configuration.Limits(500, 2_000, 20_000)
+    assert current.default_lines[1].limits == snapshot.Limits(500, 2_000, 20_000)
     assert current.prices == {("FR", "EUR"): 45_300}
     assert current.carriers[1].settings["password"] == "hush-hush"
     assert current.routes == {"*": (1,), "FR": (1,)}
@@ -148,7 +149,7 @@ async def test_the_default_moves_and_routes_are_replaced(
     current = await configuration.load(connection)
     assert current.routes == {"*": (1,), "FR": (2,)}
     assert current.default_lines[1].sender == "Other"
-    assert current.default_lines[1].limits == configuration.Limits(1_000, 10_000, 50_000)
+    assert current.default_lines[1].limits == snapshot.Limits(1_000, 10_000, 50_000)
 
 
 async def test_credit_is_given_once_when_two_apply_at_the_same_time(

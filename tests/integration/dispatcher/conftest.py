@@ -11,10 +11,11 @@ import asyncpg
 import pytest
 import redis.asyncio
 
-from services.dispatcher import limits as dispatcher_limits
-from services.dispatcher import permits
 from shared.broker import envelopes
-from shared.db import apply, configuration, ledger, messages, migrate, pool, watch
+from shared.db import apply, ledger, messages, migrate, pool, watch
+from shared.limits import limiter as dispatcher_limits
+from shared.limits import permits
+from shared.rules import snapshot
 from shared.runtime import ids, redis_link
 
 PRICE_MICRO = 45_300
@@ -31,14 +32,14 @@ class Town:
     configured: watch.Watch
     limiter: dispatcher_limits.Limiter
     redis: redis.asyncio.Redis
-    small: configuration.Line
-    large: configuration.Line
+    small: snapshot.Line
+    large: snapshot.Line
 
     async def accept(
         self,
         count: int,
         *,
-        line: configuration.Line | None = None,
+        line: snapshot.Line | None = None,
         segment_count: int = 1,
         message_class: int = 1,
         at_least_once: bool = False,

@@ -9,13 +9,14 @@ from uuid import UUID
 import msgspec
 import pytest
 
-from services.dispatcher import claim, limits, record, sending
+from services.dispatcher import claim, record, sending
 from services.dispatcher.dispatch import Desk, Dispatched, LineUnknown, dispatch
-from services.dispatcher.limits import Permit, Wait
-from services.dispatcher.pace import Pace
 from shared.broker import envelopes
 from shared.carriers import contract, outcomes
 from shared.carriers.outcomes import Outcome, OutcomeKind
+from shared.limits import limiter as limits
+from shared.limits.limiter import Permit, Wait
+from shared.limits.pace import Pace
 from shared.runtime import ids
 from tests.integration.dispatcher.conftest import (
     CREDIT_MICRO,

@@ -9,7 +9,7 @@ import pytest
 from services.dispatcher.lane import Lane
 from services.dispatcher.record import Recorder
 from shared.broker import consume, envelopes
-from shared.db import configuration
+from shared.rules import snapshot
 from tests.integration.dispatcher.conftest import Town
 from tests.integration.dispatcher.test_dispatch import ACCEPTED, ScriptedCarrier, desk_of
 
@@ -31,7 +31,7 @@ class Delivered(consume.Delivery):
 
 
 def lane_of(town: Town, link: ScriptedCarrier) -> Lane:
-    carrier = configuration.Carrier(1, "practice", "smpp", 0, {})
+    carrier = snapshot.Carrier(1, "practice", "smpp", 0, {})
     return Lane(desk_of(town), Recorder(town.pool), carrier, link)
 
 

@@ -6,10 +6,10 @@ from datetime import UTC, datetime, timedelta
 
 from services.dispatcher import park
 from services.dispatcher.dispatch import dispatch
-from services.dispatcher.limits import Wait
 from services.dispatcher.schedule import Scheduler
 from services.dispatcher.sweep import Sweeper
 from shared.carriers import outcomes
+from shared.limits.limiter import Wait
 from shared.runtime import ids
 from tests.integration.dispatcher.conftest import CREDIT_MICRO, LINE_LIMIT, Town
 from tests.integration.dispatcher.test_dispatch import desk_of, send

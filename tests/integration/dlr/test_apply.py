@@ -6,7 +6,7 @@ from itertools import permutations
 
 from services.dlr import interpreters
 from shared.broker import envelopes
-from shared.carriers import smpp
+from shared.carriers.adapters import smpp
 from shared.db import receipts, segments
 from shared.sms import states
 from tests.integration.dlr import world

@@ -9,7 +9,7 @@ from urllib.parse import quote
 
 import pytest
 
-from services.ingest import routes
+from services.ingest.native import routes
 from shared.db import segments
 from shared.sms.states import SegmentState
 from tests.integration.ingest.world import World

@@ -12,8 +12,7 @@ import pytest
 import redis
 import redis.asyncio
 
-from services.dispatcher import pace, permits
-from services.ingest import door
+from shared.limits import door, pace, permits
 from shared.runtime import redis_link
 from tests.integration.limits import virtual_clock
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from services.dispatcher import permits
+from shared.limits import permits
 
 HOUR_MS = 3_600_000
 DAY_MS = 24 * HOUR_MS

@@ -7,7 +7,7 @@ import structlog
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from services.ingest import door
+from shared.limits import door
 from shared.runtime import redis_link
 from tests.integration.limits import virtual_clock
 

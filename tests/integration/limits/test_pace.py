@@ -7,7 +7,7 @@ import redis.asyncio
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from services.dispatcher import pace
+from shared.limits import pace
 from shared.runtime import redis_link
 from tests.integration.limits import virtual_clock
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import redis.asyncio
 
-from services.dispatcher import permits
+from shared.limits import permits
 from shared.runtime import redis_link
 from tests.integration.limits import oracle, virtual_clock
 

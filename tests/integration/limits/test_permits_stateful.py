@@ -17,7 +17,7 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from services.dispatcher import permits
+from shared.limits import permits
 from shared.runtime import redis_link
 from tests.integration.limits import oracle, virtual_clock
 

@@ -11,7 +11,8 @@ from pathlib import Path
 import msgspec
 
 from services.simulator import journal, options, simulator
-from shared.carriers import contract, outcomes, registry, smpp
+from shared.carriers import contract, outcomes, registry
+from shared.carriers.adapters import smpp
 from shared.sms import receipts
 from tests.integration.carriers import segments
 

@@ -11,7 +11,8 @@ import pytest
 from aiohttp import web
 
 from services.simulator import simulator
-from shared.carriers import contract, http, outcomes, registry
+from shared.carriers import contract, outcomes, registry
+from shared.carriers.adapters import http
 from shared.sms import receipts
 from tests.integration.carriers import segments
 from tests.integration.simulator import running

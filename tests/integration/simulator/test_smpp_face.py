@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from services.simulator import options
-from shared.carriers import outcomes, smpp
+from shared.carriers import outcomes
+from shared.carriers.adapters import smpp
 from shared.sms import receipts
 from tests.integration.carriers import segments
 from tests.integration.simulator import running

@@ -11,7 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.carriers import contract, http, registry
+from shared.carriers import contract, registry
+from shared.carriers.adapters import http
 from shared.sms import receipts
 
 SECRET = "s3cret-canary"

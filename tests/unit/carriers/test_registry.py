@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from shared.carriers import http, registry, smpp
+from shared.carriers import registry
+from shared.carriers.adapters import http, smpp
 
 SMPP = {"host": "smsc.example", "port": 2775, "system_id": "me", "password": "hunter2-canary"}
 HTTP = {

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.carriers import registry, smpp, smpp_receipts
+from shared.carriers import registry, smpp_receipts
+from shared.carriers.adapters import smpp
 from shared.smpp import codes, pdu
 from shared.sms import receipts
 

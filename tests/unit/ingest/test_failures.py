@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from services.ingest import auth
+from services.ingest.web import auth
 
 
 class _Clock:

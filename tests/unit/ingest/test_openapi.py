@@ -8,7 +8,7 @@ from typing import Any
 import openapi_spec_validator
 import pytest
 
-from services.ingest import openapi, routes
+from services.ingest.native import openapi, routes
 
 
 @pytest.fixture(scope="module")
@@ -19,7 +19,7 @@ def document() -> dict[str, Any]:
 
 def test_the_checked_in_description_is_that_of_the_code() -> None:
     assert routes.DOCUMENT.read_bytes() == openapi.encoded(), (
-        "run: python -m services.ingest.openapi > services/ingest/openapi.json"
+        "run: python -m services.ingest.native.openapi > services/ingest/native/openapi.json"
     )
 
 

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.ingest import requests
-from services.ingest.compose import Refusal, Wish
+from services.ingest.native import requests
+from shared.rules.compose import Refusal, Wish
 
 NOW = datetime(2030, 1, 1, tzinfo=UTC)
 FULL: dict[str, Any] = {

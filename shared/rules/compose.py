@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 from datetime import datetime
+from typing import NamedTuple
 from uuid import UUID
 
-import msgspec
-
-from shared.db import configuration
-from shared.db.configuration import Account, Configuration
-from shared.runtime import ids
+from shared.rules.snapshot import Account, Configuration, Line
 from shared.sms import e164, segmentation, sender_id
 
 VALID_SECONDS_DEFAULT = 24 * 3600
 VALID_SECONDS_MAX = 72 * 3600
 
 
-class Wish(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+class Wish(NamedTuple):
     """One message as a producer asks for it, its types right and nothing else checked."""
 
     to: str
@@ -35,7 +32,7 @@ class Wish(msgspec.Struct, frozen=True, kw_only=True, gc=False):
         return f"Wish(sender={self.sender!r}, reference={self.reference!r})"
 
 
-class Draft(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+class Draft(NamedTuple):
     """A message that passed every check but the wallet's; what `accept` stores."""
 
     message_id: UUID
@@ -65,7 +62,7 @@ class Draft(msgspec.Struct, frozen=True, kw_only=True, gc=False):
         return f"Draft({self.message_id}, line_id={self.line_id}, country={self.country!r})"
 
 
-class Refusal(msgspec.Struct, frozen=True, gc=False):
+class Refusal(NamedTuple):
     """Why a message is not accepted; nothing of it is stored or charged. `status` is the HTTP
     status when it is alone in its request, `field` the member of the request at fault."""
 
@@ -75,8 +72,10 @@ class Refusal(msgspec.Struct, frozen=True, gc=False):
     field: str | None = None
 
 
-def compose(current: Configuration, account: Account, wish: Wish) -> Draft | Refusal:
-    """Check a wish against everything but the wallet."""
+def compose(
+    current: Configuration, account: Account, wish: Wish, message_id: UUID
+) -> Draft | Refusal:
+    """Check a wish against everything but the wallet; what passes is called `message_id`."""
     try:
         recipient = e164.parse(wish.to)
     except e164.InvalidNumber as error:
@@ -100,7 +99,7 @@ def compose(current: Configuration, account: Account, wish: Wish) -> Draft | Ref
             422, "over_max_price", "The message would cost more than max_price.", "max_price"
         )
     return Draft(
-        message_id=ids.uuid7(),
+        message_id=message_id,
         line_id=line.line_id,
         carrier_id=carrier.carrier_id,
         sender=line.sender,
@@ -131,9 +130,7 @@ def measure(text: str) -> segmentation.Plan | Refusal:
         return Refusal(422, "invalid_text", str(error), "text")
 
 
-def _line_of(
-    current: Configuration, account: Account, sender: str | None
-) -> configuration.Line | Refusal:
+def _line_of(current: Configuration, account: Account, sender: str | None) -> Line | Refusal:
     if sender is None:
         line = current.default_lines.get(account.account_id)
         if line is None:
@@ -151,7 +148,7 @@ def _line_of(
     return Refusal(422, "unknown_sender", "The account has no line with this sender.", "from")
 
 
-def _too_many_segments(line: configuration.Line, wish: Wish, segment_count: int) -> Refusal | None:
+def _too_many_segments(line: Line, wish: Wish, segment_count: int) -> Refusal | None:
     if wish.max_segments is not None and segment_count > wish.max_segments:
         return Refusal(
             422,

@@ -11,10 +11,10 @@ from typing import NamedTuple
 import asyncpg
 import structlog
 
-from services.dispatcher import permits
 from shared.broker.envelopes import WorkItem
 from shared.db import limits
-from shared.db.configuration import Configuration, Limits
+from shared.limits import permits
+from shared.rules.snapshot import Configuration, Limits
 from shared.runtime import redis_link
 
 _log = structlog.get_logger()

@@ -10,9 +10,9 @@ from collections.abc import Callable
 
 import asyncpg
 
-from services.ingest.compose import Refusal
-from services.ingest.problems import Refused
+from services.ingest.native.problems import Refused
 from shared.db import tokens
+from shared.rules.compose import Refusal
 
 CACHE_SECONDS = 1.0
 """How long a token that was withdrawn may still open the door."""

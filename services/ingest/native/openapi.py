@@ -8,7 +8,8 @@ from typing import Any
 
 import msgspec
 
-from services.ingest import answers, bodies, problems, requests, routes
+from services.ingest.native import answers, problems, requests, routes
+from services.ingest.web import bodies
 
 Json = dict[str, object]
 

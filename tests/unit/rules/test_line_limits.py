@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from shared.sms import line_limits, sender_id
+from shared.rules import line_limits
+from shared.sms import sender_id
 
 
 @pytest.mark.parametrize(

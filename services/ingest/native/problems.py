@@ -10,8 +10,8 @@ import msgspec
 import structlog
 from aiohttp import web
 
-from services.ingest.compose import Refusal
 from shared.db import connection
+from shared.rules.compose import Refusal
 
 _log = structlog.get_logger()
 

@@ -10,11 +10,11 @@ from uuid import UUID
 from aiohttp import web
 from msgspec import UNSET
 
-from services.ingest import answers, requests
-from services.ingest.compose import Refusal
-from services.ingest.entrance import Visit
-from services.ingest.problems import Refused
+from services.ingest.native import answers, requests
+from services.ingest.native.problems import Refused
+from services.ingest.web.entrance import Visit
 from shared.db import connection, events, ledger, messages
+from shared.rules.compose import Refusal
 from shared.sms import e164
 
 READ_SECONDS = 5.0

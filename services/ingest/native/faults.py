@@ -7,7 +7,7 @@ import re
 
 import msgspec
 
-from services.ingest.compose import Refusal
+from shared.rules.compose import Refusal
 
 _FIELD_LENGTH_MAX = 64
 

@@ -9,7 +9,8 @@ from pathlib import Path
 import msgspec
 from aiohttp import web
 
-from services.ingest import answers, entrance, problems, reads, requests, sends
+from services.ingest.native import answers, problems, reads, requests, sends
+from services.ingest.web import entrance
 
 DOCUMENT = Path(__file__).with_name("openapi.json")
 

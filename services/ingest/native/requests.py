@@ -12,10 +12,10 @@ import msgspec
 from aiohttp import web
 from msgspec import UNSET, Meta, UnsetType
 
-from services.ingest import faults
-from services.ingest.compose import VALID_SECONDS_MAX, Refusal, Wish
-from services.ingest.problems import Refused
+from services.ingest.native import faults
+from services.ingest.native.problems import Refused
 from shared.ledger import money
+from shared.rules.compose import VALID_SECONDS_MAX, Refusal, Wish
 from shared.sms import segmentation, states
 
 BATCH_COUNT_MAX = 1_000

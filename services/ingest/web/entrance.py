@@ -8,10 +8,13 @@ import asyncpg
 import msgspec
 from aiohttp import web
 
-from services.ingest import auth, door, problems
 from services.ingest.accept import Acceptor
-from services.ingest.compose import Refusal
-from shared.db import configuration, watch
+from services.ingest.native import problems
+from services.ingest.web import auth
+from shared.db import watch
+from shared.limits import door
+from shared.rules import snapshot
+from shared.rules.compose import Refusal
 from shared.runtime import batching
 
 ADMISSIONS_COUNT_MAX = 256
@@ -43,7 +46,7 @@ class Visit(msgspec.Struct, frozen=True):
 
     request: web.Request
     context: Context
-    account: configuration.Account
+    account: snapshot.Account
 
     @property
     def account_id(self) -> int:
@@ -68,7 +71,7 @@ async def enter(context: Context, request: web.Request) -> Visit:
     return Visit(request, context, account)
 
 
-async def _ask_door(context: Context, account: configuration.Account) -> None:
+async def _ask_door(context: Context, account: snapshot.Account) -> None:
     try:
         admission = await context.admissions.add((account.account_id, account.requests_per_minute))
     except batching.Overloaded:

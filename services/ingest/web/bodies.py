@@ -7,8 +7,8 @@ import re
 
 from aiohttp import web
 
-from services.ingest.compose import Refusal
-from services.ingest.problems import Refused
+from services.ingest.native.problems import Refused
+from shared.rules.compose import Refusal
 
 SINGLE_SIZE_MAX = 256 * 1024
 BATCH_SIZE_MAX = 1024 * 1024

@@ -10,12 +10,15 @@ import msgspec
 from aiohttp import web
 from msgspec import UNSET
 
-from services.ingest import accept, answers, bodies, problems, requests
+from services.ingest import accept
 from services.ingest.accept import Answer, Intake
-from services.ingest.compose import Draft, Refusal, compose, measure
-from services.ingest.entrance import Visit
-from services.ingest.requests import PreviewBody, SendBody
+from services.ingest.native import answers, problems, requests
+from services.ingest.native.requests import PreviewBody, SendBody
+from services.ingest.web import bodies
+from services.ingest.web.entrance import Visit
 from shared.db import ledger
+from shared.rules.compose import Draft, Refusal, compose, measure
+from shared.runtime import ids
 from shared.sms import sender_id
 
 BALANCE_SECONDS = 5.0
@@ -66,7 +69,7 @@ def _compose(visit: Visit, body: SendBody, now: datetime) -> Draft | Refusal:
     wish = requests.wish_of(body, now)
     if isinstance(wish, Refusal):
         return wish
-    return compose(visit.context.watch.current, visit.account, wish)
+    return compose(visit.context.watch.current, visit.account, wish, ids.uuid7())
 
 
 async def send(visit: Visit) -> web.Response:

@@ -11,10 +11,10 @@ import msgspec
 from aiohttp import web
 from msgspec import UNSET, Meta, UnsetType
 
-from services.ingest import problems, requests
-from services.ingest.compose import Draft, Refusal
+from services.ingest.native import problems, requests
 from shared.db import events, messages
 from shared.ledger import money
+from shared.rules.compose import Draft, Refusal
 
 CONTENT_TYPE = "application/json"
 

@@ -1,0 +1,1 @@
+"""The native API's face: what it reads, what it answers, how it says no."""

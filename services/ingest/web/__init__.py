@@ -1,0 +1,1 @@
+"""What every HTTP face stands behind: who asks, how often, and how much is read."""
