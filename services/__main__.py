@@ -125,7 +125,7 @@ def apply(
     dry_run
         Show the difference and write nothing.
     """
-    from services.commands import apply as command
+    from services.commands.configuration import apply as command
 
     return _run(command.run(file, dry_run=dry_run))
 
@@ -157,7 +157,7 @@ def token_create(account: str, name: str, /, *, as_json: Json = False) -> int:
     as_json
         Print {"account", "name", "token"}.
     """
-    from services.commands import token as command
+    from services.commands import tokens as command
 
     return _run(command.create(account, name, as_json=as_json))
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from services.commands import operator_values
+from services.commands.configuration import values
 
 
 class Faults:
@@ -22,7 +22,7 @@ class Faults:
     def convert(self, value: object, kind: Any, where: str) -> Any:
         """The value as `kind`, strictly; None after a fault was noted."""
         try:
-            return msgspec.convert(value, kind, dec_hook=operator_values.read)
+            return msgspec.convert(value, kind, dec_hook=values.read)
         except msgspec.ValidationError as error:
             what, _, path = str(error).partition(" - at `$")
             self.add(where + path.rstrip("`"), what)

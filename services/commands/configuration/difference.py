@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, fields, replace
 
-from services.commands import operator_carriers
+from services.commands.configuration import carriers
 from shared.db import apply
 from shared.ledger import money
 
@@ -124,5 +124,5 @@ def _shown(row: apply.Row) -> dict[str, str]:
         elif value is not None:
             shown[item.name] = str(value)
     if isinstance(row, apply.Carrier):
-        shown.update(operator_carriers.shown(row))
+        shown.update(carriers.shown(row))
     return shown

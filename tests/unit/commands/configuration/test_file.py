@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from services.commands import operator_file
+from services.commands.configuration import file
 from shared.db import apply
 
 GOOD = """
@@ -48,7 +48,7 @@ limits = { day = 50 }
 
 def test_rows_are_complete_when_the_file_leaves_out_what_has_a_default() -> None:
     # Given a good file, When it is read for an empty database
-    rows, faults = operator_file.read(GOOD, {})
+    rows, faults = file.read(GOOD, {})
 
     # Then every row is there, with the defaults of its country and kind
     assert faults == []
@@ -109,7 +109,7 @@ def test_rows_are_complete_when_the_file_leaves_out_what_has_a_default() -> None
 def test_a_fault_is_named_with_its_place(before: str, after: str, fault: str) -> None:
     # Given a file with one thing wrong, When it is read
     assert before in GOOD
-    _, faults = operator_file.read(GOOD.replace(before, after, 1), {})
+    _, faults = file.read(GOOD.replace(before, after, 1), {})
 
     # Then it is said what and where, and no credential is
     assert any(sentence.startswith(fault) for sentence in faults), faults
@@ -132,7 +132,7 @@ def test_all_faults_are_reported_at_once() -> None:
     """
 
     # When it is read, Then all of them are named
-    _, faults = operator_file.read(text, {})
+    _, faults = file.read(text, {})
     assert [fault.partition(":")[0] for fault in faults] == [
         "account[0].currency",
         "price[0].amount",
@@ -148,7 +148,7 @@ def test_an_entry_given_twice_is_a_fault() -> None:
     text = again + line.replace("+33612345678", "+33612345679")
 
     # When it is read, Then both are named
-    _, faults = operator_file.read(text, {})
+    _, faults = file.read(text, {})
     assert "price[1]: says the same thing as price[0]" in faults
     assert "line[1].default: account 'demo' has several default lines" in faults
 
@@ -161,5 +161,5 @@ def test_names_of_the_database_are_known_when_the_file_does_not_repeat_them() ->
 
     # When it is read, Then nothing is wrong with it
     text = '[[route]]\ncountry = "FR"\ncarrier = "old"\npriority = 1'
-    assert operator_file.read(text, current)[1] == []
-    assert operator_file.read(text, {})[1] != []
+    assert file.read(text, current)[1] == []
+    assert file.read(text, {})[1] != []

@@ -4,20 +4,21 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from services.commands import database, difference, exits, operator_file
+from services.commands import database, exits
+from services.commands.configuration import difference, file
 from shared.db import apply, configuration
 from shared.db.connection import Connection
 
 
-async def run(file: Path, *, dry_run: bool) -> int:
+async def run(path: Path, *, dry_run: bool) -> int:
     """Bring the configuration to what the file says, in one transaction."""
-    text = _read(file)
+    text = _read(path)
     async with database.connected() as connection:
         await apply.lock(connection)
         current = await apply.read(connection)
-        wanted, faults = operator_file.read(text, current)
+        wanted, faults = file.read(text, current)
         if faults:
-            raise exits.Refusal(exits.BAD_INPUT, *(f"{file}: {fault}" for fault in faults))
+            raise exits.Refusal(exits.BAD_INPUT, *(f"{path}: {fault}" for fault in faults))
         found = difference.between(current, wanted)
         for line in difference.lines(found):
             print(line)
@@ -29,13 +30,13 @@ async def run(file: Path, *, dry_run: bool) -> int:
     return exits.OK
 
 
-def _read(file: Path) -> str:
+def _read(path: Path) -> str:
     try:
-        return file.read_text("utf-8")
+        return path.read_text("utf-8")
     except OSError as error:
-        raise exits.Refusal(exits.BAD_INPUT, f"{file}: {error.strerror}") from None
+        raise exits.Refusal(exits.BAD_INPUT, f"{path}: {error.strerror}") from None
     except UnicodeDecodeError:
-        raise exits.Refusal(exits.BAD_INPUT, f"{file}: is not UTF-8 text") from None
+        raise exits.Refusal(exits.BAD_INPUT, f"{path}: is not UTF-8 text") from None
 
 
 async def _write(connection: Connection, found: difference.Difference) -> None:

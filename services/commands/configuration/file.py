@@ -9,9 +9,9 @@ from typing import Annotated, Literal, TypeVar
 
 import msgspec
 
-from services.commands import operator_carriers
-from services.commands.faults import Faults
-from services.commands.operator_values import (
+from services.commands.configuration import carriers
+from services.commands.configuration.faults import Faults
+from services.commands.configuration.values import (
     AccountName,
     Country,
     Credit,
@@ -142,7 +142,7 @@ def _accounts(tables: Table, faults: Faults) -> Iterator[Placed]:
 
 def _carriers(tables: Table, faults: Faults) -> Iterator[Placed]:
     for where, entry in _entries(tables, "carrier", faults):
-        carrier = operator_carriers.read(entry, where, faults)
+        carrier = carriers.read(entry, where, faults)
         if carrier is not None:
             yield where, carrier
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from services.commands import difference
+from services.commands.configuration import difference
 from shared.db import apply
 
 ACCOUNT = apply.Account("demo", "EUR", 200, 60)

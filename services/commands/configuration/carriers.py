@@ -9,7 +9,7 @@ from typing import Annotated, Final
 
 import msgspec
 
-from services.commands.faults import Faults
+from services.commands.configuration.faults import Faults
 from shared.carriers import registry, secret
 from shared.db import apply
 
