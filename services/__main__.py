@@ -96,14 +96,23 @@ def simulator(options: Annotated[Options | None, Parameter(name="*")] = None) ->
 
 
 @app.command(group=_operation)
-def migrate() -> int:
-    """Bring the database to the newest schema. Running it twice does no harm.
+def migrate(*, wait: float = 0.0) -> int:
+    """Bring the database to the newest schema, while services run. Running it twice does no harm.
+
+    A roll-out: run `sluice migrate` of the new version, start new processes, stop the old ones, run
+    it again. What the new version adds is applied at once, and old processes live on; what would
+    take something from them waits, is named, and is applied when the last of them is gone.
 
     Example: sluice migrate
+
+    Parameters
+    ----------
+    wait
+        Seconds to wait for old processes to end; then exit status 1 if some still run.
     """
     from services.commands import migrate as command
 
-    return _run(command.run())
+    return _run(command.run(wait_seconds=wait))
 
 
 @app.command(group=_operation)

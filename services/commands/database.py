@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 import asyncpg
 
 from services.commands import exits
-from shared.db import connection, migrate
+from shared.db import connection, migrate, schema
 from shared.runtime import settings
 
 CONNECT_SECONDS = 5.0
@@ -40,7 +40,7 @@ async def connected(
     except BrokenPipeError:
         # Not the server: whoever read our output has gone.
         raise
-    except migrate.SchemaMismatch as error:
+    except schema.SchemaMismatch as error:
         raise exits.Refusal(exits.FAILED, str(error)) from None
     except asyncpg.LockNotAvailableError:
         raise exits.Refusal(
@@ -57,7 +57,7 @@ async def _open(url: str, statement_seconds: float) -> asyncpg.Connection:
             timeout=CONNECT_SECONDS,
             command_timeout=statement_seconds + 2,
             server_settings={
-                "application_name": "sluice-command",
+                "application_name": schema.application_name("command"),
                 "statement_timeout": str(int(statement_seconds * 1000)),
                 "lock_timeout": str(int(LOCK_SECONDS * 1000)),
             },

@@ -13,7 +13,7 @@ from tenacity import (
     wait_random_exponential,
 )
 
-from shared.db import connection, migrate
+from shared.db import connection, migrate, schema
 
 _log = structlog.get_logger()
 
@@ -64,7 +64,7 @@ async def open_pool(url: str, name: str, size: int) -> asyncpg.Pool:
                 max_inactive_connection_lifetime=0,
                 reset=_keep,
                 server_settings={
-                    "application_name": f"sluice-{name}",
+                    "application_name": schema.application_name(name),
                     "statement_timeout": str(int(STATEMENT_SECONDS * 1000)),
                     "lock_timeout": str(int(LOCK_SECONDS * 1000)),
                     "idle_in_transaction_session_timeout": str(

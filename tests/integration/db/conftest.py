@@ -1,0 +1,16 @@
+"""The command `sluice` as operators run it: a process, with a migrated database of its own."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.integration.commands import sluice
+
+
+@pytest.fixture
+async def command(database_url: str) -> sluice.Command:
+    ready = sluice.Command(
+        {"SLUICE_DATABASE_URL": database_url, "SLUICE_SECRET_KEY": "a key for tests"}
+    )
+    assert (await ready("migrate")).code == 0
+    return ready
