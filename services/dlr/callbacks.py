@@ -14,6 +14,7 @@ from services.dlr import interpreters, metrics
 from shared.broker import envelopes, publish, topology
 from shared.carriers import contract
 from shared.runtime import batching, ids
+from shared.web import bodies, problems
 
 _log = structlog.get_logger()
 
@@ -45,7 +46,10 @@ class Callbacks:
         return app
 
     async def _receive(self, request: web.Request) -> web.Response:
-        response = await self._answer(request)
+        try:
+            response = await self._answer(request)
+        except problems.Refused as refused:
+            response = problems.response(refused.problem, refused.headers)
         metrics.CALLBACKS.labels(str(response.status)).inc()
         return response
 
@@ -54,41 +58,37 @@ class Callbacks:
         reader = self._readers.named(name)
         if reader is None:
             return _not_found()
-        body = await _read(request)
-        if isinstance(body, web.Response):
-            return body
         admitted = reader.admit(
             contract.CallbackRequest(
                 path_secret=request.match_info.get("secret", ""),
                 headers=_texts(request.headers),
                 query=request.query,
                 content_type=request.headers.get("Content-Type", ""),
-                body=body,
+                body=await _read(request),
             )
         )
         if admitted is None:
             return _not_found()
         if isinstance(admitted, contract.CallbackRefusal):
             _log.warning("callback_refused", carrier=name, status=admitted.status)
-            known = admitted.status != HTTPStatus.NOT_FOUND
-            return _problem(admitted.status, admitted.detail) if known else _not_found()
+            return _refused(admitted)
         return await self._store(reader.carrier_id, admitted)
 
-    async def _store(self, carrier_id: int, bodies: Sequence[bytes]) -> web.Response:
+    async def _store(self, carrier_id: int, receipts: Sequence[bytes]) -> web.Response:
         """200 once every receipt of the call is on the broker's disk, else 503: the carrier
         repeats the call, and what had been stored of it does no harm twice."""
-        if len(self._outgoing) + len(bodies) > WAITING_RECEIPT_COUNT_MAX:
+        if len(self._outgoing) + len(receipts) > WAITING_RECEIPT_COUNT_MAX:
             return _come_again("too many receipts are waiting")
         now_ms = time.time_ns() // 1_000_000
         try:
             await asyncio.gather(
                 *(
                     self._outgoing.add(envelopes.RawReceipt(ids.uuid7(), carrier_id, now_ms, body))
-                    for body in bodies
+                    for body in receipts
                 )
             )
         except publish.NotPublished as error:
-            _log.warning("callback_not_stored", count=len(bodies), error=str(error))
+            _log.warning("callback_not_stored", count=len(receipts), error=str(error))
             return _come_again("the receipts could not be stored")
         return web.Response()
 
@@ -97,21 +97,11 @@ class Callbacks:
         return [None] * len(receipts)
 
 
-async def _read(request: web.Request) -> bytes | web.Response:
-    """The body as it was sent, for a signature is over its bytes; or why it is not read."""
+async def _read(request: web.Request) -> bytes:
+    """The body as it was sent, for a signature is over its bytes. Raises Refused."""
     if request.headers.get("Content-Encoding", "identity").lower() != "identity":
-        return _problem(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "compressed bodies are not read")
-    try:
-        async with asyncio.timeout(READ_SECONDS):
-            return await request.read()
-    except web.HTTPRequestEntityTooLarge:
-        return _problem(
-            HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"a body is at most {BODY_MAX_BYTES} bytes"
-        )
-    except TimeoutError:
-        return _problem(HTTPStatus.REQUEST_TIMEOUT, "the body did not come in time")
-    except (web.RequestPayloadError, ConnectionError):
-        return _problem(HTTPStatus.BAD_REQUEST, "the body was cut short")
+        raise bodies.encoded()
+    return await bodies.read(request, BODY_MAX_BYTES, READ_SECONDS)
 
 
 def _texts(headers: Mapping[str, str]) -> dict[str, str]:
@@ -119,23 +109,19 @@ def _texts(headers: Mapping[str, str]) -> dict[str, str]:
     return {name: value.encode(errors="replace").decode() for name, value in headers.items()}
 
 
-def _problem(status: int, detail: str, headers: dict[str, str] | None = None) -> web.Response:
-    """An error as RFC 9457 writes it."""
-    title = HTTPStatus(status).phrase
-    return web.json_response(
-        {"type": "about:blank", "title": title, "status": int(status), "detail": detail},
-        status=status,
-        headers=headers,
-        content_type="application/problem+json",
-    )
+def _refused(refusal: contract.CallbackRefusal) -> web.Response:
+    status = HTTPStatus(refusal.status)
+    if status is HTTPStatus.NOT_FOUND:
+        return _not_found()
+    return problems.response(problems.of(refusal.status, status.name.lower(), refusal.detail))
 
 
 def _not_found() -> web.Response:
     """The same for no such carrier and for one that does not call: names cannot be tried out."""
-    return _problem(HTTPStatus.NOT_FOUND, "no carrier calls here")
+    return problems.response(problems.of(404, "not_found", "no carrier calls here"))
 
 
 def _come_again(detail: str) -> web.Response:
-    return _problem(
-        HTTPStatus.SERVICE_UNAVAILABLE, detail, {"Retry-After": str(RETRY_AFTER_SECONDS)}
+    return problems.response(
+        problems.of(503, "unavailable", detail), {"Retry-After": str(RETRY_AFTER_SECONDS)}
     )

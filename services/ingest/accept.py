@@ -11,7 +11,8 @@ import structlog
 from services.ingest.patience import Patience
 from services.ingest.relay import Relay
 from shared.db import connection, idempotency, ledger, messages
-from shared.rules.compose import Draft, Refusal
+from shared.rules.compose import Draft
+from shared.rules.refusals import Code, Refusal
 from shared.runtime import batching
 
 _log = structlog.get_logger()
@@ -57,12 +58,13 @@ Fate = Draft | Refusal
 class Intake(msgspec.Struct, frozen=True):
     """One request to store: its messages, the producer's key, and how to answer.
 
-    `answer(fates, balance_micro, currency)` is pure and called inside the transaction, so that
-    what is stored under the key is what is sent.
+    Without a message it may still have an answer under its key. `answer(fates, balance_micro,
+    currency)` is pure and called inside the transaction, so that what is stored under the key is
+    what is sent; `fates` are those of `drafts`, in their order.
     """
 
     account_id: int
-    drafts: tuple[Fate, ...]
+    drafts: tuple[Draft, ...]
     key: str | None
     fingerprint: bytes
     answer: Callable[[Sequence[Fate], int, str], Answer]
@@ -97,7 +99,7 @@ class Acceptor:
         if key is not None:
             self._running_keys.add(key)
         try:
-            batcher = self._singles if len(intake.drafts) == 1 else self._batches
+            batcher = self._singles if len(intake.drafts) <= 1 else self._batches
             return await self._patience.ends(batcher.add(intake))
         except batching.Overloaded:
             raise Unavailable from None
@@ -177,23 +179,18 @@ class _Till:
         self.balance_micro = {key: purse.balance_micro for key, purse in purses.items()}
         self.accepted: list[messages.NewMessage] = []
 
-    def take(self, account_id: int, draft: Fate) -> Fate:
+    def take(self, account_id: int, draft: Draft) -> Fate:
         """The draft, now stored and paid for when the transaction commits; or why not."""
-        if isinstance(draft, Refusal):
-            return draft
         purse = self._purses[account_id]
         if draft.currency != purse.currency:
-            return Refusal(409, "currency_changed", "The account's currency has just changed.")
+            return Refusal(Code.CURRENCY_CHANGED, "The account's currency has just changed.")
         used = self._used.get(account_id, 0) + draft.segment_count
         if used > purse.daily_limit:
-            return Refusal(
-                429,
-                "daily_limit_reached",
-                f"The account may send {purse.daily_limit} segments in 24 hours.",
-            )
+            detail = f"The account may send {purse.daily_limit} segments in 24 hours."
+            return Refusal(Code.DAILY_LIMIT_REACHED, detail)
         balance_micro = self.balance_micro[account_id] - draft.price_micro
         if balance_micro < 0:
-            return Refusal(402, "insufficient_funds", "The balance does not cover this message.")
+            return Refusal(Code.INSUFFICIENT_FUNDS, "The balance does not cover this message.")
         self._used[account_id] = used
         self.balance_micro[account_id] = balance_micro
         self.accepted.append(_to_store(account_id, purse, draft))

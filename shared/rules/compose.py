@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import NamedTuple
 from uuid import UUID
 
+from shared.rules.refusals import Code, Refusal, Subject
 from shared.rules.snapshot import Account, Configuration, Line
 from shared.sms import e164, segmentation, sender_id
 
@@ -62,16 +63,6 @@ class Draft(NamedTuple):
         return f"Draft({self.message_id}, line_id={self.line_id}, country={self.country!r})"
 
 
-class Refusal(NamedTuple):
-    """Why a message is not accepted; nothing of it is stored or charged. `status` is the HTTP
-    status when it is alone in its request, `field` the member of the request at fault."""
-
-    status: int
-    code: str
-    detail: str
-    field: str | None = None
-
-
 def compose(
     current: Configuration, account: Account, wish: Wish, message_id: UUID
 ) -> Draft | Refusal:
@@ -79,7 +70,7 @@ def compose(
     try:
         recipient = e164.parse(wish.to)
     except e164.InvalidNumber as error:
-        return Refusal(422, "invalid_recipient", str(error), "to")
+        return Refusal(Code.INVALID_RECIPIENT, str(error), Subject.RECIPIENT)
     line = _line_of(current, account, wish.sender)
     if isinstance(line, Refusal):
         return line
@@ -91,13 +82,11 @@ def compose(
     price_micro = current.prices.get((recipient.country, account.currency))
     carrier = current.carrier_for(recipient.country)
     if price_micro is None or carrier is None:
-        return Refusal(
-            422, "unsupported_country", f"Messages to {recipient.country} are not offered.", "to"
-        )
+        detail = f"Messages to {recipient.country} are not offered."
+        return Refusal(Code.UNSUPPORTED_COUNTRY, detail, Subject.RECIPIENT)
     if wish.max_price_micro is not None and plan.segment_count * price_micro > wish.max_price_micro:
-        return Refusal(
-            422, "over_max_price", "The message would cost more than max_price.", "max_price"
-        )
+        detail = "The message would cost more than its ceiling."
+        return Refusal(Code.OVER_MAX_PRICE, detail, Subject.PRICE_CEILING)
     return Draft(
         message_id=message_id,
         line_id=line.line_id,
@@ -123,20 +112,19 @@ def measure(text: str) -> segmentation.Plan | Refusal:
     try:
         return segmentation.measure(text)
     except segmentation.EmptyText:
-        return Refusal(422, "empty_text", "The text is empty.", "text")
+        return Refusal(Code.EMPTY_TEXT, "The text is empty.", Subject.TEXT)
     except segmentation.TextTooLong as error:
-        return Refusal(422, "text_too_long", str(error), "text")
+        return Refusal(Code.TEXT_TOO_LONG, str(error), Subject.TEXT)
     except ValueError as error:
-        return Refusal(422, "invalid_text", str(error), "text")
+        return Refusal(Code.INVALID_TEXT, str(error), Subject.TEXT)
 
 
 def _line_of(current: Configuration, account: Account, sender: str | None) -> Line | Refusal:
     if sender is None:
         line = current.default_lines.get(account.account_id)
         if line is None:
-            return Refusal(
-                422, "no_default_line", "The account has no default line; name one in from.", "from"
-            )
+            detail = "The account has no default line; a sender must be named."
+            return Refusal(Code.NO_DEFAULT_LINE, detail, Subject.SENDER)
         return line
     line = current.lines_by_sender.get((account.account_id, sender))
     if line is not None:
@@ -144,28 +132,23 @@ def _line_of(current: Configuration, account: Account, sender: str | None) -> Li
     try:
         sender_id.parse(sender)
     except ValueError as error:
-        return Refusal(422, "invalid_sender", str(error), "from")
-    return Refusal(422, "unknown_sender", "The account has no line with this sender.", "from")
+        return Refusal(Code.INVALID_SENDER, str(error), Subject.SENDER)
+    detail = "The account has no line with this sender."
+    return Refusal(Code.UNKNOWN_SENDER, detail, Subject.SENDER)
 
 
 def _too_many_segments(line: Line, wish: Wish, segment_count: int) -> Refusal | None:
     if wish.max_segments is not None and segment_count > wish.max_segments:
-        return Refusal(
-            422,
-            "over_max_segments",
-            f"The text needs {segment_count} segments, max_segments allows {wish.max_segments}.",
-            "max_segments",
-        )
+        detail = f"The text needs {segment_count} segments, at most {wish.max_segments} are wanted."
+        return Refusal(Code.OVER_MAX_SEGMENTS, detail, Subject.SEGMENT_CEILING)
     limits = line.limits
     if (
         (limits.hour is not None and segment_count > limits.hour)
         or (limits.day is not None and segment_count > limits.day)
         or (limits.month is not None and segment_count > limits.month)
     ):
-        return Refusal(
-            422,
-            "over_line_limit",
-            f"The text needs {segment_count} segments, more than its line may ever send at once.",
-            "text",
+        detail = (
+            f"The text needs {segment_count} segments, more than its line may ever send at once."
         )
+        return Refusal(Code.OVER_LINE_LIMIT, detail, Subject.TEXT)
     return None

@@ -11,10 +11,11 @@ import msgspec
 from aiohttp import web
 from msgspec import UNSET, Meta, UnsetType
 
-from services.ingest.native import problems, requests
+from services.ingest.native import requests
 from shared.db import events, messages
 from shared.ledger import money
-from shared.rules.compose import Draft, Refusal
+from shared.rules.compose import Draft
+from shared.web.problems import Problem
 
 CONTENT_TYPE = "application/json"
 
@@ -209,10 +210,9 @@ def preview(draft: Draft) -> Preview:
     )
 
 
-def failed(refusal: Refusal) -> Failed:
+def failed(problem: Problem) -> Failed:
     """A message of a batch that was refused."""
-    field = UNSET if refusal.field is None else refusal.field
-    return Failed(Fault(code=refusal.code, detail=problems.sentence(refusal.detail), field=field))
+    return Failed(Fault(code=problem.code, detail=problem.detail, field=problem.field))
 
 
 def message(stored: messages.StoredMessage) -> Message:

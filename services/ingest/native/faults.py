@@ -7,7 +7,8 @@ import re
 
 import msgspec
 
-from shared.rules.compose import Refusal
+from shared.web import problems
+from shared.web.problems import Problem
 
 _FIELD_LENGTH_MAX = 64
 
@@ -32,7 +33,7 @@ _LENGTH = re.compile(r"Expected `(str|array)` of length ([<>]=) (\d+)")
 _BOUND_WORDS = {"<=": "at most", ">=": "at least"}
 
 
-def of_validation(error: msgspec.ValidationError) -> Refusal:
+def of_validation(error: msgspec.ValidationError) -> Problem:
     """A document of the wrong shape."""
     said = str(error)
     if named := _NAMED.fullmatch(said):
@@ -42,31 +43,31 @@ def of_validation(error: msgspec.ValidationError) -> Refusal:
     said = said[: place.start()] if place else said
     if found := _TYPE.fullmatch(said):
         expected, got = (_JSON_WORDS.get(word, word) for word in found.groups())
-        return Refusal(422, "wrong_type", f"Expected {expected}, found {got}.", field)
+        return problems.of(422, "wrong_type", f"Expected {expected}, found {got}.", field)
     if found := _BOUND.fullmatch(said):
         detail = f"Expected {_BOUND_WORDS[found[1]]} {found[2]}."
-        return Refusal(422, "out_of_range", detail, field)
+        return problems.of(422, "out_of_range", detail, field)
     if found := _LENGTH.fullmatch(said):
         unit = "characters" if found[1] == "str" else "elements"
         detail = f"Expected {_BOUND_WORDS[found[2]]} {found[3]} {unit}."
-        return Refusal(422, "wrong_length", detail, field)
+        return problems.of(422, "wrong_length", detail, field)
     if said.endswith("out of range"):
-        return Refusal(422, "out_of_range", "The number is out of range.", field)
+        return problems.of(422, "out_of_range", "The number is out of range.", field)
     if "datetime" in said:
-        return Refusal(422, "invalid_time", _TIME, field)
+        return problems.of(422, "invalid_time", _TIME, field)
     if said.startswith("Invalid enum value"):
         detail = "The word is not one of those allowed here; see /openapi.json."
-        return Refusal(422, "invalid_choice", detail, field)
-    return Refusal(422, "invalid_value", "The value is not valid.", field)
+        return problems.of(422, "invalid_choice", detail, field)
+    return problems.of(422, "invalid_value", "The value is not valid.", field)
 
 
-def _of_name(kind: str, name: str) -> Refusal:
+def _of_name(kind: str, name: str) -> Problem:
     if kind == "missing required":
-        return Refusal(422, "missing_field", "This field is required.", name)
-    return Refusal(422, "unknown_field", "There is no such field.", name[:_FIELD_LENGTH_MAX])
+        return problems.of(422, "missing_field", "This field is required.", name)
+    return problems.of(422, "unknown_field", "There is no such field.", name[:_FIELD_LENGTH_MAX])
 
 
-def of_syntax(raw: bytes) -> Refusal:
+def of_syntax(raw: bytes) -> Problem:
     """A document that is not JSON, or JSON that no text can hold."""
     try:
         document = json.loads(raw)
@@ -74,12 +75,12 @@ def of_syntax(raw: bytes) -> Refusal:
     except UnicodeEncodeError:
         place = _surrogate_in(document, "")
         detail = "A string holds half of a surrogate pair, which is no character."
-        return Refusal(422, "lone_surrogate", detail, place)
+        return problems.of(422, "lone_surrogate", detail, place)
     except RecursionError:
-        return Refusal(400, "too_deep", "The JSON is nested too deeply.")
+        return problems.of(400, "too_deep", "The JSON is nested too deeply.")
     except ValueError:
         pass
-    return Refusal(400, "malformed_json", "The body is not well-formed JSON.")
+    return problems.of(400, "malformed_json", "The body is not well-formed JSON.")
 
 
 def _surrogate_in(node: object, place: str) -> str | None:
@@ -97,7 +98,7 @@ def _surrogate_in(node: object, place: str) -> str | None:
     return None
 
 
-def of_repeated_field(raw: bytes, canonical: bytes) -> Refusal | None:
+def of_repeated_field(raw: bytes, canonical: bytes) -> Problem | None:
     """A document that names a member twice; `canonical` is the same document after decoding.
 
     Each member has one colon, and only an escape could hide a colon within a value: so equal
@@ -108,7 +109,7 @@ def of_repeated_field(raw: bytes, canonical: bytes) -> Refusal | None:
     try:
         json.loads(raw, object_pairs_hook=_refuse_repeated)
     except _Repeated as repeated:
-        return Refusal(400, "repeated_field", "The field is given twice.", repeated.name)
+        return problems.of(400, "repeated_field", "The field is given twice.", repeated.name)
     return None
 
 

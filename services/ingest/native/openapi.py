@@ -8,8 +8,9 @@ from typing import Any
 
 import msgspec
 
-from services.ingest.native import answers, problems, requests, routes
+from services.ingest.native import answers, requests, routes
 from services.ingest.web import bodies
+from shared.web import problems
 
 Json = dict[str, object]
 

@@ -11,11 +11,11 @@ from aiohttp import web
 from msgspec import UNSET
 
 from services.ingest.native import answers, requests
-from services.ingest.native.problems import Refused
 from services.ingest.web.entrance import Visit
 from shared.db import connection, events, ledger, messages
-from shared.rules.compose import Refusal
 from shared.sms import e164
+from shared.web import problems
+from shared.web.problems import Refused
 
 READ_SECONDS = 5.0
 
@@ -35,7 +35,9 @@ async def message(visit: Visit) -> web.Response:
             found = await messages.get(opened, visit.account_id, message_id)
             parts = await messages.parts(opened, message_id) if found else []
     if found is None:
-        raise Refused(Refusal(404, "no_such_message", "The account has no message with this id."))
+        raise Refused(
+            problems.of(404, "no_such_message", "The account has no message with this id.")
+        )
     return answers.response(answers.message_with_parts(found, parts))
 
 
@@ -64,14 +66,14 @@ def _filter_of(query: requests.ListQuery) -> messages.Filter:
             e164.parse(query.to)
         except e164.InvalidNumber:
             detail = "Not a number in E.164; in a query, its '+' is written %2B."
-            raise Refused(Refusal(422, "invalid_recipient", detail, "to")) from None
+            raise Refused(problems.of(422, "invalid_recipient", detail, "to")) from None
     reference = None if query.reference is UNSET else query.reference
-    if reference and (refusal := requests.unstorable("reference", reference)):
-        raise Refused(refusal)
+    if reference and (fault := requests.unstorable("reference", reference)):
+        raise Refused(fault)
     before = None
     if query.cursor is not UNSET and (before := _uuid(query.cursor)) is None:
         raise Refused(
-            Refusal(422, "invalid_cursor", "Not a cursor that a page has given.", "cursor")
+            problems.of(422, "invalid_cursor", "Not a cursor that a page has given.", "cursor")
         )
     return messages.Filter(
         status=None if query.status is UNSET else query.status.value,

@@ -12,11 +12,12 @@ import msgspec
 from aiohttp import web
 from msgspec import UNSET, Meta, UnsetType
 
-from services.ingest.native import faults
-from services.ingest.native.problems import Refused
+from services.ingest.native import faults, refusals
 from shared.ledger import money
-from shared.rules.compose import VALID_SECONDS_MAX, Refusal, Wish
+from shared.rules.compose import VALID_SECONDS_MAX, Wish
 from shared.sms import segmentation, states
+from shared.web import problems
+from shared.web.problems import Problem, Refused
 
 BATCH_COUNT_MAX = 1_000
 REFERENCE_LENGTH_MAX = 100
@@ -180,7 +181,7 @@ canonical = msgspec.json.Encoder().encode
 """A decoded body as bytes that do not depend on blanks, on the order of members or on escapes."""
 
 
-def decode(decoder: msgspec.json.Decoder[Body], raw: bytes) -> Body | Refusal:
+def decode(decoder: msgspec.json.Decoder[Body], raw: bytes) -> Body | Problem:
     """The body, or what is wrong with the first thing that is wrong."""
     try:
         body = decoder.decode(raw)
@@ -197,27 +198,27 @@ def query(request: web.Request, kind: type[Query]) -> Query:
     for name in pairs:
         if len(pairs.getall(name)) > 1:
             detail = "The parameter is given twice."
-            raise Refused(Refusal(400, "repeated_field", detail, name[:REFERENCE_LENGTH_MAX]))
+            raise Refused(problems.of(400, "repeated_field", detail, name[:REFERENCE_LENGTH_MAX]))
     try:
         return msgspec.convert(dict(pairs), kind, strict=False)
     except msgspec.ValidationError as error:
         raise Refused(faults.of_validation(error)) from None
 
 
-def wish_of(body: SendBody, now: datetime) -> Wish | Refusal:
+def wish_of(body: SendBody, now: datetime) -> Wish | Problem:
     """What the body asks for, in the types of the inside."""
-    if refusal := unstorable("text", body.text):
-        return refusal
-    if body.reference is not UNSET and (refusal := unstorable("reference", body.reference)):
-        return refusal
-    if body.send_at is not UNSET and (refusal := _untimely(body.send_at, now)):
-        return refusal
+    if fault := unstorable("text", body.text):
+        return fault
+    if body.reference is not UNSET and (fault := unstorable("reference", body.reference)):
+        return fault
+    if body.send_at is not UNSET and (fault := _untimely(body.send_at, now)):
+        return fault
     max_price_micro = None
     if body.max_price is not UNSET:
         try:
             max_price_micro = money.parse_amount(body.max_price)
         except money.InvalidAmount as error:
-            return Refusal(422, "invalid_amount", str(error), "max_price")
+            return problems.of(422, "invalid_amount", refusals.sentence(str(error)), "max_price")
     return Wish(
         to=body.to,
         text=body.text,
@@ -232,19 +233,19 @@ def wish_of(body: SendBody, now: datetime) -> Wish | Refusal:
     )
 
 
-def unstorable(field: str, value: str) -> Refusal | None:
+def unstorable(field: str, value: str) -> Problem | None:
     """A string with the one character that PostgreSQL cannot hold."""
     if "\0" not in value:
         return None
-    return Refusal(422, f"invalid_{field}", f"The {field} holds a NUL character.", field)
+    return problems.of(422, f"invalid_{field}", f"The {field} holds a NUL character.", field)
 
 
-def _untimely(send_at: datetime, now: datetime) -> Refusal | None:
+def _untimely(send_at: datetime, now: datetime) -> Problem | None:
     if send_at <= now:
-        return Refusal(422, "send_at_passed", "The time to send at has passed.", "send_at")
+        return problems.of(422, "send_at_passed", "The time to send at has passed.", "send_at")
     if send_at > now + timedelta(days=SEND_AHEAD_DAYS_MAX):
         detail = f"The time to send at is more than {SEND_AHEAD_DAYS_MAX} days ahead."
-        return Refusal(422, "send_at_too_far", detail, "send_at")
+        return problems.of(422, "send_at_too_far", detail, "send_at")
     return None
 
 

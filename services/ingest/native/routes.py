@@ -9,8 +9,8 @@ from pathlib import Path
 import msgspec
 from aiohttp import web
 
-from services.ingest.native import answers, problems, reads, requests, sends
-from services.ingest.web import entrance
+from services.ingest.native import answers, reads, requests, sends
+from services.ingest.web import entrance, refused
 
 DOCUMENT = Path(__file__).with_name("openapi.json")
 
@@ -98,7 +98,7 @@ ROUTES = (
 
 def add_routes(app: web.Application, context: Context) -> None:
     """Give an application the API, its description, and the layer that answers refusals."""
-    app.middlewares.append(problems.answer_refusals)
+    app.middlewares.append(refused.answer_refusals)
     for route in ROUTES:
         add = app.router.add_get if route.method == "GET" else app.router.add_post
         add(route.path, _admitting(context, route.handler))

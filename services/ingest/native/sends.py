@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
 
 import msgspec
@@ -11,29 +11,31 @@ from aiohttp import web
 from msgspec import UNSET
 
 from services.ingest import accept
-from services.ingest.accept import Answer, Intake
-from services.ingest.native import answers, problems, requests
+from services.ingest.accept import Answer, Fate, Intake
+from services.ingest.native import answers, refusals, requests
 from services.ingest.native.requests import PreviewBody, SendBody
 from services.ingest.web import bodies
 from services.ingest.web.entrance import Visit
 from shared.db import ledger
-from shared.rules.compose import Draft, Refusal, compose, measure
+from shared.rules.compose import Draft, compose, measure
+from shared.rules.refusals import Code, Refusal, Subject
 from shared.runtime import ids
 from shared.sms import sender_id
+from shared.web import problems
+from shared.web.problems import Problem, Refused
 
 BALANCE_SECONDS = 5.0
 TURN_COUNT = 100
 
-_Fates = Sequence[Draft | Refusal]
-_Answering = Callable[[_Fates, int, str], Answer]
+_Answering = Callable[[Sequence[Fate], int, str], Answer]
 
 
 class _Item(msgspec.Struct, frozen=True, gc=False):
-    """One message of a request: as written, as read unless that failed, and what it became."""
+    """One message of a request: as written, as read unless that failed, and what it may become."""
 
     raw: bytes
     body: SendBody | None
-    draft: Draft | Refusal
+    draft: Draft | Problem
 
     def __repr__(self) -> str:
         return f"_Item({self.draft!r})"
@@ -49,7 +51,7 @@ class _Item(msgspec.Struct, frozen=True, gc=False):
 
 def _read_item(visit: Visit, raw: bytes, now: datetime) -> _Item:
     body = requests.decode(requests.send_decoder, raw)
-    if isinstance(body, Refusal):
+    if isinstance(body, Problem):
         return _Item(raw, None, body)
     return _Item(raw, body, _compose(visit, body, now))
 
@@ -65,11 +67,12 @@ async def _read_items(visit: Visit, messages: Sequence[msgspec.Raw]) -> list[_It
     return items
 
 
-def _compose(visit: Visit, body: SendBody, now: datetime) -> Draft | Refusal:
+def _compose(visit: Visit, body: SendBody, now: datetime) -> Draft | Problem:
     wish = requests.wish_of(body, now)
-    if isinstance(wish, Refusal):
+    if isinstance(wish, Problem):
         return wish
-    return compose(visit.context.watch.current, visit.account, wish, ids.uuid7())
+    draft = compose(visit.context.watch.current, visit.account, wish, ids.uuid7())
+    return refusals.problem_of(draft) if isinstance(draft, Refusal) else draft
 
 
 async def send(visit: Visit) -> web.Response:
@@ -77,21 +80,27 @@ async def send(visit: Visit) -> web.Response:
     raw = await bodies.read(visit.request, bodies.SINGLE_SIZE_MAX)
     key = bodies.idempotency_key(visit.request)
     item = _read_item(visit, raw, datetime.now(UTC))
-    if isinstance(item.draft, Refusal):
-        # What is refused now may have been accepted under its key before; only accept can tell.
-        if key is None or item.body is None or item.dry_run:
-            return problems.response(item.draft)
-    elif item.dry_run:
-        return answers.response(answers.dry_run(item.draft))
-    return await _accept(visit, [item], key, _answer_single)
+    if not isinstance(item.draft, Problem):
+        if item.dry_run:
+            return answers.response(answers.dry_run(item.draft))
+        return await _accept(visit, [item], key, _answer_single)
+    if key is None or item.body is None or item.dry_run:
+        return problems.response(item.draft)
+    # What is refused now may have been accepted under its key before; only accept can tell.
+    refused = _answer_refused(item.draft)
+    return await _accept(visit, [item], key, lambda _fates, _balance_micro, _currency: refused)
 
 
-def _answer_single(fates: _Fates, balance_micro: int, currency: str) -> Answer:
+def _answer_single(fates: Sequence[Fate], balance_micro: int, currency: str) -> Answer:
     (fate,) = fates
     if isinstance(fate, Refusal):
-        return Answer(fate.status, problems.encode(fate))
+        return _answer_refused(refusals.problem_of(fate))
     remaining = answers.balance(balance_micro, currency)
     return Answer(202, answers.encode(answers.accepted(fate, remaining)))
+
+
+def _answer_refused(problem: Problem) -> Answer:
+    return Answer(problem.status, problems.encode(problem))
 
 
 async def send_batch(visit: Visit) -> web.Response:
@@ -99,17 +108,13 @@ async def send_batch(visit: Visit) -> web.Response:
     raw = await bodies.read(visit.request, bodies.BATCH_SIZE_MAX)
     key = bodies.idempotency_key(visit.request)
     batch = requests.decode(requests.batch_decoder, raw)
-    if isinstance(batch, Refusal):
+    if isinstance(batch, Problem):
         return problems.response(batch)
     items = await _read_items(visit, batch.messages)
 
-    def answer(fates: _Fates, balance_micro: int, currency: str) -> Answer:
-        decided = iter(fates)
-        results = [
-            _result(item.draft, dry_run=True) if item.dry_run else _result(next(decided))
-            for item in items
-        ]
+    def answer(fates: Sequence[Fate], balance_micro: int, currency: str) -> Answer:
         remaining = answers.balance(balance_micro, currency)
+        results = list(_results(items, fates))
         return Answer(202, answers.encode(answers.BatchAccepted(results, remaining)))
 
     if all(item.dry_run for item in items):
@@ -119,10 +124,20 @@ async def send_batch(visit: Visit) -> web.Response:
     return await _accept(visit, items, key, answer)
 
 
-def _result(fate: Draft | Refusal, *, dry_run: bool = False) -> answers.Result:
-    if isinstance(fate, Refusal):
-        return answers.failed(fate)
-    return answers.dry_run(fate) if dry_run else answers.accepted(fate)
+def _results(items: Sequence[_Item], fates: Sequence[Fate]) -> Iterator[answers.Result]:
+    """What became of each message: its own problem, or the fate of its draft."""
+    decided = iter(fates)
+    for item in items:
+        if isinstance(item.draft, Problem):
+            yield answers.failed(item.draft)
+        elif item.dry_run:
+            yield answers.dry_run(item.draft)
+        else:
+            fate = next(decided)
+            if isinstance(fate, Refusal):
+                yield answers.failed(refusals.problem_of(fate))
+            else:
+                yield answers.accepted(fate)
 
 
 async def _accept(
@@ -134,17 +149,19 @@ async def _accept(
         fingerprint = requests.fingerprint(
             visit.context.secret_key, visit.request.path, [item.canonical for item in items]
         )
-    drafts = tuple(item.draft for item in items if not item.dry_run)
+    drafts = tuple(
+        item.draft for item in items if not isinstance(item.draft, Problem) and not item.dry_run
+    )
     intake = Intake(visit.account_id, drafts, key, fingerprint, answer)
     try:
         answered = await visit.context.acceptor.accept(intake)
     except accept.KeyStillRunning:
         detail = "A request with this idempotency key is still running."
-        refusal = Refusal(409, "key_still_running", detail, "Idempotency-Key")
-        raise problems.Refused(refusal, {"Retry-After": "1"}) from None
+        problem = problems.of(409, "key_still_running", detail, "Idempotency-Key")
+        raise Refused(problem, {"Retry-After": "1"}) from None
     except accept.KeyUsedOtherwise:
         detail = "This idempotency key was used for another request."
-        raise problems.Refused(Refusal(422, "key_reused", detail, "Idempotency-Key")) from None
+        raise Refused(problems.of(422, "key_reused", detail, "Idempotency-Key")) from None
     except accept.Unavailable as error:
         raise problems.unavailable(error.retry_after_seconds) from None
     if answered.status >= 400:
@@ -156,29 +173,30 @@ async def preview(visit: Visit) -> web.Response:
     """What a text would take, and cost if its recipient is given; nothing is charged."""
     raw = await bodies.read(visit.request, bodies.SINGLE_SIZE_MAX)
     body = requests.decode(requests.preview_decoder, raw)
-    if isinstance(body, Refusal):
+    if isinstance(body, Problem):
         return problems.response(body)
     previewed = _measured(body) if body.to is UNSET else _priced(visit, body, body.to)
-    if isinstance(previewed, Refusal):
+    if isinstance(previewed, Problem):
         return problems.response(previewed)
     return answers.response(previewed)
 
 
-def _priced(visit: Visit, body: PreviewBody, to: str) -> answers.Preview | Refusal:
+def _priced(visit: Visit, body: PreviewBody, to: str) -> answers.Preview | Problem:
     wanted = SendBody(to=to, text=body.text, sender=body.sender)
     draft = _compose(visit, wanted, datetime.now(UTC))
-    return draft if isinstance(draft, Refusal) else answers.preview(draft)
+    return draft if isinstance(draft, Problem) else answers.preview(draft)
 
 
-def _measured(body: PreviewBody) -> answers.Preview | Refusal:
+def _measured(body: PreviewBody) -> answers.Preview | Problem:
     if body.sender is not UNSET:
         try:
             sender_id.parse(body.sender)
         except sender_id.InvalidSender as error:
-            return Refusal(422, "invalid_sender", str(error), "from")
-    if refusal := requests.unstorable("text", body.text):
-        return refusal
+            refusal = Refusal(Code.INVALID_SENDER, str(error), Subject.SENDER)
+            return refusals.problem_of(refusal)
+    if fault := requests.unstorable("text", body.text):
+        return fault
     plan = measure(body.text)
     if isinstance(plan, Refusal):
-        return plan
+        return refusals.problem_of(plan)
     return answers.Preview(encoding=plan.encoding, segments=plan.segment_count)

@@ -10,9 +10,9 @@ from collections.abc import Callable
 
 import asyncpg
 
-from services.ingest.native.problems import Refused
 from shared.db import tokens
-from shared.rules.compose import Refusal
+from shared.web import problems
+from shared.web.problems import Refused
 
 CACHE_SECONDS = 1.0
 """How long a token that was withdrawn may still open the door."""
@@ -27,8 +27,8 @@ _BEARER = re.compile(r"(?i:bearer) +([A-Za-z0-9._~+/=-]{1,200})")
 
 def _unauthorized() -> Refused:
     detail = "The request needs a valid token: Authorization: Bearer <token>."
-    refusal = Refusal(401, "unauthorized", detail, "Authorization")
-    return Refused(refusal, {"WWW-Authenticate": 'Bearer realm="sluice"'})
+    problem = problems.of(401, "unauthorized", detail, "Authorization")
+    return Refused(problem, {"WWW-Authenticate": 'Bearer realm="sluice"'})
 
 
 class Failures:
@@ -106,7 +106,7 @@ class Authenticator:
             self._failures.add(address)
             return _unauthorized()
         return Refused(
-            Refusal(429, "too_many_failures", "Too many wrong tokens from this address."),
+            problems.of(429, "too_many_failures", "Too many wrong tokens from this address."),
             {"Retry-After": str(math.ceil(blocked_seconds))},
         )
 

@@ -9,13 +9,12 @@ import msgspec
 from aiohttp import web
 
 from services.ingest.accept import Acceptor
-from services.ingest.native import problems
 from services.ingest.web import auth
 from shared.db import watch
 from shared.limits import door
 from shared.rules import snapshot
-from shared.rules.compose import Refusal
 from shared.runtime import batching
+from shared.web import problems
 
 ADMISSIONS_COUNT_MAX = 256
 
@@ -79,6 +78,6 @@ async def _ask_door(context: Context, account: snapshot.Account) -> None:
     if not admission.allowed:
         detail = f"The account may make {account.requests_per_minute} requests a minute."
         raise problems.Refused(
-            Refusal(429, "too_many_requests", detail),
+            problems.of(429, "too_many_requests", detail),
             {"Retry-After": str(admission.retry_after_seconds)},
         )

@@ -24,6 +24,7 @@ FLOORS = (
     ("shared.smpp",),
     ("shared.rules",),
     ("shared.sms", "shared.ledger"),
+    ("shared.web",),
     ("shared.runtime",),
 )
 PURE = ("shared.sms", "shared.ledger", "shared.rules")

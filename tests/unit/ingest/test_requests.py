@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.ingest.native import requests
-from shared.rules.compose import Refusal, Wish
+from shared.rules.compose import Wish
+from shared.web.problems import Problem
 
 NOW = datetime(2030, 1, 1, tzinfo=UTC)
 FULL: dict[str, Any] = {
@@ -106,9 +107,9 @@ def test_the_fingerprint_differs_when_path_or_secret_do() -> None:
 
 @given(st.binary(max_size=200))
 def test_any_bytes_are_refused(raw: bytes) -> None:
-    assert isinstance(requests.decode(requests.send_decoder, raw), Refusal)
-    assert isinstance(requests.decode(requests.batch_decoder, raw), Refusal)
-    assert isinstance(requests.decode(requests.preview_decoder, raw), Refusal)
+    assert isinstance(requests.decode(requests.send_decoder, raw), Problem)
+    assert isinstance(requests.decode(requests.batch_decoder, raw), Problem)
+    assert isinstance(requests.decode(requests.preview_decoder, raw), Problem)
 
 
 @given(TEXTS, TEXTS.filter(bool), st.booleans())
@@ -125,7 +126,7 @@ def test_a_member_given_twice_is_noticed_whatever_the_texts_hold(text: str, name
     members = [("to", "+1"), ("text", text), ("reference", "a" + text), (name, "b" + text)]
     written = ",".join(f"{json.dumps(key)} : {json.dumps(value)}" for key, value in members)
     refusal = requests.decode(requests.send_decoder, b"{%s}" % written.encode())
-    assert isinstance(refusal, Refusal)
+    assert isinstance(refusal, Problem)
     assert (refusal.status, refusal.code, refusal.field) == (400, "repeated_field", name)
 
 
@@ -142,7 +143,7 @@ def test_a_member_given_twice_is_noticed_whatever_the_texts_hold(text: str, name
 def test_the_time_to_send_lies_within_its_bounds(send_at: datetime, code: str | None) -> None:
     body = requests.SendBody(to="+1", text="a", send_at=send_at)
     found = requests.wish_of(body, NOW)
-    assert (found.code if isinstance(found, Refusal) else None) == code
+    assert (found.code if isinstance(found, Problem) else None) == code
 
 
 def test_a_refusal_never_repeats_what_was_sent() -> None:
@@ -151,6 +152,6 @@ def test_a_refusal_never_repeats_what_was_sent() -> None:
         for value in (secret, [secret], {secret: secret}, 33699999999):
             document = json.dumps(FULL | {name: value}).encode()
             refusal = requests.decode(requests.send_decoder, document)
-            if isinstance(refusal, Refusal):
+            if isinstance(refusal, Problem):
                 assert "33699999999" not in refusal.detail
                 assert refusal.field == name

@@ -1,0 +1,44 @@
+"""What a refusal of the core is called here: its HTTP status, and the member of the body."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from shared.rules.refusals import Code, Refusal, Subject
+from shared.web import problems
+
+STATUSES: Mapping[Code, int] = {
+    Code.INVALID_RECIPIENT: 422,
+    Code.UNSUPPORTED_COUNTRY: 422,
+    Code.NO_DEFAULT_LINE: 422,
+    Code.INVALID_SENDER: 422,
+    Code.UNKNOWN_SENDER: 422,
+    Code.EMPTY_TEXT: 422,
+    Code.TEXT_TOO_LONG: 422,
+    Code.INVALID_TEXT: 422,
+    Code.OVER_MAX_SEGMENTS: 422,
+    Code.OVER_LINE_LIMIT: 422,
+    Code.OVER_MAX_PRICE: 422,
+    Code.CURRENCY_CHANGED: 409,
+    Code.DAILY_LIMIT_REACHED: 429,
+    Code.INSUFFICIENT_FUNDS: 402,
+}
+MEMBERS: Mapping[Subject, str] = {
+    Subject.RECIPIENT: "to",
+    Subject.SENDER: "from",
+    Subject.TEXT: "text",
+    Subject.SEGMENT_CEILING: "max_segments",
+    Subject.PRICE_CEILING: "max_price",
+}
+
+
+def problem_of(refusal: Refusal) -> problems.Problem:
+    """The problem that a message refused for this reason gets."""
+    field = None if refusal.subject is None else MEMBERS[refusal.subject]
+    detail = sentence(refusal.detail)
+    return problems.of(STATUSES[refusal.code], refusal.code.value, detail, field)
+
+
+def sentence(words: str) -> str:
+    """A capital letter in front and a full stop at the end, whoever said it."""
+    return words[:1].upper() + words[1:] + ("" if words.endswith(".") else ".")

@@ -1,0 +1,45 @@
+"""Why a message is not accepted, in words that know no door: each face has its own table from
+them to what its callers read."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import NamedTuple
+
+
+class Code(StrEnum):
+    """The decisions that go against a message; a closed set."""
+
+    INVALID_RECIPIENT = "invalid_recipient"
+    UNSUPPORTED_COUNTRY = "unsupported_country"
+    NO_DEFAULT_LINE = "no_default_line"
+    INVALID_SENDER = "invalid_sender"
+    UNKNOWN_SENDER = "unknown_sender"
+    EMPTY_TEXT = "empty_text"
+    TEXT_TOO_LONG = "text_too_long"
+    INVALID_TEXT = "invalid_text"
+    OVER_MAX_SEGMENTS = "over_max_segments"
+    OVER_LINE_LIMIT = "over_line_limit"
+    OVER_MAX_PRICE = "over_max_price"
+    CURRENCY_CHANGED = "currency_changed"
+    DAILY_LIMIT_REACHED = "daily_limit_reached"
+    INSUFFICIENT_FUNDS = "insufficient_funds"
+
+
+class Subject(StrEnum):
+    """What of a message is at fault; a closed set."""
+
+    RECIPIENT = "recipient"
+    SENDER = "sender"
+    TEXT = "text"
+    SEGMENT_CEILING = "segment_ceiling"
+    PRICE_CEILING = "price_ceiling"
+
+
+class Refusal(NamedTuple):
+    """Why a message is not accepted; nothing of it is stored or charged. `detail` quotes neither
+    its number nor its text; `subject` is None where the message itself is not at fault."""
+
+    code: Code
+    detail: str
+    subject: Subject | None = None

@@ -1,0 +1,1 @@
+"""What every HTTP face of a service shares: reading bodies, and saying why a request is refused."""
