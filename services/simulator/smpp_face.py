@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from functools import lru_cache
 
 from services.simulator import carrier, moods, outbox
-from shared.smpp import codes, pdu, receipt_text, session, smsc, tlv, window
+from shared.smpp import codes, pdu, receipt_text, session, smsc, terms, tlv, window
 from shared.sms import segmentation
 
 INTERNATIONAL_TON = 1
@@ -55,11 +55,13 @@ class SmppFace:
         self._server = await smsc.serve(
             wanted.host,
             wanted.smpp_port,
-            authenticate=self._authenticate,
-            on_request=self._take,
-            on_bound=self._welcome,
-            on_closed=self._forget,
-            window=wanted.window,
+            terms.Terms(wanted.window, system_id="SMSC"),
+            terms.Handlers(
+                self._take,
+                self._forget,
+                authenticate=self._authenticate,
+                on_bound=self._welcome,
+            ),
         )
         return self._server.port
 
@@ -112,7 +114,7 @@ class SmppFace:
             if peer in sessions:
                 sessions.remove(peer)
 
-    def _take(self, peer: session.Session, request: session.Request) -> None:
+    def _take(self, peer: session.Session, request: pdu.Request) -> None:
         if not isinstance(request, pdu.SubmitSm) or peer.bound is None:
             return
         taken = self._carrier.take(_submit(peer.bound.system_id, request))

@@ -58,7 +58,7 @@ _ENCODER = msgspec.json.Encoder()
 _DECODER = msgspec.json.Decoder(_Stored)
 
 
-def strip(delivery: pdu.DeliverSm) -> bytes | None:
+def strip(delivery: pdu.Message) -> bytes | None:
     """What to publish of a receipt, without the message's text; None if it is not a receipt."""
     said = tlv.receipt_parameters(delivery.tlvs)
     kind = delivery.esm_class & _KINDS

@@ -1,13 +1,13 @@
-"""Keeps one ESME session alive: binds, reconnects with back-off, pauses when throttled."""
+"""One ESME session kept alive: bound again with back-off, paused when throttled."""
+
+from __future__ import annotations
 
 import asyncio
 import random
-import ssl
 from collections.abc import Callable
 from enum import StrEnum
-from typing import TypeAlias
 
-from shared.smpp import codes, esme, life, pdu, session, window
+from shared.smpp import codes, encoder, esme, pdu, session, terms, window
 
 
 class BindState(StrEnum):
@@ -21,20 +21,22 @@ class BindState(StrEnum):
     CLOSED = "closed"
 
 
-OnState: TypeAlias = Callable[[BindState, str], None]
+OnState = Callable[[BindState, str], None]
+OnRequest = Callable[[session.Session, pdu.Request], None]
+OnLateAnswer = Callable[[object, window.Answer], None]
 
-FIRST_RETRY_SECONDS = 0.5
-MAX_RETRY_SECONDS = 30.0
-FIRST_REFUSED_RETRY_SECONDS = 10.0  # With the cap below, about 20 tries in an hour of refusals.
-MAX_REFUSED_RETRY_SECONDS = 300.0
-FIRST_PAUSE_SECONDS = 0.25
-MAX_PAUSE_SECONDS = 5.0
+RETRY_SECONDS_MIN = 0.5
+RETRY_SECONDS_MAX = 30.0
+REFUSED_RETRY_SECONDS_MIN = 10.0  # With the cap below, about 20 tries in an hour of refusals.
+REFUSED_RETRY_SECONDS_MAX = 300.0
+PAUSE_SECONDS_MIN = 0.25
+PAUSE_SECONDS_MAX = 5.0
 SETTLED_SECONDS = 5.0  # A session that lived this long has ended a row of failures.
 SUCCESSES_TO_FORGET = 10  # Accepted requests in a row after which throttling starts small again.
 
 
 def backoff(first_seconds: float, cap_seconds: float, attempt: int) -> float:
-    """Doubles from `first_seconds` at attempt 0 up to the cap, then takes off up to a half."""
+    """The doubling wait from `first_seconds` at attempt 0 up to the cap, less up to a half."""
     full = min(cap_seconds, first_seconds * 2.0 ** min(attempt, 32))
     return full * random.uniform(0.5, 1.0)  # noqa: S311 - spreads retries, guards nothing
 
@@ -47,30 +49,25 @@ class Bind:
 
     def __init__(
         self,
-        host: str,
-        port: int,
-        request: pdu.BindRequest,
+        destination: esme.Destination,
+        agreed: terms.Terms,
         *,
-        window: int,
-        on_request: session.OnRequest,
+        on_request: OnRequest,
         on_state: OnState,
-        timers: life.Timers | None = None,
-        tls: ssl.SSLContext | None = None,
+        on_late_answer: OnLateAnswer | None = None,
     ) -> None:
-        pdu.encode(request)
-        self._host = host
-        self._port = port
-        self._request = request
-        self._window = window
-        self._on_request = on_request
+        encoder.encode(destination.request)
+        self._destination = destination
+        self._terms = agreed
+        self._handlers = terms.Handlers(
+            on_request, on_answer=self._heed, on_late_answer=on_late_answer
+        )
         self._on_state = on_state
-        self._timers = timers
-        self._tls = tls
         self._session: session.Session | None = None
         self._up = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
         self._pause: asyncio.TimerHandle | None = None
-        self._pause_seconds = FIRST_PAUSE_SECONDS
+        self._pause_seconds = PAUSE_SECONDS_MIN
         self._successes = 0
 
     @property
@@ -83,7 +80,7 @@ class Bind:
         return 0 if self._session is None else self._session.room
 
     def start(self) -> None:
-        """Begins to connect, and goes on until `close`. Call it once."""
+        """Begin to connect, and go on until `close`. Call it once."""
         self._task = asyncio.get_running_loop().create_task(self._stay_bound())
 
     def submit(self, message: pdu.SubmitSm) -> asyncio.Future[window.Answer]:
@@ -91,11 +88,12 @@ class Bind:
         return self.ask(message, window.as_it_is)
 
     def ask(
-        self, message: pdu.SubmitSm, read: window.Reader[window.Result]
+        self, message: pdu.SubmitSm, read: window.Reader[window.Result], key: object = None
     ) -> asyncio.Future[window.Result]:
-        """`submit`, for a future of what `read` makes of the Answer."""
+        """`submit`, for a future of what `read` makes of the Answer; an answer that comes after
+        that was LOST goes to `on_late_answer`, together with `key`."""
         if self._session is not None:
-            return self._session.ask(message, read)
+            return self._session.ask(message, read, key)
         future: asyncio.Future[window.Result] = asyncio.get_running_loop().create_future()
         future.set_result(read(window.NOT_SENT))
         return future
@@ -115,7 +113,7 @@ class Bind:
         return True
 
     def pause(self, seconds: float) -> None:
-        """Writes no requests for a while; a new pause replaces the one before."""
+        """Write no requests for a while; a new pause replaces the one before."""
         if self._session is None:
             return
         if self._pause is not None:
@@ -125,7 +123,7 @@ class Bind:
         self._on_state(BindState.PAUSED, f"for {seconds:g} s")
 
     async def close(self, drain_seconds: float) -> None:
-        """Unbinds, giving unanswered requests that long, and stops reconnecting."""
+        """Unbind, giving unanswered requests that long, and reconnect no more."""
         if self._session is not None:
             await self._session.unbind(drain_seconds)
         if self._task is not None:
@@ -139,7 +137,7 @@ class Bind:
         while True:
             self._on_state(BindState.CONNECTING, "connecting")
             try:
-                opened = await self._open()
+                opened = await esme.open_esme(self._destination, self._terms, self._handlers)
             except esme.BindRefused as refusal:
                 state, reason = BindState.REFUSED, f"status 0x{refusal.status:08X}"
             except (OSError, TimeoutError) as error:
@@ -155,23 +153,10 @@ class Bind:
             await asyncio.sleep(self._retry_seconds(state, attempt))
             attempt += 1
 
-    async def _open(self) -> session.Session:
-        return await esme.open_esme(
-            self._host,
-            self._port,
-            self._request,
-            window=self._window,
-            on_request=self._on_request,
-            on_closed=lambda _: None,
-            on_answer=self._heed,
-            timers=self._timers,
-            tls=self._tls,
-        )
-
     async def _serve(self, opened: session.Session) -> str:
-        """Lends the session out until it ends; says why it did."""
+        """Lend the session out until it ends; returns why it did."""
         self._session = opened
-        self._pause_seconds = FIRST_PAUSE_SECONDS
+        self._pause_seconds = PAUSE_SECONDS_MIN
         try:
             if opened.connected:
                 self._on_state(BindState.BOUND, "bound")
@@ -189,20 +174,20 @@ class Bind:
     @staticmethod
     def _retry_seconds(state: BindState, attempt: int) -> float:
         if state is BindState.REFUSED:  # A wrong password does not get better by hammering.
-            return backoff(FIRST_REFUSED_RETRY_SECONDS, MAX_REFUSED_RETRY_SECONDS, attempt)
-        return backoff(FIRST_RETRY_SECONDS, MAX_RETRY_SECONDS, attempt)
+            return backoff(REFUSED_RETRY_SECONDS_MIN, REFUSED_RETRY_SECONDS_MAX, attempt)
+        return backoff(RETRY_SECONDS_MIN, RETRY_SECONDS_MAX, attempt)
 
     def _heed(self, answer: window.Answer) -> None:
-        """Reads throttling out of an answer; one pause a burst, each longer than the last."""
+        """Read throttling out of an answer; one pause a burst, each longer than the last."""
         if answer.status in codes.THROTTLING_STATUSES:
             self._successes = 0
             if self._pause is None:
                 self.pause(self._pause_seconds)
-                self._pause_seconds = min(MAX_PAUSE_SECONDS, self._pause_seconds * 2)
+                self._pause_seconds = min(PAUSE_SECONDS_MAX, self._pause_seconds * 2)
         elif answer.status == codes.ESME_ROK:
             self._successes += 1
             if self._successes >= SUCCESSES_TO_FORGET:
-                self._pause_seconds = FIRST_PAUSE_SECONDS
+                self._pause_seconds = PAUSE_SECONDS_MIN
 
     def _resume(self) -> None:
         self._pause = None

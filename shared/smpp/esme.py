@@ -1,9 +1,22 @@
 """The client's end: connects to an SMSC and binds."""
 
+from __future__ import annotations
+
 import asyncio
 import ssl
+from dataclasses import dataclass
 
-from shared.smpp import codes, life, pdu, session
+from shared.smpp import codes, pdu, session, terms
+
+
+@dataclass(frozen=True, slots=True)
+class Destination:
+    """An SMSC's address, and as whom to bind there."""
+
+    host: str
+    port: int
+    request: pdu.BindRequest
+    tls: ssl.SSLContext | None = None
 
 
 class BindRefused(Exception):
@@ -15,40 +28,19 @@ class BindRefused(Exception):
 
 
 async def open_esme(
-    host: str,
-    port: int,
-    request: pdu.BindRequest,
-    *,
-    window: int,
-    on_request: session.OnRequest,
-    on_closed: session.OnSession,
-    on_answer: session.OnAnswer | None = None,
-    timers: life.Timers | None = None,
-    tls: ssl.SSLContext | None = None,
-    max_open_requests: int = session.MAX_OPEN_REQUESTS,
+    destination: Destination, agreed: terms.Terms, handlers: terms.Handlers
 ) -> session.Session:
-    """A bound session, at most `window` requests of which are ever unanswered.
-
-    Raises BindRefused, OSError or TimeoutError; the connection is closed then. `on_closed` is also
-    called for a session that never got bound.
-    """
-    chosen = timers or life.Timers()
+    """A bound session. Raises BindRefused, OSError or TimeoutError; the connection is closed then.
+    `on_closed` is also called for a session that never got bound."""
     loop = asyncio.get_running_loop()
-    async with asyncio.timeout(chosen.connect_seconds):
+    async with asyncio.timeout(agreed.timers.connect_seconds):
         _, opened = await loop.create_connection(
-            lambda: session.Session(
-                window_size=window,
-                timers=chosen,
-                on_request=on_request,
-                on_closed=on_closed,
-                on_answer=on_answer,
-                max_open_requests=max_open_requests,
-            ),
-            host,
-            port,
-            ssl=tls,
+            lambda: session.Session(agreed, handlers),
+            destination.host,
+            destination.port,
+            ssl=destination.tls,
         )
-    status = await opened.bind(request)
+    status = await opened.bind(destination.request)
     if status != codes.ESME_ROK:
         await opened.wait_closed()
         raise BindRefused(status)

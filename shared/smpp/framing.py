@@ -28,7 +28,7 @@ class Framer:
         start, end = 0, len(stream)
         while end - start >= 4:
             length = int.from_bytes(stream[start : start + 4], "big")
-            if not codes.HEADER_BYTES <= length <= codes.MAX_PDU_BYTES:
+            if not codes.HEADER_BYTES <= length <= codes.PDU_BYTES_MAX:
                 self.broken = True
                 self._rest = bytearray()
                 return frames

@@ -1,5 +1,7 @@
 """How a session lives and ends: its timers, its states, and when a silent peer is dead."""
 
+from __future__ import annotations
+
 import dataclasses
 from enum import StrEnum
 
@@ -55,15 +57,16 @@ class State(StrEnum):
 class Counts:
     """Oddities of the peer, for metrics."""
 
-    strangers: int = 0  # Answers to nothing that was asked, late ones included.
+    strangers: int = 0  # Answers to nothing that was asked, or answered already.
     garbage: int = 0
     expired: int = 0
+    late: int = 0  # Answers to what had expired.
     handler_failures: int = 0
 
     @property
     def nonsense_count(self) -> int:
-        """The more frequent oddity; an answer that comes after its timer is late, not nonsense."""
-        return max(self.strangers - self.expired, self.garbage)
+        """The more frequent oddity."""
+        return max(self.strangers, self.garbage)
 
 
 class Verdict(StrEnum):

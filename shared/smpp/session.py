@@ -1,70 +1,49 @@
 """One SMPP session over one connection, for both roles: framing, window, timers, flow control."""
 
+from __future__ import annotations
+
 import asyncio
 import dataclasses
-from collections.abc import Callable
-from typing import TypeAlias
 
-from shared.smpp import codes, connection, life, pdu, window
+from shared.smpp import codes, connection, decoder, encoder, life, pdu, terms, window
 
-Request: TypeAlias = pdu.SubmitSm | pdu.DeliverSm
-OnRequest: TypeAlias = Callable[["Session", Request], None]
-OnSession: TypeAlias = Callable[["Session"], None]
-OnAnswer: TypeAlias = Callable[[window.Answer], None]
-Authenticate: TypeAlias = Callable[[pdu.BindRequest], int]
+NONSENSE_COUNT_MAX = 100
 
-MAX_OPEN_REQUESTS = 1000
-MAX_NONSENSE = 100
+_ESME_ANSWERS = (pdu.SubmitSmResp, pdu.DataSmResp)
+_ESME_REQUESTS = (pdu.DeliverSm, pdu.DataSm)
+_SMSC_ANSWERS = (pdu.DeliverSmResp, pdu.DataSmResp)
+_SMSC_REQUESTS = (pdu.SubmitSm,)
 
 
 class Session(connection.Connection):
-    """An ESME's session, or an SMSC's when `authenticate` is given.
+    """An ESME's session, or an SMSC's when its handlers can authenticate.
 
-    `on_request` gets every inbound message request (deliver_sm at the ESME, submit_sm at the SMSC)
-    and somebody calls `answer` for it later. While about `max_open_requests` of them are unanswered
-    the session stops reading, which also stops its timers; it ends when that lasts longer than the
-    response timer. `on_answer` sees every answer the peer gave to a request of ours. `on_closed` is
-    called exactly once, after all futures are settled.
+    When it has stopped reading its timers stand still too; it ends when that lasts longer than the
+    response timer.
     """
 
-    def __init__(
-        self,
-        *,
-        window_size: int,
-        timers: life.Timers,
-        on_request: OnRequest,
-        on_closed: OnSession,
-        authenticate: Authenticate | None = None,
-        on_bound: OnSession | None = None,
-        on_answer: OnAnswer | None = None,
-        system_id: str = "",
-        max_open_requests: int = MAX_OPEN_REQUESTS,
-    ) -> None:
+    def __init__(self, agreed: terms.Terms, handlers: terms.Handlers) -> None:
         super().__init__()
         self.bound: pdu.BindRequest | None = None
         self.counts = life.Counts()
         self.loss: life.Loss | None = None
         self.open_requests = 0  # Inbound ones for which `answer` has not been called.
         self.state = life.State.OPEN
-        self._timers = timers
-        self._on_request = on_request
-        self._on_closed = on_closed
-        self._authenticate = authenticate
-        self._on_bound = on_bound
-        self._on_answer = on_answer
-        self._system_id = system_id
-        self._max_open_requests = max_open_requests
-        self._answer_type = pdu.SubmitSmResp if authenticate is None else pdu.DeliverSmResp
-        self._request_type = pdu.DeliverSm if authenticate is None else pdu.SubmitSm
+        self._terms = agreed
+        self._timers = agreed.timers
+        self._handlers = handlers
+        esme = handlers.authenticate is None
+        self._answer_types = _ESME_ANSWERS if esme else _SMSC_ANSWERS
+        self._request_types = _ESME_REQUESTS if esme else _SMSC_REQUESTS
         self._bind_answer: asyncio.Future[int | None] | None = None
         self._drained: asyncio.Future[None] | None = None
-        self._window = window.Window(window_size)
+        self._window = window.Window(agreed.window)
         self._sequence = 0
         self._control_sequence = 0
         self._held = False
         self._opened_at = self._ticked_at = self._loop.time()
         self._reading_paused_at: float | None = None
-        self._pulse = life.Pulse(timers, self._opened_at)
+        self._pulse = life.Pulse(self._timers, self._opened_at)
 
     @property
     def connected(self) -> bool:
@@ -86,32 +65,32 @@ class Session(connection.Connection):
         Raises pdu.PduError, and sends nothing, for a message SMPP cannot carry."""
         return self.ask(message, window.as_it_is)
 
-    def deliver(self, message: pdu.DeliverSm) -> asyncio.Future[window.Answer]:
+    def deliver(self, message: pdu.DeliverSm | pdu.DataSm) -> asyncio.Future[window.Answer]:
         """`submit` for the SMSC's role."""
         return self.ask(message, window.as_it_is)
 
     def ask(
-        self, message: Request, read: window.Reader[window.Result]
+        self, message: pdu.Request, read: window.Reader[window.Result], key: object = None
     ) -> asyncio.Future[window.Result]:
-        """`submit` or `deliver`, for a future of what `read` makes of the Answer, at once."""
+        """`submit` or `deliver`, for a future of what `read` makes of the Answer, at once. An
+        answer that comes after the response timer, which made it LOST, goes to the handler
+        `on_late_answer` together with `key`, as long as the link stands."""
         sequence = self._next_sequence()
-        frame = pdu.encode(message, sequence)
+        frame = encoder.encode(message, sequence)
         future: asyncio.Future[window.Result] = self._loop.create_future()
         if self.state is life.State.BOUND:
-            self._window.put(sequence, frame, future, read)
+            self._window.put(sequence, frame, future, read, key)
             self._schedule_flush()
         else:
             future.set_result(read(window.NOT_SENT))
         return future
 
-    def answer(self, request: Request, status: int = 0, message_id: str = "") -> bool:
+    def answer(self, request: pdu.Request, status: int = 0, message_id: str = "") -> bool:
         """Answers an inbound request, once. False when the link has gone and it went nowhere."""
         self.open_requests -= 1
         if self.state is life.State.CLOSED:
             return False
-        submitted = isinstance(request, pdu.SubmitSm)
-        resp = pdu.SubmitSmResp(status, message_id) if submitted else pdu.DeliverSmResp(status)
-        self._send(resp, request.sequence)
+        self._send(pdu.response(request, status, message_id), request.sequence)
         if self._reading_paused_at is not None:
             self._steer_reading()
         self._note_quiet()
@@ -213,25 +192,25 @@ class Session(connection.Connection):
     def connection_closed(self) -> None:
         self._settle(life.Loss.PEER_CLOSED)
         self._tick_handle.cancel()
-        self._on_closed(self)
+        self._handlers.on_closed(self)
 
     def _receive(self, frame: bytes) -> None:
         try:
-            received = pdu.decode(frame)
+            received = decoder.decode(frame)
         except pdu.PduError as error:
             self.counts.garbage += 1
-            if not pdu.command_of(frame) & codes.RESPONSE_BIT:
+            if not decoder.command_of(frame) & codes.RESPONSE_BIT:
                 self._send(pdu.GenericNack(error.status), error.sequence)
             self._close_if_nonsense()
             return
-        if isinstance(received, self._answer_type):
+        if isinstance(received, self._answer_types):
             answer = window.Answer(window.AnswerKind.ANSWERED, received.status, received.message_id)
             if not self._settled(received.sequence, answer):
                 self._meet_stranger()
-        elif isinstance(received, self._request_type):
+        elif isinstance(received, self._request_types):
             self._hand_over(received)
         else:
-            self._receive_control(received, pdu.command_of(frame))
+            self._receive_control(received, decoder.command_of(frame))
 
     def _receive_control(self, received: pdu.Pdu, command: int) -> None:
         match received:
@@ -241,8 +220,8 @@ class Session(connection.Connection):
                 pass  # Like any other PDU it has already counted as life.
             case pdu.GenericNack():
                 self._receive_nack(received)
-            case pdu.BindRequest() if self._authenticate is not None:
-                self._receive_bind(received, self._authenticate)
+            case pdu.BindRequest() if self._handlers.authenticate is not None:
+                self._receive_bind(received, self._handlers.authenticate)
             case pdu.BindResp() if self._bind_answer is not None:
                 self._settle_bind(received.status)
             case pdu.Unbind(sequence=sequence):
@@ -266,11 +245,11 @@ class Session(connection.Connection):
         elif self.state is life.State.OPEN:
             self._settle_bind(status)
 
-    def _receive_bind(self, request: pdu.BindRequest, authenticate: Authenticate) -> None:
+    def _receive_bind(self, request: pdu.BindRequest, authenticate: terms.Authenticate) -> None:
         status = codes.ESME_RALYBND
         if self.state is life.State.OPEN:
             status = authenticate(request)
-        resp = pdu.BindResp(request.mode, status, self._system_id)
+        resp = pdu.BindResp(request.mode, status, self._terms.system_id)
         self._send(resp, request.sequence)
         if self.state is not life.State.OPEN:
             return
@@ -279,8 +258,7 @@ class Session(connection.Connection):
             return
         self.bound = dataclasses.replace(request, password="")
         self.state = life.State.BOUND
-        if self._on_bound is not None:
-            self._on_bound(self)
+        self._handlers.on_bound(self)
 
     def _settle_bind(self, status: int | None) -> None:
         if self._bind_answer is None or self._bind_answer.done():
@@ -291,49 +269,67 @@ class Session(connection.Connection):
         if status:
             self._close(life.Loss.REFUSED)
 
-    def _hand_over(self, request: Request) -> None:
+    def _hand_over(self, request: pdu.Request) -> None:
         self.open_requests += 1
         receiver = self.bound is not None and self.bound.mode is pdu.BindMode.RECEIVER
         if self.state is life.State.OPEN or (receiver and isinstance(request, pdu.SubmitSm)):
             self.answer(request, codes.ESME_RINVBNDSTS)
             return
         try:
-            self._on_request(self, request)
-        except Exception as error:  # A fault of our own must not cost the link.
-            self.counts.handler_failures += 1
+            self._handlers.on_request(self, request)
+        except Exception as error:
             self.answer(request, codes.ESME_RSYSERR)
-            context = {"message": "the handler of an SMPP request failed", "exception": error}
-            self._loop.call_exception_handler(context)
+            self._note_failure(error)
 
     def _settled(self, sequence: int, answer: window.Answer) -> bool:
-        known = self._window.settle(sequence, answer)
-        if known and self._on_answer is not None:
-            self._on_answer(answer)
-        return known
+        """Whether the answer was to a request of ours, in time or late."""
+        if not self._window.settle(sequence, answer):
+            late = self._window.take_late(sequence)
+            if late is None:
+                return False
+            self._receive_late(late.key, answer)
+        if self._handlers.on_answer is not None:
+            self._handlers.on_answer(answer)
+        return True
+
+    def _receive_late(self, key: object, answer: window.Answer) -> None:
+        self.counts.late += 1
+        if self._handlers.on_late_answer is None:
+            return
+        try:
+            self._handlers.on_late_answer(key, answer)
+        except Exception as error:
+            self._note_failure(error)
+
+    def _note_failure(self, error: Exception) -> None:
+        """A fault of our own must not cost the link."""
+        self.counts.handler_failures += 1
+        context = {"message": "a handler of an SMPP session failed", "exception": error}
+        self._loop.call_exception_handler(context)
 
     def _meet_stranger(self) -> None:
         self.counts.strangers += 1
         self._close_if_nonsense()
 
     def _close_if_nonsense(self) -> None:
-        if self.counts.nonsense_count > MAX_NONSENSE:
+        if self.counts.nonsense_count > NONSENSE_COUNT_MAX:
             self._close(life.Loss.NONSENSE)
 
     def _next_sequence(self) -> int:
-        self._sequence = self._sequence % codes.MAX_SEQUENCE + 1
+        self._sequence = self._sequence % codes.SEQUENCE_MAX + 1
         return self._sequence
 
     def _send(self, message: pdu.Pdu, sequence: int) -> None:
-        self._write(pdu.encode(message, sequence))
+        self._write(encoder.encode(message, sequence))
 
     def _steer_reading(self) -> None:
         """Stops reading while too much of what the peer asked is undone, or its answers unread."""
         undone = max(self.open_requests, len(self._unwritten))
         if self._reading_paused_at is None:
-            if undone > self._max_open_requests and self.state is not life.State.CLOSED:
+            if undone > self._terms.open_requests_max and self.state is not life.State.CLOSED:
                 self._reading_paused_at = self._loop.time()
                 self._transport.pause_reading()
-        elif undone <= self._max_open_requests // 2 and self.state is not life.State.CLOSED:
+        elif undone <= self._terms.open_requests_max // 2 and self.state is not life.State.CLOSED:
             self._reading_paused_at = None
             self._pulse.hear(self._loop.time())
             self._transport.resume_reading()

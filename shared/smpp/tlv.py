@@ -1,15 +1,24 @@
 """The optional parameters of a PDU, kept as (tag, value) pairs in their order (spec 5.3)."""
 
+from __future__ import annotations
+
 import struct
-from typing import NamedTuple, TypeAlias
+from collections.abc import Callable
+from typing import NamedTuple
 
 from shared.smpp import codes
 
-Tlvs: TypeAlias = tuple[tuple[int, bytes], ...]
+Tlvs = tuple[tuple[int, bytes], ...]
+Parser = Callable[[bytes, int], Tlvs]
+"""Reads a frame's parameters from a place on."""
 
-MAX_MESSAGE_ID = 255
+MESSAGE_ID_BYTES_MAX = 255
 
 _HEADER = struct.Struct(">HH")
+
+
+class CutShort(ValueError):
+    """The last parameter is not whole."""
 
 
 def pack(tlvs: Tlvs) -> bytes:
@@ -18,21 +27,32 @@ def pack(tlvs: Tlvs) -> bytes:
 
 
 def unpack(frame: bytes, start: int) -> Tlvs:
-    """The parameters from `start` to the frame's end. Raises ValueError when one is cut short."""
-    end = len(frame)
-    if start >= end:
-        return ()
+    """The parameters from `start` to the frame's end. Raises CutShort."""
+    tlvs, end = _whole(frame, start)
+    if end < len(frame):
+        raise CutShort
+    return tlvs
+
+
+def unpack_sound(frame: bytes, start: int) -> Tlvs:
+    """The parameters before the first that is cut short; all of them when none is."""
+    return _whole(frame, start)[0]
+
+
+def _whole(frame: bytes, start: int) -> tuple[Tlvs, int]:
+    """The whole parameters from `start` on, and where the last of them ends."""
+    size = len(frame)
+    if start >= size:
+        return (), start
     tlvs: list[tuple[int, bytes]] = []
-    while start < end:
-        if start + 4 > end:
-            raise ValueError("cut inside a parameter's header")
-        tag, size = _HEADER.unpack_from(frame, start)
-        value_at = start + 4
-        start = value_at + size
-        tlvs.append((tag, frame[value_at:start]))
-    if start > end:
-        raise ValueError("cut inside a parameter's value")
-    return tuple(tlvs)
+    while start + _HEADER.size <= size:
+        tag, length = _HEADER.unpack_from(frame, start)
+        after = start + _HEADER.size + length
+        if after > size:
+            break
+        tlvs.append((tag, frame[start + _HEADER.size : after]))
+        start = after
+    return tuple(tlvs), start
 
 
 def find(tlvs: Tlvs, tag: int) -> bytes | None:
@@ -66,7 +86,7 @@ def receipt_parameters(tlvs: Tlvs) -> ReceiptParameters:
     error = values.get(codes.TLV_NETWORK_ERROR_CODE, b"")
     reference = values.get(codes.TLV_USER_MESSAGE_REFERENCE, b"")
     return ReceiptParameters(
-        name[:MAX_MESSAGE_ID].partition(b"\0")[0].decode("latin-1") or None,
+        name[:MESSAGE_ID_BYTES_MAX].partition(b"\0")[0].decode("latin-1") or None,
         state[0] if len(state) == 1 else None,
         (error[0], error[1] << 8 | error[2]) if len(error) == 3 else None,
         reference[0] << 8 | reference[1] if len(reference) == 2 else None,

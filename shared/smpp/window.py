@@ -1,10 +1,14 @@
 """The requests of one session: queued, written, answered; never more than W written unanswered."""
 
+from __future__ import annotations
+
 import asyncio
 from collections import deque
 from collections.abc import Callable
 from enum import StrEnum
-from typing import Any, NamedTuple, TypeAlias, TypeVar
+from typing import Any, NamedTuple, TypeVar
+
+GIVEN_UP_COUNT_MAX = 4096
 
 Result = TypeVar("Result")
 
@@ -28,7 +32,7 @@ class Answer(NamedTuple):
 NOT_SENT = Answer(AnswerKind.NOT_SENT)
 LOST = Answer(AnswerKind.LOST)
 
-Reader: TypeAlias = Callable[[Answer], Result]
+Reader = Callable[[Answer], Result]
 """Makes of an answer what the owner of the request wants to have."""
 
 
@@ -36,11 +40,17 @@ def as_it_is(answer: Answer) -> Answer:
     return answer
 
 
-_Owner: TypeAlias = tuple[asyncio.Future[Any], Reader[Any]]
+class Late(NamedTuple):
+    """A request that was given up, and what its owner called it."""
+
+    key: object
+
+
+_Owner = tuple[asyncio.Future[Any], Reader[Any], object]
 
 
 def _tell(owner: _Owner, answer: Answer) -> None:
-    future, read = owner
+    future, read, _ = owner
     if future.done():
         return
     try:
@@ -50,13 +60,14 @@ def _tell(owner: _Owner, answer: Answer) -> None:
 
 
 class Window:
-    """Keeps the order of requests. Each future is settled exactly once, unless its owner gave up.
+    """The order of requests. Each future is settled exactly once, unless its owner gave up.
 
     Its result is what its reader makes of the answer, so nobody needs a second future for that.
-    Time is given by the caller, in seconds of any steady clock.
+    Time is given by the caller, in seconds of any steady clock. Of the requests that were given up
+    the youngest GIVEN_UP_COUNT_MAX are remembered, since their answers may come late.
     """
 
-    __slots__ = ("_queued", "_watchers", "_written", "size")
+    __slots__ = ("_given_up", "_queued", "_watchers", "_written", "size")
 
     def __init__(self, size: int) -> None:
         if size < 1:
@@ -64,6 +75,7 @@ class Window:
         self.size = size
         self._queued: deque[tuple[int, bytes, _Owner]] = deque()
         self._written: dict[int, tuple[_Owner, float]] = {}
+        self._given_up: dict[int, Late] = {}
         self._watchers: list[asyncio.Future[None]] = []
 
     @property
@@ -81,9 +93,14 @@ class Window:
         return len(self._written)
 
     def put(
-        self, sequence: int, frame: bytes, future: asyncio.Future[Result], read: Reader[Result]
+        self,
+        sequence: int,
+        frame: bytes,
+        future: asyncio.Future[Result],
+        read: Reader[Result],
+        key: object = None,
     ) -> None:
-        self._queued.append((sequence, frame, (future, read)))
+        self._queued.append((sequence, frame, (future, read, key)))
 
     def take(self, now: float) -> list[bytes]:
         """The frames to write now; from here on they count as written."""
@@ -103,19 +120,30 @@ class Window:
         _tell(written[0], answer)
         return True
 
+    def take_late(self, sequence: int) -> Late | None:
+        """The request of this number that was given up, once; None when there is none."""
+        return self._given_up.pop(sequence, None)
+
     def expire(self, written_before: float) -> int:
-        """Gives up on requests written before that time; returns how many."""
+        """Give up on requests written before that time; returns how many."""
         late: list[int] = []
         for sequence, (_, written_at) in self._written.items():
             if written_at >= written_before:
                 break  # Written in this order, so all others are younger.
             late.append(sequence)
         for sequence in late:
-            self.settle(sequence, LOST)
+            self._give_up(sequence)
         return len(late)
 
+    def _give_up(self, sequence: int) -> None:
+        owner, _ = self._written[sequence]
+        if len(self._given_up) >= GIVEN_UP_COUNT_MAX:
+            del self._given_up[next(iter(self._given_up))]
+        self._given_up[sequence] = Late(owner[2])
+        self.settle(sequence, LOST)
+
     def return_queued(self) -> None:
-        """Hands back everything not yet written."""
+        """Hand back everything not yet written."""
         while self._queued:
             _tell(self._queued.popleft()[2], NOT_SENT)
 
@@ -126,7 +154,7 @@ class Window:
             self.settle(sequence, LOST)
 
     async def changed(self) -> None:
-        """Returns at the next `wake`."""
+        """Return at the next `wake`."""
         watcher: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._watchers.append(watcher)
         await watcher

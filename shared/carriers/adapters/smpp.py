@@ -27,7 +27,7 @@ import msgspec
 import structlog
 
 from shared.carriers import contract, outcomes, secret, smpp_receipts
-from shared.smpp import bind, codes, life, pdu, session, window
+from shared.smpp import bind, codes, esme, life, pdu, session, terms, window
 from shared.sms import receipts, segmentation
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
@@ -161,18 +161,16 @@ class SmppLink:
 
     def _open_binds(self, settings: Settings) -> list[bind.Bind]:
         request = pdu.BindRequest(settings.system_id, _password(settings), settings.system_type)
+        destination = esme.Destination(settings.host, settings.port, request)
         timers = life.Timers(
             response_seconds=settings.response_seconds, enquire_seconds=settings.enquire_seconds
         )
         opened = [
             bind.Bind(
-                settings.host,
-                settings.port,
-                request,
-                window=settings.window,
+                destination,
+                terms.Terms(settings.window, timers),
                 on_request=self._take_delivery,
                 on_state=partial(self._note_state, number),
-                timers=timers,
             )
             for number in range(settings.binds)
         ]
@@ -208,8 +206,8 @@ class SmppLink:
         reason = _REASONS.get(answer.status, "the carrier refused the message")
         return outcomes.Outcome(_REJECTED, code=code, reason=reason)
 
-    def _take_delivery(self, peer: session.Session, request: session.Request) -> None:
-        if not isinstance(request, pdu.DeliverSm):
+    def _take_delivery(self, peer: session.Session, request: pdu.Request) -> None:
+        if isinstance(request, pdu.SubmitSm):
             return
         body = smpp_receipts.strip(request)
         if body is None:
@@ -227,7 +225,7 @@ class SmppLink:
         storing.add_done_callback(partial(self._answer_delivery, peer, request))
 
     def _answer_delivery(
-        self, peer: session.Session, request: pdu.DeliverSm, stored: asyncio.Future[None]
+        self, peer: session.Session, request: pdu.Request, stored: asyncio.Future[None]
     ) -> None:
         self._receipts.discard(stored)
         error = asyncio.CancelledError() if stored.cancelled() else stored.exception()
@@ -237,7 +235,7 @@ class SmppLink:
             self._ask_to_repeat(peer, request, error)
 
     def _ask_to_repeat(
-        self, peer: session.Session, request: pdu.DeliverSm, error: BaseException
+        self, peer: session.Session, request: pdu.Request, error: BaseException
     ) -> None:
         log.warning("receipt_not_stored", carrier=self._carrier, error=type(error).__name__)
         peer.answer(request, codes.ESME_RX_T_APPN)

@@ -13,7 +13,8 @@ import pytest
 from shared.carriers import contract, outcomes, registry
 from shared.carriers.adapters import smpp
 from shared.runtime import batching
-from shared.smpp import codes, life, pdu, session, smsc, window
+from shared.smpp import codes, pdu, session, smsc, terms, window
+from shared.sms import receipts
 from tests.integration.carriers import segments
 
 Kind = outcomes.OutcomeKind
@@ -29,7 +30,7 @@ class Smsc:
         self.port = 0
         self._reply = reply
 
-    def take(self, peer: session.Session, request: session.Request) -> None:
+    def take(self, peer: session.Session, request: pdu.Request) -> None:
         assert isinstance(request, pdu.SubmitSm)
         self.submits.append(request)
         self.most_unanswered = max(self.most_unanswered, peer.open_requests)
@@ -42,11 +43,12 @@ async def smsc_of(reply: Callable[[session.Session, pdu.SubmitSm], None]) -> Asy
     server = await smsc.serve(
         "127.0.0.1",
         0,
-        authenticate=lambda request: 0 if request.password == "secret" else codes.ESME_RINVPASWD,
-        on_request=scripted.take,
-        on_bound=scripted.peers.append,
-        on_closed=lambda _: None,
-        window=100,
+        terms.Terms(100),
+        terms.Handlers(
+            scripted.take,
+            authenticate=lambda asked: 0 if asked.password == "secret" else codes.ESME_RINVPASWD,
+            on_bound=scripted.peers.append,
+        ),
     )
     scripted.port = server.port
     try:
@@ -77,6 +79,13 @@ async def link_to(
         yield link
     finally:
         await link.close(1)
+
+
+def settings_of() -> smpp.Settings:
+    values = {"host": "h", "port": 1, "system_id": "s", "password": "p"}
+    decoded = registry.settings("smpp", values)
+    assert isinstance(decoded, smpp.Settings)
+    return decoded
 
 
 def status(number: int) -> Callable[[session.Session, pdu.SubmitSm], None]:
@@ -260,6 +269,28 @@ async def test_a_receipt_is_answered_only_when_it_is_stored() -> None:
     assert b"canary" not in body
 
 
+async def test_a_receipt_is_stored_when_it_comes_as_data_sm() -> None:
+    sink = segments.Sink()
+    receipt = pdu.DataSm(
+        "33612340000",
+        "Sluice",
+        esm_class=codes.ESM_CLASS_RECEIPT,
+        tlvs=(
+            (codes.TLV_RECEIPTED_MESSAGE_ID, b"abc\0"),
+            (codes.TLV_MESSAGE_STATE, b"\x02"),
+            (codes.TLV_MESSAGE_PAYLOAD, b"id:abc stat:DELIVRD err:000 text:canary"),
+        ),
+    )
+    async with smsc_of(status(0)) as scripted, link_to(scripted, sink):
+        said = await asyncio.wait_for(scripted.peers[0].deliver(receipt), 10)
+    assert said == window.Answer(window.AnswerKind.ANSWERED, codes.ESME_ROK)
+    (body,) = sink.seen
+    assert b"canary" not in body
+    read = smpp.read_receipt(settings_of(), body)
+    assert read is not None
+    assert (read.carrier_message_id, read.state) == ("abc", receipts.ReceiptState.DELIVERED)
+
+
 async def test_the_carrier_is_asked_to_repeat_when_a_receipt_could_not_be_stored() -> None:
     sink = segments.Sink(failures=1)
     async with smsc_of(status(0)) as scripted, link_to(scripted, sink):
@@ -333,12 +364,8 @@ async def test_neither_password_nor_text_is_logged_when_binds_are_refused(
     server = await smsc.serve(
         "127.0.0.1",
         0,
-        authenticate=authenticate,
-        on_request=lambda *_: None,
-        on_bound=lambda _: None,
-        on_closed=lambda _: None,
-        window=1,
-        timers=life.Timers(),
+        terms.Terms(1),
+        terms.Handlers(lambda *_: None, authenticate=authenticate),
     )
     values = {"host": "127.0.0.1", "port": server.port, "system_id": "s", "password": "hunter2"}
     settings = registry.settings("smpp", values)

@@ -1,13 +1,16 @@
 """A scripted SMSC and ESME that say exactly what a test tells them, and a recorder for handlers."""
 
+from __future__ import annotations
+
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 
-from shared.smpp import esme, life, pdu, session, smsc
+from shared.smpp import decoder, encoder, esme, life, pdu, session, smsc, terms, window
 
 REQUEST = pdu.BindRequest("sluice", "secret")
 MESSAGE = pdu.SubmitSm("SLUICE", "33612345678", b"hello", registered_delivery=1)
+TERMS = terms.Terms(10)
 RECEIPT = pdu.DeliverSm("33612345678", "SLUICE", b"id:1 stat:DELIVRD", esm_class=4)
 PATIENCE_SECONDS = 10
 
@@ -22,7 +25,7 @@ class Peer:
     async def receive(self) -> pdu.Pdu:
         async with asyncio.timeout(PATIENCE_SECONDS):
             head = await self._reader.readexactly(4)
-            return pdu.decode(head + await self._reader.readexactly(int.from_bytes(head) - 4))
+            return decoder.decode(head + await self._reader.readexactly(int.from_bytes(head) - 4))
 
     async def receive_submits(self, count: int) -> list[pdu.SubmitSm]:
         received = [await self.receive() for _ in range(count)]
@@ -31,7 +34,7 @@ class Peer:
         return submits
 
     def send(self, message: pdu.Pdu, sequence: int | None = None) -> None:
-        self.send_bytes(pdu.encode(message, sequence))
+        self.send_bytes(encoder.encode(message, sequence))
 
     def send_bytes(self, data: bytes) -> None:
         self._writer.write(data)
@@ -71,7 +74,7 @@ class ScriptedSmsc:
         return peer
 
     @asynccontextmanager
-    async def listening(self) -> AsyncIterator["ScriptedSmsc"]:
+    async def listening(self) -> AsyncIterator[ScriptedSmsc]:
         server = await asyncio.start_server(self._welcome, "127.0.0.1", 0)
         self.port = server.sockets[0].getsockname()[1]
         try:
@@ -91,16 +94,26 @@ class Recorder:
     """Handlers that only remember what a session told them."""
 
     def __init__(self) -> None:
-        self.requests: asyncio.Queue[session.Request] = asyncio.Queue()
+        self.on_request: Callable[[session.Session, pdu.Request], None] = self.keep
+        self.on_late_answer: Callable[[object, window.Answer], None] = self.keep_late
+        self.requests: asyncio.Queue[pdu.Request] = asyncio.Queue()
         self.bound: asyncio.Queue[session.Session] = asyncio.Queue()
         self.closed: asyncio.Queue[session.Session] = asyncio.Queue()
+        self.late: asyncio.Queue[tuple[object, window.Answer]] = asyncio.Queue()
 
-    def on_request(self, _: session.Session, request: session.Request) -> None:
+    def keep_late(self, key: object, answer: window.Answer) -> None:
+        self.late.put_nowait((key, answer))
+
+    def keep(self, _: session.Session, request: pdu.Request) -> None:
         self.requests.put_nowait(request)
 
-    async def request(self) -> session.Request:
+    async def request(self) -> pdu.Request:
         async with asyncio.timeout(PATIENCE_SECONDS):
             return await self.requests.get()
+
+    async def late_answer(self) -> tuple[object, window.Answer]:
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            return await self.late.get()
 
     async def loss(self) -> life.Loss | None:
         async with asyncio.timeout(PATIENCE_SECONDS):
@@ -109,32 +122,29 @@ class Recorder:
     async def open_esme(
         self,
         port: int,
-        *,
-        window: int = 10,
-        timers: life.Timers | None = None,
-        max_open_requests: int = session.MAX_OPEN_REQUESTS,
+        agreed: terms.Terms = TERMS,
     ) -> session.Session:
         return await esme.open_esme(
-            "127.0.0.1",
-            port,
-            REQUEST,
-            window=window,
-            on_request=self.on_request,
-            on_closed=self.closed.put_nowait,
-            timers=timers,
-            max_open_requests=max_open_requests,
+            esme.Destination("127.0.0.1", port, REQUEST),
+            agreed,
+            terms.Handlers(
+                lambda peer, request: self.on_request(peer, request),
+                self.closed.put_nowait,
+                on_late_answer=lambda key, answer: self.on_late_answer(key, answer),
+            ),
         )
 
     async def serve(self, *, status: int = 0, timers: life.Timers | None = None) -> smsc.Server:
         return await smsc.serve(
             "127.0.0.1",
             0,
-            authenticate=lambda _: status,
-            on_request=self.on_request,
-            on_bound=self.bound.put_nowait,
-            on_closed=self.closed.put_nowait,
-            window=10,
-            timers=timers,
+            terms.Terms(10, timers or life.Timers(), system_id="SMSC"),
+            terms.Handlers(
+                self.on_request,
+                self.closed.put_nowait,
+                authenticate=lambda _: status,
+                on_bound=self.bound.put_nowait,
+            ),
         )
 
 
@@ -148,16 +158,13 @@ async def bound_esme(
     *,
     window: int = 10,
     timers: life.Timers | None = None,
-    max_open_requests: int = session.MAX_OPEN_REQUESTS,
+    open_requests_max: int = terms.OPEN_REQUEST_COUNT_MAX,
 ) -> AsyncIterator[tuple[session.Session, Peer, Recorder]]:
     """Our ESME's session, bound to a scripted SMSC."""
     recorder = Recorder()
     async with ScriptedSmsc().listening() as scripted:
-        opening = asyncio.ensure_future(
-            recorder.open_esme(
-                scripted.port, window=window, timers=timers, max_open_requests=max_open_requests
-            )
-        )
+        agreed = terms.Terms(window, timers or life.Timers(), open_requests_max)
+        opening = asyncio.ensure_future(recorder.open_esme(scripted.port, agreed))
         peer = await scripted.accept_bind()
         ours = await opening
         try:

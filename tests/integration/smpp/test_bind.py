@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from shared.smpp import bind, codes, life, pdu, window
+from shared.smpp import bind, codes, esme, life, pdu, terms, window
 from tests.integration.smpp import peers
 
 Changes = asyncio.Queue[tuple[bind.BindState, str]]
@@ -14,8 +14,8 @@ Changes = asyncio.Queue[tuple[bind.BindState, str]]
 
 @pytest.fixture(autouse=True)
 def quick_retries(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(bind, "FIRST_RETRY_SECONDS", 0.02)
-    monkeypatch.setattr(bind, "FIRST_PAUSE_SECONDS", 0.02)
+    monkeypatch.setattr(bind, "RETRY_SECONDS_MIN", 0.02)
+    monkeypatch.setattr(bind, "PAUSE_SECONDS_MIN", 0.02)
 
 
 @asynccontextmanager
@@ -24,13 +24,10 @@ async def keeping_bound(
 ) -> AsyncIterator[tuple[bind.Bind, Changes]]:
     changes: Changes = asyncio.Queue()
     kept = bind.Bind(
-        "127.0.0.1",
-        port,
-        peers.REQUEST,
-        window=2,
+        esme.Destination("127.0.0.1", port, peers.REQUEST),
+        terms.Terms(2, life.Timers(unbind_seconds=0.05)),
         on_request=recorder.on_request,
         on_state=lambda state, reason: changes.put_nowait((state, reason)),
-        timers=life.Timers(unbind_seconds=0.05),
     )
     kept.start()
     try:
@@ -172,10 +169,8 @@ async def test_unanswered_requests_are_waited_for_when_closing() -> None:
 def test_a_bind_is_refused_when_smpp_cannot_carry_its_password() -> None:
     with pytest.raises(pdu.PduError):
         bind.Bind(
-            "127.0.0.1",
-            1,
-            pdu.BindRequest("sluice", "nul\0"),
-            window=1,
+            esme.Destination("127.0.0.1", 1, pdu.BindRequest("sluice", "nul\0")),
+            peers.TERMS,
             on_request=lambda *_: None,
             on_state=lambda *_: None,
         )

@@ -9,7 +9,7 @@ import smpp34
 from smpplib import client as smpplib_client
 from smpplib import exceptions as smpplib_exceptions
 
-from shared.smpp import codes, life, pdu, session, smsc, window
+from shared.smpp import codes, life, pdu, session, smsc, terms, window
 from tests.integration.smpp import peers
 
 
@@ -37,18 +37,20 @@ async def our_smsc() -> AsyncIterator[tuple[smsc.Server, peers.Recorder]]:
         right = request.password == peers.REQUEST.password
         return codes.ESME_ROK if right else codes.ESME_RINVPASWD
 
-    def accept(peer: session.Session, request: session.Request) -> None:
+    def accept(peer: session.Session, request: pdu.Request) -> None:
         recorder.on_request(peer, request)
         peer.answer(request, codes.ESME_ROK, "a1b2")
 
     server = await smsc.serve(
         "127.0.0.1",
         0,
-        authenticate=authenticate,
-        on_request=accept,
-        on_bound=recorder.bound.put_nowait,
-        on_closed=recorder.closed.put_nowait,
-        window=10,
+        peers.TERMS,
+        terms.Handlers(
+            accept,
+            recorder.closed.put_nowait,
+            authenticate=authenticate,
+            on_bound=recorder.bound.put_nowait,
+        ),
     )
     yield server, recorder
     await server.close()

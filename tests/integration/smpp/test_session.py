@@ -5,7 +5,7 @@ import socket
 
 import pytest
 
-from shared.smpp import codes, esme, life, pdu, window
+from shared.smpp import codes, encoder, esme, life, pdu, terms, window
 from tests.integration.smpp import peers
 
 ANSWERED = window.AnswerKind.ANSWERED
@@ -165,16 +165,66 @@ async def test_a_receipt_is_taken_when_it_comes_with_the_bind_response() -> None
         opening = asyncio.ensure_future(recorder.open_esme(scripted.port))
         peer = await scripted.accept()
         bind = await peer.receive()
-        peer.send_bytes(pdu.encode(pdu.BindResp(), bind.sequence) + pdu.encode(peers.RECEIPT, 1))
+        peer.send_bytes(
+            encoder.encode(pdu.BindResp(), bind.sequence) + encoder.encode(peers.RECEIPT, 1)
+        )
 
         assert isinstance(await recorder.request(), pdu.DeliverSm)
         (await opening).abort()
         await (await opening).wait_closed()
 
 
+RECEIPT_AS_DATA = pdu.DataSm(
+    "33612345678",
+    "SLUICE",
+    esm_class=codes.ESM_CLASS_RECEIPT,
+    tlvs=((codes.TLV_RECEIPTED_MESSAGE_ID, b"1\0"), (codes.TLV_MESSAGE_STATE, b"\x02")),
+)
+
+
+async def test_a_data_sm_is_handed_over_and_answered_as_a_deliver_sm_is() -> None:
+    async with peers.bound_esme() as (ours, peer, recorder):
+        peer.send(RECEIPT_AS_DATA, 501)
+        request = await recorder.request()
+        assert isinstance(request, pdu.DataSm)
+        assert request == RECEIPT_AS_DATA._replace(sequence=501)
+        await peer.assert_nothing_before_echo()
+
+        assert ours.answer(request)
+
+        assert await peer.receive() == pdu.DataSmResp(0, "", 501)
+        assert ours.open_requests == 0
+
+
+async def test_a_data_sm_is_answered_when_both_ends_are_ours() -> None:
+    recorder = peers.Recorder()
+    server = await recorder.serve()
+    ours = await recorder.open_esme(server.port)
+    theirs = await recorder.bound.get()
+
+    said = theirs.deliver(RECEIPT_AS_DATA)
+    ours.answer(await recorder.request(), codes.ESME_RX_T_APPN)
+
+    assert await said == window.Answer(ANSWERED, codes.ESME_RX_T_APPN, "")
+    ours.abort()
+    await ours.wait_closed()
+    await server.close()
+
+
+@pytest.mark.parametrize("receipt", [peers.RECEIPT, RECEIPT_AS_DATA], ids=["deliver", "data"])
+async def test_a_receipt_is_taken_when_a_stray_nul_follows_it(
+    receipt: pdu.DeliverSm | pdu.DataSm,
+) -> None:
+    async with peers.bound_esme() as (_, peer, recorder):
+        frame = encoder.encode(receipt, 502) + b"\0"
+        peer.send_bytes(len(frame).to_bytes(4, "big") + frame[4:])
+
+        assert await recorder.request() == receipt._replace(sequence=502)
+
+
 async def test_reading_stops_when_too_many_requests_are_open() -> None:
-    async with peers.bound_esme(max_open_requests=10) as (ours, peer, recorder):
-        peer.send_bytes(b"".join(pdu.encode(peers.RECEIPT, each) for each in range(11)))
+    async with peers.bound_esme(open_requests_max=10) as (ours, peer, recorder):
+        peer.send_bytes(b"".join(encoder.encode(peers.RECEIPT, each) for each in range(11)))
         requests = [await recorder.request() for _ in range(11)]
         peer.send(pdu.EnquireLink(99))
         with pytest.raises(TimeoutError):
@@ -277,7 +327,7 @@ async def test_binding_fails_when_the_peer_says_nothing() -> None:
     recorder = peers.Recorder()
     async with peers.ScriptedSmsc().listening() as scripted:
         with pytest.raises(TimeoutError):
-            await recorder.open_esme(scripted.port, timers=life.Timers(bind_seconds=0.05))
+            await recorder.open_esme(scripted.port, terms.Terms(10, life.Timers(bind_seconds=0.05)))
 
         assert await recorder.loss() is life.Loss.NOT_BOUND
 
@@ -307,12 +357,12 @@ async def test_the_link_lives_when_a_handler_fails() -> None:
     reported: list[object] = []
     asyncio.get_running_loop().set_exception_handler(lambda _, said: reported.append(said))
 
-    async with peers.bound_esme() as (ours, peer, _):
+    async with peers.bound_esme() as (ours, peer, recorder):
 
         def fail(*_: object) -> None:
             raise KeyError("no such thing")
 
-        ours._on_request = fail
+        recorder.on_request = fail
         peer.send(peers.RECEIPT, 5)
 
         assert await peer.receive() == pdu.DeliverSmResp(codes.ESME_RSYSERR, "", 5)

@@ -1,10 +1,11 @@
 """A session outlives what strangers do to it, or ends without hurting anything else."""
 
+import asyncio
 import time
 
 import pytest
 
-from shared.smpp import codes, life, pdu, session, window
+from shared.smpp import codes, encoder, life, pdu, session, window
 from tests.integration.smpp import peers
 from tests.unit.smpp import samples
 
@@ -26,7 +27,74 @@ async def test_one_request_is_lost_and_the_link_lives_when_its_answer_never_come
         peer.send(pdu.SubmitSmResp(0, "prompt"), prompt.sequence)
         assert (await again).message_id == "prompt"
         assert ours.connected
-        assert (ours.counts.expired, ours.counts.strangers) == (1, 1)
+        assert (ours.counts.expired, ours.counts.late, ours.counts.strangers) == (1, 1, 0)
+
+
+async def test_an_answer_is_handed_on_with_its_key_when_it_comes_late() -> None:
+    timers = life.Timers(response_seconds=0.2)
+    async with peers.bound_esme(timers=timers, window=3) as (ours, peer, recorder):
+        answers = [
+            ours.ask(peers.MESSAGE, window.as_it_is, key) for key in ("first", "second", "third")
+        ]
+        submits = await peer.receive_submits(3)
+        enquire = await peer.receive()
+        peer.send(pdu.EnquireLinkResp(), enquire.sequence)
+        assert [await each for each in answers] == [window.LOST] * 3
+
+        peer.send(pdu.SubmitSmResp(0, "id-2"), submits[1].sequence)
+        peer.send(pdu.SubmitSmResp(codes.ESME_RSYSERR), submits[0].sequence)
+        peer.send(pdu.GenericNack(codes.ESME_RINVCMDID), submits[2].sequence)
+        peer.send(pdu.SubmitSmResp(0, "again"), submits[1].sequence)
+
+        answered = window.AnswerKind.ANSWERED
+        assert [await recorder.late_answer() for _ in range(3)] == [
+            ("second", window.Answer(answered, 0, "id-2")),
+            ("first", window.Answer(answered, codes.ESME_RSYSERR)),
+            ("third", window.Answer(answered, codes.ESME_RINVCMDID)),
+        ]
+        await peer.assert_nothing_before_echo()
+        assert recorder.late.empty()
+        assert (ours.counts.late, ours.counts.strangers) == (3, 1)
+
+
+async def test_the_link_lives_when_more_answers_are_late_than_nonsense_is_borne() -> None:
+    count = 3 * session.NONSENSE_COUNT_MAX
+    timers = life.Timers(response_seconds=0.4)
+    async with peers.bound_esme(timers=timers, window=count) as (ours, peer, recorder):
+        answers = [ours.ask(peers.MESSAGE, window.as_it_is, key) for key in range(count)]
+        submits = await peer.receive_submits(count)
+        enquire = await peer.receive()
+        peer.send(pdu.EnquireLinkResp(), enquire.sequence)
+        assert {await each for each in answers} == {window.LOST}
+
+        for submit in submits:
+            peer.send(pdu.SubmitSmResp(0, f"id-{submit.sequence}"), submit.sequence)
+
+        keys = [(await recorder.late_answer())[0] for _ in range(count)]
+        assert keys == list(range(count))
+        assert ours.connected
+
+
+async def test_the_link_lives_when_the_handler_of_late_answers_fails() -> None:
+    reported: list[object] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, said: reported.append(said))
+    timers = life.Timers(response_seconds=0.2)
+    async with peers.bound_esme(timers=timers) as (ours, peer, recorder):
+
+        def fail(*_: object) -> None:
+            raise KeyError("no such thing")
+
+        recorder.on_late_answer = fail
+        answer = ours.submit(peers.MESSAGE)
+        (submit,) = await peer.receive_submits(1)
+        enquire = await peer.receive()
+        peer.send(pdu.EnquireLinkResp(), enquire.sequence)
+        assert await answer == window.LOST
+        peer.send(pdu.SubmitSmResp(0, "late"), submit.sequence)
+
+        await peer.assert_nothing_before_echo()
+        assert ours.counts.handler_failures == 1
+        assert len(reported) == 1
 
 
 async def test_the_link_is_dropped_when_the_peer_is_silent() -> None:
@@ -56,7 +124,7 @@ async def test_the_link_lives_when_the_peer_answers_every_enquire_link() -> None
 
 async def test_the_link_is_dropped_when_reading_stays_stopped() -> None:
     timers = life.Timers(response_seconds=0.1)
-    async with peers.bound_esme(timers=timers, max_open_requests=1) as (_, peer, recorder):
+    async with peers.bound_esme(timers=timers, open_requests_max=1) as (_, peer, recorder):
         peer.send(peers.RECEIPT, 1)
         peer.send(peers.RECEIPT, 2)
 
@@ -79,27 +147,27 @@ async def test_a_connection_is_dropped_when_it_never_binds() -> None:
     ("frame", "nack"),
     [
         (
-            pdu.encode(pdu.Unknown(0x0103, 0, 4, b"data")),
+            encoder.encode(pdu.Unknown(0x0021, 0, 4, b"data")),
             pdu.GenericNack(codes.ESME_RINVCMDID, 4),
         ),
         (
-            pdu.encode(pdu.SubmitSm("a", "b", sequence=5)),
+            encoder.encode(pdu.SubmitSm("a", "b", sequence=5)),
             pdu.GenericNack(codes.ESME_RINVCMDID, 5),
         ),
         (
-            pdu.encode(pdu.Unknown(codes.COMMAND_DELIVER_SM, 0, 6, b"no nul anywhere")),
+            encoder.encode(pdu.Unknown(codes.COMMAND_DELIVER_SM, 0, 6, b"no nul anywhere")),
             pdu.GenericNack(codes.ESME_RINVPARLEN, 6),
         ),
         (
-            pdu.encode(pdu.Unknown(codes.COMMAND_DELIVER_SM, 0, 7, b"\0" * 16 + b"\xff")),
+            encoder.encode(pdu.Unknown(codes.COMMAND_DELIVER_SM, 0, 7, b"\0" * 16 + b"\xff")),
             pdu.GenericNack(codes.ESME_RINVMSGLEN, 7),
         ),
         (
-            pdu.encode(pdu.Unknown(codes.COMMAND_DELIVER_SM, 0, 8, b"\0" * 17 + b"\x04\x27\x00")),
-            pdu.GenericNack(codes.ESME_RINVOPTPARSTREAM, 8),
+            encoder.encode(pdu.Unknown(codes.COMMAND_DATA_SM, 0, 8, b"\0" * 9)),
+            pdu.GenericNack(codes.ESME_RINVPARLEN, 8),
         ),
     ],
-    ids=["unknown command", "wrong role", "no nul", "text cut short", "parameter cut short"],
+    ids=["unknown command", "wrong role", "no nul", "text cut short", "data_sm cut short"],
 )
 async def test_a_pdu_is_nacked_and_the_link_lives_when_it_makes_no_sense(
     frame: bytes, nack: pdu.GenericNack
@@ -126,7 +194,7 @@ async def test_strange_answers_are_ignored_until_there_are_too_many() -> None:
     async with peers.bound_esme() as (ours, peer, recorder):
         answer = ours.submit(peers.MESSAGE)
         (submit,) = await peer.receive_submits(1)
-        for sequence in range(1_000, 1_000 + session.MAX_NONSENSE):
+        for sequence in range(1_000, 1_000 + session.NONSENSE_COUNT_MAX):
             peer.send(pdu.SubmitSmResp(0, "stranger"), sequence)
         await peer.assert_nothing_before_echo()
         assert not answer.done()
@@ -148,7 +216,7 @@ async def test_the_process_lives_when_10000_spoiled_frames_hit_a_server() -> Non
         peer = await peers.connect(server.port)
         peer.send(peers.REQUEST, 1)
         peer.send_bytes(b"".join(frames[start : start + 10]))
-        peer.send_bytes(b"\0" * (codes.MAX_PDU_BYTES + 4))  # Ends any length that was promised.
+        peer.send_bytes(b"\0" * (codes.PDU_BYTES_MAX + 4))  # Ends any length that was promised.
         await peer.assert_hung_up()
         losses.append(await recorder.loss())
         peer.cut()
@@ -184,7 +252,7 @@ async def test_the_esme_lives_when_well_framed_rubbish_hits_it() -> None:
 
 async def test_an_answer_counts_when_it_came_while_this_process_stood_still() -> None:
     timers = life.Timers(response_seconds=0.4)
-    async with peers.bound_esme(timers=timers) as (ours, peer, _):
+    async with peers.bound_esme(timers=timers) as (ours, peer, recorder):
         answer = ours.submit(peers.MESSAGE)
         (submit,) = await peer.receive_submits(1)
 
@@ -192,7 +260,7 @@ async def test_an_answer_counts_when_it_came_while_this_process_stood_still() ->
             peer.send(pdu.SubmitSmResp(0, "in time"), submit.sequence)
             time.sleep(0.8)
 
-        ours._on_request = stand_still
+        recorder.on_request = stand_still
         peer.send(peers.RECEIPT, 1)
 
         assert (await answer).message_id == "in time"

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 from hypothesis import strategies as st
 
-from shared.smpp import codes, pdu
+from shared.smpp import codes, encoder, pdu
 
 SUBMIT = pdu.SubmitSm(
     source_addr="SLUICE",
@@ -29,10 +29,27 @@ DELIVER = pdu.DeliverSm(
     tlvs=((codes.TLV_RECEIPTED_MESSAGE_ID, b"1\0"), (codes.TLV_MESSAGE_STATE, b"\x02")),
     sequence=8,
 )
+DATA = pdu.DataSm(
+    source_addr="33612345678",
+    destination_addr="SLUICE",
+    esm_class=codes.ESM_CLASS_RECEIPT,
+    source_addr_ton=1,
+    source_addr_npi=1,
+    dest_addr_ton=5,
+    service_type="CMT",
+    tlvs=(
+        (codes.TLV_RECEIPTED_MESSAGE_ID, b"1\0"),
+        (codes.TLV_MESSAGE_STATE, b"\x02"),
+        (codes.TLV_MESSAGE_PAYLOAD, b"id:1 stat:DELIVRD err:000 text:"),
+    ),
+    sequence=9,
+)
 EACH = (
     SUBMIT,
     DELIVER,
+    DATA,
     pdu.SubmitSmResp(0, "a1b2", 7),
+    pdu.DataSmResp(0, "a1b2", 9),
     pdu.DeliverSmResp(codes.ESME_RTHROTTLED, "", 8),
     pdu.BindRequest("sluice", "secret", "", pdu.BindMode.TRANSMITTER, sequence=1),
     pdu.BindRequest("sluice", "secret", "", pdu.BindMode.RECEIVER, sequence=1),
@@ -43,7 +60,7 @@ EACH = (
     pdu.Unbind(3),
     pdu.UnbindResp(0, 3),
     pdu.GenericNack(codes.ESME_RINVCMDID, 4),
-    pdu.Unknown(0x00000103, 0, 5, b"data_sm"),
+    pdu.Unknown(0x00000021, 0, 5, b"submit_multi"),
 )
 
 octet = st.integers(0, 255)
@@ -83,7 +100,7 @@ message_fields = st.fixed_dictionaries(
 def spoiled_frames(count: int, seed: int) -> Iterator[bytes]:
     """Frames of every kind of wrongness; the same ones for the same seed."""
     chance = random.Random(seed)
-    valid = [pdu.encode(each) for each in EACH]
+    valid = [encoder.encode(each) for each in EACH]
     for number in range(count):
         frame = bytearray(chance.choice(valid))
         kind = number % 5

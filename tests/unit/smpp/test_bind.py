@@ -21,7 +21,7 @@ def test_about_20_tries_fit_in_an_hour_when_the_peer_refuses() -> None:
 
     while spent < 3600:
         spent += 0.75 * min(
-            bind.MAX_REFUSED_RETRY_SECONDS, bind.FIRST_REFUSED_RETRY_SECONDS * 2**tries
+            bind.REFUSED_RETRY_SECONDS_MAX, bind.REFUSED_RETRY_SECONDS_MIN * 2**tries
         )
         tries += 1
 

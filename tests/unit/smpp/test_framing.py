@@ -4,10 +4,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.smpp import codes, framing, pdu
+from shared.smpp import codes, encoder, framing
 from tests.unit.smpp import samples
 
-FRAMES = [pdu.encode(each) for each in samples.EACH]
+FRAMES = [encoder.encode(each) for each in samples.EACH]
 
 
 @given(st.lists(st.integers(1, 50), min_size=1, max_size=30))
@@ -24,7 +24,7 @@ def test_all_frames_come_out_in_order_when_the_stream_is_cut_anywhere(sizes: lis
     assert not framer.broken
 
 
-@pytest.mark.parametrize("length", [0, 1, 15, codes.MAX_PDU_BYTES + 1, 0xFFFFFFFF])
+@pytest.mark.parametrize("length", [0, 1, 15, codes.PDU_BYTES_MAX + 1, 0xFFFFFFFF])
 def test_framing_is_lost_after_the_good_frames_when_a_length_is_absurd(length: int) -> None:
     framer = framing.Framer()
 
@@ -37,7 +37,7 @@ def test_framing_is_lost_after_the_good_frames_when_a_length_is_absurd(length: i
 
 def test_the_largest_pdu_comes_out_when_it_arrives_in_pieces() -> None:
     framer = framing.Framer()
-    largest = codes.MAX_PDU_BYTES.to_bytes(4, "big") + b"\x01" * (codes.MAX_PDU_BYTES - 4)
+    largest = codes.PDU_BYTES_MAX.to_bytes(4, "big") + b"\x01" * (codes.PDU_BYTES_MAX - 4)
 
     assert framer.feed(largest[:3]) == []
     assert framer.feed(largest[3:-1]) == []

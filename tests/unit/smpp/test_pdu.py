@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.smpp import codes, pdu
+from shared.smpp import codes, decoder, encoder, pdu
 from tests.unit.smpp import samples
 
 
@@ -15,8 +15,8 @@ from tests.unit.smpp import samples
 def test_a_message_survives_the_wire_when_it_fits_the_protocol(fields: dict[str, Any]) -> None:
     submit, deliver = pdu.SubmitSm(**fields), pdu.DeliverSm(**fields)
 
-    assert pdu.decode(pdu.encode(submit)) == submit
-    assert isinstance(pdu.decode(pdu.encode(deliver)), pdu.DeliverSm)
+    assert decoder.decode(encoder.encode(submit)) == submit
+    assert isinstance(decoder.decode(encoder.encode(deliver)), pdu.DeliverSm)
 
 
 @given(samples.texts(64), st.integers(0, 0xFFFFFFFF), samples.sequence_numbers, samples.tlvs)
@@ -25,12 +25,12 @@ def test_a_response_survives_the_wire_when_it_fits_the_protocol(
 ) -> None:
     resp = pdu.SubmitSmResp(status, message_id, sequence, tlvs)
 
-    assert pdu.decode(pdu.encode(resp)) == resp
+    assert decoder.decode(encoder.encode(resp)) == resp
 
 
 @pytest.mark.parametrize("sample", samples.EACH, ids=lambda each: type(each).__name__)
 def test_each_pdu_survives_the_wire(sample: pdu.Pdu) -> None:
-    decoded = pdu.decode(pdu.encode(sample))
+    decoded = decoder.decode(encoder.encode(sample))
 
     assert type(decoded) is type(sample)
     assert decoded == sample
@@ -42,7 +42,7 @@ def test_only_a_pdu_error_comes_out_when_20000_frames_are_spoiled() -> None:
 
     for frame in samples.spoiled_frames(20_000, seed=1):
         try:
-            pdu.decode(frame)
+            decoder.decode(frame)
             read += 1
         except pdu.PduError as error:
             refused.add(error.status)
@@ -60,20 +60,20 @@ def test_only_a_pdu_error_comes_out_when_20000_frames_are_spoiled() -> None:
 @given(st.binary(max_size=300))
 def test_only_a_pdu_error_comes_out_when_the_bytes_are_random(frame: bytes) -> None:
     try:
-        decoded = pdu.decode(frame)
+        decoded = decoder.decode(frame)
     except pdu.PduError:
         return
     assert len(frame) >= codes.HEADER_BYTES
     assert decoded.sequence == int.from_bytes(frame[12:16], "big")
 
 
-@given(st.sampled_from(sorted(pdu._DECODERS)), st.binary(max_size=200))
+@given(st.sampled_from(sorted(decoder._DECODERS)), st.binary(max_size=200))
 def test_only_a_pdu_error_comes_out_when_the_body_is_random(command: int, body: bytes) -> None:
-    frame = pdu.encode(pdu.Unknown(command, 0, 9, body))
+    frame = encoder.encode(pdu.Unknown(command, 0, 9, body))
 
     outcome: pdu.Pdu | pdu.PduError
     try:
-        outcome = pdu.decode(frame)
+        outcome = decoder.decode(frame)
     except pdu.PduError as error:
         outcome = error
 
@@ -97,17 +97,70 @@ def test_only_a_pdu_error_comes_out_when_the_body_is_random(command: int, body: 
 )
 def test_encoding_refuses_when_smpp_cannot_carry_it(change: dict[str, Any], status: int) -> None:
     with pytest.raises(pdu.PduError) as refusal:
-        pdu.encode(samples.SUBMIT._replace(**change))
+        encoder.encode(samples.SUBMIT._replace(**change))
 
     assert refusal.value.status == status
     assert refusal.value.sequence == samples.SUBMIT.sequence
 
 
+@given(
+    samples.texts(64), samples.texts(64), samples.texts(5), samples.tlvs, samples.sequence_numbers
+)
+def test_a_data_sm_survives_the_wire_when_it_fits_the_protocol(
+    source: str,
+    destination: str,
+    service_type: str,
+    tlvs: tuple[tuple[int, bytes], ...],
+    sequence: int,
+) -> None:
+    sent = samples.DATA._replace(
+        source_addr=source,
+        destination_addr=destination,
+        service_type=service_type,
+        tlvs=tlvs,
+        sequence=sequence,
+    )
+
+    assert decoder.decode(encoder.encode(sent)) == sent
+
+
+def test_a_data_sm_is_refused_when_it_has_a_short_message() -> None:
+    with pytest.raises(pdu.PduError) as refusal:
+        encoder.encode(samples.DATA._replace(short_message=b"x"))
+
+    assert refusal.value.status == codes.ESME_RINVMSGLEN
+
+
+TAILS = [b"\0", b"\0\0\0", b"\x04\x27\0\x02\x02", b"\x15\x01\xff\xff", b"\xff" * 9]
+
+
+@pytest.mark.parametrize("tail", TAILS)
+@pytest.mark.parametrize("sample", [samples.DELIVER, samples.DATA], ids=["deliver_sm", "data_sm"])
+def test_a_delivery_is_read_without_its_tail_when_that_is_spoilt(
+    sample: pdu.DeliverSm | pdu.DataSm, tail: bytes
+) -> None:
+    frame = encoder.encode(sample) + tail
+
+    assert decoder.decode(len(frame).to_bytes(4, "big") + frame[4:]) == sample
+
+
+@pytest.mark.parametrize("tail", TAILS)
+def test_a_submit_is_refused_when_its_tail_is_spoilt(tail: bytes) -> None:
+    frame = encoder.encode(samples.SUBMIT) + tail
+
+    with pytest.raises(pdu.PduError) as refusal:
+        decoder.decode(len(frame).to_bytes(4, "big") + frame[4:])
+
+    assert refusal.value.status == codes.ESME_RINVOPTPARSTREAM
+
+
 def test_unknown_numbers_stay_numbers_when_a_carrier_invents_them() -> None:
     odd = samples.DELIVER._replace(data_coding=0xF5, source_addr_ton=0x7F, dest_addr_npi=0xEE)
 
-    assert pdu.decode(pdu.encode(odd)) == odd
-    assert pdu.decode(pdu.encode(pdu.SubmitSmResp(0x440, ""))) == pdu.SubmitSmResp(0x440, "")
+    assert decoder.decode(encoder.encode(odd)) == odd
+    assert decoder.decode(encoder.encode(pdu.SubmitSmResp(0x440, ""))) == pdu.SubmitSmResp(
+        0x440, ""
+    )
 
 
 @pytest.mark.parametrize(
@@ -123,15 +176,15 @@ def test_unknown_numbers_stay_numbers_when_a_carrier_invents_them() -> None:
     ],
 )
 def test_a_response_is_read_when_its_body_is_sloppy(body: bytes, message_id: str) -> None:
-    frame = pdu.encode(pdu.Unknown(codes.COMMAND_SUBMIT_SM_RESP, 0x58, 3, body))
+    frame = encoder.encode(pdu.Unknown(codes.COMMAND_SUBMIT_SM_RESP, 0x58, 3, body))
 
-    assert pdu.decode(frame) == pdu.SubmitSmResp(0x58, message_id, 3)
+    assert decoder.decode(frame) == pdu.SubmitSmResp(0x58, message_id, 3)
 
 
 def test_an_overlong_address_is_read_when_a_carrier_sends_one() -> None:
-    frame = pdu.encode(samples.DELIVER._replace(source_addr="S" * 20))
+    frame = encoder.encode(samples.DELIVER._replace(source_addr="S" * 20))
     longer = frame.replace(b"S" * 20, b"S" * 60)
-    decoded = pdu.decode(len(longer).to_bytes(4, "big") + longer[4:])
+    decoded = decoder.decode(len(longer).to_bytes(4, "big") + longer[4:])
 
     assert isinstance(decoded, pdu.DeliverSm)
     assert decoded.source_addr == "S" * 60
@@ -139,10 +192,10 @@ def test_an_overlong_address_is_read_when_a_carrier_sends_one() -> None:
 
 def test_a_text_is_refused_when_its_nul_is_too_far_away() -> None:
     body = b"\0\0\0" + b"9" * 1000 + b"\0" * 40
-    frame = pdu.encode(pdu.Unknown(codes.COMMAND_SUBMIT_SM, 0, 1, body))
+    frame = encoder.encode(pdu.Unknown(codes.COMMAND_SUBMIT_SM, 0, 1, body))
 
     with pytest.raises(pdu.PduError):
-        pdu.decode(frame)
+        decoder.decode(frame)
 
 
 def test_nothing_private_shows_when_a_pdu_is_printed() -> None:
@@ -155,7 +208,7 @@ def test_nothing_private_shows_when_a_pdu_is_printed() -> None:
 
 def test_an_error_quotes_nothing_when_a_message_is_refused() -> None:
     with pytest.raises(pdu.PduError) as refusal:
-        pdu.encode(samples.SUBMIT._replace(source_addr="+33612345678" * 3))
+        encoder.encode(samples.SUBMIT._replace(source_addr="+33612345678" * 3))
 
     assert "336" not in str(refusal.value)
     assert refusal.value.__cause__ is None

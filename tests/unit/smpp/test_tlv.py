@@ -33,6 +33,10 @@ def test_the_first_counts_when_a_parameter_is_repeated() -> None:
 
 
 @pytest.mark.parametrize("cut", [b"\x00", b"\x00\x01\x00", b"\x00\x01\x00\x05abcd"])
-def test_reading_fails_when_a_parameter_is_cut_short(cut: bytes) -> None:
-    with pytest.raises(ValueError):
-        tlv.unpack(cut, 0)
+def test_the_whole_ones_are_read_and_no_more_when_the_last_is_cut_short(cut: bytes) -> None:
+    whole = tlv.pack(((1, b"a"), (2, b"")))
+
+    assert tlv.unpack_sound(whole + cut, 0) == ((1, b"a"), (2, b""))
+    assert tlv.unpack_sound(cut, 0) == ()
+    with pytest.raises(tlv.CutShort):
+        tlv.unpack(whole + cut, 0)
