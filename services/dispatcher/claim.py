@@ -63,12 +63,6 @@ def _usage(
 
 async def expire(opened: connection.Connection, message_ids: list[UUID]) -> None:
     """End the waiting segments of messages whose work row the caller has deleted."""
-    await segments.settle(
-        opened,
-        [
-            segments.Evidence(
-                message_id, part, SegmentState.EXPIRED, reason="not sent within its validity"
-            )
-            for message_id, part in await work.waiting_parts(opened, message_ids)
-        ],
+    await segments.settle_waiting(
+        opened, message_ids, SegmentState.EXPIRED, "not sent within its validity"
     )

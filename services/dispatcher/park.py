@@ -20,15 +20,8 @@ async def park(pool: asyncpg.Pool, refused: Sequence[tuple[WorkItem, Wait]]) -> 
         ready_at_ms[item.line_id] = min(earliest, wait.ready_at_ms)
     async with pool.acquire(timeout=5) as opened, opened.transaction():
         parked = await parking.park(opened, [item.message_id for item, _ in refused], ready_at_ms)
-        parts = await work.waiting_parts(opened, parked)
-        await segments.settle(
-            opened,
-            [
-                segments.Evidence(
-                    m, part, SegmentState.PARKED, reason="its line has no tokens left"
-                )
-                for m, part in parts
-            ],
+        await segments.settle_waiting(
+            opened, parked, SegmentState.PARKED, "its line has no tokens left"
         )
 
 
@@ -36,8 +29,4 @@ async def fail(pool: asyncpg.Pool, items: Sequence[WorkItem], reason: str) -> No
     """End messages that can never be sent, and refund them."""
     async with pool.acquire(timeout=5) as opened, opened.transaction():
         owned = await work.take(opened, [item.message_id for item in items])
-        parts = await work.waiting_parts(opened, owned)
-        await segments.settle(
-            opened,
-            [segments.Evidence(m, part, SegmentState.FAILED, reason=reason) for m, part in parts],
-        )
+        await segments.settle_waiting(opened, owned, SegmentState.FAILED, reason)

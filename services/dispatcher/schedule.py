@@ -11,7 +11,7 @@ from datetime import UTC, datetime, timedelta
 
 import asyncpg
 
-from shared.db import connection, parking, segments, watch, work
+from shared.db import connection, parking, segments, watch
 from shared.limits.limiter import Limiter, Never, Wait
 from shared.rules import snapshot
 from shared.sms.states import SegmentState
@@ -60,10 +60,7 @@ class Scheduler:
         # A limit of zero: let the head go, to be failed where it is refused.
         wanted = 5 if isinstance(room, Never) else min(room, RELEASE_COUNT_MAX)
         released = await parking.release(opened, line_id, wanted)
-        parts = await work.waiting_parts(opened, released)
-        await segments.settle(
-            opened, [segments.Evidence(m, part, SegmentState.QUEUED) for m, part in parts]
-        )
+        await segments.settle_waiting(opened, released, SegmentState.QUEUED)
         await parking.postpone(
             opened, line_id, datetime.now(UTC) + timedelta(seconds=PAUSE_SECONDS)
         )

@@ -58,18 +58,8 @@ class Sweeper:
         while True:
             async with self._pool.acquire(timeout=5) as opened, opened.transaction():
                 found = await segments.abandoned(opened, workers.SILENCE_SECONDS, PAGE_COUNT)
-                await segments.settle(
-                    opened,
-                    [
-                        segments.Evidence(
-                            message_id,
-                            part,
-                            SegmentState.IN_DOUBT,
-                            reason="the worker sending it died",
-                            submitted_at=submitted_at,
-                        )
-                        for message_id, part, submitted_at in found
-                    ],
+                await segments.settle_all(
+                    opened, found, SegmentState.IN_DOUBT, "the worker sending it died"
                 )
             if found:
                 _log.warning("in_doubt", segment_count=len(found))
@@ -104,12 +94,6 @@ class Sweeper:
 
 async def _requeue(opened: connection.Connection, found: Sequence[segments.Submit]) -> None:
     """Queue segments again, unless they have been submitted again meanwhile."""
-    await segments.settle(
-        opened,
-        [
-            segments.Evidence(message_id, part, SegmentState.QUEUED, submitted_at=submitted_at)
-            for message_id, part, submitted_at in found
-        ],
-    )
-    again = sorted({message_id for message_id, _, _ in found})
+    await segments.settle_all(opened, found, SegmentState.QUEUED)
+    again = sorted({submit.message_id for submit in found})
     await work.requeue(opened, again, [0] * len(again))

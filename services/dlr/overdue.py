@@ -38,18 +38,8 @@ async def _sweep_page(database: asyncpg.Pool, deadline_seconds: int) -> int:
         opened.transaction(),
     ):
         overdue = await segments.overdue(opened, deadline_seconds, PAGE_COUNT)
-        changed_count = await segments.settle(
-            opened,
-            [
-                segments.Evidence(
-                    message_id,
-                    part,
-                    states.SegmentState.UNKNOWN,
-                    reason=REASON,
-                    submitted_at=submitted_at,
-                )
-                for message_id, part, submitted_at in overdue
-            ],
+        changed_count = await segments.settle_all(
+            opened, overdue, states.SegmentState.UNKNOWN, REASON
         )
     if overdue:
         _log.warning("receipts_overdue", segment_count=len(overdue))

@@ -156,12 +156,7 @@ class Relay:
         """Scheduled messages whose time has come are queued now, and their producers told."""
         async with self._pool.acquire(timeout=5) as opened, opened.transaction():
             due = await work.take_due(opened, PAGE_COUNT)
-            if due:
-                parts = await work.waiting_parts(opened, due)
-                await segments.settle(
-                    opened,
-                    [segments.Evidence(m, part, states.SegmentState.QUEUED) for m, part in parts],
-                )
+            await segments.settle_waiting(opened, due, states.SegmentState.QUEUED)
 
     async def _mark(self) -> None:
         """Mark confirmed rows that are still unclaimed after MARK_AFTER_SECONDS."""

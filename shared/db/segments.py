@@ -1,4 +1,10 @@
-"""The one road by which segments move: lock, ask the table of moves, write what it says (law 4)."""
+"""The one road by which segments move, and the table of moves its only map (law 4).
+
+`settle` locks, asks `states.move` and writes what it says. A claim asks the same table in its own
+statement, by `SUBMIT`: it may take a thousand messages, and owns them by their rows of work.
+"""
+
+# ruff: noqa: S608 - what is put into the statements are words of our own
 
 from __future__ import annotations
 
@@ -11,7 +17,7 @@ from uuid import UUID
 
 import asyncpg
 
-from shared.db import events, ledger
+from shared.db import events, ledger, words
 from shared.db.connection import Connection
 from shared.ledger import refunds
 from shared.sms import states
@@ -79,6 +85,14 @@ UPDATE messages m SET status = t.status, reason = t.reason, updated_at = now()
 FROM unnest($2::new_event[]) t WHERE m.message_id = t.message_id"""
 
 
+class Submit(NamedTuple):
+    """One submit of a segment: what a sweep has found, to be tied to its evidence."""
+
+    message_id: UUID
+    part: int
+    submitted_at: datetime
+
+
 async def settle(connection: Connection, evidence: Sequence[Evidence]) -> int:
     """Apply evidence within a transaction of the caller: segments, statuses, refunds, events.
 
@@ -105,6 +119,50 @@ async def settle(connection: Connection, evidence: Sequence[Evidence]) -> int:
         await connection.execute(_WRITE, moves, changed)
     await events.append(connection, changed)
     return len(changed)
+
+
+async def settle_all(
+    connection: Connection, submits: Sequence[Submit], state: SegmentState, reason: str = ""
+) -> int:
+    """`settle` the same of each of these submits, unless it has been made again meanwhile."""
+    return await settle(
+        connection,
+        [
+            Evidence(message_id, part, state, reason=reason, submitted_at=submitted_at)
+            for message_id, part, submitted_at in submits
+        ],
+    )
+
+
+_WAITING = words.listed(states.WAITING)
+
+_WAITING_PARTS = f"""
+SELECT message_id, part FROM segments
+WHERE message_id = ANY ($1::uuid[]) AND state IN ({_WAITING})"""
+
+
+async def settle_waiting(
+    connection: Connection, message_ids: Sequence[UUID], state: SegmentState, reason: str = ""
+) -> int:
+    """`settle` the same of every waiting segment of these messages, whose rows of work the caller
+    has locked or deleted: so nobody else moves them meanwhile."""
+    if not message_ids:
+        return 0
+    rows = await connection.fetch(_WAITING_PARTS, message_ids)
+    return await settle(
+        connection, [Evidence(row["message_id"], row["part"], state, reason=reason) for row in rows]
+    )
+
+
+SUBMIT = f"""
+UPDATE segments s
+SET state = '{SegmentState.SUBMITTING}', worker_id = $2, submitted_at = now(),
+    attempt_count = attempt_count + 1
+FROM claimed c
+WHERE s.message_id = c.message_id AND s.state IN ({_WAITING}) AND c.expires_at > now()
+RETURNING s.message_id, s.part"""
+"""The move into `submitting`, as a part of the statement that has deleted the rows of work named
+`claimed`; $2 is the worker. Every state the table lets go there goes there, no other."""
 
 
 def _apply(segment: _Standing, item: Evidence) -> bool:
@@ -212,10 +270,6 @@ async def of_carrier(
     return found
 
 
-Submit = tuple[UUID, int, datetime]
-"""(message, part, when it was submitted): what a sweep has found, to be tied to its evidence."""
-
-
 _OVERDUE = """
 SELECT message_id, part, submitted_at FROM segments
 WHERE state IN ('submitted', 'in_doubt') AND submitted_at < now() - $1 * interval '1 second'
@@ -228,7 +282,7 @@ async def overdue(connection: Connection, deadline_seconds: int, limit: int) -> 
 
 
 def _submits(rows: Sequence[asyncpg.Record]) -> list[Submit]:
-    return [(row["message_id"], row["part"], row["submitted_at"]) for row in rows]
+    return [Submit(*row) for row in rows]
 
 
 _ABANDONED = """

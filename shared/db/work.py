@@ -8,8 +8,7 @@ from datetime import datetime
 from typing import NamedTuple
 from uuid import UUID
 
-import asyncpg
-
+from shared.db import segments
 from shared.db.connection import Connection
 
 
@@ -120,28 +119,21 @@ class Claimed(NamedTuple):
 
 
 # One statement: the rows of work are deleted (only one worker can), and what is still valid by
-# PostgreSQL's clock moves to `submitting`. Expired messages come back with the parts that ended.
-_CLAIM = """
+# PostgreSQL's clock moves to `submitting`. Expired messages come back without parts.
+_CLAIM = f"""
 WITH claimed AS (
     DELETE FROM work WHERE message_id = ANY ($1::uuid[])
     RETURNING message_id, expires_at
-), moved AS (
-    UPDATE segments s
-    SET state = 'submitting', worker_id = $2, submitted_at = now(),
-        attempt_count = attempt_count + 1
-    FROM claimed c
-    WHERE s.message_id = c.message_id AND s.state IN ('queued', 'parked', 'scheduled')
-      AND c.expires_at > now()
-    RETURNING s.message_id, s.part
+), moved AS ({segments.SUBMIT}
 ), parts AS (
     SELECT message_id, array_agg(part ORDER BY part) AS parts FROM moved GROUP BY message_id
 )
 SELECT m.message_id, m.account_id, m.line_id, m.country, m.sender, m.recipient, m.body,
-       m.at_least_once, m.segment_count, coalesce(p.parts, '{}') AS parts,
+       m.at_least_once, m.segment_count, coalesce(p.parts, '{{}}') AS parts,
        floor(extract(epoch FROM c.expires_at - now()))::int AS valid_seconds,
        now() AS submitted_at,
        c.expires_at <= now() AS expired
-FROM claimed c JOIN messages m USING (message_id) LEFT JOIN parts p USING (message_id)"""
+FROM claimed c JOIN messages m USING (message_id) LEFT JOIN parts p USING (message_id)"""  # noqa: S608 - a part of our own
 
 
 async def claim(
@@ -167,19 +159,6 @@ RETURNING message_id"""
 async def take_expired(connection: Connection, limit: int) -> list[UUID]:
     """Own, and so end, messages whose time is over while they waited."""
     return [row["message_id"] for row in await connection.fetch(_TAKE_EXPIRED, limit)]
-
-
-_WAITING_PARTS = """
-SELECT message_id, part FROM segments
-WHERE message_id = ANY ($1::uuid[]) AND state IN ('queued', 'parked', 'scheduled')"""
-
-
-async def waiting_parts(
-    connection: Connection, message_ids: Sequence[UUID]
-) -> list[tuple[UUID, int]]:
-    """(message, part) of the segments that nothing was tried with."""
-    rows: list[asyncpg.Record] = await connection.fetch(_WAITING_PARTS, message_ids)
-    return [(row["message_id"], row["part"]) for row in rows]
 
 
 _REQUEUE = """

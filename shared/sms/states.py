@@ -1,10 +1,11 @@
 """Where a segment can stand, how it may move, and what that makes of its message (law 4).
 
 Evidence about a segment arrives in any order and any number of times: answers to submits,
-receipts, deadlines. Each state has a rank, and evidence only ever lifts a segment to a higher rank,
-so every order of the same evidence ends in the same place. The exceptions are the roads *before* a
-carrier has spoken (waiting, being submitted, being submitted again), which only the owner of the
-work row walks.
+receipts, deadlines. `MOVES` says from where it leads where. What a carrier's words, or their
+absence, can bring about stands in one row, `in_doubt submitted unknown rejected expired undelivered
+delivered`, and leads only up it: so every order of the same evidence ends in the same place. The
+roads before a carrier has spoken (waiting, being submitted, being submitted again) go round, and
+only the owner of the work row walks them.
 """
 
 from __future__ import annotations
@@ -50,13 +51,6 @@ class MessageStatus(StrEnum):
 
 S = SegmentState
 
-WAITING = frozenset({S.SCHEDULED, S.QUEUED, S.PARKED})
-"""Nothing has been tried; a work row owns the segment."""
-
-NEVER_SENT = frozenset({S.CANCELED, S.FAILED, S.EXPIRED, S.REJECTED})
-"""Ends a segment can reach without any carrier having taken it. `EXPIRED` and `REJECTED` may also
-be said by a receipt, after acceptance, and then nothing is refunded (law 5)."""
-
 MOVES: dict[SegmentState, frozenset[SegmentState]] = {
     S.SCHEDULED: frozenset({S.QUEUED, S.PARKED, S.SUBMITTING, S.EXPIRED, S.CANCELED, S.FAILED}),
     S.QUEUED: frozenset({S.PARKED, S.SUBMITTING, S.EXPIRED, S.CANCELED, S.FAILED}),
@@ -90,7 +84,7 @@ MOVES: dict[SegmentState, frozenset[SegmentState]] = {
     ),
     S.SUBMITTED: frozenset({S.UNKNOWN, S.REJECTED, S.EXPIRED, S.UNDELIVERED, S.DELIVERED}),
     S.UNKNOWN: frozenset({S.REJECTED, S.EXPIRED, S.UNDELIVERED, S.DELIVERED}),
-    # A carrier contradicting itself: the higher rank stands, whichever came first.
+    # A carrier contradicting itself: what stands further down stands, whichever came first.
     S.REJECTED: frozenset({S.EXPIRED, S.UNDELIVERED, S.DELIVERED}),
     S.EXPIRED: frozenset({S.UNDELIVERED, S.DELIVERED}),
     S.UNDELIVERED: frozenset({S.DELIVERED}),
@@ -99,6 +93,9 @@ MOVES: dict[SegmentState, frozenset[SegmentState]] = {
     S.FAILED: frozenset(),
 }
 """From each state, where a segment may go next; everything else is ignored."""
+
+WAITING = frozenset(state for state, nexts in MOVES.items() if S.SUBMITTING in nexts)
+"""What may be submitted: nothing is under way, and a work row owns the segment."""
 
 FINAL = frozenset(
     {S.UNKNOWN, S.CANCELED, S.FAILED, S.REJECTED, S.EXPIRED, S.UNDELIVERED, S.DELIVERED}

@@ -46,13 +46,8 @@ async def remember(town: Town, *ended: sending.Sending) -> None:
 async def take_for_dead(town: Town) -> None:
     """What every silent worker was submitting is in doubt, as a sweep says it."""
     async with town.pool.acquire() as opened, opened.transaction():
-        await segments.settle(
-            opened,
-            [
-                segments.Evidence(m, part, SegmentState.IN_DOUBT, submitted_at=submitted_at)
-                for m, part, submitted_at in await segments.abandoned(opened, 0, 10)
-            ],
-        )
+        found = await segments.abandoned(opened, 0, 10)
+        await segments.settle_all(opened, found, SegmentState.IN_DOUBT)
 
 
 async def resubmit(town: Town) -> None:

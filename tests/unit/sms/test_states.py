@@ -157,3 +157,14 @@ def test_contradicting_evidence_ends_in_the_strongest_word(
     evidence: set[states.SegmentState], end: states.SegmentState
 ) -> None:
     assert _ends(frozenset(evidence)) == {end}
+
+
+def test_what_a_carrier_can_say_leads_up_one_row() -> None:
+    row = (S.IN_DOUBT, S.SUBMITTED, S.UNKNOWN, S.REJECTED, S.EXPIRED, S.UNDELIVERED, S.DELIVERED)
+
+    for place, state in enumerate(row):
+        assert states.MOVES[state] - {S.QUEUED} == set(row[place + 1 :])
+
+
+def test_what_waits_is_what_may_be_submitted() -> None:
+    assert {S.SCHEDULED, S.QUEUED, S.PARKED} == states.WAITING
