@@ -15,15 +15,19 @@ COUNT_MAX = 10
 NAME_LENGTH_MAX = 64
 
 
+class Key(settings.Variables, frozen=True, kw_only=True):
+    """What a command reads that makes tokens."""
+
+    secret_key: settings.SecretKey
+
+
 async def create(account: str, name: str, *, as_json: bool) -> int:
     """Make a token, store its keyed hash, print the token."""
     if not (name.isprintable() and name.strip() == name and 1 <= len(name) <= NAME_LENGTH_MAX):
         raise exits.Refusal(
             exits.BAD_INPUT, f"a token's name is 1 to {NAME_LENGTH_MAX} printable characters"
         )
-    secret_key = settings.load(settings.Servers).secret_key
-    if not secret_key:
-        raise exits.Refusal(exits.BAD_INPUT, "SLUICE_SECRET_KEY is not set")
+    secret_key = settings.load(Key).secret_key
     token = tokens.make()
     async with database.connected() as connection, connection.transaction():
         count = await accounts.lock_token_count(connection, account)
