@@ -152,10 +152,12 @@ def openapi() -> int:
 
 
 @_token.command(name="create")
-def token_create(account: str, name: str, /, *, as_json: Json = False) -> int:
+def token_create(
+    account: str, name: str, /, *, expires_in: str | None = None, as_json: Json = False
+) -> int:
     """Make a token for an account and show it, once.
 
-    Example: sluice token create demo laptop --json
+    Example: sluice token create demo laptop --expires-in 90d --json
 
     Parameters
     ----------
@@ -163,12 +165,58 @@ def token_create(account: str, name: str, /, *, as_json: Json = False) -> int:
         The account's name.
     name
         What to know the token by; an account has ten at most.
+    expires_in
+        For how long it is good: 30m, 12h, 90d. Without it: until it is revoked.
     as_json
         Print {"account", "name", "token"}.
     """
     from services.commands import tokens as command
 
-    return _run(command.create(account, name, as_json=as_json))
+    return _run(command.create(account, name, expires_in=expires_in, as_json=as_json))
+
+
+@_token.command(name="list")
+def token_list(
+    account: str,
+    /,
+    *,
+    ended: Annotated[bool, Parameter(negative="")] = False,
+    as_json: Json = False,
+) -> int:
+    """List an account's tokens: name, creation, expiry, last use to the minute; never the token.
+
+    Example: sluice token list demo --ended
+
+    Parameters
+    ----------
+    account
+        The account's name.
+    ended
+        Also those that were revoked or have expired.
+    as_json
+        Print {"tokens": [...]}.
+    """
+    from services.commands import tokens as command
+
+    return _run(command.show_all(account, ended=ended, as_json=as_json))
+
+
+@_token.command(name="revoke")
+def token_revoke(account: str, name: str, /) -> int:
+    """End a token: no process serves it after a second. Its name may be used again.
+
+    Example: sluice token revoke demo laptop
+
+    Parameters
+    ----------
+    account
+        The account's name.
+    name
+        The token's name.
+    """
+    from services.commands import tokens as command
+
+    return _run(command.revoke(account, name))
 
 
 @_account.command(name="show")

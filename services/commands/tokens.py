@@ -1,42 +1,48 @@
-"""`sluice token`: bearer tokens, each shown once."""
+"""`sluice token`: bearer tokens, each shown once; which there are, and their end."""
 
 from __future__ import annotations
 
 import json
+import re
+from collections.abc import Sequence
+from dataclasses import asdict
+from datetime import UTC, datetime, timedelta
 
 import asyncpg
+import rich.console
+import rich.markup
+import rich.table
 
 from services.commands import database, exits
-from shared.db import accounts, tokens
+from shared.access import keys, tokens
+from shared.db import accounts
+from shared.db import tokens as stored
+from shared.db.connection import Connection
 from shared.runtime import settings
 
 COUNT_MAX = 10
-"""Tokens an account may hold, so that each can be known by its name."""
+"""Good tokens of an account, so that each can be known by its name."""
 NAME_LENGTH_MAX = 64
+GOOD_FOR_MAX = timedelta(days=3650)
+
+_DURATION = re.compile(r"([0-9]{1,6})([mhd])")
+_UNITS = {"m": timedelta(minutes=1), "h": timedelta(hours=1), "d": timedelta(days=1)}
 
 
-class Key(settings.Variables, frozen=True, kw_only=True):
-    """What a command reads that makes tokens."""
-
-    secret_key: settings.SecretKey
-
-
-async def create(account: str, name: str, *, as_json: bool) -> int:
+async def create(account: str, name: str, *, expires_in: str | None, as_json: bool) -> int:
     """Make a token, store its keyed hash, print the token."""
     if not (name.isprintable() and name.strip() == name and 1 <= len(name) <= NAME_LENGTH_MAX):
         raise exits.Refusal(
             exits.BAD_INPUT, f"a token's name is 1 to {NAME_LENGTH_MAX} printable characters"
         )
-    secret_key = settings.load(Key).secret_key
-    token = tokens.make()
+    good_for = None if expires_in is None else _duration(expires_in)
+    signing = _keys()
+    token = tokens.make(signing)
+    token_hash, *_ = tokens.hashes(token, signing)
     async with database.connected() as connection, connection.transaction():
-        count = await accounts.lock_token_count(connection, account)
-        if count is None:
-            raise exits.Refusal(exits.BAD_INPUT, f"there is no account {account!r}")
-        if count >= COUNT_MAX:
-            raise exits.Refusal(exits.FAILED, f"account {account!r} already has {count} tokens")
+        await _make_room(connection, account)
         try:
-            await tokens.insert(connection, account, name, tokens.digest(token, secret_key))
+            await stored.insert(connection, account, name, token_hash, good_for)
         except asyncpg.UniqueViolationError:
             raise exits.Refusal(
                 exits.FAILED, f"account {account!r} already has a token named {name!r}"
@@ -46,3 +52,82 @@ async def create(account: str, name: str, *, as_json: bool) -> int:
     else:
         print(token)
     return exits.OK
+
+
+def _duration(text: str) -> timedelta:
+    match = _DURATION.fullmatch(text)
+    duration = int(match[1]) * _UNITS[match[2]] if match else timedelta(0)
+    if not timedelta(0) < duration <= GOOD_FOR_MAX:
+        raise exits.Refusal(
+            exits.BAD_INPUT, f"--expires-in: expected 30m, 12h or 90d, at most {GOOD_FOR_MAX.days}d"
+        )
+    return duration
+
+
+def _keys() -> keys.Keys:
+    try:
+        return keys.Keys.read(settings.load(settings.Servers).secret_key)
+    except keys.InvalidKeys as error:
+        raise exits.Refusal(exits.BAD_INPUT, f"SLUICE_SECRET_KEY: {error}") from None
+
+
+async def _make_room(connection: Connection, account: str) -> None:
+    await stored.end_expired(connection)
+    count = await accounts.lock_token_count(connection, account)
+    if count is None:
+        raise exits.Refusal(exits.BAD_INPUT, f"there is no account {account!r}")
+    if count >= COUNT_MAX:
+        raise exits.Refusal(exits.FAILED, f"account {account!r} already has {count} tokens")
+
+
+async def show_all(account: str, *, ended: bool, as_json: bool) -> int:
+    """Print what is known of an account's tokens, which is never the tokens themselves."""
+    async with database.connected() as connection:
+        account_id = await _account_id(connection, account)
+        found = await stored.of_account(connection, account_id)
+        if ended:
+            found += await stored.ended_of_account(connection, account_id)
+    if as_json:
+        print(json.dumps({"tokens": [asdict(token) for token in found]}, default=_moment))
+    else:
+        _print(found)
+    return exits.OK
+
+
+def _print(found: Sequence[stored.Token]) -> None:
+    table = rich.table.Table("token", "created", "expires", "last used", "ended", box=None)
+    for token in found:
+        ended = "-" if token.ended_at is None else f"{token.reason} {_moment(token.ended_at)}"
+        table.add_row(
+            rich.markup.escape(token.name),
+            _moment(token.created_at),
+            _moment(token.expires_at),
+            _moment(token.last_used_at),
+            ended,
+        )
+    rich.console.Console(highlight=False).print(table)
+
+
+def _moment(moment: datetime | None) -> str:
+    if moment is None:
+        return "-"
+    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+async def revoke(account: str, name: str) -> int:
+    """End a token. A second time there is nothing to do; a name that never was is a mistake."""
+    async with database.connected() as connection, connection.transaction():
+        account_id = await _account_id(connection, account)
+        revoked = await stored.revoke(connection, account_id, name)
+        past = [token.name for token in await stored.ended_of_account(connection, account_id)]
+    if not revoked and name not in past:
+        raise exits.Refusal(exits.BAD_INPUT, f"account {account!r} has no token named {name!r}")
+    print(f"token {name!r} of {account}: {'revoked' if revoked else 'had already ended'}")
+    return exits.OK
+
+
+async def _account_id(connection: Connection, name: str) -> int:
+    account = await accounts.find(connection, name)
+    if account is None:
+        raise exits.Refusal(exits.BAD_INPUT, f"there is no account {name!r}")
+    return account.account_id

@@ -21,7 +21,6 @@ from shared.db import work
 from shared.limits.limiter import Permit
 from shared.rules.snapshot import Carrier
 from shared.runtime import redis_link
-from shared.sms.classes import CLASSES
 
 _log = structlog.get_logger()
 
@@ -58,7 +57,7 @@ class Lane:
         self.link = link
         self._desk = desk
         self._recorder = recorder
-        self._held: tuple[deque[Held], ...] = tuple(deque() for _ in CLASSES)
+        self._held: tuple[deque[Held], ...] = (deque(), deque(), deque())
         self._wake = asyncio.Event()
         self._reserved = 0
         self._pace_credit = 0

@@ -60,13 +60,14 @@ class Intake(msgspec.Struct, frozen=True):
 
     Without a message it may still have an answer under its key. `answer(fates, balance_micro,
     currency)` is pure and called inside the transaction, so that what is stored under the key is
-    what is sent; `fates` are those of `drafts`, in their order.
+    what is sent; `fates` are those of `drafts`, in their order. `fingerprints` tell the request
+    from another under the same key: the first is stored, any is recognised.
     """
 
     account_id: int
     drafts: tuple[Draft, ...]
     key: str | None
-    fingerprint: bytes
+    fingerprints: tuple[bytes, ...]
     answer: Callable[[Sequence[Fate], int, str], Answer]
 
 
@@ -140,7 +141,7 @@ async def _store(
         answer = intake.answer(fates, till.balance_micro[purse.account_id], purse.currency)
         results[place] = answer
         if intake.key is not None and any(isinstance(fate, Draft) for fate in fates):
-            stored = idempotency.StoredAnswer(intake.fingerprint, answer.status, answer.body)
+            stored = idempotency.StoredAnswer(intake.fingerprints[0], answer.status, answer.body)
             answers.append(((intake.account_id, intake.key), stored))
     await messages.insert(opened, till.accepted)
     await idempotency.insert(opened, answers)
@@ -163,7 +164,7 @@ async def _known_answers(
         if not is_locked:
             results[place] = KeyStillRunning()
         elif stored is not None:
-            same = stored.fingerprint == intakes[place].fingerprint
+            same = stored.fingerprint in intakes[place].fingerprints
             results[place] = (
                 Answer(stored.http_status, stored.answer) if same else KeyUsedOtherwise()
             )

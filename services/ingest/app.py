@@ -5,48 +5,50 @@ from __future__ import annotations
 import asyncio
 from contextlib import AsyncExitStack
 from functools import partial
-from typing import Annotated
 
 import asyncpg
 import structlog
 from aiohttp import web
-from msgspec import Meta
 
 from services.ingest.accept import Acceptor
 from services.ingest.native import routes
 from services.ingest.relay import FAULTS, Relay
-from services.ingest.web import auth, bodies
+from services.ingest.web import auth, bodies, uses
+from shared.access import keys
 from shared.broker import link, publish, topology
-from shared.db import idempotency, lost_queues, pool, watch
+from shared.db import idempotency, lost_queues, pool, tokens, watch
 from shared.limits import door
 from shared.runtime import health, lifecycle, redis_link, settings
 
 _log = structlog.get_logger()
 
 FORGET_KEYS_SECONDS = 60.0
+END_TOKENS_SECONDS = 10.0
 
 
 class Settings(settings.Servers, frozen=True, kw_only=True):
     """What ingest reads from the environment."""
 
-    redis_url: settings.RedisUrl
-    secret_key: settings.SecretKey
-    ingest_host: settings.Host = "127.0.0.1"
-    ingest_port: Annotated[
-        int,
-        Meta(
-            description="Where the HTTP API listens; processes may share it; 0: any free one.",
-            ge=0,
-            le=65_535,
-        ),
-    ] = 8080
-    ingest_pool: settings.Connections = 12
+    amqp_url: str
+    redis_url: str
+    secret_key: str
+    ingest_host: str = "127.0.0.1"
+    ingest_port: int = 8080
+    ingest_pool: int = 12
 
 
 def main() -> int:
     """Run until told to stop; the exit status."""
     chosen = settings.load(Settings)
+    _keys(chosen)
     return lifecycle.run("ingest", lambda stop: serve(chosen, stop))
+
+
+def _keys(chosen: Settings) -> keys.Keys:
+    try:
+        return keys.Keys.read(chosen.secret_key)
+    except keys.InvalidKeys as error:
+        raise settings.SettingsError(f"SLUICE_SECRET_KEY: {error}") from None
 
 
 async def serve(chosen: Settings, stop: asyncio.Event) -> None:
@@ -70,10 +72,16 @@ async def serve(chosen: Settings, stop: asyncio.Event) -> None:
         acceptor = Acceptor(database, relay)
         stack.push_async_callback(acceptor.drain)
 
+        platform = _keys(chosen)
+        used = uses.Uses(database)
+        stack.push_async_callback(_write_last, used)
+
         for name, work in (
             ("relay", relay.run()),
             ("configuration", configured.run()),
             ("keys", lifecycle.every(FORGET_KEYS_SECONDS, partial(_forget, database), FAULTS)),
+            ("tokens", lifecycle.every(END_TOKENS_SECONDS, partial(_end_tokens, database), FAULTS)),
+            ("uses", lifecycle.every(uses.WRITE_SECONDS, used.write, FAULTS)),
         ):
             await stack.enter_async_context(lifecycle.background(name, work, stop))
 
@@ -85,9 +93,9 @@ async def serve(chosen: Settings, stop: asyncio.Event) -> None:
                 pool=database,
                 watch=configured,
                 acceptor=acceptor,
-                authenticator=auth.Authenticator(database, chosen.secret_key),
+                authenticator=auth.Authenticator(database, platform, used),
                 door=door.Door(redis),
-                secret_key=chosen.secret_key,
+                keys=platform,
             ),
         )
         port = await stack.enter_async_context(
@@ -106,3 +114,16 @@ def _queues(configured: watch.Watch) -> list[str]:
 async def _forget(database: asyncpg.Pool) -> None:
     async with database.acquire(timeout=5) as opened:
         await idempotency.forget_old(opened)
+
+
+async def _end_tokens(database: asyncpg.Pool) -> None:
+    """Processes of the release before know no expiry: what is gone they find no more."""
+    async with database.acquire(timeout=5) as opened:
+        await tokens.end_expired(opened)
+
+
+async def _write_last(used: uses.Uses) -> None:
+    try:
+        await used.write()
+    except FAULTS as error:
+        _log.warning("token_uses_not_written", error=type(error).__name__)

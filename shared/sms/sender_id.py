@@ -26,7 +26,7 @@ _MESSAGES: Final = {
 }
 
 
-class SenderKind(StrEnum):
+class Kind(StrEnum):
     """The type of address a sender id is."""
 
     E164 = "e164"
@@ -49,19 +49,19 @@ class InvalidSender(ValueError):
 class SenderId:
     """A sender id, exactly as written."""
 
-    kind: SenderKind
+    kind: Kind
     value: str = field(repr=False)
 
 
 def parse(raw: str) -> SenderId:
     """Tell a number, a short code and a name apart. Raises InvalidSender."""
     if raw.startswith("+"):
-        return SenderId(SenderKind.E164, _number(raw))
+        return SenderId(Kind.E164, _number(raw))
     if _SHORT_CODE.fullmatch(raw):
-        return SenderId(SenderKind.SHORT_CODE, raw)
+        return SenderId(Kind.SHORT_CODE, raw)
     if fault := _alphanumeric_fault(raw):
         raise InvalidSender(fault, _MESSAGES[fault])
-    return SenderId(SenderKind.ALPHANUMERIC, raw)
+    return SenderId(Kind.ALPHANUMERIC, raw)
 
 
 def _number(raw: str) -> str:

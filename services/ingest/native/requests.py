@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import hmac
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Annotated, Literal, TypeVar
@@ -13,10 +11,10 @@ from aiohttp import web
 from msgspec import UNSET, Meta, UnsetType
 
 from services.ingest.native import faults, refusals
+from shared.access.keys import Keys
 from shared.ledger import money
 from shared.rules.compose import VALID_SECONDS_MAX, Wish
 from shared.sms import segmentation, states
-from shared.sms.classes import CLASSES, NORMAL, ClassName
 from shared.web import problems
 from shared.web.problems import Problem, Refused
 
@@ -26,6 +24,9 @@ SEND_AHEAD_DAYS_MAX = 35
 LIST_COUNT_MAX = 200
 EVENT_COUNT_MAX = 1_000
 SEQUENCE_MAX = 2**63 - 1
+
+CLASSES = ("urgent", "normal", "bulk")
+"""The words for a message's class; their place is the number inside."""
 
 _To = Annotated[
     str, Meta(description="The recipient's number in E.164: '+' and digits, nothing else.")
@@ -64,7 +65,7 @@ class SendBody(
     ) = UNSET
     message_class: (
         Annotated[
-            ClassName,
+            Literal["urgent", "normal", "bulk"],
             Meta(description="Urgent overtakes normal, normal overtakes bulk. Default: normal."),
         ]
         | UnsetType
@@ -222,7 +223,7 @@ def wish_of(body: SendBody, now: datetime) -> Wish | Problem:
         text=body.text,
         sender=None if body.sender is UNSET else body.sender,
         reference=None if body.reference is UNSET else body.reference,
-        message_class=NORMAL if body.message_class is UNSET else CLASSES.index(body.message_class),
+        message_class=1 if body.message_class is UNSET else CLASSES.index(body.message_class),
         at_least_once=body.delivery == "at_least_once",
         send_at=None if body.send_at is UNSET else body.send_at,
         valid_seconds=None if body.valid_for is UNSET else body.valid_for,
@@ -247,11 +248,11 @@ def _untimely(send_at: datetime, now: datetime) -> Problem | None:
     return None
 
 
-def fingerprint(secret_key: str, path: str, items: Sequence[bytes]) -> bytes:
-    """What tells two requests under one idempotency key apart.
+def fingerprints(platform: Keys, path: str, items: Sequence[bytes]) -> tuple[bytes, ...]:
+    """What tells two requests under one idempotency key apart, under each of the platform's keys.
 
     A keyed hash, for a plain one of a number and a short text can be guessed. `items` are the
     canonical messages of the request, in order.
     """
     document = b"%s\n[%s]" % (path.encode(), b",".join(items))
-    return hmac.digest(secret_key.encode(), document, hashlib.sha256)
+    return platform.signatures(document)

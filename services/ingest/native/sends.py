@@ -144,15 +144,15 @@ async def _accept(
     visit: Visit, items: Sequence[_Item], key: str | None, answer: _Answering
 ) -> web.Response:
     """Store what is to be stored, and pass on the answer that was stored with it."""
-    fingerprint = b""
+    fingerprints: tuple[bytes, ...] = ()
     if key is not None:
-        fingerprint = requests.fingerprint(
-            visit.context.secret_key, visit.request.path, [item.canonical for item in items]
+        fingerprints = requests.fingerprints(
+            visit.context.keys, visit.request.path, [item.canonical for item in items]
         )
     drafts = tuple(
         item.draft for item in items if not isinstance(item.draft, Problem) and not item.dry_run
     )
-    intake = Intake(visit.account_id, drafts, key, fingerprint, answer)
+    intake = Intake(visit.account_id, drafts, key, fingerprints, answer)
     try:
         answered = await visit.context.acceptor.accept(intake)
     except accept.KeyStillRunning:

@@ -1,4 +1,4 @@
-"""Who is asking: from a bearer token to an account, with guessing held down."""
+"""Who is asking: from a bearer token to an account. Wrong tokens cost only who sends them."""
 
 from __future__ import annotations
 
@@ -6,23 +6,31 @@ import asyncio
 import math
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 import asyncpg
 
-from shared.db import tokens
+from services.ingest.web import uses
+from shared.access import keys, tokens
+from shared.db import tokens as stored
+from shared.runtime import batching
 from shared.web import problems
 from shared.web.problems import Refused
 
 CACHE_SECONDS = 1.0
-"""How long a token that was withdrawn may still open the door."""
+"""How long a token that was revoked may still open the door."""
 CACHE_COUNT_MAX = 10_000
 FAILURE_COUNT_MAX = 100
-"""Wrong tokens per minute and address, beyond which only tokens known to be good are served."""
+"""Wrong tokens per minute and address, beyond which its unproven tokens wait in a line apart."""
 ADDRESS_COUNT_MAX = 10_000
 LOOK_UP_SECONDS = 5.0
+LOOK_UP_COUNT = 256
+WAITING_COUNT_MAX = 4_096
 
 _BEARER = re.compile(r"(?i:bearer) +([A-Za-z0-9._~+/=-]{1,200})")
+
+_LookUps = batching.Batcher[tuple[bytes, ...], stored.Found | None]
 
 
 def _unauthorized() -> Refused:
@@ -54,48 +62,90 @@ class Failures:
         return max(0.0, ends - self._clock_seconds()) if count >= FAILURE_COUNT_MAX else 0.0
 
 
+class _Served(NamedTuple):
+    account_id: int
+    fresh_until: float
+
+
 class Authenticator:
-    """Finds the account of a token; what was found, or not, is believed for CACHE_SECONDS."""
+    """Finds the account of a token; what was found is believed for CACHE_SECONDS.
+
+    Look-ups go to the database in batches, over two connections at most. A token that carries the
+    platform's check, or was good a moment ago, is always looked up at once. So is any other, unless
+    its address has sent FAILURE_COUNT_MAX wrong ones: then it waits in a line with its like, served
+    over one connection. So guessing holds up nobody but those in that line, and keeps none of them
+    out: a good token without a check, behind the address of one who guesses, comes in a little
+    later.
+    """
 
     def __init__(
         self,
         pool: asyncpg.Pool,
-        secret_key: str,
+        platform: keys.Keys,
+        used: uses.Uses,
         clock_seconds: Callable[[], float] = time.monotonic,
     ) -> None:
         self._pool = pool
-        self._secret_key = secret_key
+        self._keys = platform
+        self._uses = used
         self._clock_seconds = clock_seconds
-        self._known: dict[bytes, tuple[int | None, float]] = {}
-        self._served: dict[str, tuple[int, float]] = {}
-        self._look_ups: dict[bytes, asyncio.Task[int | None]] = {}
+        self._served: dict[str, _Served] = {}
+        self._line = self._look_ups(concurrency=2)
+        self._line_apart = self._look_ups(concurrency=1)
         self._failures = Failures(clock_seconds)
 
+    def _look_ups(self, *, concurrency: int) -> _LookUps:
+        return _LookUps(
+            self._ask, size=LOOK_UP_COUNT, concurrency=concurrency, waiting=WAITING_COUNT_MAX
+        )
+
+    def served(self, authorization: str) -> int | None:
+        """The account this very header was found to be of a moment ago, or None: ask."""
+        served = self._served.get(authorization)
+        if served is None or served.fresh_until <= self._clock_seconds():
+            return None
+        return served.account_id
+
     async def account_id(self, authorization: str, address: str) -> int:
-        """The account whose token this header holds. Raises Refused with 401 or 429."""
-        served_id, fresh_until = self._served.get(authorization, (0, 0.0))
-        if fresh_until > self._clock_seconds():
-            return served_id
+        """The account whose token this header holds. Raises Refused with 401, 429 or 503."""
         presented = _BEARER.fullmatch(authorization)
         if presented is None:
             raise self._failed(address)
-        digest = tokens.digest(presented[1], self._secret_key)
-        account_id, fresh_until = self._known.get(digest, (None, 0.0))
-        if fresh_until <= self._clock_seconds():
-            # A token that was good a moment ago is asked for even from a blocked address.
-            if account_id is None and self._failures.blocked_seconds(address):
-                raise self._failed(address)
-            account_id = await self._look_up(digest)
-        if account_id is None:
+        asked_at = self._clock_seconds()
+        hashes = tokens.hashes(presented[1], self._keys)
+        found = await self._look_up(hashes, self._line_of(authorization, presented[1], address))
+        if found is None:
+            self._served.pop(authorization, None)
             raise self._failed(address)
-        self._serve_again(authorization, digest, account_id)
-        return account_id
+        self._uses.note(found.token_id, None if found.token_hash == hashes[0] else hashes[0])
+        good_seconds = CACHE_SECONDS
+        if found.seconds_left is not None:
+            good_seconds = min(CACHE_SECONDS, found.seconds_left)
+        self._serve_again(authorization, _Served(found.account_id, asked_at + good_seconds))
+        return found.account_id
 
-    def _serve_again(self, authorization: str, digest: bytes, account_id: int) -> None:
-        """Spare the same header its hash for as long as its token is believed anyway."""
-        _, fresh_until = self._known.get(digest, (None, 0.0))
+    def _line_of(self, authorization: str, token: str, address: str) -> _LookUps:
+        if not self._failures.blocked_seconds(address) or authorization in self._served:
+            return self._line
+        return self._line if tokens.fits(token, self._keys) else self._line_apart
+
+    async def _look_up(self, hashes: tuple[bytes, ...], line: _LookUps) -> stored.Found | None:
+        try:
+            async with asyncio.timeout(LOOK_UP_SECONDS):
+                return await line.add(hashes)
+        except batching.Overloaded:
+            raise problems.unavailable() from None
+
+    async def _ask(self, asked: Sequence[tuple[bytes, ...]]) -> list[stored.Found | None]:
+        """One round trip for all who ask at the same time."""
+        async with asyncio.timeout(LOOK_UP_SECONDS), self._pool.acquire() as opened:
+            found = await stored.find(opened, list({each for hashes in asked for each in hashes}))
+        return [next((found[each] for each in hashes if each in found), None) for hashes in asked]
+
+    def _serve_again(self, authorization: str, served: _Served) -> None:
+        """Spare the same header its hash and its look-up for as long as it is believed anyway."""
         self._served.pop(authorization, None)
-        self._served[authorization] = (account_id, fresh_until)
+        self._served[authorization] = served
         if len(self._served) > CACHE_COUNT_MAX:
             del self._served[next(iter(self._served))]
 
@@ -109,27 +159,3 @@ class Authenticator:
             problems.of(429, "too_many_failures", "Too many wrong tokens from this address."),
             {"Retry-After": str(math.ceil(blocked_seconds))},
         )
-
-    async def _look_up(self, digest: bytes) -> int | None:
-        """Ask the database, once for all who ask at the same time."""
-        look_up = self._look_ups.get(digest)
-        if look_up is None:
-            look_up = asyncio.create_task(self._ask(digest))
-            self._look_ups[digest] = look_up
-            look_up.add_done_callback(lambda done: self._asked(digest, done))
-        # One caller that goes away must not take the others' answer with it.
-        return await asyncio.shield(look_up)
-
-    async def _ask(self, digest: bytes) -> int | None:
-        async with asyncio.timeout(LOOK_UP_SECONDS), self._pool.acquire() as opened:
-            account_id = await tokens.account_of(opened, digest)
-        self._known.pop(digest, None)
-        self._known[digest] = (account_id, self._clock_seconds() + CACHE_SECONDS)
-        if len(self._known) > CACHE_COUNT_MAX:
-            del self._known[next(iter(self._known))]
-        return account_id
-
-    def _asked(self, digest: bytes, done: asyncio.Task[int | None]) -> None:
-        del self._look_ups[digest]
-        if not done.cancelled():
-            done.exception()  # Whoever waited has it; nobody may have.

@@ -10,6 +10,7 @@ from aiohttp import web
 
 from services.ingest.accept import Acceptor
 from services.ingest.web import auth
+from shared.access import keys
 from shared.db import watch
 from shared.limits import door
 from shared.rules import snapshot
@@ -24,14 +25,14 @@ _Admissions = batching.Batcher[tuple[int, int], door.Admission]
 
 @dataclass(frozen=True)
 class Context:
-    """What the handlers stand on; `secret_key` is what fingerprints are made with."""
+    """What the handlers stand on; fingerprints are made with `keys`."""
 
     pool: asyncpg.Pool
     watch: watch.Watch
     acceptor: Acceptor
     authenticator: auth.Authenticator
     door: door.Door
-    secret_key: str = field(repr=False)
+    keys: keys.Keys
     admissions: _Admissions = field(init=False)
 
     def __post_init__(self) -> None:
@@ -55,9 +56,10 @@ class Visit(msgspec.Struct, frozen=True):
 
 async def enter(context: Context, request: web.Request) -> Visit:
     """Let a request in. Raises Refused: 401, 429 with Retry-After, or 503."""
-    account_id = await context.authenticator.account_id(
-        request.headers.get("Authorization", ""), request.remote or ""
-    )
+    authorization = request.headers.get("Authorization", "")
+    account_id = context.authenticator.served(authorization)
+    if account_id is None:
+        account_id = await context.authenticator.account_id(authorization, request.remote or "")
     account = context.watch.current.accounts.get(account_id)
     if account is None:
         # Created a moment ago: its token is known before this process's configuration is.

@@ -10,7 +10,7 @@ from tests.integration.commands import sluice
 @pytest.fixture
 async def command(database_url: str) -> sluice.Command:
     ready = sluice.Command(
-        {"SLUICE_DATABASE_URL": database_url, "SLUICE_SECRET_KEY": "a key for tests"}
+        {"SLUICE_DATABASE_URL": database_url, "SLUICE_SECRET_KEY": sluice.SECRET_KEY}
     )
     assert (await ready("migrate")).code == 0
     return ready

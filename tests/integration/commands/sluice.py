@@ -8,6 +8,7 @@ import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+SECRET_KEY = "a key for tests that is long enough"
 _SECONDS = 60.0
 
 

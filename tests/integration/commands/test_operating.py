@@ -8,8 +8,9 @@ from pathlib import Path
 
 import asyncpg
 
-from shared.db import tokens
-from tests.integration.commands.sluice import Command
+from shared.access import keys, tokens
+from shared.db import tokens as stored
+from tests.integration.commands.sluice import SECRET_KEY, Command
 
 ACCOUNT = '[[account]]\nname = "demo"\ncurrency = "EUR"\ncredit = "10"\n'
 
@@ -32,8 +33,9 @@ async def test_a_token_is_shown_once_and_opens_its_account(
     assert (made["account"], made["name"]) == ("demo", "laptop")
     connection = await asyncpg.connect(database_url, timeout=10)
     try:
-        digest = tokens.digest(made["token"], "a key for tests")
-        assert await tokens.account_of(connection, digest) == 1
+        token_hash, *_ = tokens.hashes(made["token"], keys.Keys.read(SECRET_KEY))
+        found = await stored.find(connection, [token_hash])
+        assert [token.account_id for token in found.values()] == [1]
     finally:
         await connection.close(timeout=10)
 
@@ -63,6 +65,63 @@ async def test_a_token_is_refused_when_its_name_is_taken_or_there_are_ten(
         "sluice: account 'demo' already has 10 tokens\n",
     )
     assert (nobody.code, nobody.errors) == (2, "sluice: there is no account 'nobody'\n")
+
+
+async def test_a_token_is_listed_without_itself_and_revoked_once(
+    command: Command, tmp_path: Path
+) -> None:
+    # Given a token for 90 days, and one without an end
+    await _with_account(command, tmp_path)
+    made = await command("token", "create", "demo", "phone", "--expires-in", "90d")
+    assert (await command("token", "create", "demo", "laptop")).code == 0
+    listed = json.loads((await command("token", "list", "demo", "--json")).output)["tokens"]
+    assert made.output.strip() not in str(listed)
+    assert [(token["name"], token["expires_at"] is None) for token in listed] == [
+        ("phone", False),
+        ("laptop", True),
+    ]
+
+    # When the laptop's is revoked, twice, and one that never was
+    first = await command("token", "revoke", "demo", "laptop")
+    second = await command("token", "revoke", "demo", "laptop")
+    mistyped = await command("token", "revoke", "demo", "laptpo")
+
+    # Then the second time says so, and a name that never was is not passed over
+    assert (first.code, first.output) == (0, "token 'laptop' of demo: revoked\n")
+    assert (second.code, second.output) == (0, "token 'laptop' of demo: had already ended\n")
+    assert (mistyped.code, mistyped.errors) == (
+        2,
+        "sluice: account 'demo' has no token named 'laptpo'\n",
+    )
+
+    # And its name is free again, and its past is kept
+    assert (await command("token", "create", "demo", "laptop")).code == 0
+    everything = await command("token", "list", "demo", "--ended", "--json")
+    assert [
+        (token["name"], token["reason"]) for token in json.loads(everything.output)["tokens"]
+    ] == [
+        ("phone", None),
+        ("laptop", None),
+        ("laptop", "revoked"),
+    ]
+
+
+async def test_an_expiry_or_a_key_that_cannot_be_is_refused(
+    database_url: str, command: Command, tmp_path: Path
+) -> None:
+    await _with_account(command, tmp_path)
+    forever = await command("token", "create", "demo", "t", "--expires-in", "9999d")
+    short = Command({"SLUICE_DATABASE_URL": database_url, "SLUICE_SECRET_KEY": "short"})
+
+    assert (forever.code, forever.errors) == (
+        2,
+        "sluice: --expires-in: expected 30m, 12h or 90d, at most 3650d\n",
+    )
+    ended = await short("token", "create", "demo", "t")
+    assert (ended.code, ended.errors) == (
+        2,
+        "sluice: SLUICE_SECRET_KEY: a key is 32 characters or more\n",
+    )
 
 
 async def test_credit_arrives_and_the_books_agree(command: Command, tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ import uuid
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
@@ -15,10 +16,14 @@ import asyncpg
 
 from deploy.local.servers import Servers
 from services.ingest import app
-from shared.db import apply, configuration, ledger, migrate, pool, tokens
+from shared.access import keys, tokens
+from shared.db import apply, configuration, ledger, migrate, pool
+from shared.db import tokens as stored
 from tests.fleet import free_port
 
 SECRET_KEY = "c0ffee" * 10
+OLD_KEY = "an old key of the platform that goes out"
+KEYS = keys.Keys.read(SECRET_KEY)
 CREDIT_MICRO = 1_000_000_000
 START_SECONDS = 30.0
 JSON = {"Content-Type": "application/json"}
@@ -61,6 +66,24 @@ class World:
         async with self.client.post(path, headers=headers, json=body) as answer:
             assert answer.status == status, await answer.text()
             return await answer.json(content_type=None)
+
+    async def new_token(
+        self,
+        account: str,
+        name: str,
+        *,
+        made_with: keys.Keys = KEYS,
+        with_check: bool = True,
+        good_for: timedelta | None = None,
+    ) -> str:
+        """A further token of an account, unknown to every process."""
+        token = tokens.make(made_with)
+        if not with_check:
+            token = token[: tokens.SECRET_LENGTH]
+        token_hash, *_ = tokens.hashes(token, made_with)
+        async with self.pool.acquire() as connection:
+            assert await stored.insert(connection, account, name, token_hash, good_for)
+        return token
 
     async def books(self) -> tuple[int, ...]:
         """What a request that is refused must leave alone."""
@@ -128,10 +151,10 @@ async def _seed(database: asyncpg.Pool, carrier: str) -> dict[str, str]:
         await apply.put(connection, apply.Carrier(carrier, "smpp", 0, settings), None)
         await apply.put(connection, apply.Route("*", carrier, 1), None)
         await configuration.bump(connection)
-        made = {account.name: tokens.make() for account in ACCOUNTS}
+        made = {account.name: tokens.make(KEYS) for account in ACCOUNTS}
         for account_name, token in made.items():
-            digest = tokens.digest(token, SECRET_KEY)
-            assert await tokens.insert(connection, account_name, "test", digest)
+            token_hash, *_ = tokens.hashes(token, KEYS)
+            assert await stored.insert(connection, account_name, "test", token_hash)
     return made
 
 
@@ -146,7 +169,7 @@ async def _serving(servers: Servers, url: str) -> AsyncIterator[tuple[aiohttp.Cl
         database_url=url,
         amqp_url=servers.amqp_url,
         redis_url=servers.redis_url,
-        secret_key=SECRET_KEY,
+        secret_key=f"{SECRET_KEY},{OLD_KEY}",
         ingest_port=port,
     )
     stop = asyncio.Event()

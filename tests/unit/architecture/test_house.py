@@ -23,11 +23,11 @@ FLOORS = (
     ("shared.broker",),
     ("shared.smpp",),
     ("shared.rules",),
-    ("shared.sms", "shared.ledger"),
+    ("shared.sms", "shared.ledger", "shared.access"),
     ("shared.web",),
     ("shared.runtime",),
 )
-PURE = ("shared.sms", "shared.ledger", "shared.rules")
+PURE = ("shared.sms", "shared.ledger", "shared.rules", "shared.access")
 SQL = re.compile(
     r"\s*(SELECT\s|INSERT\s+INTO\s|UPDATE\s+\S+\s+SET\s|DELETE\s+FROM\s|WITH\s+\w+\s+AS\s*\()"
 )

@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.ingest.native import requests
+from shared.access import keys
 from shared.rules.compose import Wish
 from shared.web.problems import Problem
 
@@ -51,7 +52,10 @@ def _read(document: dict[str, Any], **options: Any) -> requests.SendBody:
 
 
 def _fingerprint(body: requests.SendBody, path: str = "/v1/messages", key: str = "k") -> bytes:
-    return requests.fingerprint(key, path, [requests.canonical(body)])
+    (fingerprint,) = requests.fingerprints(
+        keys.Keys.read(key * keys.LENGTH_MIN), path, [requests.canonical(body)]
+    )
+    return fingerprint
 
 
 def test_every_member_arrives_when_all_are_given() -> None:

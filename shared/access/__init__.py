@@ -1,0 +1,1 @@
+"""Pure: what proves who is asking: the platform's keys and the tokens made with them."""

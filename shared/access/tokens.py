@@ -1,0 +1,47 @@
+"""Bearer tokens: 256 random bits, with a check by which a made-up one is told without asking."""
+
+from __future__ import annotations
+
+import base64
+import hmac
+import secrets
+
+from shared.access.keys import Keys
+
+PREFIX = "slu_"
+CHECK_BYTES = 6
+
+SECRET_LENGTH = len(PREFIX) + 43
+_CHECK_LENGTH = CHECK_BYTES * 4 // 3
+
+
+def make(keys: Keys) -> str:
+    """A new token, to be shown once."""
+    secret = PREFIX + secrets.token_urlsafe(32)
+    return secret + _check(keys.sign(_checked(secret)))
+
+
+def hashes(token: str, keys: Keys) -> tuple[bytes, ...]:
+    """What may be stored of a token, useless without the key: the newest first."""
+    return keys.signatures(token.encode())
+
+
+def fits(token: str, keys: Keys) -> bool:
+    """Whether the token carries the check of one of these keys. One that does not is made up, or
+    was made before tokens had a check, or with a key that is gone: only the database can tell."""
+    if len(token) != SECRET_LENGTH + _CHECK_LENGTH:
+        return False
+    secret, given = token[:SECRET_LENGTH], token[SECRET_LENGTH:]
+    return any(
+        hmac.compare_digest(given.encode(), _check(signature).encode())
+        for signature in keys.signatures(_checked(secret))
+    )
+
+
+def _checked(secret: str) -> bytes:
+    # Not the document that is hashed for storage: the check must tell nothing of that hash.
+    return b"check:" + secret.encode()
+
+
+def _check(signature: bytes) -> str:
+    return base64.urlsafe_b64encode(signature[:CHECK_BYTES]).decode()
