@@ -56,7 +56,7 @@ class SmppFace:
             wanted.host,
             wanted.smpp_port,
             terms.Terms(wanted.window, system_id="SMSC"),
-            terms.Handlers(
+            session.Handlers(
                 self._take,
                 self._forget,
                 authenticate=self._authenticate,

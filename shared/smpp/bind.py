@@ -7,7 +7,7 @@ import random
 from collections.abc import Callable
 from enum import StrEnum
 
-from shared.smpp import codes, encoder, esme, pdu, session, terms, window
+from shared.smpp import codes, encoder, esme, exchange, pdu, session, terms, window
 
 
 class BindState(StrEnum):
@@ -22,8 +22,6 @@ class BindState(StrEnum):
 
 
 OnState = Callable[[BindState, str], None]
-OnRequest = Callable[[session.Session, pdu.Request], None]
-OnLateAnswer = Callable[[object, window.Answer], None]
 
 RETRY_SECONDS_MIN = 0.5
 RETRY_SECONDS_MAX = 30.0
@@ -52,14 +50,14 @@ class Bind:
         destination: esme.Destination,
         agreed: terms.Terms,
         *,
-        on_request: OnRequest,
+        on_request: session.OnRequest,
         on_state: OnState,
-        on_late_answer: OnLateAnswer | None = None,
+        on_late_answer: exchange.OnLateAnswer | None = None,
     ) -> None:
         encoder.encode(destination.request)
         self._destination = destination
         self._terms = agreed
-        self._handlers = terms.Handlers(
+        self._handlers = session.Handlers(
             on_request, on_answer=self._heed, on_late_answer=on_late_answer
         )
         self._on_state = on_state

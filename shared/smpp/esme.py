@@ -28,7 +28,7 @@ class BindRefused(Exception):
 
 
 async def open_esme(
-    destination: Destination, agreed: terms.Terms, handlers: terms.Handlers
+    destination: Destination, agreed: terms.Terms, handlers: session.Handlers
 ) -> session.Session:
     """A bound session. Raises BindRefused, OSError or TimeoutError; the connection is closed then.
     `on_closed` is also called for a session that never got bound."""

@@ -5,6 +5,8 @@ from __future__ import annotations
 import dataclasses
 from enum import StrEnum
 
+NONSENSE_COUNT_MAX = 100
+
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Timers:
@@ -16,6 +18,8 @@ class Timers:
     enquire_seconds: float = 30.0  # Silence of the peer after which it is asked whether it lives.
     enquire_response_seconds: float = 10.0
     unbind_seconds: float = 2.0
+    farewell_seconds: float = 5.0  # How long answers may follow the peer's unbind.
+    nonsense_seconds: float = 60.0  # In which NONSENSE_COUNT_MAX oddities of the peer are borne.
 
     @property
     def tick_seconds(self) -> float:
@@ -45,7 +49,8 @@ class Loss(StrEnum):
 
 
 class State(StrEnum):
-    """OPEN until the bind is answered; UNBINDING takes no new requests but awaits answers."""
+    """OPEN until the bind is answered; UNBINDING, at whose wish ever, takes no new requests but
+    awaits answers."""
 
     OPEN = "open"
     BOUND = "bound"
@@ -63,11 +68,6 @@ class Counts:
     late: int = 0  # Answers to what had expired.
     handler_failures: int = 0
 
-    @property
-    def nonsense_count(self) -> int:
-        """The more frequent oddity."""
-        return max(self.strangers, self.garbage)
-
 
 class Verdict(StrEnum):
     ALIVE = "alive"
@@ -76,7 +76,7 @@ class Verdict(StrEnum):
 
 
 class Pulse:
-    """Judges the peer's silence: any PDU of it is life, an enquire_link without one is death."""
+    """The peer's silence judged: any PDU of it is life, an enquire_link without one is death."""
 
     __slots__ = ("_asked_at", "_heard_at", "_timers")
 
@@ -90,7 +90,7 @@ class Pulse:
         self._asked_at = None
 
     def judge(self, now: float, *, suspicious: bool) -> Verdict:
-        """Looks at the clock; after ASK the answer is being waited for.
+        """Look at the clock; after ASK the answer is being waited for.
 
         A suspicion, such as a request whose answer never came, asks without waiting for silence.
         """
@@ -101,3 +101,22 @@ class Pulse:
             self._asked_at = now
             return Verdict.ASK
         return Verdict.ALIVE
+
+
+class Nonsense:
+    """How much nonsense a peer talks within a while, which begins with the first of it; a session
+    may live for months, and a little in each of them is no reason to end it."""
+
+    __slots__ = ("_count", "_seconds", "_since")
+
+    def __init__(self, timers: Timers) -> None:
+        self._seconds = timers.nonsense_seconds
+        self._count = 0
+        self._since = 0.0
+
+    def add(self, now: float) -> bool:
+        """Count one more; whether it is one too many."""
+        if self._count == 0 or now - self._since > self._seconds:
+            self._count, self._since = 0, now
+        self._count += 1
+        return self._count > NONSENSE_COUNT_MAX

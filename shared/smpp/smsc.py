@@ -11,7 +11,7 @@ from shared.smpp import life, session, terms
 class Server:
     """A listening SMSC; its sessions are ordinary sessions in the SMSC's role."""
 
-    def __init__(self, agreed: terms.Terms, handlers: terms.Handlers) -> None:
+    def __init__(self, agreed: terms.Terms, handlers: session.Handlers) -> None:
         self._terms = agreed
         self._on_closed = handlers.on_closed
         self._handlers = replace(handlers, on_closed=self._part)
@@ -51,7 +51,7 @@ class Server:
         self._on_closed(parted)
 
 
-async def serve(host: str, port: int, agreed: terms.Terms, handlers: terms.Handlers) -> Server:
+async def serve(host: str, port: int, agreed: terms.Terms, handlers: session.Handlers) -> Server:
     """A listening server; its handlers must authenticate. `on_closed` is also called for
     connections that never got bound. Raises OSError."""
     server = Server(agreed, handlers)

@@ -92,6 +92,11 @@ class Window:
     def unanswered(self) -> int:
         return len(self._written)
 
+    @property
+    def owed(self) -> bool:
+        """Whether an answer may still come, in time or late."""
+        return bool(self._written or self._given_up)
+
     def put(
         self,
         sequence: int,

@@ -44,7 +44,7 @@ async def smsc_of(reply: Callable[[session.Session, pdu.SubmitSm], None]) -> Asy
         "127.0.0.1",
         0,
         terms.Terms(100),
-        terms.Handlers(
+        session.Handlers(
             scripted.take,
             authenticate=lambda asked: 0 if asked.password == "secret" else codes.ESME_RINVPASWD,
             on_bound=scripted.peers.append,
@@ -365,7 +365,7 @@ async def test_neither_password_nor_text_is_logged_when_binds_are_refused(
         "127.0.0.1",
         0,
         terms.Terms(1),
-        terms.Handlers(lambda *_: None, authenticate=authenticate),
+        session.Handlers(lambda *_: None, authenticate=authenticate),
     )
     values = {"host": "127.0.0.1", "port": server.port, "system_id": "s", "password": "hunter2"}
     settings = registry.settings("smpp", values)

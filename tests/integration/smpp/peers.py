@@ -127,7 +127,7 @@ class Recorder:
         return await esme.open_esme(
             esme.Destination("127.0.0.1", port, REQUEST),
             agreed,
-            terms.Handlers(
+            session.Handlers(
                 lambda peer, request: self.on_request(peer, request),
                 self.closed.put_nowait,
                 on_late_answer=lambda key, answer: self.on_late_answer(key, answer),
@@ -139,7 +139,7 @@ class Recorder:
             "127.0.0.1",
             0,
             terms.Terms(10, timers or life.Timers(), system_id="SMSC"),
-            terms.Handlers(
+            session.Handlers(
                 self.on_request,
                 self.closed.put_nowait,
                 authenticate=lambda _: status,

@@ -9,7 +9,7 @@ import smpp34
 from smpplib import client as smpplib_client
 from smpplib import exceptions as smpplib_exceptions
 
-from shared.smpp import codes, life, pdu, session, smsc, terms, window
+from shared.smpp import codes, life, pdu, session, smsc, window
 from tests.integration.smpp import peers
 
 
@@ -45,7 +45,7 @@ async def our_smsc() -> AsyncIterator[tuple[smsc.Server, peers.Recorder]]:
         "127.0.0.1",
         0,
         peers.TERMS,
-        terms.Handlers(
+        session.Handlers(
             accept,
             recorder.closed.put_nowait,
             authenticate=authenticate,

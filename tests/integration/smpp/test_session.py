@@ -288,7 +288,8 @@ async def test_unbinding_ends_when_answers_never_come() -> None:
 
 
 async def test_a_peer_is_answered_and_let_go_when_it_unbinds() -> None:
-    async with peers.bound_esme(window=1) as (ours, peer, recorder):
+    timers = life.Timers(farewell_seconds=0.1)
+    async with peers.bound_esme(window=1, timers=timers) as (ours, peer, recorder):
         answers = [ours.submit(peers.MESSAGE) for _ in range(2)]
         await peer.receive_submits(1)
 
@@ -298,6 +299,81 @@ async def test_a_peer_is_answered_and_let_go_when_it_unbinds() -> None:
         await peer.assert_hung_up()
         assert [await each for each in answers] == [window.LOST, window.NOT_SENT]
         assert await recorder.loss() is life.Loss.PEER_UNBOUND
+
+
+async def test_answers_count_when_they_follow_the_peers_unbind() -> None:
+    async with peers.bound_esme(window=3) as (ours, peer, recorder):
+        answers = [ours.submit(peers.MESSAGE) for _ in range(4)]
+        submits = await peer.receive_submits(3)
+
+        peer.send(pdu.Unbind(), 9)
+        assert await peer.receive() == pdu.UnbindResp(0, 9)
+        assert await answers[3] == window.NOT_SENT
+        assert (ours.connected, ours.room) == (False, 0)
+        assert await ours.submit(peers.MESSAGE) == window.NOT_SENT
+        for number, submit in enumerate(submits):
+            peer.send(pdu.SubmitSmResp(0, f"id-{number}"), submit.sequence)
+
+        await peer.assert_hung_up()
+        said = [await each for each in answers[:3]]
+        assert said == [window.Answer(ANSWERED, 0, f"id-{number}") for number in range(3)]
+        assert await recorder.loss() is life.Loss.PEER_UNBOUND
+
+
+async def test_answers_count_when_they_come_in_one_packet_with_the_peers_unbind() -> None:
+    async with peers.bound_esme(window=3) as (ours, peer, recorder):
+        answers = [ours.submit(peers.MESSAGE) for _ in range(3)]
+        submits = await peer.receive_submits(3)
+        resps = [encoder.encode(pdu.SubmitSmResp(0, "id"), each.sequence) for each in submits]
+
+        peer.send_bytes(encoder.encode(pdu.Unbind(), 9) + b"".join(resps))
+
+        assert [(await each).message_id for each in answers] == ["id"] * 3
+        assert await peer.receive() == pdu.UnbindResp(0, 9)
+        await peer.assert_hung_up()
+        assert await recorder.loss() is life.Loss.PEER_UNBOUND
+
+
+async def test_what_the_peer_left_open_is_lost_when_it_closes_after_its_unbind() -> None:
+    async with peers.bound_esme(window=2) as (ours, peer, recorder):
+        answers = [ours.submit(peers.MESSAGE) for _ in range(2)]
+        submits = await peer.receive_submits(2)
+
+        peer.send(pdu.Unbind(), 9)
+        peer.send(pdu.SubmitSmResp(0, "id"), submits[0].sequence)
+        assert await peer.receive() == pdu.UnbindResp(0, 9)
+        assert (await answers[0]).message_id == "id"
+        peer.cut()
+
+        assert await answers[1] == window.LOST
+        assert await recorder.loss() is life.Loss.PEER_UNBOUND
+
+
+async def test_a_receipt_is_answered_when_the_peer_unbinds_while_it_is_being_stored() -> None:
+    async with peers.bound_esme() as (ours, peer, recorder):
+        peer.send(peers.RECEIPT, 500)
+        request = await recorder.request()
+        peer.send(pdu.Unbind(), 9)
+        assert await peer.receive() == pdu.UnbindResp(0, 9)
+
+        assert ours.answer(request)
+
+        assert await peer.receive() == pdu.DeliverSmResp(0, "", 500)
+        await peer.assert_hung_up()
+
+
+async def test_closing_keeps_its_deadline_when_the_peer_has_unbound() -> None:
+    timers = life.Timers(unbind_seconds=0.05, farewell_seconds=60)
+    async with peers.bound_esme(timers=timers) as (ours, peer, _):
+        answer = ours.submit(peers.MESSAGE)
+        await peer.receive_submits(1)
+        peer.send(pdu.Unbind(), 9)
+        assert await peer.receive() == pdu.UnbindResp(0, 9)
+
+        await asyncio.wait_for(ours.unbind(0.05), peers.PATIENCE_SECONDS)
+
+        assert await answer == window.LOST
+        await peer.assert_hung_up()
 
 
 async def test_the_status_is_given_when_a_bind_is_refused() -> None:

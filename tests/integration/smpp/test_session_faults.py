@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from shared.smpp import codes, encoder, life, pdu, session, window
+from shared.smpp import codes, encoder, life, pdu, window
 from tests.integration.smpp import peers
 from tests.unit.smpp import samples
 
@@ -58,7 +58,7 @@ async def test_an_answer_is_handed_on_with_its_key_when_it_comes_late() -> None:
 
 
 async def test_the_link_lives_when_more_answers_are_late_than_nonsense_is_borne() -> None:
-    count = 3 * session.NONSENSE_COUNT_MAX
+    count = 3 * life.NONSENSE_COUNT_MAX
     timers = life.Timers(response_seconds=0.4)
     async with peers.bound_esme(timers=timers, window=count) as (ours, peer, recorder):
         answers = [ours.ask(peers.MESSAGE, window.as_it_is, key) for key in range(count)]
@@ -194,7 +194,7 @@ async def test_strange_answers_are_ignored_until_there_are_too_many() -> None:
     async with peers.bound_esme() as (ours, peer, recorder):
         answer = ours.submit(peers.MESSAGE)
         (submit,) = await peer.receive_submits(1)
-        for sequence in range(1_000, 1_000 + session.NONSENSE_COUNT_MAX):
+        for sequence in range(1_000, 1_000 + life.NONSENSE_COUNT_MAX):
             peer.send(pdu.SubmitSmResp(0, "stranger"), sequence)
         await peer.assert_nothing_before_echo()
         assert not answer.done()
@@ -204,6 +204,20 @@ async def test_strange_answers_are_ignored_until_there_are_too_many() -> None:
 
         assert (await answer).message_id == "known"
         assert await recorder.loss() is life.Loss.NONSENSE
+
+
+async def test_strange_answers_are_borne_when_there_are_few_at_a_time() -> None:
+    """A session that lives for months meets more of them than it would bear at once."""
+    timers = life.Timers(nonsense_seconds=0.2)
+    async with peers.bound_esme(timers=timers) as (ours, peer, _):
+        for week in range(3):
+            for sequence in range(50):
+                peer.send(pdu.SubmitSmResp(0, "stranger"), 1_000 + 100 * week + sequence)
+            await peer.assert_nothing_before_echo()
+            await asyncio.sleep(0.25)
+
+        assert ours.counts.strangers == 150
+        assert ours.connected
 
 
 async def test_the_process_lives_when_10000_spoiled_frames_hit_a_server() -> None:

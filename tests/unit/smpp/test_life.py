@@ -36,3 +36,16 @@ def test_a_talking_peer_is_asked_when_it_owes_an_answer() -> None:
 
     assert pulse.judge(1, suspicious=True) is life.Verdict.ASK
     assert pulse.judge(2, suspicious=True) is life.Verdict.ALIVE
+
+
+def test_nonsense_is_borne_when_it_is_spread_and_not_when_it_comes_at_once() -> None:
+    nonsense = life.Nonsense(life.Timers(nonsense_seconds=60))
+    week_seconds = 7 * 86_400
+
+    spread = [
+        nonsense.add(week * week_seconds + number) for week in range(10) for number in range(50)
+    ]
+    at_once = [nonsense.add(20 * week_seconds + number / 10) for number in range(101)]
+
+    assert not any(spread)
+    assert at_once == [False] * 100 + [True]
