@@ -92,8 +92,10 @@ def free_port() -> int:
 class Fleet:
     """The processes of one Sluice. Every one is stopped, or killed, by its process id."""
 
-    def __init__(self, servers: Servers, folder: Path) -> None:
+    def __init__(self, servers: Servers, folder: Path, root: Path = ROOT) -> None:
+        """On these servers, with its files in `folder`; `root` is where its code is."""
         self.servers = servers
+        self._root = root
         self.folder = folder
         self.journal_path = folder / "journal.jsonl"
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
@@ -122,7 +124,7 @@ class Fleet:
         done = subprocess.run(
             [sys.executable, "-m", "services", *arguments],
             env=self.environment,
-            cwd=ROOT,
+            cwd=self._root,
             capture_output=True,
             text=True,
             timeout=120,
@@ -177,7 +179,7 @@ class Fleet:
             self._processes[name] = subprocess.Popen(
                 [sys.executable, "-m", "services", role],
                 env={**self.environment, "SLUICE_METRICS_PORT": str(health), **environment},
-                cwd=ROOT,
+                cwd=self._root,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
@@ -267,9 +269,9 @@ class Fleet:
 
 
 @contextmanager
-def fleet(servers: Servers, folder: Path) -> Iterator[Fleet]:
+def fleet(servers: Servers, folder: Path, root: Path = ROOT) -> Iterator[Fleet]:
     """An empty Sluice on these servers, migrated; everything it starts is stopped at the end."""
-    built = Fleet(servers, folder)
+    built = Fleet(servers, folder, root)
     built.sluice("migrate")
     try:
         yield built

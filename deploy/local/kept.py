@@ -24,6 +24,13 @@ SERVER_URLS = ("SLUICE_DATABASE_URL", "SLUICE_AMQP_URL", "SLUICE_REDIS_URL")
 # Lists the URLs of private servers in `.run/env`, so that a shell which sourced it and runs
 # ./run or ./test again is not taken for one that names servers of its own.
 _PRIVATE_URLS = "SLUICE_PRIVATE_URLS"
+# What only ./run and ./test read or write, for the page of all variables.
+OF_LAUNCHERS = {
+    _PRIVATE_URLS: "Written to `.run/env`: which of the URLs in it are of private servers.",
+    "SLUICE_DLR_URL": "Written to `.run/env`: where carriers call back.",
+    "SLUICE_SIMULATOR_URL": "Written to `.run/env`: where the simulator speaks HTTP.",
+    "SLUICE_CALLED_FROM": "Set by the scripts: the folder they were called from.",
+}
 
 
 class Kept(Generic[ValueT]):

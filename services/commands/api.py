@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from typing import Final, TypeVar
+from typing import Annotated, Final, TypeVar
 from uuid import UUID
 
 import aiohttp
 import msgspec
+from msgspec import Meta
 from tenacity import (
     AsyncRetrying,
     RetryCallState,
@@ -18,6 +19,7 @@ from tenacity import (
 )
 
 from services.commands import exits
+from shared.runtime import settings
 
 REQUEST_SECONDS: Final = 30.0
 GIVE_UP_SECONDS: Final = 180.0
@@ -25,6 +27,27 @@ GIVE_UP_SECONDS: Final = 180.0
 _RETRY_AFTER_MAX_SECONDS: Final = 60.0
 _PASSING: Final = frozenset({409, 429, 500, 502, 503, 504})
 EVENT_COUNT: Final = 1_000
+
+
+class Producer(settings.Variables, frozen=True, kw_only=True):
+    """What a command reads that sends as producers do."""
+
+    api_url: Annotated[
+        str,
+        Meta(
+            description="Where the HTTP API is.",
+            pattern="^https?://",
+            examples=["http://127.0.0.1:8080"],
+        ),
+    ]
+    token: Annotated[
+        str,
+        Meta(
+            description="A bearer token of the account that sends.",
+            min_length=1,
+            examples=["slu_what-sluice-token-create-printed"],
+        ),
+    ]
 
 
 class Fault(msgspec.Struct, frozen=True):

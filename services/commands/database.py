@@ -22,13 +22,19 @@ _NOT_LET_IN = (
 )
 
 
+class Database(settings.Variables, frozen=True, kw_only=True):
+    """What every command reads that asks the database."""
+
+    database_url: settings.DatabaseUrl
+
+
 @asynccontextmanager
 async def connected(
     *, statement_seconds: float = STATEMENT_SECONDS, check_schema: bool = True
 ) -> AsyncIterator[asyncpg.Connection]:
     """A connection while the body runs. Raises Refusal when the server cannot be reached, also in
     the middle, or when its schema is not this code's."""
-    url = settings.load(settings.Servers).database_url
+    url = settings.load(Database).database_url
     try:
         opened = await _open(url, statement_seconds)
         try:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 import time
 from collections import Counter
 from collections.abc import Iterable, Iterator
@@ -18,6 +17,7 @@ import rich.table
 
 from services.commands import api, exits, progress, send_file
 from shared.ledger import money
+from shared.runtime import settings
 from shared.sms import states
 
 SENDING_COUNT: Final = 4
@@ -53,13 +53,11 @@ class _Book:
 async def run(file: Path, *, follow: bool, timeout_seconds: float, as_json: bool) -> int:
     """Send every message of the file; FAILED if an accepted one does not come to its end in time,
     BAD_INPUT if some were refused."""
-    url, token = os.environ.get("SLUICE_API_URL"), os.environ.get("SLUICE_TOKEN")
-    if not url or not token:
-        raise exits.Refusal(exits.BAD_INPUT, "SLUICE_API_URL and SLUICE_TOKEN must be set")
+    chosen = settings.load(api.Producer)
     job = send_file.read(file)
     book = _Book()
     began = time.monotonic()
-    async with api.connected(url, token) as way_in:
+    async with api.connected(chosen.api_url, chosen.token) as way_in:
         with progress.shown(len(job.items), follow=follow) as bar:
             await _send(way_in, job, book, bar)
             book.seconds = time.monotonic() - began

@@ -29,6 +29,12 @@ _DURATION = re.compile(r"([0-9]{1,6})([mhd])")
 _UNITS = {"m": timedelta(minutes=1), "h": timedelta(hours=1), "d": timedelta(days=1)}
 
 
+class Key(settings.Variables, frozen=True, kw_only=True):
+    """What a command reads that makes tokens."""
+
+    secret_key: settings.SecretKey
+
+
 async def create(account: str, name: str, *, expires_in: str | None, as_json: bool) -> int:
     """Make a token, store its keyed hash, print the token."""
     if not (name.isprintable() and name.strip() == name and 1 <= len(name) <= NAME_LENGTH_MAX):
@@ -66,7 +72,7 @@ def _duration(text: str) -> timedelta:
 
 def _keys() -> keys.Keys:
     try:
-        return keys.Keys.read(settings.load(settings.Servers).secret_key)
+        return keys.Keys.read(settings.load(Key).secret_key)
     except keys.InvalidKeys as error:
         raise exits.Refusal(exits.BAD_INPUT, f"SLUICE_SECRET_KEY: {error}") from None
 

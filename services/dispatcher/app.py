@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import AsyncExitStack
+from typing import Annotated
 
 import structlog
+from msgspec import Meta
 
 from services.dispatcher.dispatch import FAULTS, Desk
 from services.dispatcher.lanes import Lanes
@@ -30,10 +32,17 @@ BROKER_SECONDS = 5.0
 class Settings(settings.Servers, frozen=True, kw_only=True):
     """What a dispatcher reads from the environment."""
 
-    amqp_url: str
-    redis_url: str
-    dispatcher_pool: int = 12
-    resubmit_seconds: float = 60.0
+    redis_url: settings.RedisUrl
+    dispatcher_pool: settings.Connections = 12
+    resubmit_seconds: Annotated[
+        float,
+        Meta(
+            description="So long after its answer was lost a segment that asks for at_least_once"
+            " is submitted again.",
+            gt=0,
+            le=86_400,
+        ),
+    ] = 60.0
 
 
 def main() -> int:

@@ -21,6 +21,7 @@ from shared.db import work
 from shared.limits.limiter import Permit
 from shared.rules.snapshot import Carrier
 from shared.runtime import redis_link
+from shared.sms.classes import CLASSES
 
 _log = structlog.get_logger()
 
@@ -57,7 +58,7 @@ class Lane:
         self.link = link
         self._desk = desk
         self._recorder = recorder
-        self._held: tuple[deque[Held], ...] = (deque(), deque(), deque())
+        self._held: tuple[deque[Held], ...] = tuple(deque() for _ in CLASSES)
         self._wake = asyncio.Event()
         self._reserved = 0
         self._pace_credit = 0

@@ -17,6 +17,7 @@ from shared.carriers import registry
 from shared.db import lost_queues
 from shared.rules.snapshot import Carrier, Configuration
 from shared.runtime import lifecycle
+from shared.sms.classes import CLASSES
 
 _log = structlog.get_logger()
 
@@ -75,9 +76,7 @@ class Lanes:
             return
         lane = Lane(self._desk, self._recorder, carrier, way)
         stack = AsyncExitStack()
-        consumers = [
-            self._consumer(lane, message_class) for message_class in range(len(topology.CLASSES))
-        ]
+        consumers = [self._consumer(lane, message_class) for message_class in range(len(CLASSES))]
         for consumer in consumers:
             await stack.enter_async_context(link.supervised(consumer.link))
         running = lifecycle.background(f"lane-{carrier.name}", lane.run(), self._stop)

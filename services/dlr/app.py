@@ -7,8 +7,8 @@ from contextlib import AsyncExitStack
 from functools import partial
 from typing import Annotated
 
-import msgspec
 import structlog
+from msgspec import Meta
 
 from services.dlr import callbacks, intake, interpreters, late, overdue
 from shared.broker import consume, link, publish, topology
@@ -19,35 +19,51 @@ _log = structlog.get_logger()
 
 DRAIN_SECONDS = 20.0
 
-Positive = Annotated[int, msgspec.Meta(ge=1)]
-
 
 class Settings(settings.Servers, frozen=True, kw_only=True):
     """What dlr reads from the environment."""
 
-    amqp_url: str
-    dlr_port: Annotated[int, msgspec.Meta(ge=0, le=65_535)]
-    dlr_host: str = "127.0.0.1"
-    receipt_deadline_seconds: Positive = 72 * 3600
-    """So long after its submit a segment without a receipt becomes `unknown`."""
-    receipt_overdue_every_seconds: Annotated[float, msgspec.Meta(gt=0)] = 30.0
-    receipt_prefetch: Positive = 64
-    """Deliveries of at most 200 receipts that may be here, not yet applied."""
-    receipt_writers: Positive = 1
-    """Batches that may be applied at the same time."""
+    dlr_host: settings.Host = "127.0.0.1"
+    dlr_port: Annotated[
+        int, Meta(description="Where carriers call back; 0: any free port.", ge=0, le=65_535)
+    ] = 8081
+    receipt_deadline_seconds: Annotated[
+        int,
+        Meta(
+            description="So long after its submit a segment without a receipt becomes unknown.",
+            ge=1,
+        ),
+    ] = 72 * 3600
+    receipt_overdue_every_seconds: Annotated[
+        float, Meta(description="How often segments past that are looked for.", gt=0)
+    ] = 30.0
+    receipt_prefetch: Annotated[
+        int,
+        Meta(
+            description="Deliveries of at most 200 receipts that may be here, not yet applied.",
+            ge=1,
+            le=65_535,
+            extra={"unit": "deliveries"},
+        ),
+    ] = 64
+    receipt_writers: Annotated[
+        int,
+        Meta(
+            description="Batches of receipts that may be applied at the same time.",
+            ge=1,
+            le=100,
+            extra={"unit": "batches"},
+        ),
+    ] = 1
 
 
 def main() -> int:
     """Run the service until it is told to stop; returns the exit status."""
-    return lifecycle.run("dlr", serve)
+    chosen = settings.load(Settings)
+    return lifecycle.run("dlr", lambda stop: serve(chosen, stop))
 
 
-async def serve(stop: asyncio.Event) -> None:
-    """Serve with the environment's settings until `stop`."""
-    await serve_with(settings.load(Settings), stop)
-
-
-async def serve_with(chosen: Settings, stop: asyncio.Event) -> None:
+async def serve(chosen: Settings, stop: asyncio.Event) -> None:
     """Serve until `stop`: then take no more, finish the batch under way, and close."""
     async with AsyncExitStack() as parts:
         database = await pool.open_pool(chosen.database_url, "dlr", chosen.receipt_writers + 3)

@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 from contextlib import AsyncExitStack
 from functools import partial
+from typing import Annotated
 
 import asyncpg
 import structlog
 from aiohttp import web
+from msgspec import Meta
 
 from services.ingest.accept import Acceptor
 from services.ingest.native import routes
@@ -29,12 +31,18 @@ END_TOKENS_SECONDS = 10.0
 class Settings(settings.Servers, frozen=True, kw_only=True):
     """What ingest reads from the environment."""
 
-    amqp_url: str
-    redis_url: str
-    secret_key: str
-    ingest_host: str = "127.0.0.1"
-    ingest_port: int = 8080
-    ingest_pool: int = 12
+    redis_url: settings.RedisUrl
+    secret_key: settings.SecretKey
+    ingest_host: settings.Host = "127.0.0.1"
+    ingest_port: Annotated[
+        int,
+        Meta(
+            description="Where the HTTP API listens; processes may share it; 0: any free one.",
+            ge=0,
+            le=65_535,
+        ),
+    ] = 8080
+    ingest_pool: settings.Connections = 12
 
 
 def main() -> int:

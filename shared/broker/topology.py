@@ -7,12 +7,11 @@ from collections.abc import Awaitable, Callable
 from aio_pika.abc import AbstractChannel, AbstractConnection, AbstractQueue
 from aiormq.exceptions import ChannelNotFoundEntity
 
+from shared.sms.classes import CLASSES
+
 RECEIPTS = "receipts"
 DEAD = "dead"
 """Deliveries that nobody could read, for a person to look at."""
-
-CLASSES = ("urgent", "normal", "bulk")
-"""Names of the message classes, by number."""
 
 OPERATION_SECONDS = 10.0
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from shared.db.connection import Connection
+from shared.rules import line_kinds
 from shared.rules.snapshot import Account, Carrier, Configuration, Limits, Line
 
 CHANNEL = "sluice_configuration"
@@ -35,7 +36,15 @@ async def load(connection: Connection) -> Configuration:
         number = await version(connection)
         accounts = [Account(*row) for row in await connection.fetch(_ACCOUNTS)]
         lines = [
-            Line(row[0], row[1], row[2], row[3], row[4], row[5], Limits(*row[6:]))
+            Line(
+                line_id=row[0],
+                account_id=row[1],
+                sender=row[2],
+                kind=line_kinds.of_line(row[3], row[2]),
+                country=row[4],
+                is_default=row[5],
+                limits=Limits(*row[6:]),
+            )
             for row in await connection.fetch(_LINES)
         ]
         prices = await connection.fetch(_PRICES)

@@ -10,6 +10,7 @@ from uuid import UUID
 
 from shared.db import segments
 from shared.db.connection import Connection
+from shared.sms.classes import CLASSES
 
 
 class Waiting(NamedTuple):
@@ -57,13 +58,13 @@ async def mark_published(
     await connection.execute(_MARK_PUBLISHED, message_ids, lease_left_seconds)
 
 
-_PUBLISHED_AGES = """
+_PUBLISHED_AGES = f"""
 SELECT c.name, class, extract(epoch FROM now() - oldest.ready_at)::float8 AS age_seconds
-FROM carriers c, generate_series(0, 2) AS class, LATERAL (
+FROM carriers c, generate_series(0, {len(CLASSES) - 1}) AS class, LATERAL (
     SELECT ready_at FROM work w
     WHERE w.state = 'published' AND w.carrier_id = c.carrier_id AND w.class = class
     ORDER BY ready_at LIMIT 1
-) oldest"""
+) oldest"""  # noqa: S608 - the constant above
 
 
 async def published_ages(connection: Connection) -> list[tuple[str, int, float]]:

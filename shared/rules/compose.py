@@ -9,6 +9,7 @@ from uuid import UUID
 from shared.rules.refusals import Code, Refusal, Subject
 from shared.rules.snapshot import Account, Configuration, Line
 from shared.sms import e164, segmentation, sender_id
+from shared.sms.classes import NORMAL
 
 VALID_SECONDS_DEFAULT = 24 * 3600
 VALID_SECONDS_MAX = 72 * 3600
@@ -21,7 +22,7 @@ class Wish(NamedTuple):
     text: str
     sender: str | None = None
     reference: str | None = None
-    message_class: int = 1
+    message_class: int = NORMAL
     at_least_once: bool = False
     send_at: datetime | None = None
     valid_seconds: int | None = None

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-from shared.sms import e164, sender_id
+from shared.rules.line_kinds import LineKind
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,25 +24,11 @@ NORTH_AMERICA: Final = LineLimits(hour=1_000, day=10_000, month=50_000)
 FRENCH_MOBILE: Final = LineLimits(hour=100, day=1_000, month=10_000)
 ELSEWHERE: Final = LineLimits(hour=500, day=2_000, month=20_000)
 
-_TYPES: Final = {
-    "alphanumeric": sender_id.Kind.ALPHANUMERIC,
-    "short_code": sender_id.Kind.SHORT_CODE,
-    "mobile": sender_id.Kind.E164,
-    "long_code": sender_id.Kind.E164,
-    "toll_free": sender_id.Kind.E164,
-}
 
-
-def default_for(country: str, kind: str) -> LineLimits:
+def default_for(country: str, kind: LineKind) -> LineLimits:
     """The limits of a line of this kind that belongs to this country (ISO 3166 alpha-2)."""
     if country in ("US", "CA"):
         return NORTH_AMERICA
-    if country == "FR" and kind == e164.Kind.MOBILE:
+    if country == "FR" and kind is LineKind.MOBILE:
         return FRENCH_MOBILE
     return ELSEWHERE
-
-
-def fits(kind: str, sender: sender_id.SenderId) -> bool:
-    """Whether a line of this kind can have such a sender; a kind of the operator's own always
-    can."""
-    return _TYPES.get(kind, sender.kind) is sender.kind

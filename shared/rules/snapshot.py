@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from shared.rules.line_kinds import LineKind
+
 
 @dataclass(frozen=True, slots=True)
 class Account:
@@ -29,7 +31,7 @@ class Line:
     line_id: int
     account_id: int
     sender: str
-    kind: str
+    kind: LineKind
     country: str
     is_default: bool
     limits: Limits

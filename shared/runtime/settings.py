@@ -1,61 +1,136 @@
-"""Typed settings from environment variables, all faults reported at once."""
+"""Typed settings from environment variables, all faults reported at once.
+
+A class of settings derives from `Variables`; each field is the variable SLUICE_<FIELD>, and says in
+`Annotated[..., Meta(...)]` what it means, its range, its unit and an example. `docs/settings.md`,
+`--help` and the sentences about faults are made from that.
+"""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TypeVar
+from typing import Annotated, TypeVar, get_args, get_origin
 
 import msgspec
+from msgspec import Meta
 
-_PREFIX = "SLUICE_"
-
-T = TypeVar("T", bound=msgspec.Struct)
+from shared.runtime import variables
 
 
 class SettingsError(Exception):
-    """What is missing or wrong in the environment; the text names variables, never their values."""
+    """What is missing or wrong in the environment, one sentence a line; the text names variables,
+    never their values."""
 
 
-class Servers(msgspec.Struct, frozen=True, kw_only=True):
-    """Where the three servers are, and the key that tokens and fingerprints are hashed with."""
-
-    database_url: str
-    amqp_url: str = ""
-    redis_url: str = ""
-    secret_key: str = ""
-    metrics_port: int = 0
+class Variables(msgspec.Struct, frozen=True, kw_only=True):
+    """What all classes of settings derive from."""
 
 
-def load(kind: type[T], environment: Mapping[str, str] | None = None) -> T:
-    """Read `kind` from SLUICE_<FIELD>, or from the file that SLUICE_<FIELD>_FILE names.
+DatabaseUrl = Annotated[
+    str,
+    Meta(
+        description="Where PostgreSQL is, and as whom to come.",
+        pattern="^postgres(ql)?://",
+        examples=["postgresql://sluice:password@127.0.0.1:5432/sluice"],
+    ),
+]
+AmqpUrl = Annotated[
+    str,
+    Meta(
+        description="Where RabbitMQ is, and as whom to come.",
+        pattern="^amqps?://",
+        examples=["amqp://sluice:password@127.0.0.1:5672/"],
+    ),
+]
+RedisUrl = Annotated[
+    str,
+    Meta(
+        description="Where Redis is.",
+        pattern="^(rediss?|unix)://",
+        examples=["redis://:password@127.0.0.1:6379/0"],
+    ),
+]
+SecretKey = Annotated[
+    str,
+    Meta(
+        description="The key that tokens and the fingerprints of requests are hashed with.",
+        min_length=1,
+        examples=["put-64-random-hexadecimal-digits-here"],
+    ),
+]
+Host = Annotated[str, Meta(description="The address to listen on.")]
+Connections = Annotated[
+    int,
+    Meta(
+        description="Connections to PostgreSQL that a process may hold.",
+        ge=2,
+        le=200,
+        extra={"unit": "connections"},
+    ),
+]
 
-    Raises SettingsError naming every variable that is missing or malformed.
+
+class Servers(Variables, frozen=True, kw_only=True):
+    """What every service reads."""
+
+    database_url: DatabaseUrl
+    amqp_url: AmqpUrl
+    metrics_port: Annotated[
+        int,
+        Meta(
+            description="Where a process tells its health and its counts, on the loopback address"
+            " alone; 0: nowhere.",
+            ge=0,
+            le=65_535,
+        ),
+    ] = 0
+
+
+SettingsT = TypeVar("SettingsT", bound=Variables)
+
+
+def load(kind: type[SettingsT], environment: Mapping[str, str] | None = None) -> SettingsT:
+    """Read `kind` from SLUICE_<FIELD>, or from the file that SLUICE_<FIELD>_FILE names. An empty
+    variable counts as not set; a tuple's values have commas between.
+
+    Raises SettingsError with a sentence for every variable that is missing or out of its range; and
+    with the text of a ValueError from the class's `__post_init__`, which judges fields together.
     """
     source = os.environ if environment is None else environment
     values: dict[str, object] = {}
     faults: list[str] = []
-    for field in msgspec.structs.fields(kind):
-        variable = _PREFIX + field.name.upper()
-        text = _text_of(source, variable)
-        if text is None:
-            if field.required:
-                faults.append(f"{variable} is not set")
-            continue
+    for field, variable in zip(msgspec.structs.fields(kind), variables.of(kind), strict=True):
         try:
-            values[field.name] = msgspec.convert(text, field.type, strict=False)
-        except msgspec.ValidationError as error:
-            faults.append(f"{variable}: {error}")
+            text = _text_of(source, variable.name)
+            if text:
+                values[field.name] = _value_of(text, field.type)
+            elif field.required:
+                faults.append(f"{variable.name} is not set")
+        except msgspec.ValidationError:
+            faults.append(f"{variable.name}: expected {variable.takes}")
+        except (OSError, UnicodeDecodeError) as error:
+            faults.append(f"{variable.name}_FILE: cannot be read ({type(error).__name__})")
     if faults:
-        raise SettingsError("; ".join(faults))
-    return kind(**values)
+        raise SettingsError("\n".join(faults))
+    try:
+        return kind(**values)
+    except ValueError as error:
+        raise SettingsError(str(error)) from None
 
 
-def _text_of(source: Mapping[str, str], variable: str) -> str | None:
-    if variable + "_FILE" in source:
-        return Path(source[variable + "_FILE"]).read_text("utf-8").strip()
-    return source.get(variable)
+def _text_of(source: Mapping[str, str], name: str) -> str:
+    if file := source.get(name + "_FILE"):
+        return Path(file).read_text("utf-8").strip()
+    return source.get(name, "")
+
+
+def _value_of(text: str, kind: object) -> object:
+    plain = get_args(kind)[0] if get_origin(kind) is Annotated else kind
+    given: object = text
+    if get_origin(plain) is tuple:
+        given = [part.strip() for part in text.split(",") if part.strip()]
+    return msgspec.convert(given, kind, strict=False)
 
 
 def read_file(path: Path) -> dict[str, str]:
@@ -65,6 +140,6 @@ def read_file(path: Path) -> dict[str, str]:
     pairs: dict[str, str] = {}
     for line in path.read_text("utf-8").splitlines():
         name, equals, value = line.removeprefix("export ").partition("=")
-        if equals and name.startswith(_PREFIX):
+        if equals and name.startswith(variables.PREFIX):
             pairs[name.strip()] = value.strip().strip("'\"")
     return pairs

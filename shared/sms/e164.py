@@ -18,7 +18,7 @@ _DIGITS: Final = re.compile(r"\+[1-9][0-9]{1,14}")
 _CACHE_SIZE: Final = 16_384
 
 
-class Kind(StrEnum):
+class NumberKind(StrEnum):
     """What the numbering plan says of a line. `other` is VoIP, pager, premium rate ..."""
 
     MOBILE = "mobile"
@@ -29,10 +29,10 @@ class Kind(StrEnum):
 
 
 _KINDS: Final = {
-    PhoneNumberType.MOBILE: Kind.MOBILE,
-    PhoneNumberType.FIXED_LINE: Kind.FIXED_LINE,
-    PhoneNumberType.FIXED_LINE_OR_MOBILE: Kind.FIXED_LINE_OR_MOBILE,
-    PhoneNumberType.TOLL_FREE: Kind.TOLL_FREE,
+    PhoneNumberType.MOBILE: NumberKind.MOBILE,
+    PhoneNumberType.FIXED_LINE: NumberKind.FIXED_LINE,
+    PhoneNumberType.FIXED_LINE_OR_MOBILE: NumberKind.FIXED_LINE_OR_MOBILE,
+    PhoneNumberType.TOLL_FREE: NumberKind.TOLL_FREE,
 }
 
 _MESSAGES: Final = {
@@ -65,7 +65,7 @@ class PhoneNumber(NamedTuple):
 
     e164: str
     country: str
-    kind: Kind
+    kind: NumberKind
 
     def __repr__(self) -> str:
         return f"PhoneNumber(country={self.country}, kind={self.kind})"
@@ -81,7 +81,7 @@ def parse(raw: str) -> PhoneNumber:
     country = phonenumbers.region_code_for_number(number)
     if kind == PhoneNumberType.UNKNOWN or country is None:
         raise InvalidNumber(_reason(raw, number))
-    return PhoneNumber(raw, country, _KINDS.get(kind, Kind.OTHER))
+    return PhoneNumber(raw, country, _KINDS.get(kind, NumberKind.OTHER))
 
 
 def _number_as_written(raw: str) -> phonenumbers.PhoneNumber:

@@ -26,7 +26,7 @@ _MESSAGES: Final = {
 }
 
 
-class Kind(StrEnum):
+class SenderKind(StrEnum):
     """The type of address a sender id is."""
 
     E164 = "e164"
@@ -49,19 +49,19 @@ class InvalidSender(ValueError):
 class SenderId:
     """A sender id, exactly as written."""
 
-    kind: Kind
+    kind: SenderKind
     value: str = field(repr=False)
 
 
 def parse(raw: str) -> SenderId:
     """Tell a number, a short code and a name apart. Raises InvalidSender."""
     if raw.startswith("+"):
-        return SenderId(Kind.E164, _number(raw))
+        return SenderId(SenderKind.E164, _number(raw))
     if _SHORT_CODE.fullmatch(raw):
-        return SenderId(Kind.SHORT_CODE, raw)
+        return SenderId(SenderKind.SHORT_CODE, raw)
     if fault := _alphanumeric_fault(raw):
         raise InvalidSender(fault, _MESSAGES[fault])
-    return SenderId(Kind.ALPHANUMERIC, raw)
+    return SenderId(SenderKind.ALPHANUMERIC, raw)
 
 
 def _number(raw: str) -> str:

@@ -53,7 +53,8 @@ class Client:
         self.book: list[Wish] = []
         self.strange: Counter[int] = Counter()
         """Answers that no producer should ever see, by status."""
-        self._url = url
+        self.url = url
+        """Where it asks; it may move while it runs."""
         self._random = random
         self._lines = lines
         self._first = first
@@ -132,7 +133,7 @@ class Client:
         bodies = [_body(wish) for wish in wishes]
         single = len(bodies) == 1
         async with self._session.post(
-            f"{self._url}/v1/messages" + ("" if single else "/batch"),
+            f"{self.url}/v1/messages" + ("" if single else "/batch"),
             data=msgspec.json.encode(bodies[0] if single else {"messages": bodies}),
             headers={"Content-Type": "application/json", "Idempotency-Key": wishes[0].key},
         ) as answer:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import tomllib
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from typing import Annotated, Literal, TypeVar
+from typing import Annotated, TypeVar
 
 import msgspec
 
@@ -15,18 +15,18 @@ from services.commands.configuration.values import (
     AccountName,
     Country,
     Credit,
+    Currency,
     Destination,
     LineKind,
     Price,
     Sender,
 )
 from shared.db import apply
-from shared.rules import line_limits
+from shared.rules import line_kinds, line_limits
 from shared.sms import sender_id
 
 Count = Annotated[int, msgspec.Meta(ge=0, le=2**31 - 1)]
 Positive = Annotated[int, msgspec.Meta(ge=1, le=2**31 - 1)]
-Currency = Literal["EUR", "GBP", "USD"]
 
 
 class _Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -134,7 +134,7 @@ def _accounts(tables: Table, faults: Faults) -> Iterator[Placed]:
     for where, entry in _entries(tables, "account", faults):
         if (found := _decode(_Account, entry, where, faults)) is None:
             continue
-        name, currency = str(found.name), found.currency
+        name, currency = str(found.name), str(found.currency)
         yield where, apply.Account(name, currency, found.daily_limit, found.requests_per_minute)
         if found.credit:
             yield f"{where}.credit", apply.Credit(name, currency, int(found.credit))
@@ -152,16 +152,17 @@ def _lines(tables: Table, faults: Faults) -> Iterator[Placed]:
         if (found := _decode(_Line, entry, where, faults)) is None:
             continue
         sender = sender_id.parse(found.sender)
-        if not line_limits.fits(found.kind, sender):
+        kind = line_kinds.LineKind(found.kind)
+        if not line_kinds.fits(kind, sender):
             faults.add(f"{where}.kind", f"a sender that is {sender.kind} is not of this kind")
-        usual = line_limits.default_for(found.country, found.kind)
+        usual = line_limits.default_for(found.country, kind)
         limits = found.limits
         yield (
             where,
             apply.Line(
                 account=str(found.account),
                 sender=sender.value,
-                kind=str(found.kind),
+                kind=kind.value,
                 country=str(found.country),
                 is_default=found.default,
                 hour_limit=usual.hour if limits.hour is None else limits.hour,
@@ -174,7 +175,7 @@ def _lines(tables: Table, faults: Faults) -> Iterator[Placed]:
 def _prices(tables: Table, faults: Faults) -> Iterator[Placed]:
     for where, entry in _entries(tables, "price", faults):
         if (found := _decode(_Price, entry, where, faults)) is not None:
-            yield where, apply.Price(str(found.country), found.currency, int(found.amount))
+            yield where, apply.Price(str(found.country), str(found.currency), int(found.amount))
 
 
 def _routes(tables: Table, faults: Faults) -> Iterator[Placed]:

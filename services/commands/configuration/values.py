@@ -9,10 +9,10 @@ from typing import Final
 import phonenumbers
 
 from shared.ledger import money
+from shared.rules import line_kinds
 from shared.sms import sender_id
 
 _ACCOUNT: Final = re.compile(r"[^\s*][^\x00-\x1f]{0,63}")
-_KIND: Final = re.compile(r"[a-z][a-z0-9_]{0,31}")
 _COUNTRIES: Final = frozenset(phonenumbers.SUPPORTED_REGIONS) | {"001"}
 
 
@@ -35,7 +35,13 @@ class AccountName(str):
 
 
 class LineKind(str):
-    """A word for what a line is."""
+    """One of the words of `line_kinds.LineKind`."""
+
+    __slots__ = ()
+
+
+class Currency(str):
+    """One of the currencies there are wallets for."""
 
     __slots__ = ()
 
@@ -84,9 +90,13 @@ def _account_name(text: str) -> AccountName:
 
 
 def _line_kind(text: str) -> LineKind:
-    if not _KIND.fullmatch(text):
-        raise ValueError("expected a word of a-z, 0-9 and _, such as mobile")
-    return LineKind(text)
+    return LineKind(line_kinds.of_word(text))
+
+
+def _currency(text: str) -> Currency:
+    if text not in money.CURRENCIES:
+        raise ValueError(f"expected one of {', '.join(money.CURRENCIES)}")
+    return Currency(text)
 
 
 def _price(text: str) -> Price:
@@ -101,6 +111,7 @@ _READERS: Final[dict[type, Callable[[str], object]]] = {
     Destination: _destination,
     AccountName: _account_name,
     LineKind: _line_kind,
+    Currency: _currency,
     Price: _price,
     Credit: lambda text: Credit(money.parse_amount(text)),
     Sender: lambda text: Sender(sender_id.parse(text).value),

@@ -11,10 +11,10 @@ import msgspec
 from aiohttp import web
 from msgspec import UNSET, Meta, UnsetType
 
-from services.ingest.native import requests
 from shared.db import events, messages
 from shared.ledger import money
 from shared.rules.compose import Draft
+from shared.sms.classes import CLASSES
 from shared.web.problems import Problem
 
 CONTENT_TYPE = "application/json"
@@ -226,7 +226,7 @@ def message(stored: messages.StoredMessage) -> Message:
         country=stored.country,
         encoding=stored.encoding,
         segments=stored.segment_count,
-        message_class=requests.CLASSES[stored.message_class],
+        message_class=CLASSES[stored.message_class],
         delivery="at_least_once" if stored.at_least_once else "at_most_once",
         price=money.format_amount(stored.segment_count * stored.segment_price_micro),
         currency=stored.currency,

@@ -15,6 +15,7 @@ from shared.access.keys import Keys
 from shared.ledger import money
 from shared.rules.compose import VALID_SECONDS_MAX, Wish
 from shared.sms import segmentation, states
+from shared.sms.classes import CLASSES, NORMAL, ClassName
 from shared.web import problems
 from shared.web.problems import Problem, Refused
 
@@ -24,9 +25,6 @@ SEND_AHEAD_DAYS_MAX = 35
 LIST_COUNT_MAX = 200
 EVENT_COUNT_MAX = 1_000
 SEQUENCE_MAX = 2**63 - 1
-
-CLASSES = ("urgent", "normal", "bulk")
-"""The words for a message's class; their place is the number inside."""
 
 _To = Annotated[
     str, Meta(description="The recipient's number in E.164: '+' and digits, nothing else.")
@@ -65,7 +63,7 @@ class SendBody(
     ) = UNSET
     message_class: (
         Annotated[
-            Literal["urgent", "normal", "bulk"],
+            ClassName,
             Meta(description="Urgent overtakes normal, normal overtakes bulk. Default: normal."),
         ]
         | UnsetType
@@ -223,7 +221,7 @@ def wish_of(body: SendBody, now: datetime) -> Wish | Problem:
         text=body.text,
         sender=None if body.sender is UNSET else body.sender,
         reference=None if body.reference is UNSET else body.reference,
-        message_class=1 if body.message_class is UNSET else CLASSES.index(body.message_class),
+        message_class=NORMAL if body.message_class is UNSET else CLASSES.index(body.message_class),
         at_least_once=body.delivery == "at_least_once",
         send_at=None if body.send_at is UNSET else body.send_at,
         valid_seconds=None if body.valid_for is UNSET else body.valid_for,

@@ -112,7 +112,7 @@ async def serving(database_url: str, broker: Broker) -> AsyncIterator[Service]:
             dlr_port=_free_port(),
         )
         stop = asyncio.Event()
-        task = asyncio.create_task(app.serve_with(chosen, stop))
+        task = asyncio.create_task(app.serve(chosen, stop))
         url = f"http://127.0.0.1:{chosen.dlr_port}"
         async with aiohttp.ClientSession(url) as client:
             service = Service(client)

@@ -15,21 +15,21 @@ E164 = phonenumbers.PhoneNumberFormat.E164
 @pytest.mark.parametrize(
     ("raw", "country", "kind"),
     [
-        ("+33612345678", "FR", e164.Kind.MOBILE),
-        ("+33142345678", "FR", e164.Kind.FIXED_LINE),
-        ("+33800123456", "FR", e164.Kind.TOLL_FREE),
-        ("+33912345678", "FR", e164.Kind.OTHER),
-        ("+14155552671", "US", e164.Kind.FIXED_LINE_OR_MOBILE),
-        ("+14165550123", "CA", e164.Kind.FIXED_LINE_OR_MOBILE),
-        ("+18005550199", "US", e164.Kind.TOLL_FREE),
-        ("+447400123456", "GB", e164.Kind.MOBILE),
-        ("+447700300123", "JE", e164.Kind.MOBILE),
-        ("+262692123456", "RE", e164.Kind.MOBILE),
-        ("+390612345678", "IT", e164.Kind.FIXED_LINE),  # the zero belongs to the number
-        ("+80012345678", "001", e164.Kind.TOLL_FREE),
+        ("+33612345678", "FR", e164.NumberKind.MOBILE),
+        ("+33142345678", "FR", e164.NumberKind.FIXED_LINE),
+        ("+33800123456", "FR", e164.NumberKind.TOLL_FREE),
+        ("+33912345678", "FR", e164.NumberKind.OTHER),
+        ("+14155552671", "US", e164.NumberKind.FIXED_LINE_OR_MOBILE),
+        ("+14165550123", "CA", e164.NumberKind.FIXED_LINE_OR_MOBILE),
+        ("+18005550199", "US", e164.NumberKind.TOLL_FREE),
+        ("+447400123456", "GB", e164.NumberKind.MOBILE),
+        ("+447700300123", "JE", e164.NumberKind.MOBILE),
+        ("+262692123456", "RE", e164.NumberKind.MOBILE),
+        ("+390612345678", "IT", e164.NumberKind.FIXED_LINE),  # the zero belongs to the number
+        ("+80012345678", "001", e164.NumberKind.TOLL_FREE),
     ],
 )
-def test_number_has_its_country_and_kind(raw: str, country: str, kind: e164.Kind) -> None:
+def test_number_has_its_country_and_kind(raw: str, country: str, kind: e164.NumberKind) -> None:
     number = e164.parse(raw)
 
     assert number == e164.PhoneNumber(raw, country, kind)

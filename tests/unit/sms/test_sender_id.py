@@ -7,27 +7,27 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.sms import sender_id
-from shared.sms.sender_id import Kind
+from shared.sms.sender_id import SenderKind
 
 
 @pytest.mark.parametrize(
     ("raw", "kind"),
     [
-        ("+33612345678", Kind.E164),
-        ("123", Kind.SHORT_CODE),
-        ("00123456", Kind.SHORT_CODE),
-        ("MJPilot", Kind.ALPHANUMERIC),
-        ("My Shop", Kind.ALPHANUMERIC),
-        ("a", Kind.ALPHANUMERIC),
-        ("24h", Kind.ALPHANUMERIC),
-        ("12345678901a"[1:], Kind.ALPHANUMERIC),
+        ("+33612345678", SenderKind.E164),
+        ("123", SenderKind.SHORT_CODE),
+        ("00123456", SenderKind.SHORT_CODE),
+        ("MJPilot", SenderKind.ALPHANUMERIC),
+        ("My Shop", SenderKind.ALPHANUMERIC),
+        ("a", SenderKind.ALPHANUMERIC),
+        ("24h", SenderKind.ALPHANUMERIC),
+        ("12345678901a"[1:], SenderKind.ALPHANUMERIC),
     ],
 )
-def test_sender_is_recognised(raw: str, kind: Kind) -> None:
+def test_sender_is_recognised(raw: str, kind: SenderKind) -> None:
     sender = sender_id.parse(raw)
 
     assert (sender.kind, sender.value) == (kind, raw)
-    assert raw not in repr(sender) or kind is not Kind.E164
+    assert raw not in repr(sender) or kind is not SenderKind.E164
 
 
 @pytest.mark.parametrize(
@@ -70,7 +70,7 @@ def test_name_is_accepted_only_when_an_operator_would(raw: str) -> None:
         sender = sender_id.parse(raw)
     except sender_id.InvalidSender:
         return
-    if sender.kind is Kind.ALPHANUMERIC:
+    if sender.kind is SenderKind.ALPHANUMERIC:
         assert sender.value == raw == raw.strip()
         assert raw.isascii()
         assert raw.replace(" ", "").isalnum()

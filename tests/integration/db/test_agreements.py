@@ -1,0 +1,75 @@
+"""What is written down once in Python, and again in the schema: both must say the same."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import AsyncIterator
+
+import asyncpg
+import pytest
+
+from shared.db import apply, configuration, migrate
+from shared.ledger import money
+from shared.rules.line_kinds import LineKind
+from shared.sms.classes import CLASSES
+
+_CHECKS = """
+SELECT conrelid::regclass::text AS relation, pg_get_constraintdef(oid) AS said
+FROM pg_constraint WHERE contype = 'c' AND connamespace = 'public'::regnamespace"""
+
+
+@pytest.fixture
+async def migrated(database_url: str) -> AsyncIterator[asyncpg.Connection]:
+    connection = await asyncpg.connect(database_url, timeout=10)
+    try:
+        await migrate.migrate(connection)
+        yield connection
+    finally:
+        await connection.close(timeout=10)
+
+
+async def test_every_check_of_a_currency_knows_the_currencies(
+    migrated: asyncpg.Connection,
+) -> None:
+    # Given the constraints that are about a column named currency
+    rows = await migrated.fetch(_CHECKS)
+    checks = {row["relation"]: row["said"] for row in rows if "(currency =" in row["said"]}
+
+    # Then each table with such a column has one, and it lists what money lists
+    tables = await migrated.fetch(
+        "SELECT table_name FROM information_schema.columns "
+        "WHERE column_name = 'currency' AND table_schema = 'public'"
+    )
+    assert checks.keys() == {row["table_name"] for row in tables} - {"messages", "new_message"}
+    for relation, said in checks.items():
+        assert sorted(re.findall(r"'(\w+)'", said)) == sorted(money.CURRENCIES), relation
+
+
+async def test_the_platform_has_its_books_in_every_currency(migrated: asyncpg.Connection) -> None:
+    rows = await migrated.fetch("SELECT book, currency FROM wallets WHERE account_id IS NULL")
+
+    expected = {
+        (book, currency) for book in ("revenue", "funding") for currency in money.CURRENCIES
+    }
+    assert {tuple(row) for row in rows} == expected
+
+
+async def test_a_message_has_one_of_the_classes(migrated: asyncpg.Connection) -> None:
+    rows = await migrated.fetch(_CHECKS)
+
+    (said,) = [row["said"] for row in rows if "class" in row["said"]]
+    assert re.findall(r"\d+", said) == ["0", str(len(CLASSES) - 1)]
+
+
+async def test_a_line_stored_under_a_word_of_its_own_does_not_stop_the_configuration(
+    migrated: asyncpg.Connection,
+) -> None:
+    # Given a line as the release before let operators write it
+    await apply.put(migrated, apply.Account("demo", "EUR", 200, 60), None)
+    line = apply.Line("demo", "+33142345678", "our_best", "FR", True, 1, 2, 3)
+    await apply.put(migrated, line, None)
+
+    # When the configuration is loaded, Then the line is what its number is
+    current = await configuration.load(migrated)
+    (loaded,) = current.lines.values()
+    assert loaded.kind is LineKind.FIXED
