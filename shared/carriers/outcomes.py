@@ -3,27 +3,75 @@
 from __future__ import annotations
 
 from enum import StrEnum
+from typing import NamedTuple
 
 import msgspec
 
 
 class OutcomeKind(StrEnum):
-    """What is known after trying to submit one segment.
-
-    | kind | sent? | retry | refund | whose fault |
-    |---|---|---|---|---|
-    | ACCEPTED | yes | no | no | - |
-    | REJECTED | no, for good | no | yes | the message's or the route's |
-    | THROTTLED | no, not now | when the bind goes on | no | the carrier's pace |
-    | UNAVAILABLE | no byte left us | when the link is back | no | the link's |
-    | LOST | nobody can know | only if at_least_once was asked | not yet | the link's |
-    """
+    """What is known after trying to submit one segment; what follows from it is in DECISIONS."""
 
     ACCEPTED = "accepted"
     REJECTED = "rejected"
     THROTTLED = "throttled"
     UNAVAILABLE = "unavailable"
     LOST = "lost"
+
+
+class Sent(StrEnum):
+    """Whether the carrier has taken the segment."""
+
+    YES = "yes"
+    NO = "no"
+    UNKNOWN = "unknown"
+
+
+class Retry(StrEnum):
+    """When the same segment may be submitted once more."""
+
+    NEVER = "never"
+    WHEN_ASKED_FOR = "when the carrier asked for it, or after a while"
+    WHEN_BACK = "when the link is back"
+    AT_LEAST_ONCE = "only if the message may go out twice"
+
+
+class Fault(StrEnum):
+    """Whose fault it is that the carrier has not taken the segment."""
+
+    NOBODY = "nobody"
+    MESSAGE = "the message or its route"
+    PACE = "the carrier's pace"
+    LINK = "the link"
+
+
+class Decision(NamedTuple):
+    """What follows from an outcome. `refund` means at once; `reason` is what a producer may read
+    when the adapter knows nothing more precise."""
+
+    sent: Sent
+    retry: Retry
+    refund: bool
+    fault: Fault
+    reason: str
+
+
+DECISIONS = {
+    OutcomeKind.ACCEPTED: Decision(Sent.YES, Retry.NEVER, False, Fault.NOBODY, ""),
+    OutcomeKind.REJECTED: Decision(
+        Sent.NO, Retry.NEVER, True, Fault.MESSAGE, "the carrier refused the message"
+    ),
+    OutcomeKind.THROTTLED: Decision(
+        Sent.NO, Retry.WHEN_ASKED_FOR, False, Fault.PACE, "the carrier asks for time"
+    ),
+    OutcomeKind.UNAVAILABLE: Decision(
+        Sent.NO, Retry.WHEN_BACK, False, Fault.LINK, "the carrier's link is down"
+    ),
+    OutcomeKind.LOST: Decision(
+        Sent.UNKNOWN, Retry.AT_LEAST_ONCE, False, Fault.LINK, "the carrier's answer was lost"
+    ),
+}
+"""A refund follows only where the carrier has nothing and nobody will try again; what nobody can
+know is neither refunded nor sent again on a guess (laws 3 and 5)."""
 
 
 class Outcome(msgspec.Struct, frozen=True, gc=False):
@@ -40,5 +88,5 @@ class Outcome(msgspec.Struct, frozen=True, gc=False):
     retry_after_ms: int = 0
 
 
-UNAVAILABLE = Outcome(OutcomeKind.UNAVAILABLE, reason="the carrier's link is down")
-LOST = Outcome(OutcomeKind.LOST, reason="the carrier's answer was lost")
+UNAVAILABLE = Outcome(OutcomeKind.UNAVAILABLE, reason=DECISIONS[OutcomeKind.UNAVAILABLE].reason)
+LOST = Outcome(OutcomeKind.LOST, reason=DECISIONS[OutcomeKind.LOST].reason)
