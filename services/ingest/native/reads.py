@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime
 from uuid import UUID
 
 from aiohttp import web
-from msgspec import UNSET
+from msgspec import UNSET, UnsetType
 
 from services.ingest.native import answers, requests
 from services.ingest.web.entrance import Visit
@@ -79,10 +80,21 @@ def _filter_of(query: requests.ListQuery) -> messages.Filter:
         status=None if query.status is UNSET else query.status.value,
         recipient=None if query.to is UNSET else query.to,
         reference=reference,
-        created_from=None if query.created_from is UNSET else query.created_from,
-        created_until=None if query.created_until is UNSET else query.created_until,
+        created_from=_moment("created_from", query.created_from),
+        created_until=_moment("created_until", query.created_until),
         before=before,
     )
+
+
+def _moment(name: str, given: datetime | UnsetType) -> datetime | None:
+    """The time in UTC, which at the edges of the calendar may have no date there."""
+    if given is UNSET:
+        return None
+    try:
+        return given.astimezone(UTC)
+    except OverflowError:
+        detail = "The time is not between the years 1 and 9999 in UTC."
+        raise Refused(problems.of(422, "out_of_range", detail, name)) from None
 
 
 async def balance(visit: Visit) -> web.Response:

@@ -186,7 +186,12 @@ def decode(decoder: msgspec.json.Decoder[Body], raw: bytes) -> Body | Problem:
         return faults.of_validation(error)
     except (ValueError, RecursionError):
         return faults.of_syntax(raw)
-    return faults.of_repeated_field(raw, canonical(body)) or body
+    # A member dropped takes the quotes of its name along, and only an escaped quote makes quotes.
+    # The messages of a batch stay as they were written, and their escapes too.
+    escaped_count = 0 if decoder is batch_decoder else raw.count(b"\\u0022")
+    if raw.count(b'"') + escaped_count == canonical(body).count(b'"'):
+        return body
+    return faults.of_repeated_field(raw) or body
 
 
 def query(request: web.Request, kind: type[Query]) -> Query:

@@ -215,6 +215,13 @@ MEMBERS = (
         b'{"to":"+33612345678","text":"a\\u003ab","text":"c"}',
         "text",
     ),
+    bad.raw(
+        "member twice, beside a time without its colon",
+        400,
+        "repeated_field",
+        b"{" + bad.GOOD + b',"to":"+33612345679","send_at":"2031-01-01T00:00:00+0100"}',
+        "to",
+    ),
 )
 
 ALL = (*RECIPIENTS, *TEXTS, *SENDERS, *OPTIONS, *MONEY, *MEMBERS)

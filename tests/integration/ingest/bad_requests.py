@@ -358,6 +358,20 @@ QUERIES = (
         "/v1/messages?created_until=2030-01-01T00:00:00",
         "created_until",
     ),
+    got(
+        "start of time before the first year",
+        422,
+        "out_of_range",
+        "/v1/messages?created_from=0001-01-01T00:00:00%2B23:59",
+        "created_from",
+    ),
+    got(
+        "end of time after the last year",
+        422,
+        "out_of_range",
+        "/v1/messages?created_until=9999-12-31T23:59:59-23:59",
+        "created_until",
+    ),
     got("cursor is nonsense", 422, "invalid_cursor", "/v1/messages?cursor=xyz", "cursor"),
     got(
         "filter by a reference with a NUL",
