@@ -46,7 +46,10 @@ class Settings(settings.Servers, frozen=True, kw_only=True):
 
 
 def main() -> int:
-    """Run until told to stop; the exit status."""
+    """Take requests of producers: the HTTP API.
+
+    Example: SLUICE_INGEST_PORT=8080 sluice ingest
+    """
     chosen = settings.load(Settings)
     _keys(chosen)
     return lifecycle.run("ingest", lambda stop: serve(chosen, stop))
