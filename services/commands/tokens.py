@@ -38,6 +38,9 @@ class Key(settings.Variables, frozen=True, kw_only=True):
 
     secret_key: settings.SecretKey
 
+    def __post_init__(self) -> None:
+        keys.Keys.read(self.secret_key)
+
 
 @app.command
 async def create(
@@ -63,7 +66,7 @@ async def create(
             exits.BAD_INPUT, f"a token's name is 1 to {NAME_LENGTH_MAX} printable characters"
         )
     good_for = None if expires_in is None else _duration(expires_in)
-    signing = _keys()
+    signing = keys.Keys.read(settings.load(Key).secret_key)
     token = tokens.make(signing)
     token_hash, *_ = tokens.hashes(token, signing)
     async with database.connected() as connection, connection.transaction():
@@ -89,13 +92,6 @@ def _duration(text: str) -> timedelta:
             exits.BAD_INPUT, f"--expires-in: expected 30m, 12h or 90d, at most {GOOD_FOR_MAX.days}d"
         )
     return duration
-
-
-def _keys() -> keys.Keys:
-    try:
-        return keys.Keys.read(settings.load(Key).secret_key)
-    except keys.InvalidKeys as error:
-        raise exits.Refusal(exits.BAD_INPUT, f"SLUICE_SECRET_KEY: {error}") from None
 
 
 async def _make_room(connection: Connection, account: str) -> None:

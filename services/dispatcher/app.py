@@ -20,7 +20,8 @@ from shared.db import pool, watch, workers
 from shared.limits.limiter import Limiter
 from shared.limits.pace import Pace
 from shared.limits.permits import Permits
-from shared.runtime import health, ids, lifecycle, redis_link, settings
+from shared.runtime import ids, lifecycle, redis_link, settings
+from shared.web import health
 
 _log = structlog.get_logger()
 
@@ -102,7 +103,7 @@ async def serve(chosen: Settings, stop: asyncio.Event) -> None:
             lifecycle.background("configuration", configured.run(), stop)
         )
         await stack.enter_async_context(
-            health.serve(chosen.metrics_port, lambda: lanes.waiting_for)
+            health.serve(chosen.metrics_port, lambda: lanes.waiting_for, chosen.metrics_host)
         )
         _log.info("dispatching", worker_id=str(worker_id))
         await stop.wait()

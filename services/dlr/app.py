@@ -13,14 +13,15 @@ from msgspec import Meta
 from services.dlr import callbacks, intake, interpreters, late, overdue
 from shared.broker import consume, link, publish, topology
 from shared.db import pool, watch
-from shared.runtime import health, lifecycle, settings
+from shared.runtime import lifecycle, settings
+from shared.web import health, server
 
 _log = structlog.get_logger()
 
 DRAIN_SECONDS = 20.0
 
 
-class Settings(settings.Servers, frozen=True, kw_only=True):
+class Settings(server.Settings, frozen=True, kw_only=True):
     """What dlr reads from the environment."""
 
     dlr_host: settings.Host = "127.0.0.1"
@@ -89,9 +90,13 @@ async def serve(chosen: Settings, stop: asyncio.Event) -> None:
         for name, work in works.items():
             await parts.enter_async_context(lifecycle.background(name, work, stop))
         app = callbacks.Callbacks(readers, publisher).application()
-        health.add_routes(app, partial(_missing, consumer.link, publisher.link))
+        missing = partial(_missing, consumer.link, publisher.link)
+        health.add_routes(app, missing)
+        await parts.enter_async_context(
+            health.serve(chosen.metrics_port, missing, chosen.metrics_host)
+        )
         port = await parts.enter_async_context(
-            health.listening(app, chosen.dlr_host, chosen.dlr_port)
+            server.listening(app, chosen.dlr_host, chosen.dlr_port, server.caps_of(chosen))
         )
         _log.info("listening", port=port)
         await stop.wait()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from contextlib import AsyncExitStack
 from functools import partial
 from typing import Annotated
@@ -20,15 +21,18 @@ from shared.access import keys
 from shared.broker import link, publish, topology
 from shared.db import idempotency, lost_queues, pool, tokens, watch
 from shared.limits import door
-from shared.runtime import health, lifecycle, redis_link, settings
+from shared.runtime import lifecycle, redis_link, settings
+from shared.web import addresses, health, server
 
 _log = structlog.get_logger()
 
 FORGET_KEYS_SECONDS = 60.0
 END_TOKENS_SECONDS = 10.0
+DATABASE_AWAY_SECONDS = 5.0
+"""Without a word of the database for so long, ingest can accept nothing."""
 
 
-class Settings(settings.Servers, frozen=True, kw_only=True):
+class Settings(server.Settings, frozen=True, kw_only=True):
     """What ingest reads from the environment."""
 
     redis_url: settings.RedisUrl
@@ -44,6 +48,10 @@ class Settings(settings.Servers, frozen=True, kw_only=True):
     ] = 8080
     ingest_pool: settings.Connections = 12
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        keys.Keys.read(self.secret_key)
+
 
 def main() -> int:
     """Take requests of producers: the HTTP API.
@@ -51,15 +59,7 @@ def main() -> int:
     Example: SLUICE_INGEST_PORT=8080 sluice ingest
     """
     chosen = settings.load(Settings)
-    _keys(chosen)
     return lifecycle.run("ingest", lambda stop: serve(chosen, stop))
-
-
-def _keys(chosen: Settings) -> keys.Keys:
-    try:
-        return keys.Keys.read(chosen.secret_key)
-    except keys.InvalidKeys as error:
-        raise settings.SettingsError(f"SLUICE_SECRET_KEY: {error}") from None
 
 
 async def serve(chosen: Settings, stop: asyncio.Event) -> None:
@@ -83,7 +83,7 @@ async def serve(chosen: Settings, stop: asyncio.Event) -> None:
         acceptor = Acceptor(database, relay)
         stack.push_async_callback(acceptor.drain)
 
-        platform = _keys(chosen)
+        platform = keys.Keys.read(chosen.secret_key)
         used = uses.Uses(database)
         stack.push_async_callback(_write_last, used)
 
@@ -97,7 +97,8 @@ async def serve(chosen: Settings, stop: asyncio.Event) -> None:
             await stack.enter_async_context(lifecycle.background(name, work, stop))
 
         app = web.Application(client_max_size=bodies.BATCH_SIZE_MAX)
-        health.add_routes(app, lambda: None)
+        missing = partial(_missing, configured, relay)
+        health.add_routes(app, missing)
         routes.add_routes(
             app,
             routes.Context(
@@ -107,13 +108,24 @@ async def serve(chosen: Settings, stop: asyncio.Event) -> None:
                 authenticator=auth.Authenticator(database, platform, used),
                 door=door.Door(redis),
                 keys=platform,
+                proxies=addresses.Proxies(chosen.trusted_proxies),
             ),
         )
+        await stack.enter_async_context(
+            health.serve(chosen.metrics_port, missing, chosen.metrics_host)
+        )
         port = await stack.enter_async_context(
-            health.listening(app, chosen.ingest_host, chosen.ingest_port)
+            server.listening(app, chosen.ingest_host, chosen.ingest_port, server.caps_of(chosen))
         )
         _log.info("accepting", port=port)
         await stop.wait()
+
+
+def _missing(configured: watch.Watch, relay: Relay) -> str | None:
+    """What readiness lacks. The broker may be away: until the backlog is full, ingest accepts."""
+    if time.monotonic() > configured.read_at_seconds + DATABASE_AWAY_SECONDS:
+        return "the database does not answer"
+    return "too many messages wait to be published" if relay.backlog_full else None
 
 
 def _queues(configured: watch.Watch) -> list[str]:

@@ -30,9 +30,9 @@ class Keys:
         """Keys separated by commas. Raises InvalidKeys."""
         keys = [key.strip() for key in text.split(",")]
         if len(keys) > COUNT_MAX:
-            raise InvalidKeys(f"more than {COUNT_MAX} keys")
+            raise InvalidKeys(f"SLUICE_SECRET_KEY: more than {COUNT_MAX} keys")
         if any(len(key) < LENGTH_MIN for key in keys):
-            raise InvalidKeys(f"a key is {LENGTH_MIN} characters or more")
+            raise InvalidKeys(f"SLUICE_SECRET_KEY: a key is {LENGTH_MIN} characters or more")
         return cls(tuple(key.encode() for key in keys))
 
     def sign(self, document: bytes) -> bytes:

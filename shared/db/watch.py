@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable
 
 import asyncpg
@@ -19,11 +20,15 @@ OnChange = Callable[[snapshot.Configuration], Awaitable[None]]
 
 
 class Watch:
-    """Holds the newest configuration; `current` is replaced whole, never changed in place."""
+    """Holds the newest configuration; `current` is replaced whole, never changed in place.
+
+    `read_at_seconds` is when the database last confirmed it, on the monotonic clock.
+    """
 
     def __init__(self, pool: asyncpg.Pool, current: snapshot.Configuration) -> None:
         self._pool = pool
         self.current = current
+        self.read_at_seconds = time.monotonic()
         self._listeners: list[OnChange] = []
 
     @classmethod
@@ -48,7 +53,9 @@ class Watch:
     async def refresh(self) -> None:
         """Load anew if the database is newer; raises what an unreachable one raises."""
         async with self._pool.acquire(timeout=5) as opened:
-            if await configuration.version(opened) == self.current.version:
+            version = await configuration.version(opened)
+            self.read_at_seconds = time.monotonic()
+            if version == self.current.version:
                 return
             self.current = await configuration.load(opened)
         _log.info("configuration_loaded", version=self.current.version)

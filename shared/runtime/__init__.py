@@ -1,1 +1,1 @@
-"""What any service needs to live: settings, logs, a life cycle, health, metrics, ids, batching."""
+"""What any service needs to live: settings, logs, a life cycle, ids, batching."""

@@ -54,7 +54,8 @@ RedisUrl = Annotated[
 SecretKey = Annotated[
     str,
     Meta(
-        description="The key that tokens and the fingerprints of requests are hashed with.",
+        description="What tokens and the fingerprints of requests are hashed with: a key of 32"
+        " characters or more, or several with commas between. The first signs, all are believed.",
         min_length=1,
         examples=["put-64-random-hexadecimal-digits-here"],
     ),
@@ -79,12 +80,13 @@ class Servers(Variables, frozen=True, kw_only=True):
     metrics_port: Annotated[
         int,
         Meta(
-            description="Where a process tells its health and its counts, on the loopback address"
-            " alone; 0: nowhere.",
+            description="Where a process tells its health and its counts, to operators alone; 0:"
+            " nowhere.",
             ge=0,
             le=65_535,
         ),
     ] = 0
+    metrics_host: Annotated[str, Meta(description="The address of that port.")] = "127.0.0.1"
 
 
 SettingsT = TypeVar("SettingsT", bound=Variables)

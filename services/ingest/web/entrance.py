@@ -15,7 +15,7 @@ from shared.db import watch
 from shared.limits import door
 from shared.rules import snapshot
 from shared.runtime import batching
-from shared.web import problems
+from shared.web import addresses, problems
 
 ADMISSIONS_COUNT_MAX = 256
 
@@ -33,6 +33,7 @@ class Context:
     authenticator: auth.Authenticator
     door: door.Door
     keys: keys.Keys
+    proxies: addresses.Proxies
     admissions: _Admissions = field(init=False)
 
     def __post_init__(self) -> None:
@@ -59,7 +60,9 @@ async def enter(context: Context, request: web.Request) -> Visit:
     authorization = request.headers.get("Authorization", "")
     account_id = context.authenticator.served(authorization)
     if account_id is None:
-        account_id = await context.authenticator.account_id(authorization, request.remote or "")
+        account_id = await context.authenticator.account_id(
+            authorization, addresses.caller(context.proxies.client_of(request))
+        )
     account = context.watch.current.accounts.get(account_id)
     if account is None:
         # Created a moment ago: its token is known before this process's configuration is.

@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 from aiohttp import web
 
-from shared.runtime import health, ids
+from shared.runtime import ids
+from shared.web import server
 from tests.integration.commands.sluice import Command
 
 
@@ -75,7 +76,7 @@ async def command(producer: Producer) -> AsyncIterator[Command]:
     app = web.Application()
     app.router.add_post("/v1/messages/batch", producer.batch)
     app.router.add_get("/v1/events", producer.page)
-    async with health.listening(app, "127.0.0.1", 0) as port:
+    async with server.listening(app, "127.0.0.1", 0) as port:
         yield Command({"SLUICE_API_URL": f"http://127.0.0.1:{port}", "SLUICE_TOKEN": "secret"})
 
 

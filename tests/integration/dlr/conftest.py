@@ -93,9 +93,10 @@ async def broker(amqp_url: str) -> AsyncIterator[Broker]:
 
 @dataclass(frozen=True, slots=True)
 class Service:
-    """A running dlr, and a client of its HTTP face."""
+    """A running dlr, a client of its HTTP face, and where it tells its counts."""
 
     client: aiohttp.ClientSession
+    metrics_url: str
 
     async def is_ready(self) -> bool:
         async with self.client.get("/health/ready") as response:
@@ -110,12 +111,13 @@ async def serving(database_url: str, broker: Broker) -> AsyncIterator[Service]:
             database_url=database_url,
             amqp_url=broker.gated_url,
             dlr_port=_free_port(),
+            metrics_port=_free_port(),
         )
         stop = asyncio.Event()
         task = asyncio.create_task(app.serve(chosen, stop))
         url = f"http://127.0.0.1:{chosen.dlr_port}"
         async with aiohttp.ClientSession(url) as client:
-            service = Service(client)
+            service = Service(client, f"http://127.0.0.1:{chosen.metrics_port}/metrics")
             try:
                 await world.eventually(lambda: _answers(service, task))
                 yield service

@@ -16,7 +16,7 @@ from aiohttp import web
 
 from services.dlr import callbacks, interpreters
 from shared.broker import link, publish, topology
-from shared.runtime import health
+from shared.web import server
 from tests.integration.dlr import conftest, world
 
 REPORT = {"id": "abc-1", "state": "DELIVRD", "code": "000"}
@@ -60,7 +60,7 @@ async def door(readers: interpreters.Interpreters, broker: conftest.Broker) -> A
     async with AsyncExitStack() as parts:
         await parts.enter_async_context(link.supervised(publisher.link))
         assert await publisher.link.wait_up(10)
-        port = await parts.enter_async_context(health.listening(app, "127.0.0.1", 0))
+        port = await parts.enter_async_context(server.listening(app, "127.0.0.1", 0))
         client = await parts.enter_async_context(aiohttp.ClientSession(f"http://127.0.0.1:{port}"))
         yield Door(client, port, broker)
 

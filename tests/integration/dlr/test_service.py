@@ -21,7 +21,10 @@ async def test_receipts_are_applied_and_acknowledged_when_they_wait_in_the_queue
 
     await world.eventually(lambda: _is_delivered(town, 600))
     assert await town.count("receipts") == 600
+    # The counts are told to operators, not where carriers call.
     async with service.client.get("/metrics") as response:
+        assert response.status == 404
+    async with service.client.get(service.metrics_url) as response:
         assert 'sluice_dlr_receipts_total{outcome="matched"}' in await response.text()
 
 

@@ -41,12 +41,23 @@ async def test_a_request_is_put_off_when_the_database_is_away(
             assert int(answer.headers["Retry-After"]) >= 1
             assert time.monotonic() - began < ANSWER_SECONDS
         assert (await town.books())[0] == 0
+        await _until_readiness_is(town, 503)
 
         way.reopen()
         async with asyncio.timeout(RETURN_SECONDS):
             while await _status(town) != 202:
                 await asyncio.sleep(0.1)
         assert (await town.books())[0] == 1
+        await _until_readiness_is(town, 200)
+
+
+async def _until_readiness_is(town: world.World, wanted: int) -> None:
+    async with asyncio.timeout(RETURN_SECONDS):
+        while True:
+            async with town.client.get("/health/ready") as answer:
+                if answer.status == wanted:
+                    return
+            await asyncio.sleep(0.1)
 
 
 async def _status(town: world.World) -> int:
