@@ -3,37 +3,20 @@
 from __future__ import annotations
 
 import json
-from typing import Annotated
 
 import asyncpg
-import cyclopts
 import rich.console
 import rich.markup
 import rich.table
-from cyclopts import Parameter
 
 from services.commands import database, exits
-from services.commands.arguments import Json
 from shared.db import accounts, apply, ledger, messages
 from shared.db.connection import Connection
 from shared.ledger import money
 
-app = cyclopts.App(name="account", help="Accounts, their money, counts.")
 
-
-@app.command
-async def show(name: str, /, *, as_json: Json = False) -> int:
-    """Show an account's balance, limits, and messages by status.
-
-    Example: sluice account show demo --json
-
-    Parameters
-    ----------
-    name
-        The account's name.
-    as_json
-        Print JSON, for programs.
-    """
+async def show(name: str, *, as_json: bool) -> int:
+    """Print one account with its balance and counts, all of one moment."""
     async with (
         database.connected() as connection,
         connection.transaction(isolation="repeatable_read", readonly=True),
@@ -73,23 +56,8 @@ def _print(shown: dict[str, object]) -> None:
             print(f"{name.replace('_', ' '):<20} {value}")
 
 
-@app.command
-async def credit(
-    name: str, amount: Annotated[str, Parameter(allow_leading_hyphen=True)], /, *, reason: str
-) -> int:
-    """Put money into an account's wallet.
-
-    Example: sluice account credit demo 250.00 --reason "invoice 2031"
-
-    Parameters
-    ----------
-    name
-        The account's name.
-    amount
-        A decimal such as 12.50, in the account's currency.
-    reason
-        Kept with the transfer.
-    """
+async def credit(name: str, amount: str, *, reason: str) -> int:
+    """Put money into the account's active wallet."""
     try:
         amount_micro = money.parse_amount(amount)
     except money.InvalidAmount as error:
@@ -113,12 +81,8 @@ async def credit(
     return exits.OK
 
 
-@app.command(name="list")
 async def show_all() -> int:
-    """List all accounts with their balances.
-
-    Example: sluice account list
-    """
+    """Print every account with its balance."""
     async with database.connected() as connection:
         found = await accounts.every(connection)
     table = rich.table.Table("account", box=None)

@@ -47,10 +47,7 @@ class Settings(settings.Servers, frozen=True, kw_only=True):
 
 
 def main() -> int:
-    """Hold messages to their limits and submit them to carriers.
-
-    Example: sluice dispatcher
-    """
+    """Run until told to stop; the exit status."""
     chosen = settings.load(Settings)
     return lifecycle.run("dispatcher", lambda stop: serve(chosen, stop))
 

@@ -59,10 +59,7 @@ class Settings(server.Settings, frozen=True, kw_only=True):
 
 
 def main() -> int:
-    """Take the carriers' receipts and tell producers what became of their messages.
-
-    Example: SLUICE_DLR_PORT=8081 sluice dlr
-    """
+    """Run the service until it is told to stop; returns the exit status."""
     chosen = settings.load(Settings)
     return lifecycle.run("dlr", lambda stop: serve(chosen, stop))
 

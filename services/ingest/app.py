@@ -54,10 +54,7 @@ class Settings(server.Settings, frozen=True, kw_only=True):
 
 
 def main() -> int:
-    """Take requests of producers: the HTTP API.
-
-    Example: SLUICE_INGEST_PORT=8080 sluice ingest
-    """
+    """Run until told to stop; the exit status."""
     chosen = settings.load(Settings)
     return lifecycle.run("ingest", lambda stop: serve(chosen, stop))
 

@@ -150,10 +150,5 @@ def encoded() -> bytes:
     return msgspec.json.format(msgspec.json.encode(document()), indent=2) + b"\n"
 
 
-def show() -> int:
-    """Print the description of the HTTP API, OpenAPI 3.1 in JSON.
-
-    Example: sluice openapi > openapi.json
-    """
+if __name__ == "__main__":
     sys.stdout.buffer.write(encoded())
-    return 0
