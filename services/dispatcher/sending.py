@@ -109,6 +109,7 @@ def _segments_of(message: work.Claimed) -> list[contract.Segment]:
             part.payload,
             part.text,
             max(1, message.valid_seconds),
+            message.submitted_at,
         )
         for part in segmentation.split(message.body, reference)
         if part.number in message.parts

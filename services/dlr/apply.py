@@ -5,13 +5,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import NamedTuple
 from uuid import UUID
+
+import structlog
 
 from services.dlr import evidence, interpreters
 from shared.broker import envelopes
-from shared.db import receipts, segments
+from shared.db import matching, receipts, segments
 from shared.db.connection import Connection
-from shared.sms.receipts import Receipt
+from shared.sms.receipts import LateAnswer, Receipt
+
+_log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +28,13 @@ class Tally:
     unreadable_count: int
     changed_count: int
     """Messages whose status changed."""
+
+
+class _Read(NamedTuple):
+    """A raw receipt, and what its carrier's adapter makes of it."""
+
+    raw: envelopes.RawReceipt
+    word: Receipt | LateAnswer | None
 
 
 async def apply(
@@ -37,55 +49,136 @@ async def apply(
     """
     # In the order of ids, so that two processes with the same receipts never wait in a circle.
     ordered = sorted(batch, key=lambda raw: raw.receipt_id)
-    read = [_read(readers, raw) for raw in ordered]
-    named = [
-        (raw.carrier_id, receipt.carrier_message_id)
-        for raw, receipt in zip(ordered, read, strict=True)
-        if receipt is not None
-    ]
+    read = [_Read(raw, _word(readers, raw)) for raw in ordered]
     async with connection.transaction():
-        found = iter(await segments.of_carrier(connection, named) if named else ())
-        owners = [None if receipt is None else next(found) for receipt in read]
-        await receipts.insert(
-            connection,
-            [
-                _stored(raw, receipt, owner)
-                for raw, receipt, owner in zip(ordered, read, owners, strict=True)
-            ],
-        )
+        owners = await _owners(connection, read)
+        await _store(connection, read, owners)
         proofs = [
-            evidence.evidence_of(*owner, receipt.state, receipt.code)
-            for receipt, owner in zip(read, owners, strict=True)
-            if receipt is not None and owner is not None
+            proof
+            for each, owner in zip(read, owners, strict=True)
+            if owner is not None and (proof := _proof(each.word, owner)) is not None
         ]
         # Last, for it locks the heads of the event logs until the commit.
         changed_count = await segments.settle(connection, proofs)
-    return Tally(len(proofs), len(named) - len(proofs), len(read) - len(named), changed_count)
+    unreadable_count = sum(each.word is None for each in read)
+    matched_count = sum(owner is not None for owner in owners)
+    return Tally(
+        matched_count, len(read) - unreadable_count - matched_count, unreadable_count, changed_count
+    )
 
 
-def _read(readers: interpreters.Interpreters, raw: envelopes.RawReceipt) -> Receipt | None:
+def _word(
+    readers: interpreters.Interpreters, raw: envelopes.RawReceipt
+) -> Receipt | LateAnswer | None:
     reader = readers.of_carrier(raw.carrier_id)
     return None if reader is None else reader.read(raw.body)
 
 
-def _stored(
-    raw: envelopes.RawReceipt, receipt: Receipt | None, owner: tuple[UUID, int] | None
-) -> receipts.NewReceipt:
+async def _owners(connection: Connection, read: Sequence[_Read]) -> list[tuple[UUID, int] | None]:
+    """Whose each is. Only an id is asked here; what has none that fits is tried again by `late`."""
+    clues = [_clue(each.raw, each.word) for each in read if isinstance(each.word, Receipt)]
+    found = iter(await matching.by_id(connection, clues) if clues else ())
+    owners: list[tuple[UUID, int] | None] = []
+    for raw, word in read:
+        match word:
+            case LateAnswer():
+                owners.append((word.message_id, word.part))
+            case Receipt():
+                owners.append(_fitting(raw, word, next(found)))
+            case None:
+                owners.append(None)
+    return owners
+
+
+def _clue(raw: envelopes.RawReceipt, receipt: Receipt) -> matching.Clue:
+    return matching.Clue(
+        raw.carrier_id,
+        receipt.carrier_message_id,
+        receipt.phones,
+        _received_at(raw),
+        receipt.reference,
+    )
+
+
+def _fitting(
+    raw: envelopes.RawReceipt, receipt: Receipt, owner: matching.Owner | None
+) -> tuple[UUID, int] | None:
+    if owner is None or (receipt.by_id_only and not receipt.phones):
+        return None
+    if not owner.fits:
+        # Either an id used again, or a carrier that does not name the recipient in its receipts.
+        _log.warning(
+            "receipt_names_another_phone",
+            receipt_id=str(raw.receipt_id),
+            carrier_id=raw.carrier_id,
+            message_id=str(owner.message_id),
+        )
+        return None
+    return owner.message_id, owner.part
+
+
+def _proof(word: Receipt | LateAnswer | None, owner: tuple[UUID, int]) -> segments.Evidence | None:
+    match word:
+        case Receipt():
+            return evidence.evidence_of(*owner, word.state, word.code)
+        case LateAnswer():
+            return evidence.evidence_of_answer(word)
+        case None:
+            return None
+
+
+async def _store(
+    connection: Connection, read: Sequence[_Read], owners: Sequence[tuple[UUID, int] | None]
+) -> None:
+    pairs = list(zip(read, owners, strict=True))
+    await receipts.insert(connection, [_stored(each, owner) for each, owner in pairs])
+    await receipts.note_seeking(
+        connection,
+        [
+            receipts.Seeking(
+                each.raw.receipt_id,
+                each.word.phones,
+                each.word.reference,
+                each.word.submit_date,
+                each.word.by_id_only,
+            )
+            for each, owner in pairs
+            if owner is None and isinstance(each.word, Receipt)
+        ],
+    )
+
+
+def _stored(each: _Read, owner: tuple[UUID, int] | None) -> receipts.NewReceipt:
+    raw, word = each
     message_id, part = owner or (None, None)
     return receipts.NewReceipt(
         raw.receipt_id,
         raw.carrier_id,
-        carrier_message_id="" if receipt is None else receipt.carrier_message_id,
-        state=receipts.UNREADABLE if receipt is None else receipt.state,
-        code="" if receipt is None else receipt.code,
+        carrier_message_id="" if word is None else word.carrier_message_id,
+        state=_state(word),
+        code="" if word is None else word.code,
         raw=raw.body,
-        received_at=datetime.fromtimestamp(raw.received_at_ms / 1000, UTC),
+        received_at=_received_at(raw),
         message_id=message_id,
         part=part,
-        retry=receipt is not None and owner is None,
+        retry=owner is None and isinstance(word, Receipt),
     )
+
+
+def _state(word: Receipt | LateAnswer | None) -> str:
+    match word:
+        case Receipt():
+            return word.state
+        case LateAnswer():
+            return word.verdict
+        case None:
+            return receipts.UNREADABLE
+
+
+def _received_at(raw: envelopes.RawReceipt) -> datetime:
+    return datetime.fromtimestamp(raw.received_at_ms / 1000, UTC)
 
 
 async def keep_unread(connection: Connection, raw: envelopes.RawReceipt) -> None:
     """Store a receipt without a look inside: something in it cannot be applied."""
-    await receipts.insert(connection, [_stored(raw, None, None)])
+    await receipts.insert(connection, [_stored(_Read(raw, None), None)])

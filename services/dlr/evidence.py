@@ -1,4 +1,4 @@
-"""What a receipt proves about its segment: one table."""
+"""What a receipt, or an answer that came late, proves about its segment: two tables."""
 
 from __future__ import annotations
 
@@ -35,13 +35,52 @@ MEANINGS: Mapping[receipts.ReceiptState, Meaning] = {
 }
 """Every word a carrier may say, ours already."""
 
+ANSWERS: Mapping[receipts.Verdict, states.SegmentState | None] = {
+    receipts.Verdict.ACCEPTED: states.SegmentState.SUBMITTED,
+    receipts.Verdict.REFUSED: states.SegmentState.REJECTED,
+    # Proof that it was not taken, but no end: it stays in doubt, so that it may be submitted again
+    # where that was asked for, and ends `unknown` and refunded where not.
+    receipts.Verdict.NOT_NOW: None,
+}
+"""Where a late answer moves its segment."""
+
 
 def evidence_of(
-    message_id: UUID, part: int, state: receipts.ReceiptState, code: str
+    message_id: UUID,
+    part: int,
+    state: receipts.ReceiptState,
+    code: str,
+    carrier_message_id: str | None = None,
 ) -> segments.Evidence:
     """The evidence in a receipt. Whatever it says, it proves that the carrier took the segment, so
-    nothing is refunded because of it (law 5)."""
+    nothing is refunded because of it (law 5). `carrier_message_id` is given where the segment's id
+    was not known before."""
     meaning = MEANINGS[state]
     return segments.Evidence(
-        message_id, part, meaning.state, accepted=True, code=code, reason=meaning.reason
+        message_id,
+        part,
+        meaning.state,
+        accepted=True,
+        carrier_message_id=carrier_message_id,
+        code=code,
+        reason=meaning.reason,
+    )
+
+
+def evidence_of_answer(late: receipts.LateAnswer) -> segments.Evidence | None:
+    """The evidence in an answer that came late; None when it proves nothing that moves a segment.
+    A refusal says nothing about a submit made since."""
+    state = ANSWERS[late.verdict]
+    if state is None:
+        return None
+    accepted = late.verdict is receipts.Verdict.ACCEPTED
+    return segments.Evidence(
+        late.message_id,
+        late.part,
+        state,
+        accepted=accepted,
+        carrier_message_id=late.carrier_message_id or None,
+        code=late.code,
+        reason=late.reason,
+        submitted_at=late.submitted_at,
     )

@@ -24,8 +24,8 @@ class Interpreter:
     adapter: registry.Adapter
     settings: msgspec.Struct = field(repr=False)
 
-    def read(self, body: bytes) -> receipts.Receipt | None:
-        """The receipt in our words, or None for garbage."""
+    def read(self, body: bytes) -> receipts.Receipt | receipts.LateAnswer | None:
+        """The receipt, or the answer that came late, in our words; None for garbage."""
         return self.adapter.read_receipt(self.settings, body)
 
     def admit(

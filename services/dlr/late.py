@@ -1,16 +1,22 @@
-"""Receipts that came before their segment's submit was answered, matched once it is."""
+"""Receipts whose segment was not found at once: matched when its answer is recorded, or when it is
+the only segment in doubt that they can mean."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from uuid import UUID
+
 import asyncpg
 
-from services.dlr import evidence, metrics
-from shared.db import connection, pool, receipts, segments
+from services.dlr import doubts, evidence, metrics
+from shared.db import connection, matching, pool, receipts, segments
 from shared.runtime import lifecycle
 from shared.sms.receipts import ReceiptState
 
 SWEEP_SECONDS = 0.2
 PAGE_COUNT = 500
+
+Match = tuple[receipts.Unmatched, segments.Evidence]
 
 
 async def run(database: asyncpg.Pool) -> None:
@@ -36,20 +42,62 @@ async def _sweep_page(database: asyncpg.Pool) -> int:
         due = await receipts.take_unmatched(opened, PAGE_COUNT)
         if not due:
             return 0
-        owners = await segments.of_carrier(
-            opened, [(receipt.carrier_id, receipt.carrier_message_id) for receipt in due]
+        named, others = await _match_by_id(opened, due)
+        matches = [*named, *await _match_doubts(opened, others)]
+        matched = {receipt.receipt_id for receipt, _ in matches}
+        await receipts.postpone(
+            opened, [each.receipt_id for each in due if each.receipt_id not in matched]
         )
-        pairs = list(zip(due, owners, strict=True))
-        matches = [(receipt, owner) for receipt, owner in pairs if owner is not None]
-        await receipts.postpone(opened, [each.receipt_id for each, owner in pairs if owner is None])
-        await receipts.set_matched(opened, [(each.receipt_id, *owner) for each, owner in matches])
-        changed_count = await segments.settle(
-            opened,
-            [
-                evidence.evidence_of(*owner, ReceiptState(receipt.state), receipt.code)
-                for receipt, owner in matches
-            ],
+        await receipts.set_matched(
+            opened, [(each.receipt_id, proof.message_id, proof.part) for each, proof in matches]
         )
+        changed_count = await segments.settle(opened, [proof for _, proof in matches])
     metrics.LATE_MATCHES.inc(len(matches))
     metrics.STATUS_CHANGES.inc(changed_count)
     return len(due)
+
+
+async def _match_by_id(
+    opened: connection.Connection, due: Sequence[receipts.Unmatched]
+) -> tuple[list[Match], list[receipts.Unmatched]]:
+    """(those whose id names their segment, the others)."""
+    owners = await matching.by_id(opened, [each.clue for each in due])
+    matches: list[Match] = []
+    others: list[receipts.Unmatched] = []
+    for each, owner in zip(due, owners, strict=True):
+        if owner is None or not owner.fits or (each.by_id_only and not each.clue.phones):
+            others.append(each)
+        else:
+            matches.append((each, _proof(each, owner.message_id, owner.part)))
+    return matches, others
+
+
+async def _match_doubts(
+    opened: connection.Connection, due: Sequence[receipts.Unmatched]
+) -> list[Match]:
+    """Those that can mean one segment only of those whose id nobody knows. Where the carrier does
+    not echo our reference, nobody else may claim the receipt or the segment."""
+    asked = [each for each in due if each.clue.phones and not each.by_id_only]
+    if not asked:
+        return []
+    candidates = await matching.nameless(opened, [each.clue for each in asked])
+    found = [
+        (each, one)
+        for each, nameless in zip(asked, candidates, strict=True)
+        if (one := doubts.only_one(nameless, each.submit_date)) is not None
+    ]
+    unsure = [each.clue for each, _ in found if each.clue.reference is None]
+    contested = await matching.contested(opened, unsure) if unsure else set()
+    barred = {id(unsure[place]) for place in contested}
+    return [
+        (each, _proof(each, one.message_id, one.part, each.clue.carrier_message_id))
+        for each, one in found
+        if id(each.clue) not in barred
+    ]
+
+
+def _proof(
+    each: receipts.Unmatched, message_id: UUID, part: int, carrier_message_id: str | None = None
+) -> segments.Evidence:
+    state = ReceiptState(each.state)
+    return evidence.evidence_of(message_id, part, state, each.code, carrier_message_id)

@@ -5,8 +5,8 @@ An adapter is a module with these names:
 - `Settings`: a msgspec Struct with what this way of speaking needs from the carrier's row. The
   registry decodes the row's settings into it, so a typo stops `sluice apply`, not a message.
 - `open_link(carrier, settings, on_receipt) -> Link`: called by the dispatcher, once per carrier.
-- `read_receipt(settings, body) -> receipts.Receipt | None`: called by dlr, pure and total: garbage
-  gives None, never an exception.
+- `read_receipt(settings, body) -> receipts.Receipt | receipts.LateAnswer | None`: called by dlr,
+  pure and total: garbage gives None, never an exception.
 - `admit_callback(settings, request) -> tuple[bytes, ...] | CallbackRefusal`: only where the carrier
   calls us over HTTP; called by dlr before anything is stored; pure. What it returns is published.
 
@@ -19,6 +19,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Protocol
 from uuid import UUID
 
@@ -32,7 +33,8 @@ class Segment(msgspec.Struct, frozen=True, gc=False):
     """One segment, ready for the air.
 
     `payload` is unpacked GSM 03.38 octets or UTF-16BE, without `udh`; `text` is the same part as
-    text, for carriers that want that. `reference` names the segment to carriers that echo one.
+    text, for carriers that want that. `reference` names the segment to carriers that echo one;
+    `submitted_at` is the time of the intent, and with it names the submit.
     """
 
     message_id: UUID
@@ -45,6 +47,7 @@ class Segment(msgspec.Struct, frozen=True, gc=False):
     payload: bytes
     text: str
     valid_seconds: int
+    submitted_at: datetime
 
     def __repr__(self) -> str:
         return f"Segment({self.reference})"
@@ -56,9 +59,9 @@ class Segment(msgspec.Struct, frozen=True, gc=False):
 
 
 ReceiptSink = Callable[[bytes], asyncio.Future[None]]
-"""Takes one raw receipt (without message text); the future ends once the broker has confirmed it,
-and only then may the carrier be answered. An exception, there or at once, says that it could not be
-stored: the carrier is then asked to repeat it."""
+"""Takes one raw receipt, or an answer that came late (without message text); the future ends once
+the broker has confirmed it, and only then may the carrier be answered. An exception, there or at
+once, says that it could not be stored: the carrier is then asked to repeat it."""
 
 
 class Link(Protocol):

@@ -31,7 +31,7 @@ class Adapter:
     key: str
     settings_type: type[msgspec.Struct]
     open_link: Callable[[str, msgspec.Struct, contract.ReceiptSink], contract.Link]
-    read_receipt: Callable[[msgspec.Struct, bytes], receipts.Receipt | None]
+    read_receipt: Callable[[msgspec.Struct, bytes], receipts.Receipt | receipts.LateAnswer | None]
     admit_callback: (
         Callable[
             [msgspec.Struct, contract.CallbackRequest],

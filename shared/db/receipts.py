@@ -9,6 +9,7 @@ from typing import NamedTuple
 from uuid import UUID
 
 from shared.db.connection import Connection
+from shared.db.matching import Clue
 
 UNREADABLE = "unreadable"
 """State of a receipt its adapter could not read; it is kept, and nothing follows from it."""
@@ -16,7 +17,7 @@ UNREADABLE = "unreadable"
 
 class NewReceipt(NamedTuple):
     """One receipt as it is stored, a row of the type `new_receipt`. `retry`: its segment was not
-    found, look again soon."""
+    found, and this is all that is known of whose it is; look again soon."""
 
     receipt_id: UUID
     carrier_id: int
@@ -31,6 +32,20 @@ class NewReceipt(NamedTuple):
 
     def __repr__(self) -> str:
         return f"NewReceipt({self.receipt_id})"
+
+
+class Seeking(NamedTuple):
+    """What else is known of whose a receipt is; a row of the type `receipt_seeking`. `by_id_only`:
+    it needs an id and a phone that fit."""
+
+    receipt_id: UUID
+    phones: Sequence[str]
+    reference: int | None
+    submit_date: datetime | None
+    by_id_only: bool
+
+    def __repr__(self) -> str:
+        return f"Seeking({self.receipt_id})"
 
 
 _INSERT = """
@@ -48,25 +63,46 @@ async def insert(connection: Connection, receipts: Sequence[NewReceipt]) -> None
         await connection.execute(_INSERT, receipts)
 
 
+_SEEK = """
+UPDATE receipts r SET phones = t.phones, reference = t.reference, submit_date = t.submit_date,
+                      by_id_only = t.by_id_only
+FROM unnest($1::receipt_seeking[]) t
+WHERE r.receipt_id = t.receipt_id AND r.retry_at IS NOT NULL"""
+
+
+async def note_seeking(connection: Connection, seeking: Sequence[Seeking]) -> None:
+    """Store what the next tries need of receipts whose segment was not found."""
+    if seeking:
+        await connection.execute(_SEEK, seeking)
+
+
 @dataclass(frozen=True, slots=True)
 class Unmatched:
-    """A receipt that came before its submit's answer was stored, or belongs to nobody."""
+    """A receipt that came before its submit's answer was stored, or whose segment never had an
+    answer, or that belongs to nobody."""
 
     receipt_id: UUID
-    carrier_id: int
-    carrier_message_id: str
     state: str
     code: str
+    submit_date: datetime | None
+    by_id_only: bool
+    clue: Clue
 
 
 _TAKE_UNMATCHED = """
-SELECT receipt_id, carrier_id, carrier_message_id, state, code FROM receipts
+SELECT receipt_id, state, code, submit_date, by_id_only,
+       carrier_id, carrier_message_id, coalesce(phones, '{}') AS phones, received_at, reference
+FROM receipts
 WHERE retry_at <= now() ORDER BY retry_at LIMIT $1 FOR UPDATE SKIP LOCKED"""
 
 
 async def take_unmatched(connection: Connection, limit: int) -> list[Unmatched]:
     """Receipts whose next try is due, locked for this transaction."""
-    return [Unmatched(*row) for row in await connection.fetch(_TAKE_UNMATCHED, limit)]
+    rows = await connection.fetch(_TAKE_UNMATCHED, limit)
+    return [
+        Unmatched(receipt_id, state, code, submit_date, by_id_only, Clue(*clue))
+        for receipt_id, state, code, submit_date, by_id_only, *clue in rows
+    ]
 
 
 _MATCHED = """

@@ -75,6 +75,12 @@ WITH moved AS (
         -- What was proved unsent was no attempt.
         attempt_count = s.attempt_count - (s.state = 'submitting' AND t.state = 'queued')::int,
         carrier_message_id = coalesce(t.carrier_message_id, s.carrier_message_id),
+        -- Whose id nobody knows is found by its phone (see `matching`).
+        recipient = CASE
+            WHEN coalesce(t.carrier_message_id, s.carrier_message_id) IS NULL
+                 AND t.state IN ('in_doubt', 'submitted') THEN (
+                SELECT recipient FROM messages m WHERE m.message_id = s.message_id)
+            ELSE s.recipient END,
         accepted_at = CASE WHEN t.accepted THEN coalesce(s.accepted_at, clock_timestamp())
                       ELSE s.accepted_at END,
         finished_at = CASE WHEN t.final THEN coalesce(s.finished_at, now()) END
@@ -247,27 +253,6 @@ def _reason(parts: dict[int, _Standing], status: states.MessageStatus) -> str:
         (parts[part].reason for part in sorted(parts) if parts[part].state.value == status.value),
         "",
     )
-
-
-_OF_CARRIER = """
-SELECT DISTINCT ON (t.place) t.place, s.message_id, s.part
-FROM unnest($1::int[], $2::text[]) WITH ORDINALITY AS t (carrier_id, carrier_message_id, place)
-JOIN segments s USING (carrier_id, carrier_message_id)
-ORDER BY t.place, s.submitted_at DESC"""
-
-
-async def of_carrier(
-    connection: Connection, ids: Sequence[tuple[int, str]]
-) -> list[tuple[UUID, int] | None]:
-    """For each (carrier, the carrier's id) the (message, part) it names, or None. Carriers use ids
-    again after months: the newest submit is meant."""
-    rows = await connection.fetch(
-        _OF_CARRIER, [carrier_id for carrier_id, _ in ids], [text for _, text in ids]
-    )
-    found: list[tuple[UUID, int] | None] = [None] * len(ids)
-    for row in rows:
-        found[row["place"] - 1] = (row["message_id"], row["part"])
-    return found
 
 
 _OVERDUE = """

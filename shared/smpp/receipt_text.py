@@ -8,12 +8,13 @@ all. What follows `text:` is part of a message and is neither read nor passed on
 
 import re
 from datetime import datetime
+from functools import lru_cache
 from typing import NamedTuple
 
 # The spec's own form, taken whole: a tenth of the time that reading any other form takes.
 _USUAL = re.compile(
     rb"(id:([!-9;-~]{1,64}) sub:[0-9]{3} dlvrd:[0-9]{3}"
-    rb" submit date:[0-9]{10,12} done date:[0-9]{10,12}"
+    rb" submit date:([0-9]{10}|[0-9]{12}) done date:[0-9]{10,12}"
     rb" stat:([A-Z]{7}) err:([0-9A-Za-z]{1,3}))(?: text:|\Z)"
 )
 _FIELD = re.compile(
@@ -38,20 +39,21 @@ _MAX_BYTES = 4096
 class ReceiptText(NamedTuple):
     """What a receipt's text says; a missing or unreadable field is empty.
 
-    Its dates are not read: they carry no zone, and nobody can say what they mean.
+    `submit_date` is in a zone the carrier does not name. The done date is not read.
     """
 
     id: str = ""
     stat: str = ""
     err: str = ""
+    submit_date: datetime | None = None
 
 
 def parse(raw: bytes) -> ReceiptText | None:
     """Reads whatever can be read; None for bytes that name neither an id nor a stat."""
     usual = _USUAL.match(raw)
     if usual is not None:
-        _, name, stat, err = usual.groups()
-        return ReceiptText(name.decode("ascii"), stat.decode("ascii"), err.decode("ascii"))
+        _, name, when, stat, err = usual.groups()
+        return ReceiptText(name.decode(), stat.decode(), err.decode(), _date(when))
     found = {name: value.decode("latin-1") for name, (_, value) in _fields(raw).items()}
     if not found.get("id") and not found.get("stat"):
         return None
@@ -59,7 +61,22 @@ def parse(raw: bytes) -> ReceiptText | None:
         id=found.get("id", ""),
         stat=found.get("stat", "").upper(),
         err=found.get("err", ""),
+        submit_date=_date(found.get("submitdate", "").encode()),
     )
+
+
+_DATES = {10: "%y%m%d%H%M", 12: "%y%m%d%H%M%S", 14: "%Y%m%d%H%M%S"}
+
+
+@lru_cache(maxsize=4096)
+def _date(written: bytes) -> datetime | None:
+    form = _DATES.get(len(written))
+    if form is None:
+        return None
+    try:
+        return datetime.strptime(written.decode(), form)  # noqa: DTZ007 - it has no zone
+    except ValueError:
+        return None
 
 
 def without_text(raw: bytes) -> bytes:

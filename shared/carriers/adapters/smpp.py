@@ -20,7 +20,6 @@ import asyncio
 import operator
 from functools import lru_cache, partial
 from pathlib import Path
-from typing import Literal
 from uuid import UUID
 
 import msgspec
@@ -32,7 +31,6 @@ from shared.sms import receipts, segmentation
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
-IdBase = Literal["same", "hex_to_dec", "dec_to_hex"]
 TEMPORARY_PAUSE_SECONDS = 1.0
 _DAY_SECONDS = 86_400
 _WITH_RECEIPT = 1
@@ -51,7 +49,11 @@ _REASONS = {
     codes.ESME_RSUBMITFAIL: "the carrier could not take the message",
     codes.ESME_RDELIVERYFAILURE: "the carrier could not deliver the message",
 }
-_ACCEPTED, _REJECTED = outcomes.OutcomeKind.ACCEPTED, outcomes.OutcomeKind.REJECTED
+_ACCEPTED, _REJECTED, _THROTTLED = (
+    outcomes.OutcomeKind.ACCEPTED,
+    outcomes.OutcomeKind.REJECTED,
+    outcomes.OutcomeKind.THROTTLED,
+)
 
 
 class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -59,8 +61,12 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     the link opens.
 
     `id_base` is for carriers that write an id in one base in answers and in another in receipts:
-    "hex_to_dec" turns a receipt's hexadecimal into the answers' decimal. The TON and NPI fields
-    override what is derived from the address.
+    "hex_to_dec" turns a receipt's hexadecimal into the answers' decimal, "hex" and "decimal" say
+    that both are such numbers, so that capitals and leading zeros mean nothing; with "same" an id
+    must be spelt alike. `receipts_without_esm_class` also takes receipts that only their text tells
+    from inbound messages; `receipts_name_recipient` is to be turned off for a carrier that does not
+    write the recipient into its receipts. The TON and NPI fields override what is derived from the
+    address.
     """
 
     host: str
@@ -77,7 +83,9 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     dest_npi: int | None = None
     response_seconds: float = 60.0
     enquire_seconds: float = 30.0
-    id_base: IdBase = "same"
+    id_base: smpp_receipts.IdBase = "same"
+    receipts_without_esm_class: bool = False
+    receipts_name_recipient: bool = True
     temporary_statuses: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
@@ -105,8 +113,9 @@ def open_link(carrier: str, settings: Settings, on_receipt: contract.ReceiptSink
     return SmppLink(carrier, settings, on_receipt)
 
 
-def read_receipt(settings: Settings, body: bytes) -> receipts.Receipt | None:
-    """One stored receipt in our words; None for garbage and for a state nobody knows."""
+def read_receipt(settings: Settings, body: bytes) -> receipts.Receipt | receipts.LateAnswer | None:
+    """One stored receipt or late answer in our words; None for garbage and for a state nobody
+    knows."""
     return smpp_receipts.read(body, settings.id_base)
 
 
@@ -142,7 +151,7 @@ class SmppLink:
     def submit(self, segment: contract.Segment) -> asyncio.Future[outcomes.Outcome]:
         chosen = self._choose(segment)
         try:
-            return chosen.ask(_submit_sm(self._settings, segment), self._readers[chosen])
+            return chosen.ask(_submit_sm(self._settings, segment), self._readers[chosen], segment)
         except pdu.PduError as error:
             code = f"0x{error.status:08X}"
         outcome: asyncio.Future[outcomes.Outcome] = self._loop.create_future()
@@ -171,6 +180,7 @@ class SmppLink:
                 terms.Terms(settings.window, timers),
                 on_request=self._take_delivery,
                 on_state=partial(self._note_state, number),
+                on_late_answer=self._keep_answer,
             )
             for number in range(settings.binds)
         ]
@@ -193,23 +203,60 @@ class SmppLink:
             return outcomes.LOST
         if answer.kind is window.AnswerKind.NOT_SENT:
             return outcomes.UNAVAILABLE
+        outcome = self._outcome(answer)
+        # The bind itself heeds the statuses that say nothing but "slower".
+        if (
+            outcome.kind is _THROTTLED
+            and answer.status not in codes.THROTTLING_STATUSES
+            and used.room
+        ):
+            used.pause(TEMPORARY_PAUSE_SECONDS)
+        return outcome
+
+    def _outcome(self, answer: window.Answer) -> outcomes.Outcome:
+        """What an answer says, whether it came in time or not."""
         if answer.status == codes.ESME_ROK:
             carrier_id = smpp_receipts.answered_id(answer.message_id, self._settings.id_base)
             return outcomes.Outcome(_ACCEPTED, carrier_id)
         code = f"0x{answer.status:08X}"
         if answer.status in self._temporary:
-            # The bind itself heeds the statuses that say nothing but "slower".
-            if answer.status not in codes.THROTTLING_STATUSES and used.room:
-                used.pause(TEMPORARY_PAUSE_SECONDS)
-            reason = "the carrier asks for time"
-            return outcomes.Outcome(outcomes.OutcomeKind.THROTTLED, code=code, reason=reason)
+            return outcomes.Outcome(_THROTTLED, code=code, reason="the carrier asks for time")
         reason = _REASONS.get(answer.status, "the carrier refused the message")
         return outcomes.Outcome(_REJECTED, code=code, reason=reason)
+
+    def _keep_answer(self, key: object, answer: window.Answer) -> None:
+        """An answer came after its submit had been given up: it is evidence like a receipt, and
+        goes the same way. The carrier would not repeat it."""
+        if not isinstance(key, contract.Segment):
+            return
+        body = smpp_receipts.keep_answer(
+            key.message_id, key.part, key.submitted_at, self._outcome(answer)
+        )
+        try:
+            storing = self._on_receipt(body)
+        except Exception as error:
+            self._note_unstored(error)
+            return
+        self._receipts.add(storing)
+        storing.add_done_callback(self._answer_kept)
+
+    def _answer_kept(self, stored: asyncio.Future[None]) -> None:
+        self._receipts.discard(stored)
+        error = asyncio.CancelledError() if stored.cancelled() else stored.exception()
+        if error is not None:
+            self._note_unstored(error)
+
+    def _note_unstored(self, error: BaseException) -> None:
+        log.warning("late_answer_not_stored", carrier=self._carrier, error=type(error).__name__)
 
     def _take_delivery(self, peer: session.Session, request: pdu.Request) -> None:
         if isinstance(request, pdu.SubmitSm):
             return
-        body = smpp_receipts.strip(request)
+        body = smpp_receipts.strip(
+            request,
+            unmarked=self._settings.receipts_without_esm_class,
+            phones=self._settings.receipts_name_recipient,
+        )
         if body is None:
             # Asking for a repeat would bring it back for ever, and saying yes would lose it unseen.
             log.warning("inbound_not_supported", carrier=self._carrier)
@@ -257,8 +304,7 @@ def _password(settings: Settings) -> str:
 def _submit_sm(settings: Settings, segment: contract.Segment) -> pdu.SubmitSm:
     source, source_ton, source_npi = _sender(segment.source)
     recipient, dest_ton, dest_npi = _address(segment.recipient)
-    # Low bits of the id are random, and parts follow each other: a hint, which receipts may echo.
-    reference = (segment.message_id.int + segment.part) & 0xFFFF
+    reference = receipts.echo_of(segment.message_id, segment.part)
     # The first ten go by their place, which costs a third less than by their names.
     return pdu.SubmitSm(
         source,

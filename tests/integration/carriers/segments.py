@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from datetime import UTC, datetime
 from uuid import UUID, uuid4
 
 from shared.carriers import contract
@@ -31,6 +32,7 @@ def segments(
             payload=part.payload,
             text=part.text,
             valid_seconds=valid_seconds,
+            submitted_at=datetime.now(UTC),
         )
         for part in segmentation.split(text, reference=name.int & 0xFF)
     ]

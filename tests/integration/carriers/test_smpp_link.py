@@ -287,7 +287,7 @@ async def test_a_receipt_is_stored_when_it_comes_as_data_sm() -> None:
     (body,) = sink.seen
     assert b"canary" not in body
     read = smpp.read_receipt(settings_of(), body)
-    assert read is not None
+    assert isinstance(read, receipts.Receipt)
     assert (read.carrier_message_id, read.state) == ("abc", receipts.ReceiptState.DELIVERED)
 
 

@@ -22,6 +22,7 @@ from shared.sms import states
 PRICE_MICRO = 50_000
 CREDIT_MICRO = 1_000_000_000
 WORKER = UUID(int=1)
+PHONE = "+33600000000"
 SECRET = "correct-horse"
 HMAC_SECRET = "battery-staple"
 STATES = {
@@ -67,18 +68,20 @@ class World:
     revenue_wallet_id: int
     carrier_ids: dict[str, int]
 
-    async def accept(self, count: int, segment_count: int = 1) -> list[UUID]:
+    async def accept(
+        self, count: int, segment_count: int = 1, *, carrier: str = "acme", to: str = PHONE
+    ) -> list[UUID]:
         """Messages that were just accepted and paid for."""
         new = [
             messages.NewMessage(
                 ids.uuid7(),
                 self.account_id,
                 line_id=1,
-                carrier_id=self.carrier_ids["acme"],
+                carrier_id=self.carrier_ids[carrier],
                 wallet_id=self.wallet_id,
                 revenue_wallet_id=self.revenue_wallet_id,
                 sender="Sluice",
-                recipient="+33600000000",
+                recipient=to,
                 country="FR",
                 body="x",
                 encoding="gsm7",
@@ -97,9 +100,11 @@ class World:
             await messages.insert(connection, new)
         return [message.message_id for message in new]
 
-    async def hand_over(self, count: int, segment_count: int = 1) -> list[UUID]:
+    async def hand_over(
+        self, count: int, segment_count: int = 1, *, carrier: str = "acme", to: str = PHONE
+    ) -> list[UUID]:
         """Messages that are being submitted: the intent is stored, no answer is."""
-        message_ids = await self.accept(count, segment_count)
+        message_ids = await self.accept(count, segment_count, carrier=carrier, to=to)
         async with self.pool.acquire() as connection:
             await work.claim(connection, message_ids, WORKER)
         return message_ids

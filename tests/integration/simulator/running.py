@@ -55,7 +55,7 @@ async def outcome(link: contract.Link, segment: contract.Segment) -> outcomes.Ou
 
 async def receipt(sink: segments.Sink, id_base: str = "same") -> receipts.Receipt:
     read = smpp.read_receipt(settings(1, id_base=id_base), await sink.next())
-    assert read is not None
+    assert isinstance(read, receipts.Receipt)
     return read
 
 

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import random
+from datetime import UTC, datetime
+from functools import reduce
+from uuid import uuid4
 
 import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.carriers import registry, smpp_receipts
+from services.dlr import evidence
+from shared.carriers import outcomes, registry, smpp_receipts
 from shared.carriers.adapters import smpp
 from shared.smpp import codes, pdu
-from shared.sms import receipts
+from shared.sms import receipts, states
 
 State = receipts.ReceiptState
 CANARY = b"canary-7731"
@@ -40,7 +44,9 @@ def delivery(
 def read(sent: pdu.DeliverSm, id_base: str = "same") -> receipts.Receipt | None:
     body = smpp_receipts.strip(sent)
     assert body is not None
-    return smpp.read_receipt(settings(id_base), body)
+    said = smpp.read_receipt(settings(id_base), body)
+    assert not isinstance(said, receipts.LateAnswer)
+    return said
 
 
 def text_of(stat: str) -> bytes:
@@ -64,7 +70,13 @@ def text_of(stat: str) -> bytes:
 )
 def test_a_receipt_says_its_state_in_words(stat: str, state: State) -> None:
     receipt = read(delivery(text_of(stat)))
-    assert receipt == receipts.Receipt("77", state, f"{stat.upper()} 012")
+    assert receipt == receipts.Receipt(
+        "77",
+        state,
+        f"{stat.upper()} 012",
+        phones=("33612345678",),
+        submit_date=datetime(2026, 11, 22, 1, 1),  # noqa: DTZ001 - it has no zone
+    )
 
 
 @pytest.mark.parametrize(
@@ -80,14 +92,56 @@ def test_a_receipt_says_its_state_in_words(stat: str, state: State) -> None:
         (8, State.REJECTED),
     ],
 )
-def test_parameters_win_when_the_text_says_otherwise(number: int, state: State) -> None:
+def test_parameters_speak_when_the_words_are_unreadable(number: int, state: State) -> None:
     tlvs = (
         (codes.TLV_RECEIPTED_MESSAGE_ID, b"88\0"),
         (codes.TLV_MESSAGE_STATE, bytes([number])),
         (codes.TLV_NETWORK_ERROR_CODE, b"\x03\x00\x11"),
     )
     receipt = read(delivery(text_of("WHATEVR"), tlvs, esm_class=0))
-    assert receipt == receipts.Receipt("88", state, "WHATEVR 3:17")
+    assert receipt is not None
+    assert (receipt.carrier_message_id, receipt.state) == ("88", state)
+    assert receipt.code == "WHATEVR 3:17"
+
+
+@pytest.mark.parametrize(
+    ("stat", "number", "state", "code"),
+    [
+        ("DELIVRD", 2, State.DELIVERED, "DELIVRD 012"),
+        ("DELIVRD", 9, State.DELIVERED, "DELIVRD 012 message_state=9"),
+        ("DELIVRD", 254, State.DELIVERED, "DELIVRD 012 message_state=254"),
+        ("DELIVRD", 5, State.DELIVERED, "DELIVRD 012 message_state=5"),
+        ("UNDELIV", 2, State.DELIVERED, "UNDELIV 012 message_state=2"),
+        ("UNDELIV", 1, State.UNDELIVERED, "UNDELIV 012 message_state=1"),
+        ("ENROUTE", 3, State.EXPIRED, "ENROUTE 012 message_state=3"),
+        ("REJECTD", 7, State.REJECTED, "REJECTD 012 message_state=7"),
+        ("DELETED", 5, State.UNDELIVERED, "DELETED 012"),
+    ],
+)
+def test_a_contradiction_is_kept_and_ends_as_two_receipts_would(
+    stat: str, number: int, state: State, code: str
+) -> None:
+    receipt = read(delivery(text_of(stat), ((codes.TLV_MESSAGE_STATE, bytes([number])),)))
+    assert receipt is not None
+    assert (receipt.state, receipt.code) == (state, code)
+
+
+@pytest.mark.parametrize("one", State)
+@pytest.mark.parametrize("other", State)
+def test_what_stands_in_a_contradiction_is_what_the_table_of_moves_lets_stand(
+    one: State, other: State
+) -> None:
+    """`move` knows nothing of receipts: the segment was submitted, and both words come to it."""
+    ends = {
+        reduce(states.move, (evidence.MEANINGS[said].state for said in order), submitted)
+        for order in ((one, other), (other, one))
+        for submitted in [states.SegmentState.SUBMITTED]
+    }
+    number = next(n for n, state in smpp_receipts._STATES.items() if state is other)
+    word = next(w for w, state in smpp_receipts._WORDS.items() if state is one)
+    receipt = read(delivery(text_of(word), ((codes.TLV_MESSAGE_STATE, bytes([number])),)))
+    assert receipt is not None
+    assert ends == {evidence.MEANINGS[receipt.state].state}
 
 
 @pytest.mark.parametrize(
@@ -98,7 +152,7 @@ def test_parameters_win_when_the_text_says_otherwise(number: int, state: State) 
         (b"stat:DELIVRD", ()),
         (b"id:77 stat:SOMEDAY", ()),
         (b"id:%b stat:DELIVRD" % (b"7" * 200), ()),
-        (b"id:77 stat:DELIVRD", ((codes.TLV_MESSAGE_STATE, b"\xfe"),)),
+        (b"id:77 stat:SOMEDAY", ((codes.TLV_MESSAGE_STATE, b"\xfe"),)),
     ],
 )
 def test_nothing_is_read_when_id_or_state_is_missing(
@@ -116,10 +170,16 @@ def test_nothing_is_read_when_id_or_state_is_missing(
         ("dec_to_hex", "0A3F", "2623"),
         ("dec_to_hex", "a3f", "00002623"),
         ("dec_to_hex", "not-a-number", "not-a-number"),
+        ("hex", "0A3F", "a3f"),
+        ("hex", "a3f", "00A3F"),
+        ("hex", "a-3f", "a-3f"),
+        ("decimal", "0077", "77"),
+        ("decimal", "77", "000077"),
+        ("decimal", "7a", "7a"),
     ],
 )
 def test_answer_and_receipt_meet_in_one_id_when_their_bases_differ(
-    id_base: str, answer: str, receipt: str
+    id_base: smpp_receipts.IdBase, answer: str, receipt: str
 ) -> None:
     said = read(delivery(b"id:%b stat:DELIVRD" % receipt.encode()), id_base)
     assert said is not None
@@ -142,7 +202,88 @@ def test_the_message_s_text_is_never_in_what_is_published(text: bytes) -> None:
         assert body is not None
         assert b"canary" not in body
         assert b"7731" not in body
-        assert b"33612345678" not in body
+
+
+@pytest.mark.parametrize(("answer", "receipt"), [("0A3F", "0a3f"), ("77", "077"), ("+7", "7")])
+def test_an_id_must_be_spelt_alike_unless_the_settings_say_that_it_is_a_number(
+    answer: str, receipt: str
+) -> None:
+    assert smpp_receipts.answered_id(answer, "same") != smpp_receipts.receipted_id(receipt, "same")
+
+
+@pytest.mark.parametrize("raw", ["1_0", " 10", "+10", "-10", "0x10", "١٠"])
+def test_only_plain_digits_are_a_number(raw: str) -> None:
+    for id_base in ("hex", "decimal", "hex_to_dec", "dec_to_hex"):
+        assert smpp_receipts.receipted_id(raw, id_base) == raw
+
+
+def test_a_receipt_names_its_phones_and_what_it_echoes() -> None:
+    tlvs = ((codes.TLV_USER_MESSAGE_REFERENCE, b"\x12\x34"),)
+    sent = delivery(text_of("DELIVRD"), tlvs)._replace(destination_addr="+0033700000001")
+    receipt = read(sent)
+    assert receipt is not None
+    assert receipt.phones == ("33612345678", "33700000001")
+    assert receipt.reference == 0x1234
+    assert not receipt.by_id_only
+
+
+@pytest.mark.parametrize("address", ["", "Sluice", "12345", "33612xxx678", "3" * 16, "٣٣٦١٢٣٤٥٦"])
+def test_an_address_that_is_no_phone_s_names_none(address: str) -> None:
+    receipt = read(delivery(text_of("DELIVRD"))._replace(source_addr=address))
+    assert receipt is not None
+    assert receipt.phones == ()
+
+
+def test_addresses_are_left_out_when_the_carrier_does_not_mean_the_recipient() -> None:
+    body = smpp_receipts.strip(delivery(text_of("DELIVRD")), phones=False)
+    assert body is not None
+    assert b"33612345678" not in body
+
+
+def test_a_text_alone_makes_a_receipt_only_when_the_settings_allow_it() -> None:
+    unmarked = delivery(text_of("DELIVRD"), esm_class=0)
+    assert smpp_receipts.strip(unmarked) is None
+    body = smpp_receipts.strip(unmarked, unmarked=True)
+    assert body is not None
+    receipt = smpp.read_receipt(settings(), body)
+    assert isinstance(receipt, receipts.Receipt)
+    assert (receipt.carrier_message_id, receipt.state) == ("77", State.DELIVERED)
+    assert receipt.by_id_only
+    assert receipt.phones == ("33612345678",)
+
+
+@pytest.mark.parametrize(
+    ("text", "esm_class"),
+    [
+        (b"Is stat: a word? id: yes", 0),
+        (b"id:77", 0),
+        (b"stat:DELIVRD", 0),
+        (b"id:77 stat:HELLO", 0),
+        (text_of("DELIVRD"), 0x08),
+        (text_of("DELIVRD"), 0x10),
+    ],
+)
+def test_a_text_is_no_receipt_when_it_is_not_one_in_full(text: bytes, esm_class: int) -> None:
+    assert smpp_receipts.strip(delivery(text, esm_class=esm_class), unmarked=True) is None
+
+
+@pytest.mark.parametrize(
+    ("kind", "verdict"),
+    [
+        (outcomes.OutcomeKind.ACCEPTED, receipts.Verdict.ACCEPTED),
+        (outcomes.OutcomeKind.REJECTED, receipts.Verdict.REFUSED),
+        (outcomes.OutcomeKind.THROTTLED, receipts.Verdict.NOT_NOW),
+    ],
+)
+def test_a_late_answer_is_read_as_it_was_kept(
+    kind: outcomes.OutcomeKind, verdict: receipts.Verdict
+) -> None:
+    message_id, when = uuid4(), datetime(2026, 11, 22, 1, 1, 2, 345678, UTC)
+    outcome = outcomes.Outcome(kind, "c-1", "0x0B", "refused")
+    body = smpp_receipts.keep_answer(message_id, 3, when, outcome)
+    assert smpp.read_receipt(settings(), body) == receipts.LateAnswer(
+        message_id, 3, when, verdict, "c-1", "0x0B", "refused"
+    )
 
 
 @given(st.binary(max_size=300))

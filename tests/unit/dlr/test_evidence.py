@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from uuid import UUID
 
 import pytest
@@ -42,3 +43,31 @@ def test_no_receipt_makes_a_refund_due(said: receipts.ReceiptState) -> None:
     assert found.accepted
     assert not refunds.is_due(found.state, found.accepted)
     assert found.carrier_message_id is None
+
+
+@pytest.mark.parametrize(
+    ("verdict", "state", "is_refunded"),
+    [("accepted", "submitted", False), ("refused", "rejected", True)],
+)
+def test_a_late_answer_moves_its_segment_and_refunds_what_was_refused(
+    verdict: str, state: str, is_refunded: bool
+) -> None:
+    when = datetime(2026, 11, 22, tzinfo=UTC)
+    late = receipts.LateAnswer(MESSAGE, 2, when, receipts.Verdict(verdict), "", "0x0B", "refused")
+
+    found = evidence.evidence_of_answer(late)
+
+    assert found is not None
+    assert (found.message_id, found.part, found.submitted_at) == (MESSAGE, 2, when)
+    assert found.state is states.SegmentState(state)
+    assert found.carrier_message_id is None
+    assert refunds.is_due(found.state, found.accepted) is is_refunded
+
+
+def test_a_late_not_now_moves_nothing() -> None:
+    when = datetime(2026, 11, 22, tzinfo=UTC)
+
+    assert (
+        evidence.evidence_of_answer(receipts.LateAnswer(MESSAGE, 1, when, receipts.Verdict.NOT_NOW))
+        is None
+    )

@@ -16,7 +16,7 @@ USUAL = (
     b"id:4F2A sub:001 dlvrd:001 submit date:2611220930 done date:2611220931"
     b" stat:DELIVRD err:000 text:Your code is 1234"
 )
-READ = receipt_text.ReceiptText("4F2A", "DELIVRD", "000")
+READ = receipt_text.ReceiptText("4F2A", "DELIVRD", "000", SUBMITTED.replace(tzinfo=None))
 
 
 @pytest.mark.parametrize(
@@ -60,8 +60,8 @@ def test_a_receipt_is_read_when_it_is_written_in_a_dialect(raw: bytes) -> None:
     [
         (b"id:1", receipt_text.ReceiptText("1")),
         (b"stat:UNDELIV", receipt_text.ReceiptText(stat="UNDELIV")),
-        (b"id:1 done date:never", receipt_text.ReceiptText("1")),
-        (b"id:1 done date:2613992599", receipt_text.ReceiptText("1")),
+        (b"id:1 submit date:never", receipt_text.ReceiptText("1")),
+        (b"id:1 submit date:2613992599", receipt_text.ReceiptText("1")),
         (b"id: stat:EXPIRED", receipt_text.ReceiptText(stat="EXPIRED")),
         (b"id:a-b_c.d/9 err:0x1F", receipt_text.ReceiptText("a-b_c.d/9", err="0x1F")),
     ],

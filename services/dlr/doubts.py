@@ -1,0 +1,54 @@
+"""Which segment without an id a receipt can only mean: exactly one that fits, or none at all.
+
+| candidate | counts as |
+|---|---|
+| in doubt, `unknown` after its deadline, or accepted without an id | one the receipt may mean |
+| being submitted again, or submitted twice | a rival: its first submit may own the receipt |
+| known by its id after one submit, or refused | nothing: receipts name it, or never come |
+
+The text a receipt quotes is not asked: no text may travel to where the receipt is read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+
+from shared.db.matching import NAMELESS_COUNT_MAX, Nameless
+from shared.sms import states
+
+_OPEN = frozenset(
+    {states.SegmentState.IN_DOUBT, states.SegmentState.SUBMITTED, states.SegmentState.UNKNOWN}
+)
+ZONE_STEP_SECONDS = 15 * 60
+"""Every time zone in use is a multiple of this away from UTC."""
+ZONE_SECONDS_MAX = 14 * 3600
+DATE_SLACK_SECONDS = 5 * 60
+"""How far a carrier's clock may be off, its minutes and the way to it included."""
+
+
+def only_one(candidates: Sequence[Nameless], submit_date: datetime | None) -> Nameless | None:
+    """The one segment a receipt with this carrier's date can mean; None when it fits two or has a
+    rival, since a wrong end is worse than a doubt."""
+    if len(candidates) >= NAMELESS_COUNT_MAX:
+        return None
+    near = [each for each in candidates if is_date_of(each.submitted_at, submit_date)]
+    meant = [each for each in near if not each.known and each.state in _OPEN]
+    if len(meant) != 1 or any(_is_rival(each) for each in near):
+        return None
+    return meant[0]
+
+
+def _is_rival(each: Nameless) -> bool:
+    if each.known:
+        return each.attempt_count > 1
+    return each.state not in _OPEN and each.state != states.SegmentState.REJECTED
+
+
+def is_date_of(submitted_at: datetime, submit_date: datetime | None) -> bool:
+    """Whether a carrier somewhere on earth may write this date, without a zone, for that moment."""
+    if submit_date is None:
+        return True
+    apart = (submit_date.replace(tzinfo=UTC) - submitted_at).total_seconds()
+    zone = ZONE_STEP_SECONDS * round(apart / ZONE_STEP_SECONDS)
+    return abs(zone) <= ZONE_SECONDS_MAX and abs(apart - zone) <= DATE_SLACK_SECONDS

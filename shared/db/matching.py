@@ -1,0 +1,145 @@
+"""Whose receipt is it: found by the carrier's id, or among the segments whose id nobody knows."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import NamedTuple
+from uuid import UUID
+
+from shared.db.connection import Connection
+
+WINDOW_SECONDS = 2 * 72 * 3600
+"""How long after its submit a receipt is believed: a receipt may correct a segment for as long
+again as it had time until the deadline; carriers use ids again after weeks."""
+SKEW_SECONDS = 60
+"""How much a host's clock may be behind PostgreSQL's."""
+NAMELESS_COUNT_MAX = 20
+"""Nameless segments that are returned for one phone; with more of them no receipt fits just one."""
+
+
+class Clue(NamedTuple):
+    """What a receipt says of whose it is; a row of the type `receipt_clue`. `phones` are the ends
+    of one or two numbers, one of which must be the recipient's; none: the receipt names no
+    phone."""
+
+    carrier_id: int
+    carrier_message_id: str
+    phones: Sequence[str]
+    received_at: datetime
+    reference: int | None
+
+    def __repr__(self) -> str:
+        return f"Clue({self.carrier_id}, {self.carrier_message_id!r})"
+
+
+class Owner(NamedTuple):
+    """The newest segment with a receipt's id; `fits`: the receipt names its recipient, or none."""
+
+    message_id: UUID
+    part: int
+    fits: bool
+
+
+# The ordinary way of every receipt: arrays of plain values and one comparison a phone.
+_BY_ID = """
+SELECT DISTINCT ON (t.place) t.place, s.message_id, s.part,
+       m.recipient LIKE t.phone OR m.recipient LIKE t.other AS fits
+FROM unnest($1::int[], $2::text[], $3::text[], $4::text[], $5::timestamptz[]) WITH ORDINALITY
+     AS t (carrier_id, carrier_message_id, phone, other, received_at, place)
+JOIN segments s USING (carrier_id, carrier_message_id)
+JOIN messages m USING (message_id)
+WHERE s.submitted_at > t.received_at - $6 * interval '1 second'
+  AND s.submitted_at < t.received_at + $7 * interval '1 second'
+ORDER BY t.place, fits DESC, s.submitted_at DESC"""
+
+
+async def by_id(connection: Connection, clues: Sequence[Clue]) -> list[Owner | None]:
+    """For each clue the segment that its id names. Of several with this id, submitted in time, it
+    is one whose recipient fits, and of those the newest."""
+    rows = await connection.fetch(
+        _BY_ID,
+        [clue.carrier_id for clue in clues],
+        [clue.carrier_message_id for clue in clues],
+        ["%" + clue.phones[0] if clue.phones else "%" for clue in clues],
+        ["%" + clue.phones[1] if len(clue.phones) > 1 else "" for clue in clues],
+        [clue.received_at for clue in clues],
+        WINDOW_SECONDS,
+        SKEW_SECONDS,
+    )
+    found: list[Owner | None] = [None] * len(clues)
+    for place, *owner in rows:
+        found[place - 1] = Owner(*owner)
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class Nameless:
+    """A segment that was in doubt once, or accepted without an id. `known`: it has its id now."""
+
+    message_id: UUID
+    part: int
+    state: str
+    submitted_at: datetime
+    attempt_count: int
+    known: bool
+
+
+# Both limits keep a phone with thousands of doubts from standing in the way of all others.
+_NAMELESS = """
+SELECT t.place, s.message_id, s.part, s.state, s.submitted_at, s.attempt_count, s.known
+FROM unnest($1::receipt_clue[]) WITH ORDINALITY
+     AS t (carrier_id, carrier_message_id, phones, received_at, reference, place)
+CROSS JOIN LATERAL unnest(t.phones) AS phone
+CROSS JOIN LATERAL (
+    SELECT d.* FROM (
+        SELECT message_id, part, state, submitted_at, attempt_count, recipient,
+               carrier_message_id IS NOT NULL AS known
+        FROM segments
+        WHERE carrier_id = t.carrier_id AND recipient IS NOT NULL
+          AND "right"(recipient, 7) = "right"(phone, 7)
+          AND submitted_at > t.received_at - $2 * interval '1 second'
+          AND submitted_at < t.received_at + $3 * interval '1 second'
+        ORDER BY submitted_at DESC LIMIT 1000
+    ) d
+    WHERE "right"(d.recipient, length(phone)) = phone
+      AND (t.reference IS NULL OR t.reference =
+           (('x' || "right"(d.message_id::text, 4))::bit(16)::integer + d.part) & 65535)
+    LIMIT $4
+) s"""
+
+
+async def nameless(connection: Connection, clues: Sequence[Clue]) -> list[list[Nameless]]:
+    """For each clue the nameless segments of its carrier, phone and time, and of its reference if
+    it has one; at most NAMELESS_COUNT_MAX a phone."""
+    rows = await connection.fetch(
+        _NAMELESS, clues, WINDOW_SECONDS, SKEW_SECONDS, NAMELESS_COUNT_MAX
+    )
+    found: list[dict[tuple[UUID, int], Nameless]] = [{} for _ in clues]
+    for row in rows:
+        place, *segment = row
+        found[place - 1][row["message_id"], row["part"]] = Nameless(*segment)
+    return [list(each.values()) for each in found]
+
+
+_CONTESTED = """
+SELECT t.place
+FROM unnest($1::receipt_clue[]) WITH ORDINALITY
+     AS t (carrier_id, carrier_message_id, phones, received_at, reference, place)
+WHERE EXISTS (
+    SELECT FROM receipts r
+    WHERE r.retry_at IS NOT NULL AND r.carrier_id = t.carrier_id AND r.phones = t.phones
+      AND r.carrier_message_id <> t.carrier_message_id)
+OR EXISTS (
+    SELECT FROM segments s JOIN messages m USING (message_id), unnest(t.phones) AS phone
+    WHERE s.state = 'submitting' AND s.carrier_id = t.carrier_id
+      AND s.submitted_at < t.received_at + $2 * interval '1 second'
+      AND "right"(m.recipient, length(phone)) = phone)"""
+
+
+async def contested(connection: Connection, clues: Sequence[Clue]) -> set[int]:
+    """Places of the clues that others may claim: another unmatched receipt from the same phone, or
+    a submit to it whose answer is not recorded yet."""
+    rows = await connection.fetch(_CONTESTED, clues, SKEW_SECONDS)
+    return {row["place"] - 1 for row in rows}

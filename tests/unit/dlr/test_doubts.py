@@ -1,0 +1,88 @@
+"""Which segment without an id a receipt can mean."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from uuid import uuid4
+
+import pytest
+
+from services.dlr import doubts
+from shared.db.matching import NAMELESS_COUNT_MAX, Nameless
+from shared.sms.states import SegmentState
+
+SUBMITTED = datetime(2026, 11, 22, 9, 30, 31, tzinfo=UTC)
+
+
+def nameless(
+    state: str = "in_doubt",
+    *,
+    known: bool = False,
+    attempt_count: int = 1,
+    submitted_at: datetime = SUBMITTED,
+) -> Nameless:
+    return Nameless(uuid4(), 1, state, submitted_at, attempt_count, known)
+
+
+def date(**apart: float) -> datetime:
+    """What a carrier writes that is so far from the submit, zone and all."""
+    return SUBMITTED.replace(tzinfo=None, second=0) + timedelta(**apart)
+
+
+@pytest.mark.parametrize("state", SegmentState)
+def test_one_alone_is_meant_while_a_carrier_may_have_it_unknown_to_us(state: str) -> None:
+    one = nameless(state)
+    open_states = {"in_doubt", "submitted", "unknown"}
+
+    assert doubts.only_one([one], None) == (one if state in open_states else None)
+
+
+@pytest.mark.parametrize(
+    ("other", "is_rival"),
+    [
+        (nameless(), True),
+        (nameless("unknown"), True),
+        (nameless("queued"), True),
+        (nameless("submitting", attempt_count=2), True),
+        (nameless("delivered", known=True, attempt_count=2), True),
+        (nameless("delivered", known=True), False),
+        (nameless("rejected"), False),
+        (nameless(submitted_at=SUBMITTED - timedelta(minutes=7)), False),
+    ],
+)
+def test_two_that_fit_leave_both_alone(other: Nameless, is_rival: bool) -> None:
+    one = nameless()
+
+    found = doubts.only_one([one, other], date())
+
+    assert found == (None if is_rival else one)
+
+
+def test_nobody_is_meant_when_there_are_more_than_are_looked_at() -> None:
+    old = SUBMITTED - timedelta(minutes=7)
+    many = [nameless(submitted_at=old) for _ in range(NAMELESS_COUNT_MAX - 1)]
+
+    assert doubts.only_one([nameless(), *many], date()) is None
+
+
+@pytest.mark.parametrize(
+    ("apart", "fits"),
+    [
+        ({"hours": 0}, True),
+        ({"minutes": 4}, True),
+        ({"minutes": -4}, True),
+        ({"minutes": 7}, False),
+        ({"hours": 5, "minutes": 45}, True),
+        ({"hours": -3, "minutes": -30}, True),
+        ({"hours": 14}, True),
+        ({"hours": 15}, False),
+        ({"hours": 24}, False),
+        ({"hours": -24}, False),
+    ],
+)
+def test_a_date_fits_in_any_zone_of_the_earth(apart: dict[str, float], fits: bool) -> None:
+    assert doubts.is_date_of(SUBMITTED, date(**apart)) is fits
+
+
+def test_no_date_fits_any_submit() -> None:
+    assert doubts.is_date_of(SUBMITTED, None)
