@@ -30,7 +30,6 @@ def throwaway(*, durable: bool = False) -> Iterator[Servers]:
     """
     _sweep()
     folder = Path(tempfile.mkdtemp(prefix=f"{_PREFIX}{os.getpid()}-"))
-    folder.chmod(0o711)
     servers = Servers(folder, kept.given_urls(os.environ), durable=durable)
     try:
         servers.start()

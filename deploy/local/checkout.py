@@ -14,12 +14,19 @@ PYTHON = VENV / "bin" / "python"
 UNPACKED = RUN_FOLDER / "debian" / "root"
 
 
-def make_run_folder() -> Path:
-    """Make `.run`, which servers under another account may pass through but not list."""
-    RUN_FOLDER.mkdir(exist_ok=True)
-    RUN_FOLDER.chmod(0o711)
-    (RUN_FOLDER / "logs").mkdir(exist_ok=True)
-    return RUN_FOLDER
+def make_run_folder(folder: Path = RUN_FOLDER) -> Path:
+    """Make `.run` for its owner alone, and close what an earlier version left open in it. Whether
+    the servers' account may pass through is for `place.choose` to say; it is not taken back here,
+    where servers may be running."""
+    folder.mkdir(mode=0o700, exist_ok=True)
+    folder.chmod(folder.stat().st_mode & 0o710)
+    logs = folder / "logs"
+    logs.mkdir(mode=0o700, exist_ok=True)
+    logs.chmod(0o700)
+    for entry in folder.iterdir():
+        if entry.is_file() and not entry.is_symlink():
+            entry.chmod(entry.stat().st_mode & 0o700)
+    return folder
 
 
 def digest(folder: Path) -> str:

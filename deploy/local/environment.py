@@ -120,7 +120,7 @@ def _install(venv: Path, lock: Path) -> None:
 
 def _python(argv: list[str]) -> None:
     log = checkout.RUN_FOLDER / "logs" / "environment.log"
-    with log.open("ab") as stream:
+    with open(log, "ab", opener=kept.open_private) as stream:
         done = subprocess.run(
             argv,
             stdin=subprocess.DEVNULL,

@@ -59,11 +59,16 @@ class Kept(Generic[ValueT]):
         write_private(self._file, json.dumps(self.read() | {name: value}, indent=2) + "\n")
 
 
+def open_private(file: str, flags: int) -> int:
+    """An opener for `open`: what it makes is for its owner only."""
+    return os.open(file, flags, 0o600)
+
+
 def write_private(file: Path, text: str) -> None:
     """Replace `file` in one move; only its owner may read it."""
     draft = file.with_name(file.name + ".new")
     draft.unlink(missing_ok=True)
-    with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as stream:
+    with open(draft, "x", opener=open_private) as stream:
         stream.write(text)
     draft.replace(file)
 
@@ -111,7 +116,7 @@ def given_urls(environ: Mapping[str, str]) -> dict[str, str]:
 @contextmanager
 def locked(file: Path, *, wait: bool) -> Iterator[bool]:
     """Hold a lock that dies with this process; yields whether it was got. Waits if told to."""
-    with file.open("a") as stream:
+    with open(file, "a", opener=open_private) as stream:
         try:
             fcntl.flock(stream, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
         except BlockingIOError:

@@ -61,16 +61,25 @@ class Place:
 
 
 def choose(folder: Path) -> Place:
-    """Return the place for `folder`.
+    """Return the place for `folder`, which is closed to everybody else.
 
-    As root, servers run under another account; where that account cannot reach the folder (a
-    checkout below a home of mode 700), data go to a folder of their own under /var/lib.
+    As root, servers run under another account, which may then pass through the folder, no more;
+    where it cannot reach it (a checkout below a home of mode 700), data go to a folder of their own
+    under /var/lib.
     """
     account = processes.server_account()
     data = folder
+    _close(folder, account)
     if account and not account.passes_through(folder):
         data = Path("/var/lib") / f"sluice-{checkout.digest(folder)}"
-        data.mkdir(mode=0o711, exist_ok=True)
+        data.mkdir(mode=0o700, exist_ok=True)
+        _close(data, account)
     ports: kept.Kept[int] = kept.Kept(folder / "ports.json")
     passwords: kept.Kept[str] = kept.Kept(folder / "secrets.json")
     return Place(folder, data, account, ports, passwords)
+
+
+def _close(folder: Path, account: processes.Account | None) -> None:
+    if account:
+        os.chown(folder, -1, account.gid)
+    folder.chmod(0o710 if account else 0o700)

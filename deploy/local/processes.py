@@ -13,7 +13,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from deploy.local import screen
+from deploy.local import kept, screen
 
 _POLL_SECONDS = 0.02
 _KILL_SECONDS = 10.0
@@ -111,8 +111,8 @@ class Process:
     ) -> None:
         """Start it, appending all it prints to its log, and record the pid."""
         for folder in (self.log.parent, self._record.parent):
-            folder.mkdir(parents=True, exist_ok=True)
-        with self.log.open("ab") as log:
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with open(self.log, "ab", opener=kept.open_private) as log:
             self._child = subprocess.Popen(
                 [str(part) for part in argv],
                 env=dict(environ),
@@ -131,7 +131,7 @@ class Process:
             "birth": _birth(self._child.pid),
             "stop_signal": int(self._stop_signal),
         }
-        self._record.write_text(json.dumps(record))
+        kept.write_private(self._record, json.dumps(record))
 
     def has_ended(self) -> bool:
         """Tell whether it is not running."""

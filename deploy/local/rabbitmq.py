@@ -82,6 +82,8 @@ class Rabbitmq:
         settings = _SETTINGS.format(port=self._port, user=_USER, password=self._password)
         self._place.write(self._folder / "rabbitmq.config", settings)
         self._place.write(self._folder / "enabled_plugins", "[].\n")
+        # Erlang would make one up itself, from a weak source of chance.
+        self._place.write(self._folder / ".erlang.cookie", self._place.password("erlang_cookie"))
 
     def _environ(self) -> dict[str, str]:
         return {

@@ -38,6 +38,11 @@ _PORTS = {
 }
 
 
+def _eight_characters() -> str:
+    """A password; SMPP has no room for more."""
+    return secrets.token_urlsafe(6)
+
+
 def settings(where: place.Place, urls: Mapping[str, str]) -> dict[str, str]:
     """Return the variables that all roles and the `sluice` command share."""
     ports = {variable: str(where.port(name)) for variable, name in _PORTS.items()}
@@ -47,7 +52,8 @@ def settings(where: place.Place, urls: Mapping[str, str]) -> dict[str, str]:
         "SLUICE_API_URL": f"http://127.0.0.1:{ports['SLUICE_INGEST_PORT']}",
         "SLUICE_DLR_URL": f"http://127.0.0.1:{ports['SLUICE_DLR_PORT']}",
         "SLUICE_SIMULATOR_URL": f"http://127.0.0.1:{ports['SLUICE_SIMULATOR_HTTP_PORT']}",
-        "SLUICE_SIMULATOR_PASSWORD": "practice",
+        "SLUICE_SIMULATOR_PASSWORD": where.passwords.get("simulator_password", _eight_characters),
+        "SLUICE_SIMULATOR_TOKEN": where.password("simulator_token"),
         "SLUICE_SIMULATOR_JOURNAL_PATH": str(where.folder / "simulator.jsonl"),
         "SLUICE_SECRET_KEY": where.passwords.get("secret_key", lambda: secrets.token_hex(32)),
     }

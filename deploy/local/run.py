@@ -183,7 +183,7 @@ def _prepare(stands_on: servers.Servers) -> dict[str, str]:
         _sluice({**environ, kept.OWNER_URL: stands_on.database_url}, "migrate")
     with screen.step("demo account, prices and routes applied"):
         demo = stands_on.place.folder / "demo.toml"
-        demo.write_text(string.Template(_DEMO.read_text()).substitute(variables))
+        kept.write_private(demo, string.Template(_DEMO.read_text()).substitute(variables))
         _sluice(environ, "apply", str(demo))
     variables["SLUICE_TOKEN"] = _token(stands_on, environ)
     kept.write_environment(

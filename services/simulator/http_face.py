@@ -11,6 +11,7 @@ from collections.abc import Callable
 import aiohttp
 import msgspec
 from aiohttp import web
+from aiohttp.typedefs import Handler
 
 from services.simulator import carrier, journal, moods, outbox
 from shared.sms import encoding, segmentation
@@ -55,9 +56,9 @@ class HttpFace:
             [
                 web.get("/health/live", self._healthy),
                 web.get("/health/ready", self._healthy),
-                web.get("/counters", self._count),
-                web.post("/counters/reset", self._reset),
-                web.get("/journal", self._tail),
+                web.get("/counters", self._for_operators(self._count)),
+                web.post("/counters/reset", self._for_operators(self._reset)),
+                web.get("/journal", self._for_operators(self._tail)),
                 web.post("/http/messages", self._take),
             ]
         )
@@ -122,6 +123,17 @@ class HttpFace:
                 self._calls.discard(task)
         settled(receipt, taken)
 
+    def _for_operators(self, handler: Handler) -> Handler:
+        """The handler for whom the token tells from a neighbour on the machine."""
+        token = self._carrier.options.token
+
+        async def asked(request: web.Request) -> web.StreamResponse:
+            if not token or not _is_bearer(request, token):
+                return _answer({"error": "unauthorized"}, 401)
+            return await handler(request)
+
+        return asked
+
     async def _healthy(self, _request: web.Request) -> web.Response:
         return web.Response(text="ok")
 
@@ -148,9 +160,7 @@ class HttpFace:
         return _answer(_Page(position, entries))
 
     async def _take(self, request: web.Request) -> web.Response:
-        wanted = self._carrier.options.password
-        given = request.headers.get("Authorization", "")
-        if not hmac.compare_digest(given.encode(), f"Bearer {wanted}".encode()):
+        if not _is_bearer(request, self._carrier.options.password):
             return _answer({"error": "unauthorized"}, 401)
         try:
             submit = _submit(msgspec.json.decode(await request.read(), type=_Message))
@@ -177,6 +187,11 @@ class HttpFace:
         if mood is moods.Answer.SILENCE:
             await asyncio.sleep(SILENCE_SECONDS)
         return _answer({"id": taken.message_id}, 202)
+
+
+def _is_bearer(request: web.Request, secret: str) -> bool:
+    given = request.headers.get("Authorization", "")
+    return hmac.compare_digest(given.encode(), f"Bearer {secret}".encode())
 
 
 def _submit(message: _Message) -> carrier.Submit:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections import OrderedDict, deque
 from itertools import islice
-from pathlib import Path
 
 import msgspec
 
@@ -35,6 +35,11 @@ class Entry(msgspec.Struct, omit_defaults=True, gc=False):
     whole: str | None = None
 
 
+def _private(path: str, flags: int) -> int:
+    """Texts and numbers are for the file's owner only."""
+    return os.open(path, flags, 0o600)
+
+
 class Journal:
     """Keeps the last entries in memory and, given a path, appends all of them to a file.
 
@@ -43,7 +48,7 @@ class Journal:
     """
 
     def __init__(self, path: str = "") -> None:
-        self._file = Path(path).open("ab", buffering=0) if path else None  # noqa: SIM115
+        self._file = open(path, "ab", buffering=0, opener=_private) if path else None  # noqa: SIM115 - `close` does
         self._encoder = msgspec.json.Encoder()
         self._unwritten: list[Entry] = []
         self._tail: deque[Entry] = deque(maxlen=TAIL_ENTRIES)

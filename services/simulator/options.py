@@ -37,6 +37,10 @@ class Options:
     password: Annotated[
         str, Meta(description="What a bind, or a bearer over HTTP, must know.", max_length=64)
     ] = field(default="secret", repr=False)
+    token: Annotated[
+        str,
+        Meta(description="What /journal and /counters must be asked with; empty: nobody may ask."),
+    ] = field(default="", repr=False)
     window: Annotated[
         int,
         Meta(

@@ -184,11 +184,28 @@ async def test_nothing_is_left_open_when_a_port_is_taken() -> None:
                 await simulator.serve(running.options_with(**taken))
 
 
+@pytest.mark.parametrize("path", ["/journal", "/counters", "/counters/reset"])
+@pytest.mark.parametrize(("token", "given"), [("t0ken", None), ("t0ken", "secret"), ("", "")])
+async def test_texts_and_counts_are_not_for_a_neighbour(
+    path: str, token: str, given: str | None
+) -> None:
+    headers = {} if given is None else {"Authorization": f"Bearer {given}"}
+    async with (
+        running.simulated(running.options_with(token=token)) as carrier,
+        aiohttp.ClientSession(f"http://127.0.0.1:{carrier.http_port}", headers=headers) as client,
+    ):
+        asked = await client.request("POST" if path.endswith("reset") else "GET", path)
+        assert asked.status == 401
+        assert await asked.json() == {"error": "unauthorized"}
+
+
 async def test_counters_and_journal_are_shown_and_counters_reset() -> None:
     async with (
-        running.simulated() as carrier,
+        running.simulated(running.options_with(token="t0ken")) as carrier,
         running.linked(carrier, binds=2) as link,
-        aiohttp.ClientSession(f"http://127.0.0.1:{carrier.http_port}") as client,
+        aiohttp.ClientSession(
+            f"http://127.0.0.1:{carrier.http_port}", headers={"Authorization": "Bearer t0ken"}
+        ) as client,
     ):
         for number in range(5):
             await running.outcome(link, segments.segment(f"+3361234567{number}"))
