@@ -3,20 +3,37 @@
 from __future__ import annotations
 
 import json
+from typing import Annotated
 
 import asyncpg
+import cyclopts
 import rich.console
 import rich.markup
 import rich.table
+from cyclopts import Parameter
 
 from services.commands import database, exits
+from services.commands.arguments import Json
 from shared.db import accounts, apply, ledger, messages
 from shared.db.connection import Connection
 from shared.ledger import money
 
+app = cyclopts.App(name="account", help="Accounts, their money, counts.")
 
-async def show(name: str, *, as_json: bool) -> int:
-    """Print one account with its balance and counts, all of one moment."""
+
+@app.command
+async def show(name: str, /, *, as_json: Json = False) -> int:
+    """Show an account's balance, limits, and messages by status.
+
+    Example: sluice account show demo --json
+
+    Parameters
+    ----------
+    name
+        The account's name.
+    as_json
+        Print JSON, for programs.
+    """
     async with (
         database.connected() as connection,
         connection.transaction(isolation="repeatable_read", readonly=True),
@@ -56,8 +73,23 @@ def _print(shown: dict[str, object]) -> None:
             print(f"{name.replace('_', ' '):<20} {value}")
 
 
-async def credit(name: str, amount: str, *, reason: str) -> int:
-    """Put money into the account's active wallet."""
+@app.command
+async def credit(
+    name: str, amount: Annotated[str, Parameter(allow_leading_hyphen=True)], /, *, reason: str
+) -> int:
+    """Put money into an account's wallet.
+
+    Example: sluice account credit demo 250.00 --reason "invoice 2031"
+
+    Parameters
+    ----------
+    name
+        The account's name.
+    amount
+        A decimal such as 12.50, in the account's currency.
+    reason
+        Kept with the transfer.
+    """
     try:
         amount_micro = money.parse_amount(amount)
     except money.InvalidAmount as error:
@@ -81,8 +113,12 @@ async def credit(name: str, amount: str, *, reason: str) -> int:
     return exits.OK
 
 
+@app.command(name="list")
 async def show_all() -> int:
-    """Print every account with its balance."""
+    """List all accounts with their balances.
+
+    Example: sluice account list
+    """
     async with database.connected() as connection:
         found = await accounts.every(connection)
     table = rich.table.Table("account", box=None)

@@ -9,11 +9,20 @@ import rich.console
 import rich.table
 
 from services.commands import database, exits
+from services.commands.arguments import Json
 from shared.db import audit
 
 
-async def run(*, as_json: bool) -> int:
-    """Examine one snapshot; FAILED if anything is breached."""
+async def run(*, as_json: Json = False) -> int:
+    """Prove on one snapshot that money, states, work and events agree; name each row that does not.
+
+    Example: sluice audit --json
+
+    Parameters
+    ----------
+    as_json
+        Print {"ok", "checks": [...]}.
+    """
     async with database.connected(statement_seconds=audit.STATEMENT_SECONDS) as connection:
         findings = await audit.examine(connection)
     ok = not any(finding.is_breach for finding in findings)

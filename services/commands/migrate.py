@@ -12,13 +12,24 @@ MIGRATION_SECONDS = 600.0
 LOOK_SECONDS = 1.0
 
 
-async def run(*, wait_seconds: float) -> int:
-    """Apply the migrations that are missing; several at once take turns. What must wait for old
-    processes is tried again for `wait_seconds`."""
-    deadline = time.monotonic() + wait_seconds
+async def run(*, wait: float = 0.0) -> int:
+    """Bring the database to the newest schema, while services run. Running it twice does no harm.
+
+    A roll-out: run `sluice migrate` of the new version, start new processes, stop the old ones, run
+    it again. What the new version adds is applied at once, and old processes live on; what would
+    take something from them waits, is named, and is applied when the last of them is gone.
+
+    Example: sluice migrate
+
+    Parameters
+    ----------
+    wait
+        Seconds to wait for old processes to end; then exit status 1 if some still run.
+    """
+    deadline = time.monotonic() + wait
     applied_count = 0
     async with database.connected(
-        statement_seconds=MIGRATION_SECONDS, to_migrate=True
+        statement_seconds=MIGRATION_SECONDS, check_schema=False
     ) as connection:
         while True:
             outcome = await migrate.migrate(connection)
@@ -33,7 +44,7 @@ async def run(*, wait_seconds: float) -> int:
         print(f"{name} waits for older processes to end: {', '.join(processes)}")
     if outcome.waiting:
         print("stop them, then run `sluice migrate` again; everything works meanwhile")
-        return exits.FAILED if wait_seconds else exits.OK
+        return exits.FAILED if wait else exits.OK
     if not applied_count:
         print("nothing to migrate")
     return exits.OK

@@ -16,6 +16,7 @@ import rich.console
 import rich.table
 
 from services.commands import api, exits, progress, send_file
+from services.commands.arguments import Flag, Json
 from shared.ledger import money
 from shared.runtime import settings
 from shared.sms import states
@@ -50,9 +51,28 @@ class _Book:
         return {key for key, sent in self.sent.items() if sent.status not in _FINAL}
 
 
-async def run(file: Path, *, follow: bool, timeout_seconds: float, as_json: bool) -> int:
-    """Send every message of the file; FAILED if an accepted one does not come to its end in time,
-    BAD_INPUT if some were refused."""
+async def run(
+    file: Path, /, *, follow: Flag = False, timeout: float = 300.0, as_json: Json = False
+) -> int:
+    """Send a file of messages through the API, as any producer would.
+
+    CSV with a heading, or JSON lines: to,text and if you like from, reference, class, delivery,
+    send_at, valid_for, max_segments, max_price. Needs SLUICE_API_URL and SLUICE_TOKEN. Exit status
+    1: an accepted message did not come to its end in time; 2: some were refused.
+
+    Example: sluice send campaign.csv --follow
+
+    Parameters
+    ----------
+    file
+        The file.
+    follow
+        Wait until every message has come to its end, and show how.
+    timeout
+        Seconds to wait for that.
+    as_json
+        Print the result as JSON.
+    """
     chosen = settings.load(api.Producer)
     job = send_file.read(file)
     book = _Book()
@@ -62,13 +82,13 @@ async def run(file: Path, *, follow: bool, timeout_seconds: float, as_json: bool
             await _send(way_in, job, book, bar)
             book.seconds = time.monotonic() - began
             if follow and book.sent:
-                await _follow(way_in, book, bar, timeout_seconds)
+                await _follow(way_in, book, bar, timeout)
                 book.seconds = time.monotonic() - began
     lost = book.open_ids() if follow else set()
     if as_json:
         print(json.dumps(_as_data(book, lost)))
     else:
-        _print(book, lost, timeout_seconds)
+        _print(book, lost, timeout)
     if lost:
         return exits.FAILED
     return exits.BAD_INPUT if book.refused else exits.OK

@@ -9,16 +9,20 @@ from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 
 import asyncpg
+import cyclopts
 import rich.console
 import rich.markup
 import rich.table
 
 from services.commands import database, exits
+from services.commands.arguments import Flag, Json
 from shared.access import keys, tokens
 from shared.db import accounts
 from shared.db import tokens as stored
 from shared.db.connection import Connection
 from shared.runtime import settings
+
+app = cyclopts.App(name="token", help="Bearer tokens of an account.")
 
 COUNT_MAX = 10
 """Good tokens of an account, so that each can be known by its name."""
@@ -38,8 +42,25 @@ class Key(settings.Variables, frozen=True, kw_only=True):
         keys.Keys.read(self.secret_key)
 
 
-async def create(account: str, name: str, *, expires_in: str | None, as_json: bool) -> int:
-    """Make a token, store its keyed hash, print the token."""
+@app.command
+async def create(
+    account: str, name: str, /, *, expires_in: str | None = None, as_json: Json = False
+) -> int:
+    """Make a token for an account and show it, once.
+
+    Example: sluice token create demo laptop --expires-in 90d --json
+
+    Parameters
+    ----------
+    account
+        The account's name.
+    name
+        What to know the token by; an account has ten at most.
+    expires_in
+        For how long it is good: 30m, 12h, 90d. Without it: until it is revoked.
+    as_json
+        Print {"account", "name", "token"}.
+    """
     if not (name.isprintable() and name.strip() == name and 1 <= len(name) <= NAME_LENGTH_MAX):
         raise exits.Refusal(
             exits.BAD_INPUT, f"a token's name is 1 to {NAME_LENGTH_MAX} printable characters"
@@ -82,8 +103,21 @@ async def _make_room(connection: Connection, account: str) -> None:
         raise exits.Refusal(exits.FAILED, f"account {account!r} already has {count} tokens")
 
 
-async def show_all(account: str, *, ended: bool, as_json: bool) -> int:
-    """Print what is known of an account's tokens, which is never the tokens themselves."""
+@app.command(name="list")
+async def show_all(account: str, /, *, ended: Flag = False, as_json: Json = False) -> int:
+    """List an account's tokens: name, creation, expiry, last use to the minute; never the token.
+
+    Example: sluice token list demo --ended
+
+    Parameters
+    ----------
+    account
+        The account's name.
+    ended
+        Also those that were revoked or have expired.
+    as_json
+        Print {"tokens": [...]}.
+    """
     async with database.connected() as connection:
         account_id = await _account_id(connection, account)
         found = await stored.of_account(connection, account_id)
@@ -116,8 +150,21 @@ def _moment(moment: datetime | None) -> str:
     return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-async def revoke(account: str, name: str) -> int:
-    """End a token. A second time there is nothing to do; a name that never was is a mistake."""
+@app.command
+async def revoke(account: str, name: str, /) -> int:
+    """End a token: no process serves it after a second. Its name may be used again.
+
+    A second time there is nothing to do; a name that never was is a mistake.
+
+    Example: sluice token revoke demo laptop
+
+    Parameters
+    ----------
+    account
+        The account's name.
+    name
+        The token's name.
+    """
     async with database.connected() as connection, connection.transaction():
         account_id = await _account_id(connection, account)
         revoked = await stored.revoke(connection, account_id, name)

@@ -47,7 +47,10 @@ class Settings(settings.Servers, frozen=True, kw_only=True):
 
 
 def main() -> int:
-    """Run until told to stop; the exit status."""
+    """Hold messages to their limits and submit them to carriers.
+
+    Example: sluice dispatcher
+    """
     chosen = settings.load(Settings)
     return lifecycle.run("dispatcher", lambda stop: serve(chosen, stop))
 

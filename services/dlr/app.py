@@ -59,7 +59,10 @@ class Settings(server.Settings, frozen=True, kw_only=True):
 
 
 def main() -> int:
-    """Run the service until it is told to stop; returns the exit status."""
+    """Take the carriers' receipts and tell producers what became of their messages.
+
+    Example: SLUICE_DLR_PORT=8081 sluice dlr
+    """
     chosen = settings.load(Settings)
     return lifecycle.run("dlr", lambda stop: serve(chosen, stop))
 

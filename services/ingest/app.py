@@ -54,7 +54,10 @@ class Settings(server.Settings, frozen=True, kw_only=True):
 
 
 def main() -> int:
-    """Run until told to stop; the exit status."""
+    """Take requests of producers: the HTTP API.
+
+    Example: SLUICE_INGEST_PORT=8080 sluice ingest
+    """
     chosen = settings.load(Settings)
     return lifecycle.run("ingest", lambda stop: serve(chosen, stop))
 

@@ -7,7 +7,7 @@ from typing import Annotated
 
 from msgspec import Meta
 
-from shared.runtime import variables
+from shared.runtime import settings, variables
 
 PREFIX = variables.PREFIX + "SIMULATOR_"
 
@@ -15,7 +15,7 @@ _SHARES = ("throttled", "refused", "unanswered", "cut")
 _ENDS = ("delivered", "undelivered", "expired", "rejected")
 
 
-class InvalidOptions(ValueError):
+class InvalidOptions(settings.SettingsError):
     """Options no carrier could have; the sentence names them."""
 
 

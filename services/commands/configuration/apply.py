@@ -5,13 +5,28 @@ from __future__ import annotations
 from pathlib import Path
 
 from services.commands import database, exits
+from services.commands.arguments import Flag
 from services.commands.configuration import difference, file
 from shared.db import apply, configuration
 from shared.db.connection import Connection
 
 
-async def run(path: Path, *, dry_run: bool) -> int:
-    """Bring the configuration to what the file says, in one transaction."""
+async def run(path: Path, /, *, dry_run: Flag = False) -> int:
+    """Load accounts, lines, prices, carriers, routes and limits from a TOML file.
+
+    The whole file is checked and the difference shown before anything is written; running
+    processes follow within two seconds. What the file does not name stays as it is, but the routes
+    of a country it names are replaced.
+
+    Example: sluice apply operator.toml --dry-run
+
+    Parameters
+    ----------
+    path
+        The file.
+    dry_run
+        Show the difference and write nothing.
+    """
     text = _read(path)
     async with database.connected() as connection:
         await apply.lock(connection)

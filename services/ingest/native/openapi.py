@@ -150,5 +150,10 @@ def encoded() -> bytes:
     return msgspec.json.format(msgspec.json.encode(document()), indent=2) + b"\n"
 
 
-if __name__ == "__main__":
+def show() -> int:
+    """Print the description of the HTTP API, OpenAPI 3.1 in JSON.
+
+    Example: sluice openapi > openapi.json
+    """
     sys.stdout.buffer.write(encoded())
+    return 0

@@ -19,7 +19,7 @@ def document() -> dict[str, Any]:
 
 def test_the_checked_in_description_is_that_of_the_code() -> None:
     assert routes.DOCUMENT.read_bytes() == openapi.encoded(), (
-        "run: python -m services.ingest.native.openapi > services/ingest/native/openapi.json"
+        "run: sluice openapi > services/ingest/native/openapi.json"
     )
 
 
