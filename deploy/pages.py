@@ -39,7 +39,7 @@ SECTIONS = (
     Section(
         "Commands",
         "What is asked at a terminal: `sluice apply`, `sluice send` and the others.",
-        (database.Database, tokens.Key, api.Producer),
+        (database.Database, database.Migration, tokens.Key, api.Producer),
     ),
     Section(
         "sluice simulator",

@@ -104,9 +104,7 @@ class Fleet:
         self.ports = {name: free_port() for name in ("ingest", "dlr", "simulator", "smpp")}
         self.environment = {
             "PATH": os.environ["PATH"],
-            "SLUICE_DATABASE_URL": servers.database_url,
-            "SLUICE_AMQP_URL": servers.amqp_url,
-            "SLUICE_REDIS_URL": servers.redis_url,
+            **servers.urls,
             "SLUICE_SECRET_KEY": "c0ffee" * 10,
             "SLUICE_INGEST_PORT": str(self.ports["ingest"]),
             "SLUICE_DLR_PORT": str(self.ports["dlr"]),
@@ -123,7 +121,7 @@ class Fleet:
         """Run the `sluice` command to its end."""
         done = subprocess.run(
             [sys.executable, "-m", "services", *arguments],
-            env=self.environment,
+            env={"SLUICE_MIGRATION_DATABASE_URL": self.servers.database_url, **self.environment},
             cwd=self._root,
             capture_output=True,
             text=True,
@@ -269,9 +267,9 @@ class Fleet:
 
 
 @contextmanager
-def fleet(servers: Servers, folder: Path, root: Path = ROOT) -> Iterator[Fleet]:
+def fleet(servers: Servers, folder: Path) -> Iterator[Fleet]:
     """An empty Sluice on these servers, migrated; everything it starts is stopped at the end."""
-    built = Fleet(servers, folder, root)
+    built = Fleet(servers, folder)
     built.sluice("migrate")
     try:
         yield built

@@ -67,13 +67,29 @@ def own_servers() -> Iterator[Servers]:
 
 @pytest.fixture
 async def database_url(servers: Servers) -> AsyncIterator[str]:
-    """An empty database of this test's own."""
+    """An empty database of this test's own, as its owner."""
     name = f"test_{uuid.uuid4().hex}"
     await _execute(servers.database_url, f'CREATE DATABASE "{name}"')
     try:
-        yield urlunsplit(urlsplit(servers.database_url)._replace(path=f"/{name}"))
+        yield in_database(servers.database_url, name)
     finally:
         await _execute(servers.database_url, f'DROP DATABASE "{name}" WITH (FORCE)')
+
+
+@pytest.fixture
+def services_url(database_url: str) -> str:
+    """The same database for what services do, with their rights only. It must be migrated."""
+    return as_services(database_url)
+
+
+def in_database(url: str, name: str) -> str:
+    """The way to another database of the same server."""
+    return urlunsplit(urlsplit(url)._replace(path=f"/{name}"))
+
+
+def as_services(url: str) -> str:
+    """The way to a database for an owner who gives up all rights but those of services."""
+    return urlunsplit(urlsplit(url)._replace(query="role=sluice_services"))
 
 
 async def _execute(url: str, statement: str) -> None:

@@ -21,6 +21,7 @@ _PORTS = range(18_000, 32_000)
 _PORT_TRIES = 200
 
 SERVER_URLS = ("SLUICE_DATABASE_URL", "SLUICE_AMQP_URL", "SLUICE_REDIS_URL")
+OWNER_URL = "SLUICE_MIGRATION_DATABASE_URL"
 # Lists the URLs of private servers in `.run/env`, so that a shell which sourced it and runs
 # ./run or ./test again is not taken for one that names servers of its own.
 _PRIVATE_URLS = "SLUICE_PRIVATE_URLS"
@@ -108,7 +109,7 @@ def write_environment(file: Path, variables: Mapping[str, str], private: list[st
 def given_urls(environ: Mapping[str, str]) -> dict[str, str]:
     """Return the server URLs a person gave in the environment, by variable."""
     ours = environ.get(_PRIVATE_URLS, "").split()
-    urls = {name: environ.get(name, "") for name in SERVER_URLS}
+    urls = {name: environ.get(name, "") for name in (*SERVER_URLS, OWNER_URL)}
     return {name: url for name, url in urls.items() if url and url not in ours}
 
 

@@ -11,7 +11,9 @@ from pathlib import Path
 
 from deploy.local import binaries, place, processes, screen
 
-_USER = "sluice"
+_OWNER = "sluice"
+_SERVICES = "sluice_app"
+_ROLE = "sluice_services"
 _DATABASE = "sluice"
 _START_SECONDS = 60.0
 _STOP_SECONDS = 20.0
@@ -49,12 +51,23 @@ class Postgres:
         self._settings = _SETTINGS | (_DURABLE if durable else _FAST)
         self._data = where.data / self.name / "data"
         self._port = where.port(self.name)
-        self._password = where.password(self.name)
+        self._passwords = {
+            _OWNER: where.password(self.name),
+            _SERVICES: where.password(f"{self.name}_services"),
+        }
 
     @property
     def url(self) -> str:
-        """Where its database is, with the password."""
-        return f"postgresql://{_USER}:{self._password}@127.0.0.1:{self._port}/{_DATABASE}"
+        """Where its database is, for services and commands: a user who can change no schema."""
+        return self._url(_SERVICES)
+
+    @property
+    def owner_url(self) -> str:
+        """The same for its owner, who migrates and is a superuser."""
+        return self._url(_OWNER)
+
+    def _url(self, user: str) -> str:
+        return f"postgresql://{user}:{self._passwords[user]}@127.0.0.1:{self._port}/{_DATABASE}"
 
     def start(self) -> None:
         """Start it, made first if need be, and wait until it takes connections."""
@@ -63,6 +76,8 @@ class Postgres:
         environ = {**self._place.environ(home), **program.environ}
         if not (self._data / "PG_VERSION").exists():
             self._make(program, environ, home)
+        if not (home / _SERVICES).exists():
+            self._make_users(program, environ, home)
         # After a SIGKILL it refuses to start until the last of its children has noticed.
         was_killed = (self._data / "postmaster.pid").exists()
         deadline = time.monotonic() + (_CHILDREN_SECONDS if was_killed else 0.0)
@@ -109,20 +124,38 @@ class Postgres:
         # A half-made cluster never bears the final name, so that a Ctrl-C here does no harm.
         draft, password = home / "draft", home / "password"
         shutil.rmtree(draft, ignore_errors=True)
-        self._place.write(password, self._password)
-        initdb = [str(program.path("initdb")), "-D", str(draft), "--username", _USER]
+        self._place.write(password, self._passwords[_OWNER])
+        initdb = [str(program.path("initdb")), "-D", str(draft), "--username", _OWNER]
         initdb += ["--pwfile", str(password), "--auth=scram-sha-256"]
         initdb += ["--encoding=UTF8", "--locale=C.UTF-8", "--no-sync"]
         processes.run(initdb, environ, self._place.account)
         password.unlink()
-        single = [str(program.path("postgres")), "--single", "-D", str(draft), "postgres"]
-        create = f"CREATE DATABASE {_DATABASE}\n"
-        processes.run(single, environ, self._place.account, text_in=create)
+        self._alone(program, environ, draft, f"CREATE DATABASE {_DATABASE}\n{self._users()}")
         draft.rename(self._data)
+        self._place.write(home / _SERVICES, "")
+
+    def _make_users(self, program: binaries.Program, environ: dict[str, str], home: Path) -> None:
+        """Once for data that were made before services had a user of their own."""
+        self._alone(program, environ, self._data, self._users())
+        self._place.write(home / _SERVICES, "")
+
+    def _users(self) -> str:
+        password = self._passwords[_SERVICES]
+        return (
+            f"CREATE ROLE {_ROLE} NOLOGIN\n"
+            f"CREATE ROLE {_SERVICES} LOGIN PASSWORD '{password}' IN ROLE {_ROLE}\n"
+        )
+
+    def _alone(
+        self, program: binaries.Program, environ: dict[str, str], data: Path, sql: str
+    ) -> None:
+        """Run statements, one a line, while no server runs on these data."""
+        single = [str(program.path("postgres")), "--single", "-D", str(data), "postgres"]
+        processes.run(single, environ, self._place.account, text_in=sql)
 
     def _answers(self) -> bool:
         """Tell whether it asks for a password rather than saying that it is starting up."""
-        names = f"user\0{_USER}\0database\0{_DATABASE}\0\0".encode()
+        names = f"user\0{_OWNER}\0database\0{_DATABASE}\0\0".encode()
         try:
             with socket.create_connection(("127.0.0.1", self._port), 1.0) as link:
                 link.sendall(struct.pack("!II", len(names) + 8, _PROTOCOL_3_0) + names)

@@ -177,8 +177,10 @@ def _prepare(stands_on: servers.Servers) -> dict[str, str]:
     """Migrate, seed the demo account and write `.run/env`; returns the environment for services."""
     variables = roles.settings(stands_on.place, stands_on.urls)
     environ = {**os.environ, **variables}
+    # Only the migration comes as the schema's owner.
+    environ.pop(kept.OWNER_URL, None)
     with screen.step("database migrated"):
-        _sluice(environ, "migrate")
+        _sluice({**environ, kept.OWNER_URL: stands_on.database_url}, "migrate")
     with screen.step("demo account, prices and routes applied"):
         demo = stands_on.place.folder / "demo.toml"
         kept.write_private(demo, string.Template(_DEMO.read_text()).substitute(variables))

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor, wait
 from pathlib import Path
 
-from deploy.local import binaries, place, postgres, processes, rabbitmq, redis, screen
+from deploy.local import binaries, kept, place, postgres, processes, rabbitmq, redis, screen
 
 _VARIABLES = {
     binaries.POSTGRES: "SLUICE_DATABASE_URL",
@@ -40,6 +40,7 @@ class Servers:
     ) -> None:
         """Lay them out. `given` holds URLs by variable; `durable=False` trades fsync for speed."""
         self._given = dict(given or {})
+        self._given_owner_url = self._given.pop(kept.OWNER_URL, "")
         self._turn = threading.RLock()
         self._is_abandoned = False
         # What an earlier run left must go before its ports are looked at.
@@ -61,7 +62,7 @@ class Servers:
 
     @property
     def urls(self) -> dict[str, str]:
-        """All three URLs, by the variable that names them."""
+        """All three URLs for services and commands, by the variable that names them."""
         return self._given | self.private_urls
 
     @property
@@ -71,8 +72,11 @@ class Servers:
 
     @property
     def database_url(self) -> str:
-        """Where PostgreSQL is."""
-        return self.urls["SLUICE_DATABASE_URL"]
+        """Where PostgreSQL is, as the owner of the schema: to migrate, and to prepare a test."""
+        server = self._private.get(binaries.POSTGRES)
+        if isinstance(server, postgres.Postgres):
+            return server.owner_url
+        return self._given_owner_url or self.urls["SLUICE_DATABASE_URL"]
 
     @property
     def amqp_url(self) -> str:

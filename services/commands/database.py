@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Annotated
 from urllib.parse import urlsplit
 
 import asyncpg
+from msgspec import Meta
 
 from services.commands import exits
 from shared.db import connection, migrate, schema
@@ -28,17 +30,43 @@ class Database(settings.Variables, frozen=True, kw_only=True):
     database_url: settings.DatabaseUrl
 
 
+class Migration(settings.Variables, frozen=True, kw_only=True):
+    """What `sluice migrate` reads. Both URLs may name the same user, who then owns the schema."""
+
+    database_url: settings.DatabaseUrl = ""
+    migration_database_url: Annotated[
+        str,
+        Meta(
+            description="Where PostgreSQL is, as the user who owns the schema; if not set, that of"
+            " SLUICE_DATABASE_URL.",
+            pattern="^postgres(ql)?://",
+            examples=["postgresql://owner:password@127.0.0.1:5432/sluice"],
+        ),
+    ] = ""
+
+    def __post_init__(self) -> None:
+        """Refuse to start without any URL."""
+        if not (self.database_url or self.migration_database_url):
+            raise ValueError("SLUICE_DATABASE_URL is not set")
+
+    @property
+    def url(self) -> str:
+        """Where and as whom to migrate."""
+        return self.migration_database_url or self.database_url
+
+
 @asynccontextmanager
 async def connected(
-    *, statement_seconds: float = STATEMENT_SECONDS, check_schema: bool = True
+    *, statement_seconds: float = STATEMENT_SECONDS, to_migrate: bool = False
 ) -> AsyncIterator[asyncpg.Connection]:
-    """A connection while the body runs. Raises Refusal when the server cannot be reached, also in
-    the middle, or when its schema is not this code's."""
-    url = settings.load(Database).database_url
+    """A connection while the body runs; `to_migrate` as the schema's owner and whatever the schema
+    is. Raises Refusal when the server cannot be reached, also in the middle, when its schema is not
+    this code's, or when it does not allow what the body tries."""
+    url = settings.load(Migration).url if to_migrate else settings.load(Database).database_url
     try:
         opened = await _open(url, statement_seconds)
         try:
-            if check_schema:
+            if not to_migrate:
                 await migrate.verify(opened)
             yield opened
         finally:
@@ -52,6 +80,8 @@ async def connected(
         raise exits.Refusal(
             exits.FAILED, f"another command has been changing the same for {LOCK_SECONDS:.0f} s"
         ) from None
+    except asyncpg.InsufficientPrivilegeError as error:
+        raise exits.Refusal(exits.FAILED, f"the database does not allow it: {error}") from None
     except (*_NOT_LET_IN, *connection.UNREACHABLE) as error:
         raise exits.Refusal(exits.UNREACHABLE, _sentence(url, error)) from None
 

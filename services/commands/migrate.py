@@ -19,6 +19,8 @@ async def run(*, wait: float = 0.0) -> int:
     it again. What the new version adds is applied at once, and old processes live on; what would
     take something from them waits, is named, and is applied when the last of them is gone.
 
+    Connects by SLUICE_MIGRATION_DATABASE_URL, if that is set, as the schema's owner.
+
     Example: sluice migrate
 
     Parameters
@@ -29,7 +31,7 @@ async def run(*, wait: float = 0.0) -> int:
     deadline = time.monotonic() + wait
     applied_count = 0
     async with database.connected(
-        statement_seconds=MIGRATION_SECONDS, check_schema=False
+        statement_seconds=MIGRATION_SECONDS, to_migrate=True
     ) as connection:
         while True:
             outcome = await migrate.migrate(connection)

@@ -48,6 +48,8 @@ async def migrate(connection: Connection, migrations: Sequence[Migration] | None
     """
     wanted = schema.known() if migrations is None else migrations
     outcome = Outcome([], {})
+    if await _is_done(connection, wanted):
+        return outcome
     await connection.execute("SELECT pg_advisory_lock($1)", _TURN_KEY)
     try:
         await connection.execute(_CREATE)
@@ -65,6 +67,16 @@ async def migrate(connection: Connection, migrations: Sequence[Migration] | None
         return outcome
     finally:
         await connection.execute("SELECT pg_advisory_unlock($1)", _TURN_KEY)
+
+
+async def _is_done(connection: Connection, wanted: Iterable[Migration]) -> bool:
+    """Whether nothing is to be done, so that nobody needs the right to do it."""
+    try:
+        applied = await _applied(connection)
+    except (asyncpg.UndefinedTableError, asyncpg.UndefinedColumnError):
+        return False
+    schema.refuse_strangers(wanted, applied)
+    return all(migration.number in applied for migration in wanted)
 
 
 async def _applied(connection: Connection) -> dict[int, Applied]:
@@ -130,6 +142,11 @@ async def verify(connection: Connection, migrations: Sequence[Migration] | None 
     except asyncpg.UndefinedColumnError:
         raise schema.SchemaMismatch(
             "the database is of the first release: run `sluice migrate` of this version"
+        ) from None
+    except asyncpg.InsufficientPrivilegeError:
+        user = await connection.fetchval("SELECT current_user")
+        raise schema.SchemaMismatch(
+            f"the database user {user} may not read the schema: GRANT sluice_services TO {user}"
         ) from None
     schema.refuse_strangers(wanted, applied)
     schema.refuse_gaps(wanted, applied)

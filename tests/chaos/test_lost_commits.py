@@ -28,7 +28,7 @@ async def test_nothing_is_stuck_or_doubled_when_a_dispatcher_does_not_hear_its_c
     for name in arena.DISPATCHERS:
         await asyncio.to_thread(battered.fleet.stop, name)
     async with (
-        gate.gate(battered.servers.database_url, words, SWALLOWED_COUNT) as way,
+        gate.gate(battered.servers.urls["SLUICE_DATABASE_URL"], words, SWALLOWED_COUNT) as way,
         load.Client(url, token, scenario.seeded(account), {account: 1}, 340_000) as client,
     ):
         battered.fleet.start("dispatcher", "gated", SLUICE_DATABASE_URL=way.url)

@@ -5,15 +5,16 @@ from __future__ import annotations
 import asyncio
 import uuid
 from collections.abc import AsyncIterator, Iterator
-from urllib.parse import urlsplit, urlunsplit
 
 import asyncpg
 import pytest
 import redis
 
+from deploy.local import kept
 from deploy.local.servers import Servers
 from tests import fleet
 from tests.e2e import producer
+from tests.servers import in_database
 
 ROLES = ("simulator", "dlr", "dispatcher", "ingest")
 CALLBACK_KEY = "callback-key"
@@ -56,11 +57,13 @@ def platform(servers: Servers, tmp_path_factory: pytest.TempPathFactory) -> Iter
     folder = tmp_path_factory.mktemp("platform")
     with redis.Redis.from_url(servers.redis_url) as limiter:
         limiter.flushdb()
-    asyncio.run(_execute(servers.database_url, f'CREATE DATABASE "{folder.name}_{_RUN}"'))
-    database_url = urlunsplit(
-        urlsplit(servers.database_url)._replace(path=f"/{folder.name}_{_RUN}")
-    )
-    given = {**servers.urls, "SLUICE_DATABASE_URL": database_url}
+    name = f"{folder.name}_{_RUN}"
+    asyncio.run(_execute(servers.database_url, f'CREATE DATABASE "{name}"'))
+    urls = {**servers.urls, kept.OWNER_URL: servers.database_url}
+    given = urls | {
+        variable: in_database(urls[variable], name)
+        for variable in ("SLUICE_DATABASE_URL", kept.OWNER_URL)
+    }
     with fleet.fleet(Servers(folder, given), folder) as running:
         running.environment |= {
             "SLUICE_SIMULATOR_SYSTEM_ID": "sluice",
@@ -73,7 +76,7 @@ def platform(servers: Servers, tmp_path_factory: pytest.TempPathFactory) -> Iter
         running.apply(fleet.account("shop") + fleet.account("rival") + web, response_seconds=3.0)
         asyncio.run(running.start_all())
         yield running
-    asyncio.run(_execute(servers.database_url, f'DROP DATABASE "{folder.name}_{_RUN}"'))
+    asyncio.run(_execute(servers.database_url, f'DROP DATABASE "{name}"'))
 
 
 _RUN = uuid.uuid4().hex[:8]

@@ -38,9 +38,15 @@ def last(private: Servers, tmp_path: Path) -> Iterator[fleet.Fleet]:
         packed.extractall(tmp_path / "release")
     folder = tmp_path / "last"
     folder.mkdir()
-    with fleet.fleet(private, folder, tmp_path / "release") as running:
-        running.environment.update(scenario.SIMULATOR)
-        yield running
+    built = fleet.Fleet(private, folder, tmp_path / "release")
+    # It knows one user of the database only.
+    built.environment["SLUICE_DATABASE_URL"] = private.database_url
+    built.environment.update(scenario.SIMULATOR)
+    built.sluice("migrate")
+    try:
+        yield built
+    finally:
+        built.close()
 
 
 @pytest.fixture
@@ -73,7 +79,8 @@ async def test_nothing_is_lost_or_doubled_when_this_version_takes_over_under_loa
         try:
             await more(private, loyal, early)
             # When the database is migrated, Then the old processes work on.
-            await asyncio.to_thread(this.sluice, "migrate")
+            migrated = await asyncio.to_thread(this.sluice, "migrate")
+            assert "applied 0002_roles.sql" in migrated.stdout
             await more(private, loyal, early)
             assert last.ended() == []
             # When new processes start beside them, Then both versions work.

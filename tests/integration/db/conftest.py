@@ -1,16 +1,5 @@
-"""The command `sluice` as operators run it: a process, with a migrated database of its own."""
+"""The room of SQL, tried on real databases; and `sluice` as operators run it."""
 
-from __future__ import annotations
+from tests.integration.commands.conftest import command
 
-import pytest
-
-from tests.integration.commands import sluice
-
-
-@pytest.fixture
-async def command(database_url: str) -> sluice.Command:
-    ready = sluice.Command(
-        {"SLUICE_DATABASE_URL": database_url, "SLUICE_SECRET_KEY": "a key for tests"}
-    )
-    assert (await ready("migrate")).code == 0
-    return ready
+__all__ = ["command"]

@@ -17,6 +17,7 @@ from shared.limits import limiter as dispatcher_limits
 from shared.limits import permits
 from shared.rules import snapshot
 from shared.runtime import ids, redis_link
+from tests.servers import as_services
 
 PRICE_MICRO = 45_300
 CREDIT_MICRO = 100_000_000
@@ -127,7 +128,7 @@ async def town(database_url: str, redis_url: str) -> AsyncIterator[Town]:
                 await apply.put(connection, row, None)
     finally:
         await connection.close(timeout=10)
-    opened = await pool.open_pool(database_url, "test", 10)
+    opened = await pool.open_pool(as_services(database_url), "test", 10)
     link = redis_link.connect(redis_url)
     try:
         configured = await watch.Watch.start(opened)

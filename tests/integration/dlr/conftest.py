@@ -18,6 +18,7 @@ from services.dlr import app, interpreters
 from shared.broker import envelopes, topology
 from shared.db import migrate, pool, watch
 from tests.integration.dlr import world
+from tests.servers import as_services
 
 
 @pytest.fixture
@@ -27,7 +28,7 @@ async def database(database_url: str) -> AsyncIterator[asyncpg.Pool]:
         await migrate.migrate(connection)
     finally:
         await connection.close(timeout=10)
-    opened = await pool.open_pool(database_url, "test", 10)
+    opened = await pool.open_pool(as_services(database_url), "test", 10)
     try:
         yield opened
     finally:
@@ -108,7 +109,7 @@ async def serving(database_url: str, broker: Broker) -> AsyncIterator[Service]:
     """Run a whole dlr until the body ends, then stop it as SIGTERM does."""
     async with asyncio.timeout(60):
         chosen = app.Settings(
-            database_url=database_url,
+            database_url=as_services(database_url),
             amqp_url=broker.gated_url,
             dlr_port=_free_port(),
             metrics_port=_free_port(),

@@ -9,7 +9,6 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
-from urllib.parse import urlsplit, urlunsplit
 
 import aiohttp
 import asyncpg
@@ -20,6 +19,7 @@ from shared.access import keys, tokens
 from shared.db import apply, configuration, ledger, migrate, pool
 from shared.db import tokens as stored
 from tests.fleet import free_port
+from tests.servers import as_services, in_database
 
 SECRET_KEY = "c0ffee" * 10
 OLD_KEY = "an old key of the platform that goes out"
@@ -103,17 +103,17 @@ async def running(servers: Servers, database_server: str = "") -> AsyncIterator[
     `database_server` is the URL by which ingest reaches the server, if not the usual one.
     """
     name = f"ingest_{uuid.uuid4().hex}"
-    url = _named(servers.database_url, name)
+    url = in_database(servers.database_url, name)
     keeper = await asyncpg.connect(servers.database_url, timeout=10)
     await keeper.execute(f'CREATE DATABASE "{name}"')
     try:
         connection = await asyncpg.connect(url, timeout=10)
         await migrate.migrate(connection)
         await connection.close()
-        database = await pool.open_pool(url, "test", 4)
+        database = await pool.open_pool(as_services(url), "test", 4)
         try:
             known = await _seed(database, name)
-            reached = _named(database_server or servers.database_url, name)
+            reached = as_services(in_database(database_server or servers.database_url, name))
             async with _serving(servers, reached) as (client, port):
                 yield World(client, database, known, port)
         finally:
@@ -121,10 +121,6 @@ async def running(servers: Servers, database_server: str = "") -> AsyncIterator[
     finally:
         await keeper.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
         await keeper.close()
-
-
-def _named(server_url: str, database_name: str) -> str:
-    return urlunsplit(urlsplit(server_url)._replace(path=f"/{database_name}"))
 
 
 async def _seed(database: asyncpg.Pool, carrier: str) -> dict[str, str]:

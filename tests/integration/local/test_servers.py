@@ -87,7 +87,7 @@ async def test_a_wrong_password_is_refused_when_connecting(ours: Servers) -> Non
 
 async def test_data_and_addresses_stay_when_killed_and_restarted(ours: Servers) -> None:
     urls = ours.urls
-    await ask_postgres(urls["SLUICE_DATABASE_URL"], "CREATE TABLE kept AS SELECT 7 AS seven")
+    await ask_postgres(ours.database_url, "CREATE TABLE kept AS SELECT 7 AS seven")
     await declare_queue(urls["SLUICE_AMQP_URL"])
     pids = ours.pids
 
@@ -98,7 +98,7 @@ async def test_data_and_addresses_stay_when_killed_and_restarted(ours: Servers) 
 
     assert ours.urls == urls
     assert not set(ours.pids.values()) & set(pids.values())
-    assert await ask_postgres(urls["SLUICE_DATABASE_URL"], "SELECT seven FROM kept") == 7
+    assert await ask_postgres(ours.database_url, "SELECT seven FROM kept") == 7
     assert await has_queue(urls["SLUICE_AMQP_URL"])
     assert await ask_redis(urls["SLUICE_REDIS_URL"]) is True
 
