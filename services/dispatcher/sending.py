@@ -14,7 +14,7 @@ from typing import NamedTuple
 from shared.carriers import contract, outcomes
 from shared.carriers.outcomes import OutcomeKind
 from shared.db import work
-from shared.limits.limiter import Permit
+from shared.limits.limiter import PERMIT_AGE_SECONDS, Permit
 from shared.sms import segmentation
 
 CANCELED = "an earlier part of the message was refused"
@@ -59,7 +59,7 @@ class Sending:
         self._link = link
         self._on_submit = on_submit
         self._on_end = on_end
-        self._segments = _segments_of(message)
+        self._segments = _segments_of(message, permit.taken_monotonic + PERMIT_AGE_SECONDS)
         self._next = 0
 
     def start(self) -> None:
@@ -94,7 +94,7 @@ class Sending:
         self._on_end(self)
 
 
-def _segments_of(message: work.Claimed) -> list[contract.Segment]:
+def _segments_of(message: work.Claimed, leave_by: float) -> list[contract.Segment]:
     """The parts still to go, cut by the one function that also priced them."""
     reference = message.message_id.int & 0xFF
     return [
@@ -110,6 +110,7 @@ def _segments_of(message: work.Claimed) -> list[contract.Segment]:
             part.text,
             max(1, message.valid_seconds),
             message.submitted_at,
+            leave_by,
         )
         for part in segmentation.split(message.body, reference)
         if part.number in message.parts

@@ -8,8 +8,8 @@ from email.utils import parsedate_to_datetime
 
 import msgspec
 
-ID_MAX_CHARS = 128
-CODE_MAX_CHARS = 64
+ID_CHARS_MAX = 128
+CODE_CHARS_MAX = 64
 _DAY_SECONDS = 86_400.0
 _UNPRINTABLE = re.compile(r"[^\x20-\x7e]")
 
@@ -44,6 +44,11 @@ def word(value: object, max_chars: int) -> str:
     except ValueError:  # An integer of more digits than Python is willing to write.
         return ""
     return "" if len(said) > max_chars else _UNPRINTABLE.sub("?", said)
+
+
+def word_at(value: object, path: str, max_chars: int) -> str:
+    """The word at a dotted path; empty where no path is set."""
+    return word(dig(value, path), max_chars) if path else ""
 
 
 def wait_ms(retry_after: str) -> int:

@@ -9,6 +9,8 @@ An adapter is a module with these names:
   pure and total: garbage gives None, never an exception.
 - `admit_callback(settings, request) -> tuple[bytes, ...] | CallbackRefusal`: only where the carrier
   calls us over HTTP; called by dlr before anything is stored; pure. What it returns is published.
+- `review(settings) -> None`: only where settings that run should not be applied any more, such as
+  a weak secret; raises ValueError with a sentence that names the field. Called by `sluice apply`.
 
 An adapter never touches storage or the broker, never retries a submit, and never lets a message's
 text into what it publishes, logs or raises.
@@ -17,6 +19,7 @@ text into what it publishes, logs or raises.
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -35,6 +38,7 @@ class Segment(msgspec.Struct, frozen=True, gc=False):
     `payload` is unpacked GSM 03.38 octets or UTF-16BE, without `udh`; `text` is the same part as
     text, for carriers that want that. `reference` names the segment to carriers that echo one;
     `submitted_at` is the time of the intent, and with it names the submit.
+    After `leave_by`, a time of time.monotonic, no byte of it may leave: limits count on that.
     """
 
     message_id: UUID
@@ -48,6 +52,7 @@ class Segment(msgspec.Struct, frozen=True, gc=False):
     text: str
     valid_seconds: int
     submitted_at: datetime
+    leave_by: float = math.inf
 
     def __repr__(self) -> str:
         return f"Segment({self.reference})"
@@ -80,7 +85,8 @@ class Link(Protocol):
 
     def submit(self, segment: Segment) -> asyncio.Future[outcomes.Outcome]:
         """Hand over one segment. The future always ends in an Outcome, never in an exception; when
-        the link dies it tells whether a byte had left (LOST) or not (UNAVAILABLE)."""
+        the link dies, or `leave_by` passes, it tells whether a byte had left (LOST) or not
+        (UNAVAILABLE)."""
 
     async def close(self, drain_seconds: float) -> None:
         """Wait for outstanding answers, at most so long, then leave politely (unbind)."""

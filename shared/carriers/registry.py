@@ -26,7 +26,7 @@ class InvalidSettings(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Adapter:
-    """One way of speaking, as `contract` describes it; `admit_callback` is optional."""
+    """One way of speaking, as `contract` describes it; the last two are optional."""
 
     key: str
     settings_type: type[msgspec.Struct]
@@ -39,6 +39,7 @@ class Adapter:
         ]
         | None
     )
+    review: Callable[[msgspec.Struct], None] | None
 
 
 def adapter(key: str) -> Adapter:
@@ -64,6 +65,19 @@ def settings(key: str, values: Mapping[str, object]) -> msgspec.Struct:
         raise InvalidSettings(f"{key}: {error}") from None
 
 
+def reviewed(key: str, values: Mapping[str, object]) -> msgspec.Struct:
+    """`settings`, for a carrier that is being set up: what only older carriers may still have is
+    refused too. Raises UnknownAdapter and InvalidSettings."""
+    decoded = settings(key, values)
+    review = adapter(key).review
+    try:
+        if review is not None:
+            review(decoded)
+    except ValueError as error:
+        raise InvalidSettings(f"{key}: {error}") from None
+    return decoded
+
+
 def _checked(key: str, module: ModuleType) -> Adapter:
     return Adapter(
         key=key,
@@ -71,6 +85,7 @@ def _checked(key: str, module: ModuleType) -> Adapter:
         open_link=module.open_link,
         read_receipt=module.read_receipt,
         admit_callback=getattr(module, "admit_callback", None),
+        review=getattr(module, "review", None),
     )
 
 

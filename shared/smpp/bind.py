@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import random
 from collections.abc import Callable
 from enum import StrEnum
@@ -86,12 +87,15 @@ class Bind:
         return self.ask(message, window.as_it_is)
 
     def ask(
-        self, message: pdu.SubmitSm, read: window.Reader[window.Result], key: object = None
+        self,
+        message: pdu.SubmitSm,
+        read: window.Reader[window.Result],
+        key: object = None,
+        leave_by: float = math.inf,
     ) -> asyncio.Future[window.Result]:
-        """`submit`, for a future of what `read` makes of the Answer; an answer that comes after
-        that was LOST goes to `on_late_answer`, together with `key`."""
+        """As Session.ask; NOT_SENT while there is no session."""
         if self._session is not None:
-            return self._session.ask(message, read, key)
+            return self._session.ask(message, read, key, leave_by)
         future: asyncio.Future[window.Result] = asyncio.get_running_loop().create_future()
         future.set_result(read(window.NOT_SENT))
         return future

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import math
+import time
 from collections.abc import Callable
 
 from shared.smpp import codes, connection, encoder, life, pdu, terms, window
@@ -65,16 +67,21 @@ class Exchange(connection.Connection):
         return self.ask(message, window.as_it_is)
 
     def ask(
-        self, message: pdu.Request, read: window.Reader[window.Result], key: object = None
+        self,
+        message: pdu.Request,
+        read: window.Reader[window.Result],
+        key: object = None,
+        leave_by: float = math.inf,
     ) -> asyncio.Future[window.Result]:
-        """`submit` or `deliver`, for a future of what `read` makes of the Answer, at once. An
-        answer that comes after the response timer, which made it LOST, goes to the handler
-        `on_late_answer` together with `key`, as long as the link stands."""
+        """`submit` or `deliver`, for a future of what `read` makes of the Answer, at once. What is
+        still queued at `leave_by`, a time of time.monotonic, comes back NOT_SENT. An answer that
+        comes after the response timer, which made it LOST, goes to the handler `on_late_answer`
+        together with `key`, as long as the link stands."""
         sequence = self._next_sequence()
         frame = encoder.encode(message, sequence)
         future: asyncio.Future[window.Result] = self._loop.create_future()
         if self.state is life.State.BOUND:
-            self._window.put(sequence, frame, future, read, key)
+            self._window.put(sequence, frame, future, read, key, leave_by)
             self._schedule_flush()
         else:
             future.set_result(read(window.NOT_SENT))
@@ -112,7 +119,7 @@ class Exchange(connection.Connection):
 
     def frames_due(self) -> list[bytes]:
         self._steer_reading()  # Our answers have just left, which may be what reading waits for.
-        return [] if self._held else self._window.take(self._loop.time())
+        return [] if self._held else self._window.take(self._loop.time(), time.monotonic())
 
     def _take_answer(self, sequence: int, answer: window.Answer) -> bool:
         """Whether it was the answer to a request of ours, in time or late."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections import deque
 from collections.abc import Callable
 from enum import StrEnum
@@ -73,7 +74,7 @@ class Window:
         if size < 1:
             raise ValueError("a window holds at least one request")
         self.size = size
-        self._queued: deque[tuple[int, bytes, _Owner]] = deque()
+        self._queued: deque[tuple[int, bytes, _Owner, float]] = deque()
         self._written: dict[int, tuple[_Owner, float]] = {}
         self._given_up: dict[int, Late] = {}
         self._watchers: list[asyncio.Future[None]] = []
@@ -104,15 +105,20 @@ class Window:
         future: asyncio.Future[Result],
         read: Reader[Result],
         key: object = None,
+        leave_by: float = math.inf,
     ) -> None:
-        self._queued.append((sequence, frame, (future, read, key)))
+        """Queue a request, which may not be written after `leave_by`, in the clock of `take`."""
+        self._queued.append((sequence, frame, (future, read, key), leave_by))
 
-    def take(self, now: float) -> list[bytes]:
-        """The frames to write now; from here on they count as written."""
+    def take(self, now: float, clock: float) -> list[bytes]:
+        """The frames to write now; from here on they count as written. Those whose time by that
+        clock is over are NOT_SENT."""
         frames: list[bytes] = []
         while self._queued and len(self._written) < self.size:
-            sequence, frame, owner = self._queued.popleft()
-            if not owner[0].done():  # Its owner may have cancelled it while it waited.
+            sequence, frame, owner, leave_by = self._queued.popleft()
+            if clock > leave_by:
+                _tell(owner, NOT_SENT)
+            elif not owner[0].done():  # Its owner may have cancelled it while it waited.
                 self._written[sequence] = (owner, now)
                 frames.append(frame)
         return frames

@@ -25,8 +25,8 @@ from uuid import UUID
 import msgspec
 import structlog
 
-from shared.carriers import contract, outcomes, secret, smpp_receipts
-from shared.smpp import bind, codes, esme, life, pdu, session, terms, window
+from shared.carriers import checks, contract, outcomes, secret, smpp_receipts
+from shared.smpp import bind, codes, encoder, esme, life, pdu, session, terms, window
 from shared.sms import receipts, segmentation
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
@@ -49,6 +49,17 @@ _REASONS = {
     codes.ESME_RSUBMITFAIL: "the carrier could not take the message",
     codes.ESME_RDELIVERYFAILURE: "the carrier could not deliver the message",
 }
+_RANGES = (
+    ("port", 1, 65_535),
+    ("binds", 1, 64),
+    ("window", 1, 10_000),
+    ("response_seconds", 0.1, 3600),
+    ("enquire_seconds", 0.1, 3600),
+    ("source_ton", 0, 255),
+    ("source_npi", 0, 255),
+    ("dest_ton", 0, 255),
+    ("dest_npi", 0, 255),
+)
 _ACCEPTED, _REJECTED, _THROTTLED = (
     outcomes.OutcomeKind.ACCEPTED,
     outcomes.OutcomeKind.REJECTED,
@@ -91,20 +102,18 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     def __post_init__(self) -> None:
         if (self.password is None) == (self.password_file is None):
             raise ValueError("password: expected exactly one of password and password_file")
-        if not self.host:
-            raise ValueError("host: expected a name or an address")
-        for name, low, high in (
-            ("port", 1, 65_535),
-            ("binds", 1, 64),
-            ("window", 1, 10_000),
-            ("response_seconds", 0.1, 3600),
-            ("enquire_seconds", 0.1, 3600),
-        ):
-            if not low <= getattr(self, name) <= high:
-                raise ValueError(f"{name}: expected {low} to {high}")
-        for name in ("source_ton", "source_npi", "dest_ton", "dest_npi"):
-            if not 0 <= (getattr(self, name) or 0) <= 255:
-                raise ValueError(f"{name}: expected 0 to 255")
+        checks.host("host", self.host)
+        credential_max = encoder.CREDENTIAL_CHARS_MAX
+        checks.filled("system_id", self.system_id)
+        checks.printable("system_id", self.system_id, credential_max)
+        checks.printable("system_type", self.system_type, credential_max)
+        if self.password is not None:
+            checks.printable("password", self.password.reveal(), credential_max)
+        if self.password_file is not None:
+            checks.filled("password_file", self.password_file)
+        for name, low, high in _RANGES:
+            checks.number(name, getattr(self, name), low, high)
+        checks.numbers("temporary_statuses", self.temporary_statuses, 1, 0xFFFFFFFF)
 
 
 def open_link(carrier: str, settings: Settings, on_receipt: contract.ReceiptSink) -> SmppLink:
@@ -151,7 +160,12 @@ class SmppLink:
     def submit(self, segment: contract.Segment) -> asyncio.Future[outcomes.Outcome]:
         chosen = self._choose(segment)
         try:
-            return chosen.ask(_submit_sm(self._settings, segment), self._readers[chosen], segment)
+            return chosen.ask(
+                _submit_sm(self._settings, segment),
+                self._readers[chosen],
+                segment,
+                segment.leave_by,
+            )
         except pdu.PduError as error:
             code = f"0x{error.status:08X}"
         outcome: asyncio.Future[outcomes.Outcome] = self._loop.create_future()

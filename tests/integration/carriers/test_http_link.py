@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
 from email.utils import formatdate
 
+import msgspec
 import pytest
 from aiohttp import web
 
@@ -345,3 +347,71 @@ async def test_neither_text_nor_secret_is_logged_when_requests_fail(
     assert "canary" not in everything
     assert "hunter2" not in everything
     assert "33612340000" not in everything
+
+
+class BusyListener:
+    """A port whose backlog is full: the kernel drops what asks for a connection, until `accept`."""
+
+    def __init__(self) -> None:
+        self._listener = socket.create_server(("127.0.0.1", 0), backlog=0)
+        self.url = f"http://127.0.0.1:{self._listener.getsockname()[1]}/send"
+        self._fillers: list[socket.socket] = []
+        while self._is_let_in():
+            pass
+
+    def _is_let_in(self) -> bool:
+        filler = socket.socket()
+        filler.settimeout(0.2)
+        self._fillers.append(filler)
+        try:
+            filler.connect(self._listener.getsockname())
+        except TimeoutError:
+            filler.close()
+            return False
+        return True
+
+    async def accept(self) -> bytes:
+        """Make room, and return the first that is sent over the connection which follows."""
+        loop = asyncio.get_running_loop()
+        self._listener.setblocking(False)
+        for _ in self._fillers[:-1]:
+            (await loop.sock_accept(self._listener))[0].close()
+        accepted, _ = await asyncio.wait_for(loop.sock_accept(self._listener), 10)
+        with accepted:
+            accepted.setblocking(False)
+            return await asyncio.wait_for(loop.sock_recv(accepted, 10_000), 10)
+
+    def close(self) -> None:
+        for each in (*self._fillers, self._listener):
+            each.close()
+
+
+@pytest.fixture
+def busy() -> Iterator[BusyListener]:
+    listener = BusyListener()
+    yield listener
+    listener.close()
+
+
+async def test_nothing_was_sent_when_the_connection_does_not_stand_in_time(
+    busy: BusyListener,
+) -> None:
+    async with link_to(busy.url, connect_seconds=0.3, timeout_seconds=60) as link:
+        began = time.monotonic()
+        assert await outcome(link, segments.segment()) == outcomes.UNAVAILABLE
+        assert time.monotonic() - began < 2
+        assert not link.connected
+
+
+async def test_nothing_leaves_when_the_connection_stands_after_the_segment_s_time(
+    busy: BusyListener,
+) -> None:
+    """A connection asked for again by the kernel stands a second late; the permit may be over."""
+    segment = segments.segment()
+    brief = msgspec.structs.replace(segment, leave_by=time.monotonic() + 0.2)
+    async with link_to(busy.url) as link:
+        asked = link.submit(brief)
+        await asyncio.sleep(0.3)
+        assert await busy.accept() == b""
+        assert await asked == outcomes.UNAVAILABLE
+        assert link.connected

@@ -2,6 +2,7 @@
 
 import asyncio
 import socket
+import time
 
 import pytest
 
@@ -121,6 +122,23 @@ async def test_queued_requests_wait_when_the_session_is_held() -> None:
         ours.resume()
 
         await peer.receive_submits(1)
+
+
+async def test_nothing_is_written_when_its_time_passes_while_the_session_is_held() -> None:
+    async with peers.bound_esme() as (ours, peer, _):
+        ours.hold()
+        now = time.monotonic()
+        late = ours.ask(peers.MESSAGE, window.as_it_is, None, now + 0.02)
+        timely = ours.ask(peers.MESSAGE, window.as_it_is, None, now + 60)
+        await asyncio.sleep(0.05)
+
+        ours.resume()
+
+        assert await late == window.NOT_SENT
+        (submit,) = await peer.receive_submits(1)
+        peer.send(pdu.SubmitSmResp(0, "id"), submit.sequence)
+        assert (await timely).message_id == "id"
+        await peer.assert_nothing_before_echo()
 
 
 async def test_a_waiter_gets_room_when_an_answer_frees_it() -> None:

@@ -8,16 +8,17 @@ from shared.carriers import registry
 from shared.carriers.adapters import http, smpp
 
 SMPP = {"host": "smsc.example", "port": 2775, "system_id": "me", "password": "hunter2-canary"}
+CALLBACK = {
+    "auth": "hmac",
+    "secret": "hunter2-canary-of-16",
+    "id_field": "id",
+    "state_field": "status",
+    "states": {"ok": "delivered"},
+}
 HTTP = {
     "url": "https://api.example/{secret.path}",
     "secrets": {"path": "hunter2-canary"},
-    "callback": {
-        "auth": "hmac",
-        "secret": "hunter2-canary",
-        "id_field": "id",
-        "state_field": "status",
-        "states": {"ok": "delivered"},
-    },
+    "callback": CALLBACK,
 }
 
 
@@ -58,7 +59,14 @@ def test_good_settings_are_taken_and_never_show_their_secrets(
     settings = registry.settings(key, values)
     assert "hunter2" not in repr(settings)
     assert "hunter2" not in str(settings)
-    assert registry.settings(key, values) == settings
+    assert registry.reviewed(key, values) == settings
+
+
+def test_a_weak_secret_still_runs_where_it_was_applied_before_it_was_refused() -> None:
+    values = HTTP | {"callback": {**CALLBACK, "secret": "short"}}
+    registry.settings("http", values)
+    with pytest.raises(registry.InvalidSettings):
+        registry.reviewed("http", values)
 
 
 @pytest.mark.parametrize(
@@ -81,7 +89,37 @@ def test_good_settings_are_taken_and_never_show_their_secrets(
         ("smpp", {"dest_ton": 256}, "dest_ton"),
         ("smpp", {"response_seconds": 0}, "response_seconds"),
         ("smpp", {"temporary_statuses": ["0x58"]}, "temporary_statuses"),
+        ("smpp", {"temporary_statuses": [-1]}, "temporary_statuses"),
+        ("smpp", {"temporary_statuses": [0]}, "temporary_statuses"),
+        ("smpp", {"temporary_statuses": [2**32]}, "temporary_statuses"),
+        ("smpp", {"password": "hunter2-canary" * 5}, "password"),
+        ("smpp", {"password": "hunter2-пароль"}, "password"),
+        ("smpp", {"password": "hunter2\0"}, "password"),
+        ("smpp", {"password": None, "password_file": ""}, "password_file"),
+        ("smpp", {"system_id": ""}, "system_id"),
+        ("smpp", {"system_id": "m" * 65}, "system_id"),
+        ("smpp", {"system_id": "мы"}, "system_id"),
+        ("smpp", {"system_type": "a\0b"}, "system_type"),
+        ("smpp", {"host": "smsc example"}, "host"),
+        ("smpp", {"host": "smpp://smsc.example"}, "host"),
         ("http", {"url": "ftp://example"}, "url"),
+        ("http", {"url": "https://"}, "url"),
+        ("http", {"url": "https:///send"}, "url"),
+        ("http", {"url": "https://example:70000/"}, "url"),
+        ("http", {"url": "https://example:0/"}, "url"),
+        ("http", {"url": "https://example:port/"}, "url"),
+        ("http", {"url": "https://[::1/"}, "url"),
+        ("http", {"headers": {"X Y": "z"}}, "headers.X Y"),
+        ("http", {"headers": {"X": "hunter2\r\nY: z"}}, "headers.X"),
+        ("http", {"secrets": {"path": "hunter2\n"}, "headers": {"X": "{secret.path}"}}, "headers"),
+        ("http", {"connect_seconds": 0}, "connect_seconds"),
+        ("http", {"connect_seconds": 3}, "connect_seconds"),
+        ("http", {"success_statuses": [99]}, "success_statuses"),
+        ("http", {"success_statuses": []}, "success_statuses"),
+        ("http", {"callback": {**CALLBACK, "secret": "hunter2"}}, "callback.secret"),
+        ("http", {"callback": {**CALLBACK, "states": {}}}, "callback.states"),
+        ("http", {"callback": {**CALLBACK, "id_field": ""}}, "id_field"),
+        ("http", {"callback": {**CALLBACK, "hmac_header": "a:b"}}, "hmac_header"),
         ("http", {"url": "https://x/{secret.nope}"}, "url"),
         ("http", {"url": "https://x/{nonsense}"}, "url"),
         ("http", {"method": "DELETE"}, "method"),
@@ -101,6 +139,6 @@ def test_settings_are_refused_and_the_field_named_when_wrong(
     good = SMPP if key == "smpp" else HTTP
     values = {name: value for name, value in (good | change).items() if value is not None}
     with pytest.raises(registry.InvalidSettings) as refusal:
-        registry.settings(key, values)
+        registry.reviewed(key, values)
     assert named in str(refusal.value)
     assert "hunter2" not in str(refusal.value)

@@ -21,10 +21,10 @@ async def test_requests_leave_in_order_and_only_as_answers_come_when_it_is_full(
     held = window.Window(2)
     first, *_ = put(held, 1, 2, 3, 4)
 
-    assert held.take(0) == [b"1", b"2"]
-    assert held.take(0) == []
+    assert held.take(0, 0) == [b"1", b"2"]
+    assert held.take(0, 0) == []
     assert held.settle(1, OK)
-    assert held.take(0) == [b"3"]
+    assert held.take(0, 0) == [b"3"]
     assert first.result() is OK
     assert (held.unanswered, held.queued, held.room) == (2, 1, 0)
 
@@ -32,7 +32,7 @@ async def test_requests_leave_in_order_and_only_as_answers_come_when_it_is_full(
 async def test_a_second_answer_is_a_stranger_when_the_first_was_taken() -> None:
     held = window.Window(2)
     put(held, 1)
-    held.take(0)
+    held.take(0, 0)
 
     assert held.settle(1, OK)
     assert not held.settle(1, OK)
@@ -43,9 +43,9 @@ async def test_only_the_old_ones_are_lost_when_the_timer_passes() -> None:
     held = window.Window(3)
     old, young, queued = put(held, 1, 2, 3)
     held.size = 1
-    held.take(0)
+    held.take(0, 0)
     held.size = 2
-    held.take(10)
+    held.take(10, 10)
 
     assert held.expire(5) == 1
     assert old.result() is window.LOST
@@ -56,7 +56,7 @@ async def test_only_the_old_ones_are_lost_when_the_timer_passes() -> None:
 async def test_written_is_lost_and_queued_is_not_sent_when_the_link_goes() -> None:
     held = window.Window(1)
     written, queued = put(held, 1, 2)
-    held.take(0)
+    held.take(0, 0)
 
     held.close()
 
@@ -69,9 +69,21 @@ async def test_a_cancelled_request_is_never_written_when_it_was_still_queued() -
     first, second = put(held, 1, 2)
     first.cancel()
 
-    assert held.take(0) == [b"2"]
+    assert held.take(0, 0) == [b"2"]
     assert held.unanswered == 1
     assert not second.done()
+
+
+async def test_a_request_is_never_written_when_its_time_passed_while_it_was_queued() -> None:
+    held = window.Window(2)
+    loop = asyncio.get_running_loop()
+    overdue, timely = loop.create_future(), loop.create_future()
+    held.put(1, b"1", overdue, window.as_it_is, leave_by=100.0)
+    held.put(2, b"2", timely, window.as_it_is, leave_by=200.0)
+
+    assert held.take(0, 150.0) == [b"2"]
+    assert overdue.result() is window.NOT_SENT
+    assert (held.unanswered, held.queued) == (1, 0)
 
 
 def test_a_window_is_refused_when_it_holds_nothing() -> None:
