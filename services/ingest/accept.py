@@ -8,6 +8,7 @@ import asyncpg
 import msgspec
 import structlog
 
+from services.ingest import metrics
 from services.ingest.patience import Patience
 from services.ingest.relay import Relay
 from shared.db import connection, idempotency, ledger, messages
@@ -119,6 +120,7 @@ class Acceptor:
     async def _accept(self, intakes: Sequence[Intake]) -> list[Answer | BaseException]:
         async with self._pool.acquire(timeout=5) as opened, opened.transaction():
             results, stored = await _store(opened, intakes)
+        metrics.ACCEPTED.inc(len(stored))
         self._relay.publish_soon(stored)
         return results
 

@@ -13,6 +13,7 @@ import asyncpg
 import msgspec
 import structlog
 
+from services.ingest import metrics
 from shared.broker import envelopes, publish, topology
 from shared.db import connection, messages, segments, watch, work
 from shared.runtime import batching, lifecycle
@@ -192,6 +193,7 @@ class Relay:
     async def _measure_backlog(self) -> None:
         async with self._pool.acquire(timeout=5) as opened:
             count = await work.unpublished_count(opened, BACKLOG_COUNT_MAX)
+        metrics.BACKLOG.set(count)
         self.backlog_full = count >= BACKLOG_COUNT_MAX
 
     async def drain(self) -> None:

@@ -10,7 +10,9 @@ import msgspec
 from aiohttp import web
 
 from services.ingest.native import answers, reads, requests, sends
-from services.ingest.web import entrance, refused
+from services.ingest.web import counts, entrance
+from shared.db import connection
+from shared.web import refused
 
 DOCUMENT = Path(__file__).with_name("openapi.json")
 
@@ -98,7 +100,7 @@ ROUTES = (
 
 def add_routes(app: web.Application, context: Context) -> None:
     """Give an application the API, its description, and the layer that answers refusals."""
-    app.middlewares.append(refused.answer_refusals)
+    app.middlewares.append(refused.answering(counts.note, away=connection.UNREACHABLE))
     for route in ROUTES:
         add = app.router.add_get if route.method == "GET" else app.router.add_post
         add(route.path, _admitting(context, route.handler))

@@ -14,7 +14,7 @@ from services.ingest import accept
 from services.ingest.accept import Answer, Fate, Intake
 from services.ingest.native import answers, refusals, requests
 from services.ingest.native.requests import PreviewBody, SendBody
-from services.ingest.web import bodies
+from services.ingest.web import bodies, counts
 from services.ingest.web.entrance import Visit
 from shared.db import ledger
 from shared.rules.compose import Draft, compose, measure
@@ -121,7 +121,10 @@ async def send_batch(visit: Visit) -> web.Response:
         async with asyncio.timeout(BALANCE_SECONDS), visit.context.pool.acquire() as opened:
             purse = await ledger.balance(opened, visit.account_id)
         return answers.response(answer((), *purse).body)
-    return await _accept(visit, items, key, answer)
+    response = await _accept(visit, items, key, answer)
+    if isinstance(response.body, bytes) and response.status < 400:
+        counts.note_batch(response.body)
+    return response
 
 
 def _results(items: Sequence[_Item], fates: Sequence[Fate]) -> Iterator[answers.Result]:

@@ -47,6 +47,7 @@ class World:
     pool: asyncpg.Pool
     tokens: dict[str, str]
     port: int
+    metrics_port: int
 
     def bearer(self, account: str) -> dict[str, str]:
         """The header that says who asks."""
@@ -114,8 +115,8 @@ async def running(servers: Servers, database_server: str = "") -> AsyncIterator[
         try:
             known = await _seed(database, name)
             reached = as_services(in_database(database_server or servers.database_url, name))
-            async with _serving(servers, reached) as (client, port):
-                yield World(client, database, known, port)
+            async with _serving(servers, reached) as (client, chosen):
+                yield World(client, database, known, chosen.ingest_port, chosen.metrics_port)
         finally:
             await pool.close_pool(database)
     finally:
@@ -159,7 +160,9 @@ async def _account_id(connection: Any, name: str) -> int:
 
 
 @asynccontextmanager
-async def _serving(servers: Servers, url: str) -> AsyncIterator[tuple[aiohttp.ClientSession, int]]:
+async def _serving(
+    servers: Servers, url: str
+) -> AsyncIterator[tuple[aiohttp.ClientSession, app.Settings]]:
     port = free_port()
     chosen = app.Settings(
         database_url=url,
@@ -167,6 +170,7 @@ async def _serving(servers: Servers, url: str) -> AsyncIterator[tuple[aiohttp.Cl
         redis_url=servers.redis_url,
         secret_key=f"{SECRET_KEY},{OLD_KEY}",
         ingest_port=port,
+        metrics_port=free_port(),
     )
     stop = asyncio.Event()
     task = asyncio.create_task(app.serve(chosen, stop))
@@ -182,7 +186,7 @@ async def _serving(servers: Servers, url: str) -> AsyncIterator[tuple[aiohttp.Cl
         async with aiohttp.ClientSession(
             f"http://127.0.0.1:{port}", timeout=aiohttp.ClientTimeout(total=30)
         ) as client:
-            yield client, port
+            yield client, chosen
     finally:
         stop.set()
         await task

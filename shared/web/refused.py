@@ -1,48 +1,66 @@
-"""The one layer around all handlers: whatever they raise becomes a problem document."""
+"""The one layer around all handlers of a service: whatever they raise becomes a problem."""
 
 from __future__ import annotations
 
+import time
 import traceback
 from collections.abc import Awaitable, Callable
 from http import HTTPStatus
 
 import structlog
 from aiohttp import web
+from aiohttp.typedefs import Middleware
 
-from shared.db import connection
 from shared.web import problems
 
 _log = structlog.get_logger()
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+Observer = Callable[[web.Request, web.StreamResponse, float], None]
+"""Told of each request, its answer, and the seconds that took."""
 
 
-@web.middleware
-async def answer_refusals(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Answer whatever the handlers raise."""
+def answering(observe: Observer, *, away: tuple[type[BaseException], ...] = ()) -> Middleware:
+    """A layer that answers whatever the handlers raise; errors of the kinds in `away` mean that a
+    server is away: the request may be made again."""
+
+    @web.middleware
+    async def layer(request: web.Request, handler: Handler) -> web.StreamResponse:
+        began_at = time.perf_counter()
+        response = await _answer(request, handler, away)
+        observe(request, response, time.perf_counter() - began_at)
+        return response
+
+    return layer
+
+
+async def _answer(
+    request: web.Request, handler: Handler, away: tuple[type[BaseException], ...]
+) -> web.StreamResponse:
     try:
         return await handler(request)
     except problems.Refused as refused:
         return problems.response(refused.problem, refused.headers)
     except web.HTTPException as raised:
         return _of_aiohttp(raised)
-    except connection.UNREACHABLE as error:
-        _log.warning("request_not_served", route=_route(request), error=type(error).__name__)
-        away = problems.unavailable()
-        return problems.response(away.problem, away.headers)
+    except away as error:
+        _log.warning("request_not_served", route=route(request), error=type(error).__name__)
+        told = problems.unavailable()
+        return problems.response(told.problem, told.headers)
     except Exception as error:
         # The frames without the error's own words, which may quote a text or a number.
         frames = traceback.format_tb(error.__traceback__)
         _log.error(
-            "request_failed", route=_route(request), error=type(error).__name__, frames=frames
+            "request_failed", route=route(request), error=type(error).__name__, frames=frames
         )
         detail = "Something went wrong on our side."
         return problems.response(problems.of(500, "internal_error", detail))
 
 
-def _route(request: web.Request) -> str:
+def route(request: web.Request) -> str:
+    """A request's method and path with names in place of what varies; "(none)" for no path."""
     resource = request.match_info.route.resource
-    return f"{request.method} {resource.canonical if resource else '(none)'}"
+    return f"{request.method} {resource.canonical}" if resource else "(none)"
 
 
 _OF_AIOHTTP = {

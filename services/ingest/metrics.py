@@ -1,0 +1,24 @@
+"""What ingest counts; no label names an account, a number, or what varies in a path."""
+
+from __future__ import annotations
+
+import prometheus_client
+
+ANSWER_SECONDS = prometheus_client.Histogram(
+    "sluice_ingest_answer_seconds",
+    "From a request's head to its answer, by route and class of status.",
+    ["route", "status"],
+    buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30),
+)
+ACCEPTED = prometheus_client.Counter(
+    "sluice_ingest_accepted_messages", "Messages stored and paid for."
+)
+REFUSED = prometheus_client.Counter(
+    "sluice_ingest_refused",
+    "Requests, and messages of batches, that were refused, by the problem's code: unauthorized and"
+    " too_many_failures at the door, too_many_requests by the limit of requests, and all others.",
+    ["code"],
+)
+BACKLOG = prometheus_client.Gauge(
+    "sluice_ingest_backlog_messages", "Stored messages that wait to be published, of all processes."
+)

@@ -1,0 +1,53 @@
+"""Requests counted by their answers, so that no handler has to."""
+
+from __future__ import annotations
+
+import msgspec
+import prometheus_client
+from aiohttp import web
+
+from services.ingest import metrics
+from shared.web import problems, refused
+
+
+class _Coded(msgspec.Struct):
+    code: str
+
+
+class _Result(msgspec.Struct):
+    error: _Coded | None = None
+
+
+class _Results(msgspec.Struct):
+    results: list[_Result]
+
+
+_problem = msgspec.json.Decoder(_Coded)
+_batch = msgspec.json.Decoder(_Results)
+_histograms: dict[tuple[web.AbstractRoute | None, int], prometheus_client.Histogram] = {}
+
+
+def note(request: web.Request, response: web.StreamResponse, seconds: float) -> None:
+    """Count a request and its answer."""
+    route = request.match_info.route
+    # A path that is none has a route of its own each time.
+    key = (route if route.resource else None, response.status // 100)
+    histogram = _histograms.get(key)
+    if histogram is None:
+        histogram = metrics.ANSWER_SECONDS.labels(refused.route(request), f"{key[1]}xx")
+        _histograms[key] = histogram
+    histogram.observe(seconds)
+    if key[1] >= 4 and response.headers.get("Content-Type") == problems.CONTENT_TYPE:
+        metrics.REFUSED.labels(_code_of(response)).inc()
+
+
+def _code_of(response: web.StreamResponse) -> str:
+    body = response.body if isinstance(response, web.Response) else None
+    return _problem.decode(body).code if isinstance(body, bytes) else "none"
+
+
+def note_batch(answer: bytes) -> None:
+    """Count the messages of a batch that were refused, as its answer tells them."""
+    for result in _batch.decode(answer).results:
+        if result.error is not None:
+            metrics.REFUSED.labels(result.error.code).inc()
