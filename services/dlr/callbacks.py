@@ -10,17 +10,14 @@ from http import HTTPStatus
 import structlog
 from aiohttp import web
 
-from services.dlr import interpreters, metrics
+from services.dlr import interpreters, metrics, reading
 from shared.broker import envelopes, publish, topology
 from shared.carriers import contract
 from shared.runtime import batching, ids
-from shared.web import bodies, problems
+from shared.web import problems, refused
 
 _log = structlog.get_logger()
 
-BODY_MAX_BYTES = 256 * 1024
-READ_SECONDS = 10.0
-RETRY_AFTER_SECONDS = 5
 WAITING_RECEIPT_COUNT_MAX = 20_000
 """Receipts that wait for the broker; above it carriers are asked to come again."""
 
@@ -31,6 +28,7 @@ class Callbacks:
     def __init__(self, readers: interpreters.Interpreters, publisher: publish.Publisher) -> None:
         self._readers = readers
         self._publisher = publisher
+        self._unproven = reading.Unproven()
         self._outgoing = batching.Batcher[envelopes.RawReceipt, None](
             self._publish,
             size=envelopes.ENVELOPE_ITEM_COUNT_MAX,
@@ -39,46 +37,55 @@ class Callbacks:
         )
 
     def application(self) -> web.Application:
-        """The two paths, with a limit on what is read."""
-        app = web.Application(client_max_size=BODY_MAX_BYTES)
-        app.router.add_post("/carriers/{name}/receipts", self._receive)
+        """The two paths. What is read of a call depends on its path alone, so that a carrier's name
+        cannot be tried out: with a secret in it nothing, until that has proved right."""
+        app = web.Application(client_max_size=reading.BODY_MAX_BYTES)
+        app.middlewares.append(refused.answering(_count))
+        app.router.add_post("/carriers/{name}/receipts", self._receive_unproven)
         app.router.add_post("/carriers/{name}/receipts/{secret}", self._receive)
         return app
 
     async def _receive(self, request: web.Request) -> web.Response:
-        try:
-            response = await self._answer(request)
-        except problems.Refused as refused:
-            response = problems.response(refused.problem, refused.headers)
-        metrics.CALLBACKS.labels(str(response.status)).inc()
-        return response
-
-    async def _answer(self, request: web.Request) -> web.Response:
-        name = request.match_info["name"]
+        name, secret = request.match_info["name"], request.match_info["secret"]
         reader = self._readers.named(name)
         if reader is None:
-            return _not_found()
+            raise _nobody_calls()
+        if not reader.knows_secret(secret):
+            raise _unproven(name)
+        return await self._take(request, reader, secret, await reading.read(request))
+
+    async def _receive_unproven(self, request: web.Request) -> web.Response:
+        """A call whose proof is over its body."""
+        name = request.match_info["name"]
+        reader = self._readers.named(name)
+        body = await self._unproven.read(request, name if reader else reading.NOBODY)
+        if reader is None:
+            raise _nobody_calls()
+        return await self._take(request, reader, "", body)
+
+    async def _take(
+        self, request: web.Request, reader: interpreters.Interpreter, secret: str, body: bytes
+    ) -> web.Response:
         admitted = reader.admit(
             contract.CallbackRequest(
-                path_secret=request.match_info.get("secret", ""),
+                path_secret=secret,
                 headers=_texts(request.headers),
                 query=request.query,
                 content_type=request.headers.get("Content-Type", ""),
-                body=await _read(request),
+                body=body,
             )
         )
         if admitted is None:
-            return _not_found()
+            raise _nobody_calls()
         if isinstance(admitted, contract.CallbackRefusal):
-            _log.warning("callback_refused", carrier=name, status=admitted.status)
-            return _refused(admitted)
+            raise _refused(request.match_info["name"], admitted)
         return await self._store(reader.carrier_id, admitted)
 
     async def _store(self, carrier_id: int, receipts: Sequence[bytes]) -> web.Response:
-        """200 once every receipt of the call is on the broker's disk, else 503: the carrier
-        repeats the call, and what had been stored of it does no harm twice."""
+        """200 once every receipt of the call is on the broker's disk. Raises Refused with 503: the
+        carrier repeats the call, and what had been stored of it does no harm twice."""
         if len(self._outgoing) + len(receipts) > WAITING_RECEIPT_COUNT_MAX:
-            return _come_again("too many receipts are waiting")
+            raise reading.come_again("too many receipts are waiting")
         now_ms = time.time_ns() // 1_000_000
         try:
             await asyncio.gather(
@@ -89,7 +96,7 @@ class Callbacks:
             )
         except publish.NotPublished as error:
             _log.warning("callback_not_stored", count=len(receipts), error=str(error))
-            return _come_again("the receipts could not be stored")
+            raise reading.come_again("the receipts could not be stored") from None
         return web.Response()
 
     async def _publish(self, receipts: Sequence[envelopes.RawReceipt]) -> Sequence[None]:
@@ -97,31 +104,32 @@ class Callbacks:
         return [None] * len(receipts)
 
 
-async def _read(request: web.Request) -> bytes:
-    """The body as it was sent, for a signature is over its bytes. Raises Refused."""
-    if request.headers.get("Content-Encoding", "identity").lower() != "identity":
-        raise bodies.encoded()
-    return await bodies.read(request, BODY_MAX_BYTES, READ_SECONDS)
-
-
 def _texts(headers: Mapping[str, str]) -> dict[str, str]:
     """Headers as text that can be encoded again: aiohttp hides stray bytes in lone surrogates."""
     return {name: value.encode(errors="replace").decode() for name, value in headers.items()}
 
 
-def _refused(refusal: contract.CallbackRefusal) -> web.Response:
+_UNPROVEN = frozenset({HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN, HTTPStatus.NOT_FOUND})
+
+
+def _refused(carrier: str, refusal: contract.CallbackRefusal) -> problems.Refused:
     status = HTTPStatus(refusal.status)
-    if status is HTTPStatus.NOT_FOUND:
-        return _not_found()
-    return problems.response(problems.of(refusal.status, status.name.lower(), refusal.detail))
+    if status in _UNPROVEN:
+        return _unproven(carrier)
+    _log.warning("callback_refused", carrier=carrier, status=refusal.status)
+    return problems.Refused(problems.of(status, status.name.lower(), refusal.detail))
 
 
-def _not_found() -> web.Response:
-    """The same for no such carrier and for one that does not call: names cannot be tried out."""
-    return problems.response(problems.of(404, "not_found", "no carrier calls here"))
+def _unproven(carrier: str) -> problems.Refused:
+    _log.warning("callback_not_believed", carrier=carrier)
+    return _nobody_calls()
 
 
-def _come_again(detail: str) -> web.Response:
-    return problems.response(
-        problems.of(503, "unavailable", detail), {"Retry-After": str(RETRY_AFTER_SECONDS)}
-    )
+def _nobody_calls() -> problems.Refused:
+    """The same for no such carrier, for one that does not call, and for a proof that is wrong."""
+    return problems.Refused(problems.of(404, "not_found", "no carrier calls here"))
+
+
+def _count(request: web.Request, response: web.StreamResponse, _seconds: float) -> None:
+    if not request.path.startswith("/health/"):
+        metrics.CALLBACKS.labels(str(response.status)).inc()

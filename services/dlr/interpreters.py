@@ -36,6 +36,11 @@ class Interpreter:
             return None
         return self.adapter.admit_callback(self.settings, request)
 
+    def knows_secret(self, path_secret: str) -> bool:
+        """Whether a call with this secret in its path is this carrier's."""
+        knows = self.adapter.knows_secret
+        return knows is not None and knows(self.settings, path_secret)
+
 
 class Interpreters:
     """All carriers' interpreters; a carrier whose settings do not fit its adapter has none."""

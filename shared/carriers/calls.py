@@ -35,6 +35,11 @@ def distrust(
     return None
 
 
+def is_secret(given: str, wanted: secret.Secret) -> bool:
+    """Whether the caller gave the secret, told in the same time whatever it gave."""
+    return hmac.compare_digest(given.encode(errors="replace"), wanted.reveal().encode())
+
+
 def content(request: contract.CallbackRequest) -> object:
     """What the call says: its JSON, its form or, in a call without a body and with a secret in the
     path, its query; None for anything else."""

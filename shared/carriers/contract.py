@@ -9,6 +9,8 @@ An adapter is a module with these names:
   pure and total: garbage gives None, never an exception.
 - `admit_callback(settings, request) -> tuple[bytes, ...] | CallbackRefusal`: only where the carrier
   calls us over HTTP; called by dlr before anything is stored; pure. What it returns is published.
+- `knows_secret(settings, path_secret) -> bool`: beside `admit_callback`; called by dlr before it
+  reads the body of a call that has a secret in its path.
 - `review(settings) -> None`: only where settings that run should not be applied any more, such as
   a weak secret; raises ValueError with a sentence that names the field. Called by `sluice apply`.
 

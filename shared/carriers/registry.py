@@ -26,7 +26,7 @@ class InvalidSettings(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Adapter:
-    """One way of speaking, as `contract` describes it; the last two are optional."""
+    """One way of speaking, as `contract` describes it; the last three are optional."""
 
     key: str
     settings_type: type[msgspec.Struct]
@@ -39,6 +39,7 @@ class Adapter:
         ]
         | None
     )
+    knows_secret: Callable[[msgspec.Struct, str], bool] | None
     review: Callable[[msgspec.Struct], None] | None
 
 
@@ -85,6 +86,7 @@ def _checked(key: str, module: ModuleType) -> Adapter:
         open_link=module.open_link,
         read_receipt=module.read_receipt,
         admit_callback=getattr(module, "admit_callback", None),
+        knows_secret=getattr(module, "knows_secret", None),
         review=getattr(module, "review", None),
     )
 

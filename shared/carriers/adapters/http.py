@@ -205,6 +205,14 @@ def admit_callback(
     return bodies or contract.CallbackRefusal(400, "no receipt could be read from the call")
 
 
+def knows_secret(settings: Settings, path_secret: str) -> bool:
+    """Whether this is the secret in the path of this carrier's calls."""
+    callback = settings.callback
+    if callback is None or callback.auth != "path_secret":
+        return False
+    return calls.is_secret(path_secret, callback.secret)
+
+
 def _report(callback: Callback, item: object) -> _Report:
     return _Report(
         answers.word_at(item, callback.id_field, answers.ID_CHARS_MAX),

@@ -14,7 +14,7 @@ import msgspec
 import pytest
 from aiohttp import web
 
-from services.dlr import callbacks, interpreters
+from services.dlr import callbacks, interpreters, reading
 from shared.broker import link, publish, topology
 from shared.web import server
 from tests.integration.dlr import conftest, world
@@ -22,6 +22,7 @@ from tests.integration.dlr import conftest, world
 REPORT = {"id": "abc-1", "state": "DELIVRD", "code": "000"}
 REPORTS = msgspec.json.encode({"reports": [REPORT]})
 JSON = {"Content-Type": "application/json"}
+Stream = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 PATH = f"/carriers/acme/receipts/{world.SECRET}"
 
 
@@ -100,19 +101,20 @@ async def test_concurrent_calls_share_envelopes(door: Door) -> None:
 
 
 FORGERIES: tuple[tuple[str, dict[str, str], int], ...] = (
-    ("/carriers/acme/receipts", {}, 401),
-    ("/carriers/acme/receipts/wrong", {}, 403),
-    ("/carriers/acme/receipts/%00", {}, 403),
-    ("/carriers/acme/receipts/%ff%fe", {}, 403),
-    ("/carriers/sealed/receipts", {}, 401),
-    ("/carriers/sealed/receipts", {"X-Signature": "0" * 64}, 403),
-    ("/carriers/sealed/receipts", {"X-Signature": "\xff"}, 403),
-    ("/carriers/sealed/receipts", _signed(REPORTS, "guessed"), 403),
-    ("/carriers/sealed/receipts", _signed(b"another body"), 403),
-    (f"/carriers/sealed/receipts/{world.HMAC_SECRET}", {}, 401),
+    ("/carriers/acme/receipts", {}, 404),
+    ("/carriers/acme/receipts/wrong", {}, 404),
+    ("/carriers/acme/receipts/%00", {}, 404),
+    ("/carriers/acme/receipts/%ff%fe", {}, 404),
+    ("/carriers/sealed/receipts", {}, 404),
+    ("/carriers/sealed/receipts", {"X-Signature": "0" * 64}, 404),
+    ("/carriers/sealed/receipts", {"X-Signature": "\xff"}, 404),
+    ("/carriers/sealed/receipts", _signed(REPORTS, "guessed"), 404),
+    ("/carriers/sealed/receipts", _signed(b"another body"), 404),
+    (f"/carriers/sealed/receipts/{world.HMAC_SECRET}", {}, 404),
     (f"/carriers/nobody/receipts/{world.SECRET}", {}, 404),
     (f"/carriers/bound/receipts/{world.SECRET}", {}, 404),
     (PATH, {"Content-Encoding": "gzip"}, 415),
+    ("/carriers/acme", {}, 404),
 )
 
 
@@ -127,14 +129,82 @@ async def test_a_forged_call_is_refused_and_nothing_is_published(door: Door) -> 
     assert await door.broker.take() == []
 
 
-async def test_a_carrier_that_does_not_call_looks_like_one_that_does_not_exist(
-    door: Door,
+@pytest.mark.parametrize(
+    ("paths", "headers"),
+    [
+        ([f"/carriers/{name}/receipts/x" for name in ("acme", "sealed", "bound", "nobody")], {}),
+        ([f"/carriers/{name}/receipts" for name in ("acme", "sealed", "bound", "nobody")], {}),
+        (
+            [f"/carriers/{name}/receipts" for name in ("sealed", "nobody")],
+            {"X-Signature": "0" * 64},
+        ),
+    ],
+    ids=["wrong secret", "no proof", "wrong signature"],
+)
+async def test_carriers_names_cannot_be_tried_out(
+    door: Door, paths: list[str], headers: dict[str, str]
 ) -> None:
-    answers = [
-        await door.post(f"/carriers/{name}/receipts/x", REPORTS) for name in ("bound", "nobody")
-    ]
+    answers = [(await door.post(path, REPORTS, headers))[:2] for path in paths]
 
-    assert answers[0][:2] == answers[1][:2]
+    assert [status for status, _ in answers] == [404] * len(paths)
+    assert all(answer == answers[0] for answer in answers)
+
+
+# Before the caller is known ----------------------------------------------------------------------
+
+
+async def _begin(door: Door, path: str, body: bytes, sent: int, headers: str = "") -> Stream:
+    """A call of which only so many bytes of the body are sent."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", door.port)
+    writer.write(
+        f"POST {path} HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n{headers}"
+        f"Content-Length: {len(body)}\r\n\r\n".encode()
+        + body[:sent]
+    )
+    await writer.drain()
+    return reader, writer
+
+
+async def _status(reader: asyncio.StreamReader) -> int:
+    head = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 8)
+    return int(head.split()[1])
+
+
+@pytest.mark.parametrize("name", ["acme", "sealed", "nobody"])
+async def test_no_body_is_read_when_the_path_s_secret_is_wrong(door: Door, name: str) -> None:
+    # Given a call with a wrong secret, of whose body nothing comes
+    body = b" " * reading.BODY_MAX_BYTES
+    reader, writer = await _begin(door, f"/carriers/{name}/receipts/wrong", body, sent=0)
+
+    # Then it is answered all the same
+    assert await _status(reader) == 404
+    writer.close()
+
+
+async def test_a_signed_call_is_taken_when_others_hold_bodies_back_in_its_name(door: Door) -> None:
+    # Given more calls in the carrier's name than are read at a time, all of which stop half-way
+    path, body = "/carriers/sealed/receipts", msgspec.json.encode(REPORT)
+    count = reading.UNPROVEN_COUNT_MAX
+    held = [await _begin(door, path, b" " * 1_000, sent=10) for _ in range(count)]
+    proof = f"X-Signature: {_signed(body)['X-Signature']}\r\n"
+
+    # When the carrier calls, and its body comes a moment after the head
+    reader, writer = await _begin(door, path, body, sent=0, headers=proof)
+    assert await _status(held[0][0]) == 503
+    writer.write(body)
+
+    # Then it is taken, and who took longest has made room
+    assert await _status(reader) == 200
+    assert len(await door.broker.take()) == 1
+    for _, opened in [*held, (reader, writer)]:
+        opened.close()
+
+
+async def test_what_is_no_call_is_answered_with_a_problem(door: Door) -> None:
+    for method, path, status in (("GET", PATH, 405), ("PUT", PATH, 405), ("POST", "/x", 404)):
+        async with door.client.request(method, path) as answer:
+            problem = await answer.json(content_type="application/problem+json")
+        assert (answer.status, problem["status"]) == (status, status)
 
 
 async def test_a_call_is_refused_when_no_receipt_can_be_read_from_it(door: Door) -> None:
@@ -147,7 +217,7 @@ async def test_a_call_is_refused_when_no_receipt_can_be_read_from_it(door: Door)
 
 @pytest.mark.parametrize("chunked", [False, True])
 async def test_a_body_is_refused_when_it_is_one_byte_too_long(door: Door, chunked: bool) -> None:
-    limit = callbacks.BODY_MAX_BYTES
+    limit = reading.BODY_MAX_BYTES
     fitting = REPORTS.ljust(limit)
 
     async def pieces(body: bytes) -> AsyncIterator[bytes]:
@@ -175,7 +245,7 @@ async def test_the_carrier_is_asked_to_repeat_when_the_broker_is_away(door: Door
 
     await world.eventually(repeated_well)
     assert (status, problem["status"]) == (503, 503)
-    assert int(response.headers["Retry-After"]) == callbacks.RETRY_AFTER_SECONDS
+    assert int(response.headers["Retry-After"]) == reading.RETRY_AFTER_SECONDS
     assert nothing == []
     assert len(await door.broker.take()) == 1
 
