@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+import socket
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
 from uuid import UUID, uuid4
 
@@ -53,6 +55,21 @@ async def eventually(holds: Callable[[], bool], within_seconds: float = 10) -> N
     async with asyncio.timeout(within_seconds):
         while not holds():
             await asyncio.sleep(0.005)
+
+
+@contextmanager
+def full_backlog() -> Iterator[int]:
+    """A port whose backlog is full: the kernel drops whatever asks for a connection."""
+    with ExitStack() as stack:
+        listener = stack.enter_context(socket.create_server(("127.0.0.1", 0), backlog=0))
+        while True:
+            filler = stack.enter_context(socket.socket())
+            filler.settimeout(0.2)
+            try:
+                filler.connect(listener.getsockname())
+            except TimeoutError:
+                break
+        yield listener.getsockname()[1]
 
 
 class Sink:

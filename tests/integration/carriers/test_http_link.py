@@ -180,29 +180,6 @@ async def test_the_carrier_s_wish_is_kept_when_it_throttles(
         assert link.connected
 
 
-async def test_the_link_goes_on_when_its_pause_is_over() -> None:
-    statuses = iter([429, 200])
-
-    async def handler(_request: web.Request) -> web.Response:
-        return web.json_response(ACCEPTED, status=next(statuses))
-
-    async with web_of(handler) as url, link_to(url) as link:
-        assert (await outcome(link, segments.segment())).kind is Kind.THROTTLED
-        await asyncio.wait_for(link.wait_for_room(), 10)
-        assert (await outcome(link, segments.segment())).kind is Kind.ACCEPTED
-
-
-async def test_nothing_was_sent_when_the_connection_is_refused() -> None:
-    server = await asyncio.start_server(lambda *_: None, "127.0.0.1", 0)
-    port = server.sockets[0].getsockname()[1]
-    server.close()
-    await server.wait_closed()
-    async with link_to(f"http://127.0.0.1:{port}/") as link:
-        assert await outcome(link, segments.segment()) == outcomes.UNAVAILABLE
-        assert not link.connected
-        assert link.room == 0
-
-
 async def test_nothing_was_sent_when_the_other_side_does_not_speak_tls() -> None:
     async def close(_head: bytes, writer: asyncio.StreamWriter) -> None:
         writer.close()
@@ -215,44 +192,11 @@ async def test_nothing_was_sent_when_the_other_side_does_not_speak_tls() -> None
         assert await outcome(link, segments.segment()) == outcomes.UNAVAILABLE
 
 
-async def test_the_outcome_is_lost_when_nobody_answers_in_time() -> None:
-    async def silent(_head: bytes, _writer: asyncio.StreamWriter) -> None:
-        return None
-
-    async with socket_of(silent) as (url, heads), link_to(url, timeout_seconds=0.3) as link:
-        assert await outcome(link, segments.segment()) == outcomes.LOST
-        assert len(heads) == 1
-
-
-async def test_the_deadline_is_of_the_whole_when_the_answer_drips() -> None:
-    async def drip(_head: bytes, writer: asyncio.StreamWriter) -> None:
-        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 5000\r\n\r\n")
-        for _ in range(200):
-            writer.write(b" ")
-            await writer.drain()
-            await asyncio.sleep(0.02)
-
-    async with socket_of(drip) as (url, _), link_to(url, timeout_seconds=0.4) as link:
-        began = time.monotonic()
-        assert await outcome(link, segments.segment()) == outcomes.LOST
-        assert time.monotonic() - began < 3
-
-
 async def test_the_outcome_is_lost_when_the_answer_is_huge() -> None:
     async def huge(_request: web.Request) -> web.Response:
         return web.json_response({**ACCEPTED, "padding": "x" * 100_000})
 
     async with web_of(huge) as url, link_to(url) as link:
-        assert await outcome(link, segments.segment()) == outcomes.LOST
-
-
-async def test_the_outcome_is_lost_when_the_connection_dies_inside_the_answer() -> None:
-    async def cut(_head: bytes, writer: asyncio.StreamWriter) -> None:
-        writer.write(b'HTTP/1.1 200 OK\r\nContent-Length: 5000\r\n\r\n{"messages"')
-        await writer.drain()
-        writer.transport.abort()
-
-    async with socket_of(cut) as (url, _), link_to(url) as link:
         assert await outcome(link, segments.segment()) == outcomes.LOST
 
 
@@ -314,41 +258,6 @@ async def test_no_more_than_the_window_is_asked_at_once() -> None:
     assert most == 3
 
 
-async def test_every_future_ends_in_an_outcome_when_the_link_closes() -> None:
-    arrived = asyncio.Event()
-
-    async def silent(_head: bytes, _writer: asyncio.StreamWriter) -> None:
-        arrived.set()
-
-    async with socket_of(silent) as (url, _):
-        async with link_to(url) as link:
-            asked = link.submit(segments.segment())
-            await asyncio.wait_for(arrived.wait(), 10)
-            unasked = link.submit(segments.segment())
-            await link.close(0)
-        assert await asked == outcomes.LOST
-        assert await unasked == outcomes.UNAVAILABLE
-
-
-async def test_neither_text_nor_secret_is_logged_when_requests_fail(
-    capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
-) -> None:
-    async def handler(_request: web.Request) -> web.Response:
-        return web.Response(status=500, text="canary")
-
-    segment = segments.segment(text="canary")
-    async with web_of(handler) as url, link_to(url + "?t={text}&k={secret.key}") as link:
-        await outcome(link, segment)
-    async with link_to("http://127.0.0.1:9/{secret.key}/{text}") as link:
-        await outcome(link, segment)
-    shown = capsys.readouterr()
-    everything = shown.out + shown.err + caplog.text + repr(link)
-    assert "carrier_paused" in everything
-    assert "canary" not in everything
-    assert "hunter2" not in everything
-    assert "33612340000" not in everything
-
-
 class BusyListener:
     """A port whose backlog is full: the kernel drops what asks for a connection, until `accept`."""
 
@@ -391,16 +300,6 @@ def busy() -> Iterator[BusyListener]:
     listener = BusyListener()
     yield listener
     listener.close()
-
-
-async def test_nothing_was_sent_when_the_connection_does_not_stand_in_time(
-    busy: BusyListener,
-) -> None:
-    async with link_to(busy.url, connect_seconds=0.3, timeout_seconds=60) as link:
-        began = time.monotonic()
-        assert await outcome(link, segments.segment()) == outcomes.UNAVAILABLE
-        assert time.monotonic() - began < 2
-        assert not link.connected
 
 
 async def test_nothing_leaves_when_the_connection_stands_after_the_segment_s_time(

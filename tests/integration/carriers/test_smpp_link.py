@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
-
-import pytest
 
 from shared.carriers import contract, outcomes, registry
 from shared.carriers.adapters import smpp
@@ -125,20 +122,6 @@ async def test_every_status_has_its_outcome() -> None:
                 assert said.code == f"0x{number:08X}"
 
 
-async def test_a_bind_pauses_and_goes_on_when_throttled() -> None:
-    statuses = iter([codes.ESME_RTHROTTLED, codes.ESME_ROK])
-
-    def reply(peer: session.Session, request: pdu.SubmitSm) -> None:
-        peer.answer(request, next(statuses), "7")
-
-    async with smsc_of(reply) as scripted, link_to(scripted) as link:
-        assert (await outcome(link, segments.segment())).kind is Kind.THROTTLED
-        assert link.room == 0
-        assert link.connected
-        await asyncio.wait_for(link.wait_for_room(), 10)
-        assert (await outcome(link, segments.segment())).carrier_message_id == "7"
-
-
 async def test_a_segment_is_written_as_the_carrier_must_read_it() -> None:
     async with smsc_of(status(0)) as scripted, link_to(scripted) as link:
         name = segments.segments(text="x" * 200, source="Sluice")
@@ -183,17 +166,6 @@ async def test_a_segment_is_rejected_when_smpp_cannot_carry_it() -> None:
         said = await outcome(link, segments.segment(recipient="+" + "1" * 30))
         assert said.kind is Kind.REJECTED
         assert not scripted.submits
-
-
-async def test_the_outcome_is_lost_when_the_answer_never_comes() -> None:
-    silent = smsc_of(lambda _peer, _request: None)
-    async with silent as scripted, link_to(scripted, response_seconds=0.3) as link:
-        assert await outcome(link, segments.segment()) == outcomes.LOST
-
-
-async def test_the_outcome_is_lost_when_the_link_is_cut_after_the_bytes() -> None:
-    async with smsc_of(lambda peer, _request: peer.abort()) as scripted, link_to(scripted) as link:
-        assert await outcome(link, segments.segment()) == outcomes.LOST
 
 
 async def test_nothing_is_sent_when_the_link_is_down() -> None:
@@ -329,54 +301,9 @@ async def test_an_inbound_message_is_refused_for_good_as_nobody_could_keep_it() 
     assert not sink.seen
 
 
-async def test_outstanding_answers_are_awaited_when_the_link_closes() -> None:
-    held: list[tuple[session.Session, pdu.SubmitSm]] = []
-    async with smsc_of(lambda *asked: held.append(asked)) as scripted, link_to(scripted) as link:
-        answer = link.submit(segments.segment())
-        await segments.eventually(lambda: len(held) == 1)
-        closing = asyncio.ensure_future(link.close(10))
-        await asyncio.sleep(0)
-        held[0][0].answer(held[0][1], 0, "late")
-        assert (await asyncio.wait_for(answer, 10)).carrier_message_id == "late"
-        await asyncio.wait_for(closing, 10)
-        assert not link.connected
-        assert await outcome(link, segments.segment()) == outcomes.UNAVAILABLE
-
-
 async def test_the_password_is_read_from_a_file_when_one_is_named(tmp_path: Path) -> None:
     path = tmp_path / "password"
     path.write_text("secret\n")
     named = {"password_file": str(path), "password": None}
     async with smsc_of(status(0)) as scripted, link_to(scripted, None, **named) as link:
         assert link.connected
-
-
-async def test_neither_password_nor_text_is_logged_when_binds_are_refused(
-    caplog: pytest.LogCaptureFixture, capsys: pytest.CaptureFixture[str]
-) -> None:
-    caplog.set_level(logging.DEBUG)
-    refused = asyncio.Event()
-
-    def authenticate(_request: pdu.BindRequest) -> int:
-        refused.set()
-        return codes.ESME_RINVPASWD
-
-    server = await smsc.serve(
-        "127.0.0.1",
-        0,
-        terms.Terms(1),
-        session.Handlers(lambda *_: None, authenticate=authenticate),
-    )
-    values = {"host": "127.0.0.1", "port": server.port, "system_id": "s", "password": "hunter2"}
-    settings = registry.settings("smpp", values)
-    assert isinstance(settings, smpp.Settings)
-    link = smpp.open_link("acme", settings, segments.Sink())
-    await asyncio.wait_for(refused.wait(), 10)
-    await outcome(link, segments.segment(text="canary"))
-    await link.close(1)
-    await server.close()
-    shown = capsys.readouterr()
-    everything = shown.out + shown.err + caplog.text + repr(link) + repr(settings)
-    assert "hunter2" not in everything
-    assert "canary" not in everything
-    assert "33612340000" not in everything
