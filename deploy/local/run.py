@@ -125,7 +125,7 @@ def _bring_up(folder: Path, job: Path | None, *, may_install: bool) -> int:
     return 0
 
 
-def _interrupt(number: int, frame: FrameType | None) -> None:
+def _interrupt(_number: int, _frame: FrameType | None) -> None:
     raise KeyboardInterrupt
 
 

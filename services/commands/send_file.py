@@ -87,10 +87,9 @@ def _csv(text: str, faults: list[str]) -> Iterator[Item]:
         unknown = [name for name in names if name not in COLUMNS]
         missing = [name for name in _REQUIRED if name not in names]
         if unknown or missing:
-            for name in unknown:
-                faults.append(f"line 1: unknown column {name!r}, expected {', '.join(COLUMNS)}")
-            for name in missing:
-                faults.append(f"line 1: column {name!r} is missing")
+            known = ", ".join(COLUMNS)
+            faults += [f"line 1: unknown column {name!r}, expected {known}" for name in unknown]
+            faults += [f"line 1: column {name!r} is missing" for name in missing]
             return
         for row in reader:
             if None in row or None in row.values():

@@ -38,11 +38,9 @@ class Scheduler:
 
     async def turn(self) -> None:
         """Look after every line that is due."""
-        emptied: list[int] = []
         async with self._pool.acquire(timeout=5) as opened, opened.transaction():
-            for line_id in await parking.lock_due(opened, LINE_COUNT):
-                if not await self._wake(opened, line_id):
-                    emptied.append(line_id)
+            due = await parking.lock_due(opened, LINE_COUNT)
+            emptied = [line_id for line_id in due if not await self._wake(opened, line_id)]
         for line_id in emptied:
             await self._limiter.open_gate(line_id)
 

@@ -42,7 +42,7 @@ class Carrier:
         self.counters = counters.Counters()
         self.outbox = outbox.Outbox(self.counters, wanted.receipt_retry_ms / 1000)
         self._moods = moods.Moods(wanted)
-        self._random = random.Random(wanted.seed)  # noqa: S311
+        self._random = random.Random(wanted.seed)  # noqa: S311 - chance to play with, no secret
         self._run = f"{int(time.time()) & 0xFFFFFFFF:08x}"
         self._number = 0
 

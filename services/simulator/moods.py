@@ -79,7 +79,7 @@ class Moods:
     """The carrier's state of mind; the same seed gives the same sequence of moods."""
 
     def __init__(self, wanted: options.Options) -> None:
-        self._random = random.Random(wanted.seed)  # noqa: S311
+        self._random = random.Random(wanted.seed)  # noqa: S311 - chance to play with, no secret
         answers = (
             (wanted.throttled_share, Answer.THROTTLE),
             (wanted.refused_share, Answer.REFUSE),

@@ -110,7 +110,7 @@ async def _close(connection: AbstractConnection) -> None:
 @asynccontextmanager
 async def supervised(link: Link) -> AsyncIterator[None]:
     """Keep a link standing while the body runs, then close it."""
-    task = asyncio.create_task(link.supervise(), name=f"link-{link._name}")
+    task = asyncio.create_task(link.supervise(), name=f"link-{link._name}")  # noqa: SLF001 - of this file
     try:
         yield
     finally:

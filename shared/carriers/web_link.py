@@ -65,11 +65,11 @@ class _Forbidden(aiohttp.ClientError):
 
 
 async def _note_headers(
-    session: aiohttp.ClientSession, context: object, params: aiohttp.TraceRequestHeadersSentParams
+    _session: aiohttp.ClientSession, context: object, _params: aiohttp.TraceRequestHeadersSentParams
 ) -> None:
     # Called just before the first byte is written. aiohttp repeats GET and PUT by itself when a
     # kept connection turns out dead; a repeat would be a second submit.
-    attempt: _Attempt = getattr(context, "trace_request_ctx")  # noqa: B009
+    attempt: _Attempt = getattr(context, "trace_request_ctx")  # noqa: B009 - its type does not name it
     attempt.overdue = not attempt.asked and time.monotonic() > attempt.leave_by
     if attempt.asked or attempt.overdue:
         raise _Forbidden

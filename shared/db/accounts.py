@@ -64,7 +64,7 @@ async def movements(connection: Connection, account_id: int) -> Movements:
 
 # The lock lets two who create tokens at once see each other's.
 _LOCK = "SELECT account_id FROM accounts WHERE name = $1 FOR NO KEY UPDATE"
-_TOKEN_COUNT = "SELECT count(*) FROM tokens WHERE account_id = $1"  # noqa: S105
+_TOKEN_COUNT = "SELECT count(*) FROM tokens WHERE account_id = $1"  # noqa: S105 - a statement
 
 
 async def lock_token_count(connection: Connection, name: str) -> int | None:

@@ -124,7 +124,7 @@ message_id, status, reason, sender, recipient, country, encoding, segment_count,
 at_least_once, segment_price_micro, currency, reference, created_at, send_at, expires_at, updated_at
 """
 
-_GET = f"SELECT {_COLUMNS} FROM messages WHERE account_id = $1 AND message_id = $2"  # noqa: S608
+_GET = f"SELECT {_COLUMNS} FROM messages WHERE account_id = $1 AND message_id = $2"  # noqa: S608 - the constant above
 
 
 async def get(connection: Connection, account_id: int, message_id: UUID) -> StoredMessage | None:
@@ -179,7 +179,7 @@ WHERE account_id = $1
   AND ($5::text IS NULL OR reference = $5)
   AND ($6::timestamptz IS NULL OR created_at >= $6)
   AND ($7::timestamptz IS NULL OR created_at < $7)
-ORDER BY message_id DESC LIMIT $8"""  # noqa: S608
+ORDER BY message_id DESC LIMIT $8"""  # noqa: S608 - the constant above
 
 
 async def select(

@@ -13,7 +13,7 @@ _sequence = 0
 def uuid7() -> UUID:
     """A UUID version 7 (RFC 9562 §5.7): milliseconds, then a counter within the millisecond, then
     62 random bits. Strictly increasing within a process."""
-    global _last_ms, _sequence
+    global _last_ms, _sequence  # noqa: PLW0603 - one order for the whole process
     now_ms = time.time_ns() // 1_000_000
     if now_ms > _last_ms:
         _last_ms, _sequence = now_ms, 0

@@ -49,7 +49,7 @@ class Connection(asyncio.Protocol):
         self._writing_paused = False
         self._schedule_flush()
 
-    def connection_lost(self, exc: Exception | None) -> None:
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio's name
         if self._linger is not None:
             self._linger.cancel()
         try:

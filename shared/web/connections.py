@@ -143,7 +143,7 @@ class Connection(web.RequestHandler):
         request: web.BaseRequest,
         status: int = 500,
         exc: BaseException | None = None,
-        message: str | None = None,
+        message: str | None = None,  # noqa: ARG002 - aiohttp's name
     ) -> web.StreamResponse:
         """What is no HTTP, answered without a word of it, and without it in the log."""
         if request.writer.output_size > 0:

@@ -60,7 +60,7 @@ async def receipt(sink: segments.Sink, id_base: str = "same") -> receipts.Receip
 
 
 def options_with(**changes: object) -> options.Options:
-    return dataclasses.replace(FAST, **changes)  # type: ignore[arg-type]
+    return dataclasses.replace(FAST, **changes)  # type: ignore[arg-type] # each of its field
 
 
 def entries(path: Path) -> list[journal.Entry]:

@@ -69,3 +69,15 @@ def test_the_environment_is_read_in_one_place() -> None:
         if isinstance(node, ast.Attribute) and node.attr in ("environ", "getenv")
     }
     assert readers == {"shared.runtime.settings", "services.__main__"}
+
+
+def test_each_exception_from_a_rule_says_why() -> None:
+    # Given comments such as `noqa: S311 - chance to play with, no secret`
+    silent = [
+        f"{path.relative_to(tree.ROOT)}:{number}"
+        for path in tree.files("services", "shared", "deploy", "tests")
+        for number, text in enumerate(path.read_text("utf-8").splitlines(), 1)
+        if re.search(r"# (ruff: )?noqa|# type[:] ignore", text)
+        and not re.search(r"(noqa: [A-Z0-9, ]+|ignore\[[a-z-, ]+\]) +[-#] +\S", text)
+    ]
+    assert silent == []

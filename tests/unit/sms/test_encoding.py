@@ -4,7 +4,7 @@ import random
 import sys
 import traceback
 
-import gsmcodecs  # noqa: F401  (importing it registers its codecs)
+import gsmcodecs  # noqa: F401 - importing it registers its codecs
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
