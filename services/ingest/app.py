@@ -90,7 +90,10 @@ async def serve(chosen: Settings, stop: asyncio.Event) -> None:
         for name, work in (
             ("relay", relay.run()),
             ("configuration", configured.run()),
-            ("keys", lifecycle.every(FORGET_KEYS_SECONDS, partial(_forget, database), FAULTS)),
+            (
+                "keys",
+                lifecycle.every(FORGET_KEYS_SECONDS, partial(idempotency.sweep, database), FAULTS),
+            ),
             ("tokens", lifecycle.every(END_TOKENS_SECONDS, partial(_end_tokens, database), FAULTS)),
             ("uses", lifecycle.every(uses.WRITE_SECONDS, used.write, FAULTS)),
         ):
@@ -132,11 +135,6 @@ def _queues(configured: watch.Watch) -> list[str]:
     """Every queue the relay may publish to."""
     carriers = configured.current.carriers.values()
     return [queue for carrier in carriers for queue in topology.mt_queues(carrier.name)]
-
-
-async def _forget(database: asyncpg.Pool) -> None:
-    async with database.acquire(timeout=5) as opened:
-        await idempotency.forget_old(opened)
 
 
 async def _end_tokens(database: asyncpg.Pool) -> None:
