@@ -41,7 +41,7 @@ def _private(path: str, flags: int) -> int:
 
 
 class Journal:
-    """Keeps the last entries in memory and, given a path, appends all of them to a file.
+    """The last entries, in memory, and all of them in a file where a path is given.
 
     Entries reach the file within FLUSH_SECONDS and at `close`; they survive the death of everything
     but this process.

@@ -9,7 +9,7 @@ import structlog
 
 from services.simulator import carrier, http_face, options, smpp_face
 
-log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
+_log = structlog.get_logger()
 
 
 @dataclass(slots=True)
@@ -48,7 +48,7 @@ async def serve(wanted: options.Options) -> Simulator:
 async def run(wanted: options.Options, stop: asyncio.Event) -> None:
     """Serve until `stop` is set."""
     running = await serve(wanted)
-    log.info("simulator_ready", smpp_port=running.smpp_port, http_port=running.http_port)
+    _log.info("simulator_ready", smpp_port=running.smpp_port, http_port=running.http_port)
     try:
         await stop.wait()
     finally:

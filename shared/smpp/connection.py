@@ -1,5 +1,7 @@
 """One TCP connection as frames: coalesced writes, flow control both ways, and an orderly close."""
 
+from __future__ import annotations
+
 import asyncio
 from typing import cast
 
@@ -7,7 +9,7 @@ from shared.smpp import framing
 
 
 class Connection(asyncio.Protocol):
-    """Cuts inbound bytes into frames and writes all frames of one loop tick with one call.
+    """Inbound bytes cut into frames, and all frames of one loop tick written with one call.
 
     A session builds on it by filling in `frames_received`, `frames_due` and `connection_closed`.
     """
@@ -32,7 +34,7 @@ class Connection(asyncio.Protocol):
         raise NotImplementedError
 
     async def wait_closed(self) -> None:
-        """Returns once the connection is gone and its owner has been told."""
+        """Return once the connection is gone and its owner has been told."""
         await asyncio.shield(self._closed)
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -76,7 +78,7 @@ class Connection(asyncio.Protocol):
             self._transport.write(b"".join(frames))
 
     def _close_transport(self, linger_seconds: float) -> None:
-        """Writes what is due and closes; a peer that does not read has that long to change."""
+        """Write what is due and close; a peer that does not read has that long to change."""
         self._flush()
         self._transport.close()
         self._linger = self._loop.call_later(linger_seconds, self._transport.abort)

@@ -1,4 +1,6 @@
-"""Cuts a byte stream into PDU frames, holding at most one unfinished frame of 64 KiB."""
+"""A byte stream as PDU frames, with at most one unfinished frame of 64 KiB in hand."""
+
+from __future__ import annotations
 
 from shared.smpp import codes
 
@@ -17,7 +19,7 @@ class Framer:
         self.broken = False
 
     def feed(self, data: bytes) -> list[bytes]:
-        """Takes the next bytes and returns the frames they complete, in order."""
+        """Take the next bytes; the frames they complete, in order."""
         if self.broken:
             return []
         stream: bytes | bytearray = data

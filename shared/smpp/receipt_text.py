@@ -6,6 +6,8 @@ Every carrier writes it its own way, so fields may come in any order, case and s
 all. What follows `text:` is part of a message and is neither read nor passed on.
 """
 
+from __future__ import annotations
+
 import re
 from datetime import datetime
 from functools import lru_cache
@@ -33,7 +35,7 @@ _VALUES = {
     "sub": re.compile(rb"[0-9]{1,5}(?![0-9])"),
     "dlvrd": re.compile(rb"[0-9]{1,5}(?![0-9])"),
 }
-_MAX_BYTES = 4096
+_BYTES_MAX = 4096
 
 
 class ReceiptText(NamedTuple):
@@ -49,7 +51,7 @@ class ReceiptText(NamedTuple):
 
 
 def parse(raw: bytes) -> ReceiptText | None:
-    """Reads whatever can be read; None for bytes that name neither an id nor a stat."""
+    """Whatever can be read; None for bytes that name neither an id nor a stat."""
     usual = _USUAL.match(raw)
     if usual is not None:
         _, name, when, stat, err = usual.groups()
@@ -111,7 +113,7 @@ def render(
 
 def _fields(raw: bytes) -> dict[str, tuple[bytes, bytes]]:
     """Each known field's spelling and value, first mention first, before any `text:`."""
-    plain = raw[:_MAX_BYTES].replace(b"\0", b"")  # Latin letters of UCS-2 become themselves.
+    plain = raw[:_BYTES_MAX].replace(b"\0", b"")  # Latin letters of UCS-2 become themselves.
     fields: dict[str, tuple[bytes, bytes]] = {}
     marks = list(_FIELD.finditer(plain))
     for number, mark in enumerate(marks):

@@ -7,8 +7,8 @@ from collections.abc import Callable
 
 
 class Ticker:
-    """Calls `look` with the time, but not after this process was stopped for a while: what came
-    meanwhile is still unread, so nobody may be judged by it yet."""
+    """A regular call of `look` with the time, but not after this process was stopped for a while:
+    what came meanwhile is still unread, so nobody may be judged by it yet."""
 
     __slots__ = ("_due_at", "_every_seconds", "_handle", "_look", "_loop")
 

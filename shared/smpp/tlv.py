@@ -22,7 +22,7 @@ class CutShort(ValueError):
 
 
 def pack(tlvs: Tlvs) -> bytes:
-    """Raises struct.error for a tag or a length that does not fit 16 bits."""
+    """The parameters as bytes. Raises struct.error for a tag or a length beyond 16 bits."""
     return b"".join([_HEADER.pack(tag, len(value)) + value for tag, value in tlvs])
 
 
@@ -77,7 +77,7 @@ class ReceiptParameters(NamedTuple):
 
 
 def receipt_parameters(tlvs: Tlvs) -> ReceiptParameters:
-    """Reads them all at once; of repeated ones the first counts."""
+    """All of them at once; of repeated ones the first counts."""
     if not tlvs:
         return _NO_PARAMETERS
     values = dict(reversed(tlvs))

@@ -50,8 +50,10 @@ async def bound(**values: object) -> AsyncIterator[Carrier]:
         sink = segments.Sink()
         link = smpp.open_link("acme", settings, sink)
         try:
-            yield Carrier(await scripted.accept_bind(), link, sink, settings)
+            peer = await scripted.accept_bind()
+            yield Carrier(peer, link, sink, settings)
         finally:
+            peer.cut()  # It answers no unbind.
             await link.close(0)
 
 

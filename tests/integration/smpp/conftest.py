@@ -1,5 +1,7 @@
 """Every session test runs on both event loops, since the product may run on either."""
 
+from __future__ import annotations
+
 import asyncio
 from collections.abc import Callable, Mapping
 

@@ -1,5 +1,7 @@
 """A bind comes back after a loss, waits when it is throttled and never hammers."""
 
+from __future__ import annotations
+
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager

@@ -1,5 +1,7 @@
 """Our ESME and our SMSC talk to libraries that share no line with them."""
 
+from __future__ import annotations
+
 import asyncio
 import socket
 from collections.abc import AsyncIterator

@@ -1,5 +1,7 @@
 """A session keeps its window, its order and its word about each request."""
 
+from __future__ import annotations
+
 import asyncio
 import socket
 import time

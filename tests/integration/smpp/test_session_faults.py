@@ -1,5 +1,7 @@
 """A session outlives what strangers do to it, or ends without hurting anything else."""
 
+from __future__ import annotations
+
 import asyncio
 import time
 

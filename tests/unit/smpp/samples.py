@@ -1,5 +1,7 @@
 """One of each PDU, and ways to draw and to spoil them."""
 
+from __future__ import annotations
+
 import random
 from collections.abc import Iterator
 

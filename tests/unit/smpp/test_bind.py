@@ -1,5 +1,7 @@
 """The waits between a bind's tries grow, scatter and end at a cap."""
 
+from __future__ import annotations
+
 import pytest
 
 from shared.smpp import bind

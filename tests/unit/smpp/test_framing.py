@@ -1,5 +1,7 @@
 """Frames come out whole however the bytes came in, and nothing large is ever held."""
 
+from __future__ import annotations
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st

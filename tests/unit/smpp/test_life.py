@@ -1,5 +1,7 @@
 """A peer lives as long as it says anything, and is asked before it is given up."""
 
+from __future__ import annotations
+
 from shared.smpp import life
 
 TIMERS = life.Timers(enquire_seconds=30, enquire_response_seconds=10)

@@ -1,5 +1,7 @@
 """The codec gives back what it was given and survives whatever a stranger sends."""
 
+from __future__ import annotations
+
 import time
 from typing import Any
 

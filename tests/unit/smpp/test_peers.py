@@ -1,5 +1,7 @@
 """Our bytes are the bytes two independent libraries write for the same PDU."""
 
+from __future__ import annotations
+
 import random
 from collections.abc import Iterator
 from typing import Any

@@ -1,5 +1,7 @@
 """Receipts are read in every dialect, and no message text comes along."""
 
+from __future__ import annotations
+
 import random
 import re
 from datetime import UTC, datetime

@@ -1,5 +1,7 @@
 """Optional parameters are read for what they are, and ignored when they are not that."""
 
+from __future__ import annotations
+
 import pytest
 
 from shared.smpp import codes, tlv

@@ -1,5 +1,7 @@
 """The window never lets more than W requests be unanswered and tells each owner what happened."""
 
+from __future__ import annotations
+
 import asyncio
 
 import pytest
