@@ -127,7 +127,7 @@ class Acceptor:
 
 async def _store(
     opened: connection.Connection, intakes: Sequence[Intake]
-) -> tuple[list[Answer | BaseException], list[messages.NewMessage]]:
+) -> tuple[list[Answer | BaseException], list[Draft]]:
     """The transaction: who may run, who can pay, store them all, remember the answers."""
     results: list[Answer | BaseException | None] = await _known_answers(opened, intakes)
     open_places = [place for place, result in enumerate(results) if result is None]
@@ -138,7 +138,7 @@ async def _store(
     answers: list[tuple[idempotency.Key, idempotency.StoredAnswer]] = []
     for place in open_places:
         intake = intakes[place]
-        fates = [till.take(intake.account_id, draft) for draft in intake.drafts]
+        fates = [till.take(draft) for draft in intake.drafts]
         purse = purses[intake.account_id]
         answer = intake.answer(fates, till.balance_micro[purse.account_id], purse.currency)
         results[place] = answer
@@ -180,12 +180,13 @@ class _Till:
         self._purses = purses
         self._used = used
         self.balance_micro = {key: purse.balance_micro for key, purse in purses.items()}
-        self.accepted: list[messages.NewMessage] = []
+        self.accepted: list[Draft] = []
 
-    def take(self, account_id: int, draft: Draft) -> Fate:
+    def take(self, draft: Draft) -> Fate:
         """The draft, now stored and paid for when the transaction commits; or why not."""
+        account_id = draft.account_id
         purse = self._purses[account_id]
-        if draft.currency != purse.currency:
+        if draft.wallet_id != purse.wallet_id:
             return Refusal(Code.CURRENCY_CHANGED, "The account's currency has just changed.")
         used = self._used.get(account_id, 0) + draft.segment_count
         if used > purse.daily_limit:
@@ -196,32 +197,8 @@ class _Till:
             return Refusal(Code.INSUFFICIENT_FUNDS, "The balance does not cover this message.")
         self._used[account_id] = used
         self.balance_micro[account_id] = balance_micro
-        self.accepted.append(_to_store(account_id, purse, draft))
+        self.accepted.append(draft)
         return draft
-
-
-def _to_store(account_id: int, purse: ledger.Purse, draft: Draft) -> messages.NewMessage:
-    return messages.NewMessage(
-        message_id=draft.message_id,
-        account_id=account_id,
-        line_id=draft.line_id,
-        carrier_id=draft.carrier_id,
-        wallet_id=purse.wallet_id,
-        revenue_wallet_id=purse.revenue_wallet_id,
-        sender=draft.sender,
-        recipient=draft.recipient,
-        country=draft.country,
-        body=draft.text,
-        encoding=draft.encoding,
-        segment_count=draft.segment_count,
-        message_class=draft.message_class,
-        at_least_once=draft.at_least_once,
-        segment_price_micro=draft.segment_price_micro,
-        currency=draft.currency,
-        reference=draft.reference,
-        send_at=draft.send_at,
-        valid_seconds=draft.valid_seconds,
-    )
 
 
 def _certain(result: Answer | BaseException | None) -> Answer | BaseException:

@@ -16,6 +16,7 @@ import structlog
 from services.ingest import metrics
 from shared.broker import envelopes, publish, topology
 from shared.db import connection, messages, segments, watch, work
+from shared.rules.compose import Draft
 from shared.runtime import batching, lifecycle
 from shared.sms import states
 
@@ -70,7 +71,7 @@ class Relay:
         self._confirmed: deque[tuple[float, Sequence[UUID]]] = deque()
         self.backlog_full = False
 
-    def publish_soon(self, stored: Iterable[messages.NewMessage]) -> None:
+    def publish_soon(self, stored: Iterable[Draft]) -> None:
         """Publish what a committed transaction stored. Never fails: the sweep finds the rest."""
         now_ms = time.time_ns() // 1_000_000
         parcels: dict[_Lane, list[envelopes.WorkItem]] = defaultdict(list)

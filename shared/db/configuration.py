@@ -19,7 +19,12 @@ async def version(connection: Connection) -> int:
     return int(await connection.fetchval(_VERSION))
 
 
-_ACCOUNTS = "SELECT account_id, name, currency, daily_limit, requests_per_minute FROM accounts"
+_ACCOUNTS = """
+SELECT a.account_id, a.name, a.currency, a.daily_limit, a.requests_per_minute,
+       w.wallet_id, r.wallet_id AS revenue_wallet_id
+FROM accounts a
+JOIN wallets w ON w.account_id = a.account_id AND w.currency = a.currency
+JOIN wallets r ON r.book = 'revenue' AND r.currency = a.currency"""
 _LINES = """
 SELECT line_id, account_id, sender, kind, country, is_default, hour_limit, day_limit, month_limit
 FROM lines"""

@@ -3,40 +3,20 @@ statement; read back for producers."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, fields
 from datetime import datetime
-from typing import NamedTuple
 from uuid import UUID
 
 from shared.db.connection import Connection
+from shared.rules.compose import Draft
+
+SQL_NAMES = {"message_class": "class"}
+"""Columns and attributes that are not called as in Python."""
 
 
-class NewMessage(NamedTuple):
-    """A message that passed every check and can be paid for; a row of the type `new_message`."""
-
-    message_id: UUID
-    account_id: int
-    line_id: int
-    carrier_id: int
-    wallet_id: int
-    revenue_wallet_id: int
-    sender: str
-    recipient: str
-    country: str
-    body: str
-    encoding: str
-    segment_count: int
-    message_class: int
-    at_least_once: bool
-    segment_price_micro: int
-    currency: str
-    reference: str | None
-    send_at: datetime | None
-    valid_seconds: int
-
-    def __repr__(self) -> str:
-        return f"NewMessage({self.message_id})"
+def _columns(names: Iterable[str]) -> str:
+    return ", ".join(SQL_NAMES.get(name, name) for name in names)
 
 
 RELAY_LEASE_SECONDS = 8
@@ -44,20 +24,17 @@ RELAY_LEASE_SECONDS = 8
 
 # One statement, so that nothing of a message can exist without the rest: the row, its segments, one
 # debit a segment, the wallet, the day's usage and the work.
+_OF_DRAFT = _columns(
+    name for name in Draft._fields if name not in ("revenue_wallet_id", "valid_seconds")
+)
 _INSERT = f"""
 WITH accepted AS (
     SELECT *, coalesce(send_at, now()) + valid_seconds * interval '1 second' AS expires_at,
            CASE WHEN send_at IS NULL THEN 'queued' ELSE 'scheduled' END AS state
     FROM unnest($1::new_message[])
 ), message AS (
-    INSERT INTO messages (message_id, account_id, line_id, carrier_id, wallet_id, sender,
-        recipient, country, body, encoding, segment_count, class, at_least_once,
-        segment_price_micro, currency, reference, status, created_at, send_at, expires_at,
-        updated_at)
-    SELECT message_id, account_id, line_id, carrier_id, wallet_id, sender, recipient, country,
-           body, encoding, segment_count, class, at_least_once, segment_price_micro, currency,
-           reference, state, now(), send_at, expires_at, now()
-    FROM accepted
+    INSERT INTO messages ({_OF_DRAFT}, status, expires_at, created_at, updated_at)
+    SELECT {_OF_DRAFT}, state, expires_at, now(), now() FROM accepted
 ), segment AS (
     INSERT INTO segments (message_id, part, state, carrier_id)
     SELECT message_id, part, state, carrier_id
@@ -87,10 +64,10 @@ SELECT account_id, floor(extract(epoch FROM clock_timestamp()) / 900)::bigint, s
 FROM accepted GROUP BY account_id
 ON CONFLICT (account_id, slot)
 DO UPDATE SET segment_count = d.segment_count + excluded.segment_count
-"""  # noqa: S608 - the constant above
+"""  # noqa: S608 - the constants above
 
 
-async def insert(connection: Connection, accepted: Sequence[NewMessage]) -> None:
+async def insert(connection: Connection, accepted: Sequence[Draft]) -> None:
     """Store and debit. The purses must be locked, and afford them: else CheckViolationError."""
     if accepted:
         await connection.execute(_INSERT, accepted)
@@ -118,11 +95,13 @@ class StoredMessage:
     expires_at: datetime
     updated_at: datetime
 
+    @property
+    def price_micro(self) -> int:
+        """What the whole message costs."""
+        return self.segment_count * self.segment_price_micro
 
-_COLUMNS = """
-message_id, status, reason, sender, recipient, country, encoding, segment_count, class,
-at_least_once, segment_price_micro, currency, reference, created_at, send_at, expires_at, updated_at
-"""
+
+_COLUMNS = _columns(column.name for column in fields(StoredMessage))
 
 _GET = f"SELECT {_COLUMNS} FROM messages WHERE account_id = $1 AND message_id = $2"  # noqa: S608 - the constant above
 

@@ -44,6 +44,19 @@ class Evidence(NamedTuple):
     submitted_at: datetime | None = None
 
 
+class Move(NamedTuple):
+    """What a segment has become; a row of the type `segment_move`."""
+
+    message_id: UUID
+    part: int
+    state: SegmentState
+    code: str
+    reason: str
+    carrier_message_id: str | None
+    accepted: bool
+    final: bool
+
+
 _STATES = {state.value: state for state in SegmentState}
 
 
@@ -191,10 +204,10 @@ def _apply(segment: _Standing, item: Evidence) -> bool:
     return moved
 
 
-def _moves(standing: dict[UUID, dict[int, _Standing]]) -> list[tuple[object, ...]]:
-    """What changed, as rows of the type `segment_move`."""
+def _moves(standing: dict[UUID, dict[int, _Standing]]) -> list[Move]:
+    """What changed."""
     return [
-        (
+        Move(
             message_id,
             part,
             segment.state,

@@ -35,15 +35,19 @@ class Wish(NamedTuple):
 
 
 class Draft(NamedTuple):
-    """A message that passed every check but the wallet's; what `accept` stores."""
+    """A message that passed every check but the wallet's, just as it is stored if it can be paid
+    for: a row of the type `new_message`."""
 
     message_id: UUID
+    account_id: int
     line_id: int
     carrier_id: int
+    wallet_id: int
+    revenue_wallet_id: int
     sender: str
     recipient: str
     country: str
-    text: str
+    body: str
     encoding: str
     segment_count: int
     message_class: int
@@ -90,12 +94,15 @@ def compose(
         return Refusal(Code.OVER_MAX_PRICE, detail, Subject.PRICE_CEILING)
     return Draft(
         message_id=message_id,
+        account_id=account.account_id,
         line_id=line.line_id,
         carrier_id=carrier.carrier_id,
+        wallet_id=account.wallet_id,
+        revenue_wallet_id=account.revenue_wallet_id,
         sender=line.sender,
         recipient=recipient.e164,
         country=recipient.country,
-        text=wish.text,
+        body=wish.text,
         encoding=plan.encoding,
         segment_count=plan.segment_count,
         message_class=wish.message_class,

@@ -10,11 +10,15 @@ from shared.rules.line_kinds import LineKind
 
 @dataclass(frozen=True, slots=True)
 class Account:
+    """Who pays: from `wallet_id`, its wallet in its currency, into `revenue_wallet_id`."""
+
     account_id: int
     name: str
     currency: str
     daily_limit: int
     requests_per_minute: int
+    wallet_id: int
+    revenue_wallet_id: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import fields
 from datetime import datetime
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 from uuid import UUID
 
 import msgspec
@@ -101,15 +102,15 @@ class Preview(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 class Message(msgspec.Struct, frozen=True, kw_only=True):
     """A message and where it stands."""
 
-    id: UUID
+    message_id: UUID = msgspec.field(name="id")
     status: _Status
     reason: str
     sender: str = msgspec.field(name="from")
-    to: str
+    recipient: str = msgspec.field(name="to")
     country: str
     encoding: str
-    segments: _Segments
-    message_class: str = msgspec.field(name="class")
+    segment_count: _Segments = msgspec.field(name="segments")
+    class_name: str = msgspec.field(name="class")
     delivery: str
     price: _Amount
     currency: str
@@ -215,37 +216,32 @@ def failed(problem: Problem) -> Failed:
     return Failed(Fault(code=problem.code, detail=problem.detail, field=problem.field))
 
 
+_AS_STORED = [
+    field.name
+    for field in fields(messages.StoredMessage)
+    if field.name in Message.__struct_fields__
+]
+
+
 def message(stored: messages.StoredMessage) -> Message:
     """A message as its producer reads it."""
-    return Message(
-        id=stored.message_id,
-        status=stored.status,
-        reason=stored.reason,
-        sender=stored.sender,
-        to=stored.recipient,
-        country=stored.country,
-        encoding=stored.encoding,
-        segments=stored.segment_count,
-        message_class=CLASSES[stored.message_class],
-        delivery="at_least_once" if stored.at_least_once else "at_most_once",
-        price=money.format_amount(stored.segment_count * stored.segment_price_micro),
-        currency=stored.currency,
-        reference=stored.reference,
-        created_at=stored.created_at,
-        send_at=stored.send_at,
-        expires_at=stored.expires_at,
-        updated_at=stored.updated_at,
-    )
+    return Message(**_members(stored))
 
 
 def message_with_parts(
     stored: messages.StoredMessage, parts: Sequence[messages.Part]
 ) -> MessageWithParts:
     """A message as its producer reads it, with its segments."""
-    return MessageWithParts(
-        **msgspec.structs.asdict(message(stored)),
-        parts=[msgspec.convert(part, Part, from_attributes=True) for part in parts],
-    )
+    shown = [msgspec.convert(part, Part, from_attributes=True) for part in parts]
+    return MessageWithParts(**_members(stored), parts=shown)
+
+
+def _members(stored: messages.StoredMessage) -> dict[str, Any]:
+    members = {name: getattr(stored, name) for name in _AS_STORED}
+    members["class_name"] = CLASSES[stored.message_class]
+    members["delivery"] = "at_least_once" if stored.at_least_once else "at_most_once"
+    members["price"] = money.format_amount(stored.price_micro)
+    return members
 
 
 def event_page(stored: Sequence[events.StoredEvent], after: int) -> EventPage:

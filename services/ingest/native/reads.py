@@ -57,7 +57,7 @@ async def message_list(visit: Visit) -> web.Response:
         # One more than asked for tells whether there is another page.
         found = await messages.select(opened, visit.account_id, wanted, query.limit + 1)
     page = [answers.message(stored) for stored in found[: query.limit]]
-    cursor = str(page[-1].id) if len(found) > query.limit else None
+    cursor = str(page[-1].message_id) if len(found) > query.limit else None
     return answers.response(answers.MessagePage(page, cursor))
 
 

@@ -11,6 +11,7 @@ import asyncpg
 from shared.db import apply, events, ledger, limits, messages, parking, segments, work, workers
 from shared.runtime import ids
 from shared.sms.states import SegmentState
+from tests.drafts import draft
 
 PRICE_MICRO = 45_300
 WORKER = ids.uuid7()
@@ -69,26 +70,14 @@ async def _accept(connection: asyncpg.Connection, message_ids: list[UUID]) -> No
         await messages.insert(
             connection,
             [
-                messages.NewMessage(
+                draft(
+                    purse.wallet_id,
+                    purse.revenue_wallet_id,
+                    PRICE_MICRO,
                     message_id=message_id,
-                    account_id=1,
-                    line_id=1,
-                    carrier_id=1,
-                    wallet_id=purse.wallet_id,
-                    revenue_wallet_id=purse.revenue_wallet_id,
-                    sender="Sluice",
-                    recipient="+33612345678",
-                    country="FR",
                     body="x" * 200,
-                    encoding="gsm7",
                     segment_count=2,
-                    message_class=1,
-                    at_least_once=False,
-                    segment_price_micro=PRICE_MICRO,
-                    currency="EUR",
-                    reference=None,
                     send_at=datetime.now(UTC) + timedelta(hours=1) if place == 2 else None,
-                    valid_seconds=3600,
                 )
                 for place, message_id in enumerate(message_ids)
             ],

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import AsyncIterator
+from importlib import import_module
+from pkgutil import iter_modules
 
 import asyncpg
 import pytest
 
-from shared.db import apply, configuration, migrate
+from shared import db
+from shared.db import apply, configuration, messages, migrate
 from shared.ledger import money
 from shared.rules.line_kinds import LineKind
 from shared.sms.classes import CLASSES
@@ -73,3 +76,33 @@ async def test_a_line_stored_under_a_word_of_its_own_does_not_stop_the_configura
     current = await configuration.load(migrated)
     (loaded,) = current.lines.values()
     assert loaded.kind is LineKind.FIXED
+
+
+def rows() -> dict[str, list[str]]:
+    """The attributes of each tuple that says which composite type it is a row of."""
+    found: dict[str, list[str]] = {}
+    for info in iter_modules(db.__path__):
+        for value in vars(import_module(f"shared.db.{info.name}")).values():
+            said = " ".join((getattr(value, "__doc__", None) or "").split())
+            names = getattr(value, "_fields", None)
+            if names is not None and (type_name := _ROW.search(said)):
+                found[type_name[1]] = [messages.SQL_NAMES.get(name, name) for name in names]
+    return found
+
+
+_ROW = re.compile(r"row of the type `(\w+)`")
+_ATTRIBUTES = """
+SELECT c.relname, array_agg(a.attname::text ORDER BY a.attnum) AS names
+FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid
+WHERE c.relkind = 'c' AND c.relnamespace = 'public'::regnamespace AND a.attnum > 0
+GROUP BY c.relname"""
+
+
+async def test_rows_that_go_in_have_the_attributes_of_their_types_in_order(
+    migrated: asyncpg.Connection,
+) -> None:
+    # Given every composite type of the schema
+    found = {row["relname"]: row["names"] for row in await migrated.fetch(_ATTRIBUTES)}
+
+    # Then each is written by one tuple that says so, and whose names and order are the type's
+    assert found == rows()

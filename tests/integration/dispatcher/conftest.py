@@ -16,7 +16,8 @@ from shared.db import apply, ledger, messages, migrate, pool, watch
 from shared.limits import limiter as dispatcher_limits
 from shared.limits import permits
 from shared.rules import snapshot
-from shared.runtime import ids, redis_link
+from shared.runtime import redis_link
+from tests.drafts import draft
 from tests.servers import as_services
 
 PRICE_MICRO = 45_300
@@ -53,24 +54,16 @@ class Town:
         async with self.pool.acquire() as opened, opened.transaction():
             purse = (await ledger.lock_purses(opened, [1]))[1]
             stored = [
-                messages.NewMessage(
-                    message_id=ids.uuid7(),
-                    account_id=1,
+                draft(
+                    purse.wallet_id,
+                    purse.revenue_wallet_id,
+                    PRICE_MICRO,
                     line_id=chosen.line_id,
-                    carrier_id=1,
-                    wallet_id=purse.wallet_id,
-                    revenue_wallet_id=purse.revenue_wallet_id,
                     sender=chosen.sender,
-                    recipient="+33612345678",
-                    country="FR",
                     body=body,
-                    encoding="gsm7",
                     segment_count=segment_count,
                     message_class=message_class,
                     at_least_once=at_least_once,
-                    segment_price_micro=PRICE_MICRO,
-                    currency="EUR",
-                    reference=None,
                     send_at=send_at,
                     valid_seconds=valid_seconds,
                 )

@@ -18,6 +18,7 @@ from shared.broker import envelopes
 from shared.db import events, ledger, messages, segments, work
 from shared.runtime import ids
 from shared.sms import states
+from tests.drafts import draft
 
 PRICE_MICRO = 50_000
 CREDIT_MICRO = 1_000_000_000
@@ -73,26 +74,14 @@ class World:
     ) -> list[UUID]:
         """Messages that were just accepted and paid for."""
         new = [
-            messages.NewMessage(
-                ids.uuid7(),
-                self.account_id,
-                line_id=1,
+            draft(
+                self.wallet_id,
+                self.revenue_wallet_id,
+                PRICE_MICRO,
+                account_id=self.account_id,
                 carrier_id=self.carrier_ids[carrier],
-                wallet_id=self.wallet_id,
-                revenue_wallet_id=self.revenue_wallet_id,
-                sender="Sluice",
                 recipient=to,
-                country="FR",
-                body="x",
-                encoding="gsm7",
                 segment_count=segment_count,
-                message_class=1,
-                at_least_once=False,
-                segment_price_micro=PRICE_MICRO,
-                currency="EUR",
-                reference=None,
-                send_at=None,
-                valid_seconds=3600,
             )
             for _ in range(count)
         ]
