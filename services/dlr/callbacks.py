@@ -14,7 +14,7 @@ from services.dlr import interpreters, metrics, reading
 from shared.broker import envelopes, publish, topology
 from shared.carriers import contract
 from shared.runtime import batching, ids
-from shared.web import problems, refused
+from shared.web import bodies, problems, refused
 
 _log = structlog.get_logger()
 
@@ -41,8 +41,11 @@ class Callbacks:
         cannot be tried out: with a secret in it nothing, until that has proved right."""
         app = web.Application(client_max_size=reading.BODY_MAX_BYTES)
         app.middlewares.append(refused.answering(_count))
-        app.router.add_post("/carriers/{name}/receipts", self._receive_unproven)
-        app.router.add_post("/carriers/{name}/receipts/{secret}", self._receive)
+        for path, receive in (
+            ("/carriers/{name}/receipts", self._receive_unproven),
+            ("/carriers/{name}/receipts/{secret}", self._receive),
+        ):
+            app.router.add_post(path, receive, expect_handler=bodies.wait_to_continue)
         return app
 
     async def _receive(self, request: web.Request) -> web.Response:

@@ -9,6 +9,8 @@ from aiohttp import web
 from shared.web import problems
 from shared.web.problems import Refused
 
+_CONTINUE = "100-continue"
+
 
 async def read(request: web.Request, size_max: int, seconds: float) -> bytes:
     """The body, of at most `size_max` bytes. Raises Refused: 400, 408 or 413."""
@@ -26,7 +28,18 @@ async def read(request: web.Request, size_max: int, seconds: float) -> bytes:
     return body
 
 
+async def wait_to_continue(request: web.Request) -> None:
+    """What routes do about `Expect: 100-continue`: nothing yet. A caller that waits for the word
+    gets it when its body is wanted, and so when it is known."""
+    if request.headers["Expect"].lower() != _CONTINUE:
+        raise web.HTTPExpectationFailed
+
+
 async def _gather(request: web.Request, size_max: int, seconds: float) -> bytes:
+    if "Expect" in request.headers:
+        await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+        # This was not the answer: that has not begun.
+        request.writer.output_size = 0
     body = bytearray()
     try:
         async with asyncio.timeout(seconds):

@@ -12,7 +12,7 @@ from aiohttp import web
 from services.ingest.native import answers, reads, requests, sends
 from services.ingest.web import counts, entrance
 from shared.db import connection
-from shared.web import refused
+from shared.web import bodies, refused
 
 DOCUMENT = Path(__file__).with_name("openapi.json")
 
@@ -103,7 +103,8 @@ def add_routes(app: web.Application, context: Context) -> None:
     app.middlewares.append(refused.answering(counts.note, away=connection.UNREACHABLE))
     for route in ROUTES:
         add = app.router.add_get if route.method == "GET" else app.router.add_post
-        add(route.path, _admitting(context, route.handler))
+        handler = _admitting(context, route.handler)
+        add(route.path, handler, expect_handler=bodies.wait_to_continue)
     app.router.add_get("/openapi.json", _serving(DOCUMENT.read_bytes()))
 
 
