@@ -70,13 +70,13 @@ async def serve(chosen: Settings, stop: asyncio.Event) -> None:
         await stack.enter_async_context(link.supervised(publisher.link))
         # Carriers hand over receipts as soon as they are bound; without a broker they are refused.
         await publisher.link.wait_up(BROKER_SECONDS)
-        recorder = Recorder(database)
-        receipts = ReceiptDesk(publisher, recorder)
-        stack.push_async_callback(receipts.drain)
-
         worker_id = ids.uuid7()
         limiter = Limiter(database, Permits(redis))
         desk = Desk(database, configured, worker_id, limiter, Pace(redis))
+        recorder = Recorder(desk)
+        receipts = ReceiptDesk(publisher, recorder)
+        stack.push_async_callback(receipts.drain)
+
         sweeper = Sweeper(database, worker_id, chosen.resubmit_seconds, desk.unheard)
         await sweeper.beat()
         stack.push_async_callback(sweeper.leave)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from uuid import UUID
 
 import asyncpg
 
 from shared.db import connection, limits, segments, work
+from shared.db.pool import ACQUIRE_SECONDS
 from shared.limits.limiter import Permit, scope_names
 from shared.sms.states import SegmentState
 
@@ -29,18 +30,22 @@ async def claim(
     pool: asyncpg.Pool, worker_id: UUID, granted: Mapping[UUID, Permit]
 ) -> list[work.Claimed]:
     """Commit `queued → submitting` for the messages that nobody else has claimed and whose time is
-    not over, and charge their limits. Raises StaleEpoch, with nothing
-    committed, and Unheard; messages whose time is over are expired and refunded here."""
+    not over, and charge their limits. Raises StaleEpoch, with nothing committed, and Unheard.
+    Messages whose time is over are expired and refunded here, those that need another permit are
+    put back."""
     transaction_id = ""
     try:
-        async with pool.acquire(timeout=5) as opened, opened.transaction():
+        async with pool.acquire(timeout=ACQUIRE_SECONDS) as opened, opened.transaction():
             epoch, fenced_id = await limits.stand_at_fence(opened)
             if any(permit.epoch != epoch for permit in granted.values()):
                 raise StaleEpoch
             live, expired = await work.claim(opened, list(granted), worker_id)
-            await limits.charge(opened, worker_id, _usage(live, granted))
-            if expired:
-                await expire(opened, expired)
+            others = [m for m in live if len(m.parts) != granted[m.message_id].segment_count]
+            if others:
+                live = [m for m in live if len(m.parts) == granted[m.message_id].segment_count]
+                await _put_back(opened, others)
+            await expire(opened, expired)
+            await limits.charge(opened, worker_id, usage(_parts(live, granted)))
             transaction_id = fenced_id
     except connection.TRANSIENT as error:
         if transaction_id:
@@ -49,16 +54,40 @@ async def claim(
     return live
 
 
-def _usage(
-    live: Sequence[work.Claimed], granted: Mapping[UUID, Permit]
-) -> dict[tuple[str, int], int]:
-    """(scope, minute of the permit) → segments, as the limits are charged."""
-    used: dict[tuple[str, int], int] = defaultdict(int)
+Usage = Mapping[tuple[str, int], int]
+"""(scope, minute of the permit) → segments, as the limits are charged."""
+
+
+def _parts(
+    live: Iterable[work.Claimed], granted: Mapping[UUID, Permit]
+) -> Iterator[tuple[work.Claimed, Permit, int]]:
     for message in live:
-        permit = granted[message.message_id]
+        yield message, granted[message.message_id], len(message.parts)
+
+
+def usage(parts: Iterable[tuple[work.Claimed, Permit, int]]) -> Usage:
+    """What (message, its permit, segments) are charged."""
+    used: dict[tuple[str, int], int] = defaultdict(int)
+    for message, permit, count in parts:
         for scope in scope_names(message.line_id, message.account_id, message.country):
-            used[scope, permit.minute] += len(message.parts)
+            used[scope, permit.minute] += count
     return used
+
+
+async def _put_back(opened: connection.Connection, others: Iterable[work.Claimed]) -> None:
+    """A message that has got more parts to submit than its permit is for, since it was published:
+    it is published anew."""
+    submits = [
+        segments.Submit(m.message_id, part, m.submitted_at) for m in others for part in m.parts
+    ]
+    await requeue(opened, submits)
+
+
+async def requeue(opened: connection.Connection, submits: Sequence[segments.Submit]) -> None:
+    """Queue segments again, unless they have been submitted again meanwhile."""
+    await segments.settle_all(opened, submits, SegmentState.QUEUED)
+    again = sorted({submit.message_id for submit in submits})
+    await work.requeue(opened, [work.Deferral(message_id) for message_id in again])
 
 
 async def expire(opened: connection.Connection, message_ids: list[UUID]) -> None:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import TypeVar
 from uuid import UUID
 
 import asyncpg
@@ -19,6 +18,7 @@ import structlog
 from services.dispatcher import claim, park
 from shared.broker import envelopes
 from shared.db import connection, watch, work
+from shared.db.pool import ACQUIRE_SECONDS
 from shared.limits.limiter import Limiter, Never, Permit, Wait
 from shared.limits.pace import Pace
 from shared.runtime import redis_link
@@ -35,10 +35,8 @@ FAULTS = (redis_link.LimiterUnavailable, claim.Unheard, LineUnknown, *connection
 
 _PARKED = prometheus_client.Counter("sluice_messages_parked_total", "Messages parked.")
 
-Ticket = TypeVar("Ticket")
 
-
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Desk:
     """What every lane of a dispatcher shares."""
 
@@ -86,7 +84,7 @@ async def dispatch(desk: Desk, items: Sequence[envelopes.WorkItem]) -> Dispatche
 async def _set_aside(desk: Desk, strangers: Sequence[envelopes.WorkItem], done: Dispatched) -> None:
     """Messages of lines this process does not know: those that PostgreSQL does not know either are
     at rest, the others are tried again, by when the configuration has been read."""
-    async with desk.pool.acquire(timeout=5) as opened:
+    async with desk.pool.acquire(timeout=ACQUIRE_SECONDS) as opened:
         waiting = await work.still_waiting(opened, [item.message_id for item in strangers])
     done.at_rest.update(item.message_id for item in strangers if item.message_id not in waiting)
     if waiting:

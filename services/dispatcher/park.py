@@ -8,6 +8,7 @@ import asyncpg
 
 from shared.broker.envelopes import WorkItem
 from shared.db import parking, segments, work
+from shared.db.pool import ACQUIRE_SECONDS
 from shared.limits.limiter import Wait
 from shared.sms.states import SegmentState
 
@@ -18,7 +19,7 @@ async def park(pool: asyncpg.Pool, refused: Sequence[tuple[WorkItem, Wait]]) -> 
     for item, wait in refused:
         earliest = ready_at_ms.get(item.line_id, wait.ready_at_ms)
         ready_at_ms[item.line_id] = min(earliest, wait.ready_at_ms)
-    async with pool.acquire(timeout=5) as opened, opened.transaction():
+    async with pool.acquire(timeout=ACQUIRE_SECONDS) as opened, opened.transaction():
         parked = await parking.park(opened, [item.message_id for item, _ in refused], ready_at_ms)
         await segments.settle_waiting(
             opened, parked, SegmentState.PARKED, "its line has no tokens left"
@@ -27,6 +28,6 @@ async def park(pool: asyncpg.Pool, refused: Sequence[tuple[WorkItem, Wait]]) -> 
 
 async def fail(pool: asyncpg.Pool, items: Sequence[WorkItem], reason: str) -> None:
     """End messages that can never be sent, and refund them."""
-    async with pool.acquire(timeout=5) as opened, opened.transaction():
+    async with pool.acquire(timeout=ACQUIRE_SECONDS) as opened, opened.transaction():
         owned = await work.take(opened, [item.message_id for item in items])
         await segments.settle_waiting(opened, owned, SegmentState.FAILED, reason)

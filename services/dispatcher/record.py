@@ -1,28 +1,30 @@
-"""A carrier's answers, committed; only then is the delivery acknowledged (law 3)."""
+"""A carrier's answers, committed; only then is the delivery acknowledged (law 3), and only then go
+the tokens back of what no carrier has taken (law 6)."""
 
 from __future__ import annotations
 
 import asyncio
 from collections import Counter
 from collections.abc import Sequence
+from typing import NamedTuple
+from uuid import UUID
 
-import asyncpg
 import prometheus_client
 import structlog
 from tenacity import AsyncRetrying, retry_if_exception_type, wait_random_exponential
 
-from services.dispatcher import sending
+from services.dispatcher import claim, retry, sending
+from services.dispatcher.dispatch import Desk
 from shared.carriers.outcomes import Outcome, OutcomeKind
-from shared.db import connection, segments, work
+from shared.db import connection, limits, segments, work
+from shared.db.pool import ACQUIRE_SECONDS
+from shared.limits.limiter import Permit
 from shared.runtime import batching
 from shared.sms.states import SegmentState
 
 _log = structlog.get_logger()
 
 BATCH_COUNT = 500
-THROTTLED_MS = 1_000
-UNAVAILABLE_MS = 250
-
 
 _ANSWERS = prometheus_client.Counter(
     "sluice_segments_answered_total", "Segments by what their submit came to.", ["outcome"]
@@ -38,12 +40,13 @@ class Recorder:
     by the windows, for nothing new can be claimed while PostgreSQL is away.
     """
 
-    def __init__(self, pool: asyncpg.Pool) -> None:
-        self._pool = pool
+    def __init__(self, desk: Desk) -> None:
+        self._desk = desk
         self._batcher = batching.Batcher[sending.Sending, None](
             self._record, size=BATCH_COUNT, concurrency=1
         )
         self._latest: asyncio.Future[None] | None = None
+        self._giving_back: set[asyncio.Task[None]] = set()
 
     def add(self, ended: sending.Sending) -> asyncio.Future[None]:
         """Record a message's answers; the future ends when they are committed."""
@@ -57,10 +60,13 @@ class Recorder:
             await asyncio.wait({self._latest}, timeout=timeout_seconds)
 
     async def drain(self) -> None:
-        """Return when everything is recorded."""
+        """Return when everything is recorded, and what was in vain is given back."""
         await self._batcher.drain()
+        if self._giving_back:
+            await asyncio.wait(self._giving_back)
 
     async def _record(self, ended: Sequence[sending.Sending]) -> list[None]:
+        unused: list[_Unused] = []
         async for attempt in AsyncRetrying(
             retry=retry_if_exception_type(connection.TRANSIENT),
             wait=wait_random_exponential(multiplier=0.1, max=2),
@@ -71,10 +77,27 @@ class Recorder:
             ),
         ):
             with attempt:
-                async with self._pool.acquire(timeout=5) as opened, opened.transaction():
-                    await _write(opened, ended)
+                async with (
+                    self._desk.pool.acquire(timeout=ACQUIRE_SECONDS) as opened,
+                    opened.transaction(),
+                ):
+                    unused = await _write(opened, self._desk.worker_id, ended)
         _count(ended)
+        if unused:
+            # Beside the recording: Redis may be slow, and then the tokens are wasted, no more.
+            task = asyncio.create_task(self._give_back(unused))
+            self._giving_back.add(task)
+            task.add_done_callback(self._giving_back.discard)
         return [None] * len(ended)
+
+    async def _give_back(self, unused: Sequence[_Unused]) -> None:
+        """Permits of one minute and the same scopes stand in the same slots: they go together."""
+        counts: Counter[tuple[int, tuple[str, ...], int]] = Counter()
+        for _, permit, count in unused:
+            counts[permit.epoch, permit.scopes, permit.minute] += count
+        together = {(p.epoch, p.scopes, p.minute): p for _, p, _ in unused}
+        for key, permit in together.items():
+            await self._desk.limiter.give_back(permit._replace(segment_count=counts[key]))
 
 
 def _count(ended: Sequence[sending.Sending]) -> None:
@@ -85,49 +108,73 @@ def _count(ended: Sequence[sending.Sending]) -> None:
         _ANSWERED[kind].inc(count)
 
 
-async def _write(opened: connection.Connection, ended: Sequence[sending.Sending]) -> None:
-    evidence = [_evidence(each.message, answered) for each in ended for answered in each.answers]
-    await segments.settle(opened, evidence)
-    again = {each.message.message_id: delay for each in ended if (delay := _delay_ms(each))}
-    await work.requeue(opened, list(again), list(again.values()))
+class _Unused(NamedTuple):
+    """Segments of a message that are proved to have been taken by nobody, and their permit."""
+
+    message: work.Claimed
+    permit: Permit
+    segment_count: int
 
 
-def _evidence(message: work.Claimed, answered: sending.Answered) -> segments.Evidence:
-    outcome = answered.outcome
+async def _write(
+    opened: connection.Connection, worker_id: UUID, ended: Sequence[sending.Sending]
+) -> list[_Unused]:
+    """Commit what is known; what this call, and no other, has proved unsent is charged no more."""
+    nexts = [
+        [_next(answered.outcome, _deferral_count(each)) for answered in each.answers]
+        for each in ended
+    ]
+    evidence = [
+        _evidence(each.message, answered, then)
+        for each, following in zip(ended, nexts, strict=True)
+        for answered, then in zip(each.answers, following, strict=True)
+    ]
+    moved = await segments.settle_answers(opened, evidence)
+    deferrals: list[work.Deferral] = []
+    unused: list[_Unused] = []
+    for each, following in zip(ended, nexts, strict=True):
+        if all(then.delay_ms is None and not then.permit_unused for then in following):
+            continue
+        message_id = each.message.message_id
+        delays_ms = [then.delay_ms for then in following if then.delay_ms is not None]
+        if delays_ms:
+            deferrals.append(work.Deferral(message_id, max(delays_ms), _deferral_count(each) + 1))
+        count = sum(
+            then.permit_unused and (message_id, answered.part) in moved
+            for answered, then in zip(each.answers, following, strict=True)
+        )
+        if count:
+            unused.append(_Unused(each.message, each.permit, count))
+    await work.requeue(opened, deferrals)
+    await limits.charge(opened, worker_id, {k: -count for k, count in claim.usage(unused).items()})
+    return unused
+
+
+def _next(outcome: Outcome | None, deferral_count: int) -> retry.Next:
     if outcome is None:
-        state, code, reason = SegmentState.CANCELED, "", sending.CANCELED
-    else:
-        state, code, reason = _STATES[outcome.kind], outcome.code, outcome.reason
-    accepted = state is SegmentState.SUBMITTED
+        return retry.NEVER_TRIED
+    return retry.after(outcome.kind, deferral_count, outcome.retry_after_ms)
+
+
+def _deferral_count(ended: sending.Sending) -> int:
+    """How often the message was put off since a part of it was last taken."""
+    first = ended.answers[0].outcome
+    went_on = first is not None and first.kind is OutcomeKind.ACCEPTED
+    return 0 if went_on else ended.message.deferral_count
+
+
+def _evidence(
+    message: work.Claimed, answered: sending.Answered, then: retry.Next
+) -> segments.Evidence:
+    outcome = answered.outcome
+    accepted = then.state is SegmentState.SUBMITTED
     return segments.Evidence(
         message.message_id,
         answered.part,
-        state,
+        then.state,
         accepted=accepted,
         carrier_message_id=(outcome and outcome.carrier_message_id) or None,
-        code="" if accepted else code,
-        reason=reason,
+        code="" if accepted or outcome is None else outcome.code,
+        reason=sending.CANCELED if outcome is None else outcome.reason,
         submitted_at=message.submitted_at,
     )
-
-
-_STATES = {
-    OutcomeKind.ACCEPTED: SegmentState.SUBMITTED,
-    OutcomeKind.REJECTED: SegmentState.REJECTED,
-    OutcomeKind.THROTTLED: SegmentState.QUEUED,
-    OutcomeKind.UNAVAILABLE: SegmentState.QUEUED,
-    OutcomeKind.LOST: SegmentState.IN_DOUBT,
-}
-
-
-def _delay_ms(ended: sending.Sending) -> int:
-    """After how long parts that were proved unsent may be tried again; 0 when there are none."""
-    return max((_pause_ms(answered.outcome) for answered in ended.answers), default=0)
-
-
-def _pause_ms(outcome: Outcome | None) -> int:
-    if outcome is None:
-        return 0
-    if outcome.kind is OutcomeKind.THROTTLED:
-        return outcome.retry_after_ms or THROTTLED_MS
-    return UNAVAILABLE_MS if outcome.kind is OutcomeKind.UNAVAILABLE else 0

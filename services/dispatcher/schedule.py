@@ -12,6 +12,7 @@ from datetime import UTC, datetime, timedelta
 import asyncpg
 
 from shared.db import connection, parking, segments, watch
+from shared.db.pool import ACQUIRE_SECONDS
 from shared.limits.limiter import Limiter, Never, Wait
 from shared.rules import snapshot
 from shared.sms.states import SegmentState
@@ -33,12 +34,12 @@ class Scheduler:
 
     async def wake_all(self, _current: snapshot.Configuration) -> None:
         """The configuration has changed, perhaps a limit: look at every line at once."""
-        async with self._pool.acquire(timeout=5) as opened:
+        async with self._pool.acquire(timeout=ACQUIRE_SECONDS) as opened:
             await parking.wake_all(opened)
 
     async def turn(self) -> None:
         """Look after every line that is due."""
-        async with self._pool.acquire(timeout=5) as opened, opened.transaction():
+        async with self._pool.acquire(timeout=ACQUIRE_SECONDS) as opened, opened.transaction():
             due = await parking.lock_due(opened, LINE_COUNT)
             emptied = [line_id for line_id in due if not await self._wake(opened, line_id)]
         for line_id in emptied:

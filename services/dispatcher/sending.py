@@ -1,8 +1,6 @@
 """One claimed message on its way over a carrier's link: its parts in order, one after the other.
 
-A part is handed over only when the one before it was accepted. If one is refused for good the
-rest is canceled and refunded, rather than paid for as half a message; in every other case the
-rest is queued again.
+What becomes of the parts behind one that was answered is said in `retry`.
 """
 
 from __future__ import annotations
@@ -11,8 +9,8 @@ import asyncio
 from collections.abc import Callable
 from typing import NamedTuple
 
+from services.dispatcher import retry
 from shared.carriers import contract, outcomes
-from shared.carriers.outcomes import OutcomeKind
 from shared.db import work
 from shared.limits.limiter import PERMIT_AGE_SECONDS, Permit
 from shared.sms import segmentation
@@ -82,11 +80,12 @@ class Sending:
         self.answers.append(Answered(self._segments[self._next - 1].part, outcome))
         if self._next == len(self._segments):
             self._on_end(self)
-        elif outcome.kind is OutcomeKind.ACCEPTED:
+            return
+        rest = retry.rest_after(outcome.kind)
+        if rest is retry.Rest.SUBMIT:
             self._submit()
         else:
-            rejected = outcome.kind is OutcomeKind.REJECTED
-            self._end(None if rejected else outcomes.UNAVAILABLE)
+            self._end(None if rest is retry.Rest.CANCEL else outcomes.UNAVAILABLE)
 
     def _end(self, rest: outcomes.Outcome | None) -> None:
         self.answers.extend(Answered(s.part, rest) for s in self._segments[self._next :])

@@ -3,20 +3,19 @@ again."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from uuid import UUID
 
 import asyncpg
 import structlog
 
-from services.dispatcher import claim
+from services.dispatcher import claim, retry
 from shared.db import connection, limits, segments, work, workers
+from shared.db.pool import ACQUIRE_SECONDS
 from shared.sms.states import SegmentState
 
 _log = structlog.get_logger()
 
 PAGE_COUNT = 500
-ATTEMPT_COUNT_MAX = 2
 
 
 class Sweeper:
@@ -32,14 +31,14 @@ class Sweeper:
 
     async def beat(self) -> None:
         """Tell the others that this worker lives."""
-        async with self._pool.acquire(timeout=5) as opened:
+        async with self._pool.acquire(timeout=ACQUIRE_SECONDS) as opened:
             await workers.beat(opened, self._worker_id)
 
     async def leave(self) -> None:
         """Tell the others that this worker goes; what it could not record is in doubt at once."""
         try:
             await self.put_back()
-            async with self._pool.acquire(timeout=5) as opened:
+            async with self._pool.acquire(timeout=ACQUIRE_SECONDS) as opened:
                 await workers.leave(opened, self._worker_id)
         except connection.TRANSIENT as error:
             _log.warning("left_without_word", error=type(error).__name__)
@@ -47,7 +46,7 @@ class Sweeper:
     async def expire(self) -> None:
         """End and refund what was not sent within its validity."""
         while True:
-            async with self._pool.acquire(timeout=5) as opened, opened.transaction():
+            async with self._pool.acquire(timeout=ACQUIRE_SECONDS) as opened, opened.transaction():
                 expired = await work.take_expired(opened, PAGE_COUNT)
                 await claim.expire(opened, expired)
             if len(expired) < PAGE_COUNT:
@@ -56,7 +55,7 @@ class Sweeper:
     async def doubt(self) -> None:
         """What a dead worker was submitting is in doubt: nobody can know whether it left."""
         while True:
-            async with self._pool.acquire(timeout=5) as opened, opened.transaction():
+            async with self._pool.acquire(timeout=ACQUIRE_SECONDS) as opened, opened.transaction():
                 found = await segments.abandoned(opened, workers.SILENCE_SECONDS, PAGE_COUNT)
                 await segments.settle_all(
                     opened, found, SegmentState.IN_DOUBT, "the worker sending it died"
@@ -69,31 +68,24 @@ class Sweeper:
     async def put_back(self) -> None:
         """Queue again what this worker claimed without hearing of it: none of it has left."""
         for transaction_id in list(self._unheard):
-            async with self._pool.acquire(timeout=5) as opened, opened.transaction():
+            async with self._pool.acquire(timeout=ACQUIRE_SECONDS) as opened, opened.transaction():
                 if await connection.committed(opened, transaction_id) is None:
                     continue
                 found = await segments.claimed_in(opened, self._worker_id, transaction_id)
-                await _requeue(opened, found)
+                await claim.requeue(opened, found)
             self._unheard.discard(transaction_id)
             _log.warning("claim_put_back", segment_count=len(found))
 
     async def resubmit(self) -> None:
         """Submit doubts again where the producer asked for at_least_once: rather twice than not."""
-        async with self._pool.acquire(timeout=5) as opened, opened.transaction():
+        async with self._pool.acquire(timeout=ACQUIRE_SECONDS) as opened, opened.transaction():
             found = await segments.doubtful_at_least_once(
-                opened, self._resubmit_seconds, ATTEMPT_COUNT_MAX, PAGE_COUNT
+                opened, self._resubmit_seconds, retry.ATTEMPT_COUNT_MAX, PAGE_COUNT
             )
-            await _requeue(opened, found)
+            await claim.requeue(opened, found)
 
     async def tidy(self) -> None:
         """Forget usage that no window reaches and workers that are long gone."""
-        async with self._pool.acquire(timeout=5) as opened:
+        async with self._pool.acquire(timeout=ACQUIRE_SECONDS) as opened:
             await limits.forget_old(opened)
             await workers.forget_dead(opened)
-
-
-async def _requeue(opened: connection.Connection, found: Sequence[segments.Submit]) -> None:
-    """Queue segments again, unless they have been submitted again meanwhile."""
-    await segments.settle_all(opened, found, SegmentState.QUEUED)
-    again = sorted({submit.message_id for submit in found})
-    await work.requeue(opened, again, [0] * len(again))

@@ -12,6 +12,7 @@ from services.ingest import metrics
 from services.ingest.patience import Patience
 from services.ingest.relay import Relay
 from shared.db import connection, idempotency, ledger, messages
+from shared.db.pool import ACQUIRE_SECONDS
 from shared.rules.compose import Draft
 from shared.rules.refusals import Code, Refusal
 from shared.runtime import batching
@@ -118,7 +119,7 @@ class Acceptor:
         await self._batches.drain()
 
     async def _accept(self, intakes: Sequence[Intake]) -> list[Answer | BaseException]:
-        async with self._pool.acquire(timeout=5) as opened, opened.transaction():
+        async with self._pool.acquire(timeout=ACQUIRE_SECONDS) as opened, opened.transaction():
             results, stored = await _store(opened, intakes)
         metrics.ACCEPTED.inc(len(stored))
         self._relay.publish_soon(stored)

@@ -20,6 +20,7 @@ from services.ingest.web import auth, bodies, uses
 from shared.access import keys
 from shared.broker import link, publish, topology
 from shared.db import idempotency, lost_queues, pool, tokens, watch
+from shared.db.pool import ACQUIRE_SECONDS
 from shared.limits import door
 from shared.runtime import lifecycle, redis_link, settings
 from shared.web import addresses, health, server
@@ -139,7 +140,7 @@ def _queues(configured: watch.Watch) -> list[str]:
 
 async def _end_tokens(database: asyncpg.Pool) -> None:
     """Processes of the release before know no expiry: what is gone they find no more."""
-    async with database.acquire(timeout=5) as opened:
+    async with database.acquire(timeout=ACQUIRE_SECONDS) as opened:
         await tokens.end_expired(opened)
 
 

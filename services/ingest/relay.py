@@ -16,6 +16,7 @@ import structlog
 from services.ingest import metrics
 from shared.broker import envelopes, publish, topology
 from shared.db import connection, messages, segments, watch, work
+from shared.db.pool import ACQUIRE_SECONDS
 from shared.rules.compose import Draft
 from shared.runtime import batching, lifecycle
 from shared.sms import states
@@ -145,7 +146,7 @@ class Relay:
         """Publish rows that nobody holds the right to publish, page after page."""
         await self._release_due()
         while self._publisher.link.up:
-            async with self._pool.acquire(timeout=5) as opened:
+            async with self._pool.acquire(timeout=ACQUIRE_SECONDS) as opened:
                 rows = await work.take_ready(opened, messages.RELAY_LEASE_SECONDS, PAGE_COUNT)
             parcels: dict[_Lane, list[envelopes.WorkItem]] = defaultdict(list)
             for row in rows:
@@ -156,7 +157,7 @@ class Relay:
 
     async def _release_due(self) -> None:
         """Scheduled messages whose time has come are queued now, and their producers told."""
-        async with self._pool.acquire(timeout=5) as opened, opened.transaction():
+        async with self._pool.acquire(timeout=ACQUIRE_SECONDS) as opened, opened.transaction():
             due = await work.take_due(opened, PAGE_COUNT)
             await segments.settle_waiting(opened, due, states.SegmentState.QUEUED)
 
@@ -170,7 +171,7 @@ class Relay:
                 taken.append(self._confirmed.popleft())
                 ids.extend(taken[-1][1])
             try:
-                async with self._pool.acquire(timeout=5) as opened:
+                async with self._pool.acquire(timeout=ACQUIRE_SECONDS) as opened:
                     await work.mark_published(opened, ids, LEASE_LEFT_SECONDS)
             except BaseException:
                 self._confirmed.extendleft(reversed(taken))
@@ -178,7 +179,7 @@ class Relay:
 
     async def _find_lost(self) -> None:
         """Have published again what a queue does not hold any more."""
-        async with self._pool.acquire(timeout=5) as opened:
+        async with self._pool.acquire(timeout=ACQUIRE_SECONDS) as opened:
             ages = await work.published_ages(opened)
         for carrier_name, message_class, age_seconds in ages:
             if age_seconds < LOST_SECONDS:
@@ -186,13 +187,13 @@ class Relay:
             queue = topology.mt_queue(carrier_name, message_class)
             empty = await self._publisher.ready_count(queue) == 0
             older_seconds = LOST_SECONDS if empty else STALE_SECONDS
-            async with self._pool.acquire(timeout=5) as opened:
+            async with self._pool.acquire(timeout=ACQUIRE_SECONDS) as opened:
                 count = await work.republish(opened, carrier_name, message_class, older_seconds)
             if count:
                 _log.warning("republishing", queue=queue, message_count=count, queue_empty=empty)
 
     async def _measure_backlog(self) -> None:
-        async with self._pool.acquire(timeout=5) as opened:
+        async with self._pool.acquire(timeout=ACQUIRE_SECONDS) as opened:
             count = await work.unpublished_count(opened, BACKLOG_COUNT_MAX)
         metrics.BACKLOG.set(count)
         self.backlog_full = count >= BACKLOG_COUNT_MAX

@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from shared.db import workers
+from shared.db import work_states, workers
 from shared.ledger import refunds
 from shared.sms import states
 
@@ -37,6 +37,11 @@ def _words(values: Sequence[str] | frozenset[str]) -> str:
 
 
 _WAITING = _words(frozenset(states.WAITING))
+_PAIRS = ", ".join(
+    f"('{work}', '{state}')"
+    for work, standing in work_states.SEGMENTS.items()
+    for state in sorted(standing)
+)
 _UNSENT = _words([state for state in states.SegmentState if refunds.is_due(state, False)])
 
 _WALLETS = """
@@ -124,7 +129,7 @@ FROM work w
 FULL JOIN (SELECT message_id, count(*) AS waiting_count, string_agg(DISTINCT state, ',') AS states
            FROM segments WHERE state IN ({_WAITING}) GROUP BY message_id) s USING (message_id)
 WHERE w.segment_count IS DISTINCT FROM s.waiting_count
-   OR s.states <> CASE WHEN w.state IN ('ready', 'published') THEN 'queued' ELSE w.state END"""
+   OR (w.state, s.states) NOT IN ({_PAIRS})"""
 
 _OVERDUE_WORK = f"""
 SELECT message_id, line_id, state, ready_at, expires_at FROM work

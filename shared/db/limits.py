@@ -55,7 +55,9 @@ DO UPDATE SET segment_count = u.segment_count + excluded.segment_count"""
 async def charge(
     connection: Connection, worker_id: UUID, used: Mapping[tuple[str, int], int]
 ) -> None:
-    """Remember committed intents: (scope, minute of the permit) → segments."""
+    """Remember committed intents: (scope, minute of the permit) → segments. Fewer than none for
+    those that are proved to have come to nothing, once each. Locked last of all, by claims and
+    records alike; no other worker waits for these rows."""
     if used:
         await connection.execute(
             _CHARGE,

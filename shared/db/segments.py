@@ -119,8 +119,23 @@ async def settle(connection: Connection, evidence: Sequence[Evidence]) -> int:
     allow changes nothing, so repetition is harmless. Returns how many messages changed status.
     Locks messages in the order of their ids, then wallets, then event heads.
     """
+    changed_count, _ = await _settle(connection, evidence)
+    return changed_count
+
+
+async def settle_answers(
+    connection: Connection, evidence: Sequence[Evidence]
+) -> set[tuple[UUID, int]]:
+    """As `settle`; returns the (message, part) whose state changed, each by this call alone."""
+    _, moved = await _settle(connection, evidence)
+    return moved
+
+
+async def _settle(
+    connection: Connection, evidence: Sequence[Evidence]
+) -> tuple[int, set[tuple[UUID, int]]]:
     if not evidence:
-        return 0
+        return 0, set()
     rows = await connection.fetch(_LOCK, sorted({item.message_id for item in evidence}))
     standing: dict[UUID, dict[int, _Standing]] = defaultdict(dict)
     for row in rows:
@@ -137,7 +152,7 @@ async def settle(connection: Connection, evidence: Sequence[Evidence]) -> int:
     if moves := _moves(standing):
         await connection.execute(_WRITE, moves, changed)
     await events.append(connection, changed)
-    return len(changed)
+    return len(changed), moved
 
 
 async def settle_all(

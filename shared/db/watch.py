@@ -10,6 +10,7 @@ import asyncpg
 import structlog
 
 from shared.db import configuration, connection
+from shared.db.pool import ACQUIRE_SECONDS
 from shared.rules import snapshot
 
 _log = structlog.get_logger()
@@ -34,7 +35,7 @@ class Watch:
     @classmethod
     async def start(cls, pool: asyncpg.Pool) -> Watch:
         """A watch with the configuration loaded once."""
-        async with pool.acquire(timeout=5) as opened:
+        async with pool.acquire(timeout=ACQUIRE_SECONDS) as opened:
             return cls(pool, await configuration.load(opened))
 
     def on_change(self, listener: OnChange) -> None:
@@ -52,7 +53,7 @@ class Watch:
 
     async def refresh(self) -> None:
         """Load anew if the database is newer; raises what an unreachable one raises."""
-        async with self._pool.acquire(timeout=5) as opened:
+        async with self._pool.acquire(timeout=ACQUIRE_SECONDS) as opened:
             version = await configuration.version(opened)
             self.read_at_seconds = time.monotonic()
             if version == self.current.version:

@@ -8,8 +8,9 @@ from datetime import datetime
 from typing import NamedTuple
 from uuid import UUID
 
-from shared.db import segments
+from shared.db import segments, words
 from shared.db.connection import Connection
+from shared.sms import states
 from shared.sms.classes import CLASSES
 
 
@@ -114,6 +115,7 @@ class Claimed(NamedTuple):
     parts: list[int]
     valid_seconds: int
     submitted_at: datetime
+    deferral_count: int
 
     def __repr__(self) -> str:
         return f"Claimed({self.message_id})"
@@ -124,7 +126,7 @@ class Claimed(NamedTuple):
 _CLAIM = f"""
 WITH claimed AS (
     DELETE FROM work WHERE message_id = ANY ($1::uuid[])
-    RETURNING message_id, expires_at
+    RETURNING message_id, expires_at, deferral_count
 ), moved AS ({segments.SUBMIT}
 ), parts AS (
     SELECT message_id, array_agg(part ORDER BY part) AS parts FROM moved GROUP BY message_id
@@ -132,7 +134,7 @@ WITH claimed AS (
 SELECT m.message_id, m.account_id, m.line_id, m.country, m.sender, m.recipient, m.body,
        m.at_least_once, m.segment_count, coalesce(p.parts, '{{}}') AS parts,
        floor(extract(epoch FROM c.expires_at - now()))::int AS valid_seconds,
-       now() AS submitted_at,
+       now() AS submitted_at, c.deferral_count,
        c.expires_at <= now() AS expired
 FROM claimed c JOIN messages m USING (message_id) LEFT JOIN parts p USING (message_id)"""  # noqa: S608 - a part of our own
 
@@ -162,24 +164,45 @@ async def take_expired(connection: Connection, limit: int) -> list[UUID]:
     return [row["message_id"] for row in await connection.fetch(_TAKE_EXPIRED, limit)]
 
 
-_REQUEUE = """
-INSERT INTO work (message_id, account_id, line_id, carrier_id, country, class, segment_count, state,
-                  ready_at, expires_at)
-SELECT m.message_id, m.account_id, m.line_id, m.carrier_id, m.country, m.class, count(*), 'ready',
-       now() + t.delay_ms * interval '1 millisecond', m.expires_at
-FROM unnest($1::uuid[], $2::int[]) AS t (message_id, delay_ms)
+# A row that is there already is about other parts of the message: now it is about these too.
+_REQUEUE = f"""
+INSERT INTO work AS w (message_id, account_id, line_id, carrier_id, country, class, segment_count,
+                       state, ready_at, expires_at, deferral_count)
+SELECT m.message_id, m.account_id, m.line_id, m.carrier_id, m.country, m.class, count(*),
+       CASE WHEN t.delay_ms > 0 THEN 'scheduled' ELSE 'ready' END,
+       now() + t.delay_ms * interval '1 millisecond', m.expires_at, t.deferral_count
+FROM unnest($1::uuid[], $2::int[], $3::int[]) AS t (message_id, delay_ms, deferral_count)
 JOIN messages m USING (message_id)
-JOIN segments s ON s.message_id = m.message_id AND s.state = 'queued'
-GROUP BY m.message_id, t.delay_ms
-ON CONFLICT (message_id) DO NOTHING"""
+JOIN segments s ON s.message_id = m.message_id AND s.state IN ({words.listed(states.WAITING)})
+GROUP BY m.message_id, t.delay_ms, t.deferral_count
+ON CONFLICT (message_id) DO UPDATE
+SET segment_count = excluded.segment_count, state = excluded.state, ready_at = excluded.ready_at,
+    bypass_gate = false
+WHERE w.segment_count <> excluded.segment_count
+RETURNING message_id, xmax <> 0 AS joined"""  # noqa: S608 - words of our own
 
 
-async def requeue(
-    connection: Connection, message_ids: Sequence[UUID], delays_ms: Sequence[int]
-) -> None:
-    """Put messages whose segments went back to `queued` to work again, each after its delay."""
-    if message_ids:
-        await connection.execute(_REQUEUE, message_ids, delays_ms)
+class Deferral(NamedTuple):
+    """A message to try again after `delay_ms`, put off so many times by then."""
+
+    message_id: UUID
+    delay_ms: int = 0
+    deferral_count: int = 0
+
+
+async def requeue(connection: Connection, deferrals: Sequence[Deferral]) -> None:
+    """Put messages whose segments went back to `queued` to work again. Other parts that wait
+    already go with them, for a message has one row."""
+    if not deferrals:
+        return
+    rows = await connection.fetch(
+        _REQUEUE,
+        [each.message_id for each in deferrals],
+        [each.delay_ms for each in deferrals],
+        [each.deferral_count for each in deferrals],
+    )
+    joined = [row["message_id"] for row in rows if row["joined"]]
+    await segments.settle_waiting(connection, joined, states.SegmentState.QUEUED)
 
 
 _STILL_WAITING = "SELECT message_id FROM work WHERE message_id = ANY ($1::uuid[])"
@@ -208,5 +231,5 @@ RETURNING message_id"""
 
 
 async def take_due(connection: Connection, limit: int) -> list[UUID]:
-    """Scheduled messages whose time has come, now ready for the relay."""
+    """Messages whose time has come, the producer's or that of another try, ready for the relay."""
     return [row["message_id"] for row in await connection.fetch(_TAKE_DUE, limit)]

@@ -17,7 +17,7 @@ class WorkState(StrEnum):
     PARKED = "parked"
     """Until its line has tokens again."""
     SCHEDULED = "scheduled"
-    """Until `ready_at`: the time its producer asked for."""
+    """Until `ready_at`: the time its producer asked for, or that of another try."""
     GONE = "gone"
 
 
@@ -26,16 +26,17 @@ W = WorkState
 MOVES: dict[WorkState, frozenset[WorkState]] = {
     W.GONE: frozenset({W.READY, W.SCHEDULED}),  # accepted, or queued again
     W.SCHEDULED: frozenset({W.READY, W.GONE}),
-    W.READY: frozenset({W.PUBLISHED, W.PARKED, W.GONE}),
-    W.PUBLISHED: frozenset({W.READY, W.PARKED, W.GONE}),  # ready again: the broker lost it
-    W.PARKED: frozenset({W.READY, W.GONE}),
+    W.READY: frozenset({W.PUBLISHED, W.PARKED, W.SCHEDULED, W.GONE}),
+    # Ready again: the broker lost it.
+    W.PUBLISHED: frozenset({W.READY, W.PARKED, W.SCHEDULED, W.GONE}),
+    W.PARKED: frozenset({W.READY, W.SCHEDULED, W.GONE}),  # other parts were put off beside it
 }
 """From each state, where a row may go next. Every state may end: claimed, expired or failed."""
 
-SEGMENTS: dict[WorkState, SegmentState] = {
-    W.READY: SegmentState.QUEUED,
-    W.PUBLISHED: SegmentState.QUEUED,
-    W.PARKED: SegmentState.PARKED,
-    W.SCHEDULED: SegmentState.SCHEDULED,
+SEGMENTS: dict[WorkState, frozenset[SegmentState]] = {
+    W.READY: frozenset({SegmentState.QUEUED}),
+    W.PUBLISHED: frozenset({SegmentState.QUEUED}),
+    W.PARKED: frozenset({SegmentState.PARKED}),
+    W.SCHEDULED: frozenset({SegmentState.SCHEDULED, SegmentState.QUEUED}),
 }
-"""How the segments stand that a row of work is about."""
+"""How the segments stand that a row of work is about: all of a message's alike."""

@@ -13,6 +13,7 @@ import structlog
 
 from shared.broker.envelopes import WorkItem
 from shared.db import limits
+from shared.db.pool import ACQUIRE_SECONDS
 from shared.limits import permits
 from shared.rules.snapshot import Configuration, Limits
 from shared.runtime import redis_link
@@ -51,8 +52,8 @@ class Wait(NamedTuple):
     ready_at_ms: int
 
 
-class Never(Exception):
-    """More segments than a limit allows at all."""
+class Never(NamedTuple):
+    """No permit, and no time will bring one: more segments than a limit allows at all."""
 
 
 def scope_names(line_id: int, account_id: int, country: str) -> tuple[str, str, str]:
@@ -186,7 +187,7 @@ class Limiter:
 
     async def _known_epoch(self) -> int:
         if self._epoch is None:
-            async with self._pool.acquire(timeout=5) as opened:
+            async with self._pool.acquire(timeout=ACQUIRE_SECONDS) as opened:
                 self._epoch = await limits.epoch(opened)
         return self._epoch
 
@@ -201,7 +202,7 @@ class Limiter:
         async with self._recovering:
             if self._epoch != asked:
                 return
-            async with self._pool.acquire(timeout=5) as opened:
+            async with self._pool.acquire(timeout=ACQUIRE_SECONDS) as opened:
                 known = await limits.epoch(opened)
                 if held != known:
                     async with opened.transaction():
@@ -212,7 +213,7 @@ class Limiter:
             self._epoch = known
 
     async def _fill(self, epoch: int, scopes: Sequence[str]) -> None:
-        async with self._pool.acquire(timeout=5) as opened:
+        async with self._pool.acquire(timeout=ACQUIRE_SECONDS) as opened:
             used = await limits.usage(opened, scopes)
         for scope, minutes in used.items():
             try:

@@ -9,6 +9,7 @@ from typing import NamedTuple
 import asyncpg
 
 from shared.db import tokens
+from shared.db.pool import ACQUIRE_SECONDS
 
 WRITE_SECONDS = 60.0
 TOKEN_COUNT_MAX = 10_000
@@ -46,7 +47,7 @@ class Uses:
             for token_id, use in noted.items()
         ]
         try:
-            async with self._pool.acquire(timeout=5) as opened:
+            async with self._pool.acquire(timeout=ACQUIRE_SECONDS) as opened:
                 await tokens.note(opened, uses)
         except BaseException:
             self._noted = noted | self._noted

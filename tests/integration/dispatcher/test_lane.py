@@ -10,8 +10,8 @@ from services.dispatcher.lane import Lane
 from services.dispatcher.record import Recorder
 from shared.broker import consume, envelopes
 from shared.rules import snapshot
+from tests.integration.dispatcher.carrier import ACCEPTED, ScriptedCarrier, desk_of
 from tests.integration.dispatcher.conftest import Town
-from tests.integration.dispatcher.test_dispatch import ACCEPTED, ScriptedCarrier, desk_of
 
 
 class Delivered(consume.Delivery):
@@ -32,7 +32,7 @@ class Delivered(consume.Delivery):
 
 def lane_of(town: Town, link: ScriptedCarrier) -> Lane:
     carrier = snapshot.Carrier(1, "practice", "smpp", 0, {})
-    return Lane(desk_of(town), Recorder(town.pool), carrier, link)
+    return Lane(desk_of(town), Recorder(desk_of(town)), carrier, link)
 
 
 async def test_a_delivery_is_settled_when_all_its_messages_have_come_to_rest(town: Town) -> None:

@@ -7,7 +7,6 @@ import asyncio
 import pytest
 
 from services.dispatcher import record, sending
-from services.dispatcher.dispatch import dispatch
 from services.dispatcher.sweep import Sweeper
 from shared.broker import envelopes
 from shared.carriers import outcomes
@@ -15,30 +14,20 @@ from shared.carriers.outcomes import Outcome, OutcomeKind
 from shared.db import segments
 from shared.runtime import ids
 from shared.sms.states import SegmentState
-from tests.integration.dispatcher.conftest import CREDIT_MICRO, PRICE_MICRO, Town
-from tests.integration.dispatcher.test_dispatch import (
+from tests.integration.dispatcher.carrier import (
     ACCEPTED,
     REJECTED,
     THROTTLED,
-    ScriptedCarrier,
     desk_of,
+    submitted,
 )
+from tests.integration.dispatcher.conftest import CREDIT_MICRO, PRICE_MICRO, Town
 
 SUBMITTING, IN_DOUBT, SUBMITTED = ["submitting"], ["in_doubt"], ["submitted"]
 
 
-async def submitted(town: Town, item: envelopes.WorkItem, answer: Outcome) -> sending.Sending:
-    """A worker's submit, answered; the worker has not recorded the answer yet."""
-    done = await dispatch(desk_of(town), [item])
-    ((message, permit),) = done.to_send
-    ended: asyncio.Future[sending.Sending] = asyncio.get_running_loop().create_future()
-    carrier = ScriptedCarrier([answer])
-    sending.Sending(message, permit, carrier, lambda: None, ended.set_result).start()
-    return await asyncio.wait_for(ended, 5)
-
-
 async def remember(town: Town, *ended: sending.Sending) -> None:
-    recorder = record.Recorder(town.pool)
+    recorder = record.Recorder(desk_of(town))
     for each in ended:
         await asyncio.wait_for(recorder.add(each), 5)
 

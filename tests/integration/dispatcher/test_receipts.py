@@ -10,8 +10,8 @@ import pytest
 from services.dispatcher import receipts, record, sending
 from services.dispatcher.dispatch import dispatch
 from shared.broker import link, publish, topology
+from tests.integration.dispatcher.carrier import ACCEPTED, ScriptedCarrier, desk_of
 from tests.integration.dispatcher.conftest import Town
-from tests.integration.dispatcher.test_dispatch import ACCEPTED, ScriptedCarrier, desk_of
 
 
 @pytest.fixture
@@ -38,7 +38,7 @@ async def test_a_receipt_leaves_after_the_answers_that_were_being_recorded(
     town: Town, publisher: publish.Publisher, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(receipts, "HOLD_SECONDS", 10.0)
-    recorder = record.Recorder(town.pool)
+    recorder = record.Recorder(desk_of(town))
     sink = receipts.ReceiptDesk(publisher, recorder).sink(1)
 
     recorded = recorder.add(await answered(town))
@@ -50,7 +50,7 @@ async def test_a_receipt_leaves_after_the_answers_that_were_being_recorded(
 async def test_a_receipt_leaves_all_the_same_when_recording_hangs(
     town: Town, publisher: publish.Publisher
 ) -> None:
-    recorder = record.Recorder(town.pool)
+    recorder = record.Recorder(desk_of(town))
     sink = receipts.ReceiptDesk(publisher, recorder).sink(1)
     ended = await answered(town)
 

@@ -11,8 +11,8 @@ from services.dispatcher.sweep import Sweeper
 from shared.carriers import outcomes
 from shared.limits.limiter import Wait
 from shared.runtime import ids
+from tests.integration.dispatcher.carrier import desk_of, send
 from tests.integration.dispatcher.conftest import CREDIT_MICRO, LINE_LIMIT, Town
-from tests.integration.dispatcher.test_dispatch import desk_of, send
 
 PAST_MS = 1_000
 

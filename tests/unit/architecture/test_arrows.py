@@ -59,7 +59,6 @@ LAUNCHERS = tree.trees("deploy/local")
 TESTS = tree.trees("tests")
 # Test files whose helpers other test files use; they wait to be moved into files of their own.
 HELPFUL_TESTS = {
-    "tests.integration.dispatcher.test_dispatch",
     "tests.integration.dlr.test_doubts",
 }
 

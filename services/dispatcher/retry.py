@@ -1,0 +1,66 @@
+"""What an answer to a submit makes of its segment, and when what was not taken is tried again."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import NamedTuple
+
+from shared.carriers.outcomes import DECISIONS, OutcomeKind, Retry, Sent
+from shared.sms.states import SegmentState
+
+ATTEMPT_COUNT_MAX = 2
+"""Submits of an at_least_once segment that may each have been taken; others have one."""
+DELAY_MAX_MS = 60_000
+"""Where a growing delay ends. The trying itself ends with the message's validity."""
+WISH_MAX_MS = 300_000
+"""How long a carrier may make us wait by its own word."""
+
+_FIRST_DELAYS_MS = {Retry.WHEN_ASKED_FOR: 1_000, Retry.WHEN_BACK: 250}
+
+
+class Rest(StrEnum):
+    """What becomes of the parts behind the one that was answered."""
+
+    SUBMIT = "submit"
+    QUEUE = "queue"
+    CANCEL = "cancel"
+
+
+class Next(NamedTuple):
+    """Where a segment goes; `delay_ms` is None where it is not queued again. `permit_unused`: the
+    carrier has nothing, and what was taken from the limits goes back to them."""
+
+    state: SegmentState
+    delay_ms: int | None = None
+    permit_unused: bool = False
+
+
+_ENDS = {
+    OutcomeKind.ACCEPTED: Next(SegmentState.SUBMITTED),
+    OutcomeKind.REJECTED: Next(SegmentState.REJECTED),
+    OutcomeKind.LOST: Next(SegmentState.IN_DOUBT),
+}
+NEVER_TRIED = Next(SegmentState.CANCELED, permit_unused=True)
+"""Of the parts behind one that was refused for good."""
+
+
+def after(kind: OutcomeKind, deferral_count: int, wish_ms: int = 0) -> Next:
+    """What follows from an outcome, for a message that was put off so many times before.
+
+    The delay doubles each time, from a second where the carrier asks for time and a quarter of one
+    where its link was down, and is never shorter than the carrier's wish.
+    """
+    if kind in _ENDS:
+        return _ENDS[kind]
+    first_ms = _FIRST_DELAYS_MS[DECISIONS[kind].retry]
+    grown_ms = min(first_ms << min(deferral_count, 16), DELAY_MAX_MS)
+    delay_ms = max(grown_ms, min(wish_ms, WISH_MAX_MS))
+    return Next(SegmentState.QUEUED, delay_ms, permit_unused=DECISIONS[kind].sent is Sent.NO)
+
+
+def rest_after(kind: OutcomeKind) -> Rest:
+    """A part is submitted only when the one before it was taken. Behind one that was refused for
+    good the rest is canceled, rather than paid for as half a message; else it is queued again."""
+    if kind is OutcomeKind.ACCEPTED:
+        return Rest.SUBMIT
+    return Rest.CANCEL if kind is OutcomeKind.REJECTED else Rest.QUEUE

@@ -1,0 +1,70 @@
+"""A carrier whose answers are written down beforehand, and the way of a message to it."""
+
+from __future__ import annotations
+
+import asyncio
+from uuid import UUID
+
+from services.dispatcher import record, sending
+from services.dispatcher.dispatch import Desk, dispatch
+from shared.broker import envelopes
+from shared.carriers import contract
+from shared.carriers.outcomes import Outcome, OutcomeKind
+from shared.limits.pace import Pace
+from shared.runtime import ids
+from tests.integration.dispatcher.conftest import Town
+
+ACCEPTED = Outcome(OutcomeKind.ACCEPTED, "id")
+REJECTED = Outcome(OutcomeKind.REJECTED, code="0x0B", reason="the carrier refused the recipient")
+THROTTLED = Outcome(OutcomeKind.THROTTLED, retry_after_ms=60_000)
+
+
+class ScriptedCarrier:
+    """A link whose answers are written down beforehand, part after part."""
+
+    def __init__(self, answers: list[Outcome], room: int = 100) -> None:
+        self.connected = True
+        self.room = room
+        self.submitted: list[contract.Segment] = []
+        self._answers = iter(answers)
+
+    async def wait_for_room(self) -> None:
+        return
+
+    def submit(self, segment: contract.Segment) -> asyncio.Future[Outcome]:
+        self.submitted.append(segment)
+        future: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
+        future.set_result(next(self._answers))
+        return future
+
+    async def close(self, drain_seconds: float) -> None:
+        self.connected = False
+
+
+def desk_of(town: Town, worker_id: UUID | None = None) -> Desk:
+    return Desk(
+        town.pool, town.configured, worker_id or ids.uuid7(), town.limiter, Pace(town.redis)
+    )
+
+
+async def send(town: Town, item: envelopes.WorkItem, answers: list[Outcome]) -> ScriptedCarrier:
+    """Dispatch one message, submit it, and record what the carrier answered."""
+    carrier = ScriptedCarrier(answers)
+    recorder = record.Recorder(desk_of(town))
+    await asyncio.wait_for(recorder.add(await _submit(town, item, carrier)), 5)
+    return carrier
+
+
+async def submitted(town: Town, item: envelopes.WorkItem, *answers: Outcome) -> sending.Sending:
+    """A worker's submit, answered; the worker has not recorded the answer yet."""
+    return await _submit(town, item, ScriptedCarrier(list(answers)))
+
+
+async def _submit(
+    town: Town, item: envelopes.WorkItem, carrier: ScriptedCarrier
+) -> sending.Sending:
+    done = await dispatch(desk_of(town), [item])
+    ((message, permit),) = done.to_send
+    ended: asyncio.Future[sending.Sending] = asyncio.get_running_loop().create_future()
+    sending.Sending(message, permit, carrier, lambda: None, ended.set_result).start()
+    return await asyncio.wait_for(ended, 5)
