@@ -147,6 +147,16 @@ async def test_an_answer_that_does_not_come_leaves_a_doubt_in_time_and_the_link_
     assert subject.carrier.flooded["octets"] < 32 * 1024 * 1024
 
 
+async def test_an_answer_counts_when_the_carrier_takes_its_leave_before_it(
+    subject: Subject,
+) -> None:
+    subject.carrier.acts.append(Act.LEAVE)
+    async with linked(subject) as link:
+        assert (await submitted(link)).kind is OutcomeKind.ACCEPTED
+        await asyncio.wait_for(link.wait_for_room(), 10)
+        assert (await submitted(link)).kind is OutcomeKind.ACCEPTED
+
+
 async def test_nothing_was_sent_when_nobody_listens(subject: Subject) -> None:
     async with linked(subject, free_port(), wait=False) as link:
         assert await observed(link) == (outcomes.UNAVAILABLE, 0, False)

@@ -92,6 +92,30 @@ async def test_our_esme_is_served_when_the_smsc_is_smpp34(
     assert isinstance(await server.next(), smpp34.Unbound)
 
 
+async def test_our_esme_takes_smpp34s_answers_when_they_follow_its_unbind(
+    smpp34_server: tuple[smpp34.Server, int],
+) -> None:
+    server, port = smpp34_server
+    recorder = peers.Recorder()
+    ours = await recorder.open_esme(port)
+    theirs = await server.next()
+    assert isinstance(theirs, smpp34.Esme)
+    answers = [ours.submit(peers.MESSAGE) for _ in range(3)]
+    submits = [await server.next() for _ in range(3)]
+
+    unbinding = asyncio.ensure_future(theirs.unbind())
+    while ours.state is not life.State.UNBINDING:
+        await asyncio.sleep(0.005)
+    for number, submit in enumerate(submits):
+        assert isinstance(submit, smpp34.SubmitSmEvent)
+        submit.accept(f"id-{number}")
+
+    # Its events come in no certain order.
+    assert {(await each).message_id for each in answers} == {"id-0", "id-1", "id-2"}
+    assert await recorder.loss() is life.Loss.PEER_UNBOUND
+    await unbinding
+
+
 async def test_smpp34s_client_is_served_when_the_smsc_is_ours(
     our_smsc: tuple[smsc.Server, peers.Recorder],
 ) -> None:

@@ -33,6 +33,7 @@ class Act(StrEnum):
     REJECT = "reject for good"
     THROTTLE = "ask for time"
     THROTTLE_FOR = "ask for WISH_MS"
+    LEAVE = "take its leave, and answer all the same"
     SILENCE = "say nothing"
     CUT = "cut the connection"
     CUT_INSIDE = "cut the connection inside the answer"

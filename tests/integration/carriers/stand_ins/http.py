@@ -63,6 +63,10 @@ class HttpStandIn(stand_ins.Listener):
         elif act is Act.THROTTLE_FOR:
             wish = b"\r\nRetry-After: %d" % (stand_ins.WISH_MS // 1000)
             _answer(writer, b"429 Too Many Requests" + wish, b"{}")
+        elif act is Act.LEAVE:
+            _answer(writer, b"200 OK\r\nConnection: close", _OK)
+            await writer.drain()
+            raise ConnectionAbortedError
         elif act is Act.CUT:
             raise ConnectionAbortedError
         elif act is Act.CUT_INSIDE:

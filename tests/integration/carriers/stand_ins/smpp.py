@@ -73,6 +73,9 @@ class SmppStandIn(stand_ins.Listener):
             _write(writer, pdu.SubmitSmResp(codes.ESME_RINVDSTADR), sequence)
         elif act is Act.THROTTLE:
             _write(writer, pdu.SubmitSmResp(codes.ESME_RTHROTTLED), sequence)
+        elif act is Act.LEAVE:
+            _write(writer, pdu.Unbind(), 1)
+            writer.write(resp)
         elif act is Act.CUT:
             raise ConnectionAbortedError
         elif act is Act.CUT_INSIDE:
