@@ -10,15 +10,15 @@ from functools import partial
 from uuid import UUID
 
 import asyncpg
-import msgspec
 import structlog
 
 from services.ingest import metrics
+from services.ingest.outlet import Outlet
 from shared.broker import envelopes, publish, topology
-from shared.db import connection, messages, segments, watch, work
+from shared.db import connection, lost_queues, messages, segments, watch, work
 from shared.db.pool import ACQUIRE_SECONDS
 from shared.rules.compose import Draft
-from shared.runtime import batching, lifecycle
+from shared.runtime import lifecycle
 from shared.sms import states
 
 _log = structlog.get_logger()
@@ -30,26 +30,23 @@ MARK_AFTER_SECONDS = 3.0
 """Marked so long after its confirm: by then nearly every row has been claimed, and is gone."""
 LEASE_LEFT_SECONDS = 1.5
 """What is left of a lease when its row is marked, at least; rows put back wait less, as a rule."""
+PAGE_SECONDS = 1.0
+"""How long the sweep waits for a page to be confirmed before it takes the next."""
+HELD_BACK_SECONDS = 10.0
+"""How long rows wait whose queue confirms nothing: its own alone, and not in the way of others."""
 LOST_SECONDS = 10.0
 """Published so long ago and still unclaimed while its queue is empty: the broker lost it."""
 STALE_SECONDS = 900.0
-"""Published so long ago: again, whatever the queue looks like. A duplicate does no harm."""
+"""Published so long ago: the queue is emptied and filled again from the table, whatever it holds,
+so that nothing is lost in it for ever and it never grows by copies."""
 BACKLOG_COUNT_MAX = 1_000_000
 """Unpublished messages; above it ingest refuses with 503 (law 2: up to a stated backlog)."""
 IN_MEMORY_COUNT_MAX = 50_000
-PARCEL_COUNT_MAX = 100
 
 FAULTS = (*connection.TRANSIENT, publish.NotPublished)
 
 _Lane = tuple[int, int]
 """(carrier, class): what a queue is for."""
-
-
-class _Parcel(msgspec.Struct, frozen=True):
-    """Messages to publish together, with their queue."""
-
-    queue: str
-    items: list[envelopes.WorkItem]
 
 
 class Relay:
@@ -65,9 +62,7 @@ class Relay:
         self._pool = pool
         self._configured = configured
         self._publisher = publisher
-        self._outgoing = batching.Batcher[_Parcel, None](
-            self._publish, size=PARCEL_COUNT_MAX, waiting=IN_MEMORY_COUNT_MAX
-        )
+        self._outlets: dict[_Lane, Outlet] = {}
         self._in_memory_count = 0
         self._confirmed: deque[tuple[float, Sequence[UUID]]] = deque()
         self.backlog_full = False
@@ -93,17 +88,28 @@ class Relay:
     def _add(self, parcels: Mapping[_Lane, list[envelopes.WorkItem]]) -> list[asyncio.Future[None]]:
         """Have them published; what there is no way or no room for is left to the sweep."""
         futures = []
-        for (carrier_id, message_class), items in parcels.items():
-            carrier = self._configured.current.carriers.get(carrier_id)
+        for lane, items in parcels.items():
+            outlet = self._outlet(lane)
             held_count = self._in_memory_count + len(items)
-            if carrier is None or not self._publisher.link.up or held_count > IN_MEMORY_COUNT_MAX:
+            if outlet is None or outlet.shut or held_count > IN_MEMORY_COUNT_MAX:
                 continue
-            queue = topology.mt_queue(carrier.name, message_class)
-            future = self._outgoing.add(_Parcel(queue, items))
+            future = outlet.add(items)
             self._in_memory_count = held_count
             future.add_done_callback(partial(self._sent, len(items)))
             futures.append(future)
         return futures
+
+    def _outlet(self, lane: _Lane) -> Outlet | None:
+        """A queue's way out; None while there is no broker, or no such carrier."""
+        outlet = self._outlets.get(lane)
+        if outlet is None:
+            carrier_id, message_class = lane
+            carrier = self._configured.current.carriers.get(carrier_id)
+            if carrier is None:
+                return None
+            queue = topology.mt_queue(carrier.name, message_class)
+            outlet = self._outlets[lane] = Outlet(queue, self._publisher, self._on_confirmed)
+        return outlet if self._publisher.link.up else None
 
     def _sent(self, count: int, future: asyncio.Future[None]) -> None:
         """A failed publish is not an error of anybody's: the rows are still there."""
@@ -111,28 +117,8 @@ class Relay:
         if not future.cancelled() and (error := future.exception()) is not None:
             _log.info("not_published_yet", message_count=count, error=type(error).__name__)
 
-    async def _publish(self, parcels: Sequence[_Parcel]) -> list[BaseException | None]:
-        queues: dict[str, list[envelopes.WorkItem]] = defaultdict(list)
-        for parcel in parcels:
-            queues[parcel.queue].extend(parcel.items)
-        chunks = [
-            (queue, items[start : start + envelopes.ENVELOPE_ITEM_COUNT_MAX])
-            for queue, items in queues.items()
-            for start in range(0, len(items), envelopes.ENVELOPE_ITEM_COUNT_MAX)
-        ]
-        outcomes = await asyncio.gather(
-            *(self._publish_chunk(queue, items) for queue, items in chunks), return_exceptions=True
-        )
-        failed = {
-            queue: outcome
-            for (queue, _), outcome in zip(chunks, outcomes, strict=True)
-            if outcome is not None
-        }
-        return [failed.get(parcel.queue) for parcel in parcels]
-
-    async def _publish_chunk(self, queue: str, items: list[envelopes.WorkItem]) -> None:
-        await self._publisher.publish(queue, envelopes.encode_work(items))
-        self._confirmed.append((time.monotonic(), [item.message_id for item in items]))
+    def _on_confirmed(self, ids: Sequence[UUID]) -> None:
+        self._confirmed.append((time.monotonic(), ids))
 
     async def run(self) -> None:
         """Sweep until cancelled."""
@@ -146,12 +132,17 @@ class Relay:
         """Publish rows that nobody holds the right to publish, page after page."""
         await self._release_due()
         while self._publisher.link.up:
+            shut = [lane for lane, outlet in self._outlets.items() if outlet.shut]
             async with self._pool.acquire(timeout=ACQUIRE_SECONDS) as opened:
-                rows = await work.take_ready(opened, messages.RELAY_LEASE_SECONDS, PAGE_COUNT)
+                rows = await work.take_ready(
+                    opened, messages.RELAY_LEASE_SECONDS, PAGE_COUNT, shut, HELD_BACK_SECONDS
+                )
             parcels: dict[_Lane, list[envelopes.WorkItem]] = defaultdict(list)
             for row in rows:
-                parcels[row.carrier_id, row.message_class].append(_item_of(row))
-            await asyncio.gather(*self._add(parcels), return_exceptions=True)
+                if (lane := (row.carrier_id, row.message_class)) not in shut:
+                    parcels[lane].append(_item_of(row))
+            if futures := self._add(parcels):
+                await asyncio.wait(futures, timeout=PAGE_SECONDS)
             if len(rows) < PAGE_COUNT:
                 return
 
@@ -178,19 +169,28 @@ class Relay:
                 raise
 
     async def _find_lost(self) -> None:
-        """Have published again what a queue does not hold any more."""
+        """Have published again what a queue does not hold any more, or has held for too long."""
         async with self._pool.acquire(timeout=ACQUIRE_SECONDS) as opened:
             ages = await work.published_ages(opened)
         for carrier_name, message_class, age_seconds in ages:
-            if age_seconds < LOST_SECONDS:
-                continue
-            queue = topology.mt_queue(carrier_name, message_class)
-            empty = await self._publisher.ready_count(queue) == 0
-            older_seconds = LOST_SECONDS if empty else STALE_SECONDS
-            async with self._pool.acquire(timeout=ACQUIRE_SECONDS) as opened:
-                count = await work.republish(opened, carrier_name, message_class, older_seconds)
-            if count:
-                _log.warning("republishing", queue=queue, message_count=count, queue_empty=empty)
+            if age_seconds >= LOST_SECONDS:
+                queue = topology.mt_queue(carrier_name, message_class)
+                try:
+                    await self._refill(queue, age_seconds)
+                except FAULTS as error:
+                    _log.warning("queue_not_refilled", queue=queue, error=type(error).__name__)
+
+    async def _refill(self, queue: str, age_seconds: float) -> None:
+        empty = await self._publisher.ready_count(queue) == 0
+        if not empty:
+            if age_seconds < STALE_SECONDS:
+                return
+            # Whoever dies here between the two leaves rows that are older still: found again.
+            await self._publisher.purge(queue)
+        older_seconds = LOST_SECONDS if empty else 0.0
+        count = await lost_queues.republish(self._pool, queue, older_seconds)
+        if count:
+            _log.warning("republishing", queue=queue, message_count=count, queue_empty=empty)
 
     async def _measure_backlog(self) -> None:
         async with self._pool.acquire(timeout=ACQUIRE_SECONDS) as opened:
@@ -200,7 +200,8 @@ class Relay:
 
     async def drain(self) -> None:
         """Finish what is on its way to the broker, and mark it."""
-        await self._outgoing.drain()
+        for outlet in list(self._outlets.values()):
+            await outlet.drain()
 
 
 def _item_of(row: work.Waiting) -> envelopes.WorkItem:

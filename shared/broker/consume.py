@@ -11,7 +11,7 @@ from aio_pika.abc import (
     AbstractQueue,
 )
 
-from shared.broker import link, topology
+from shared.broker import link, revival, topology
 
 _log = structlog.get_logger()
 
@@ -56,7 +56,10 @@ class Consumer:
         on_delivery: Callable[[Delivery], None],
         on_missing: Callable[[str], Awaitable[None]],
         on_reset: Callable[[], None],
+        patience: revival.Patience = revival.PATIENCE,
     ) -> None:
+        self._url = url
+        self._patience = patience
         self.link = link.Link(url, f"{name}-consume-{queue}", self._set_up)
         self.queue = queue
         self._prefetch = prefetch
@@ -72,13 +75,24 @@ class Consumer:
         await topology.ensure(connection, self.queue, self._on_missing)
         channel = await connection.channel()
         channel.close_callbacks.add(lambda *_: self.link.rebuild())
+        # The queue was deleted: nothing else would ever say so.
+        underlying = await channel.get_underlay_channel()
+        underlying.on_consumer_cancel_callbacks.add(lambda _: self.link.rebuild())
         self._on_reset()
         await channel.set_qos(prefetch_count=self._prefetch, timeout=topology.OPERATION_SECONDS)
         self._declared = await topology.declare(channel, self.queue)
         if not self._stopped:
-            self._tag = await self._declared.consume(
-                self._received, timeout=topology.OPERATION_SECONDS
-            )
+            self._tag = await self._consume(self._declared)
+
+    async def _consume(self, queue: AbstractQueue) -> str:
+        try:
+            return await queue.consume(self._received, timeout=topology.OPERATION_SECONDS)
+        except TimeoutError:
+            self.link.aside("revival", self._examine)
+            raise
+
+    async def _examine(self) -> None:
+        await revival.replace_if_dead(self._url, self.queue, self._on_missing, self._patience)
 
     async def _received(self, message: AbstractIncomingMessage) -> None:
         self._on_delivery(Delivery(message))

@@ -5,6 +5,7 @@ Both shapes carry a version; during a roll-out old bytes must still decode, and 
 
 from __future__ import annotations
 
+from typing import Annotated
 from uuid import UUID
 
 import msgspec
@@ -19,14 +20,18 @@ class UnreadableEnvelope(ValueError):
     """Bytes that are not an envelope of a version this code knows."""
 
 
+_Id = Annotated[int, msgspec.Meta(ge=1, le=2**31 - 1)]
+_SegmentCount = Annotated[int, msgspec.Meta(ge=1, le=255)]
+
+
 class WorkItem(msgspec.Struct, frozen=True, array_like=True):
     """One message with something to submit. `class_` is not here: it is the queue's."""
 
     message_id: UUID
-    account_id: int
-    line_id: int
+    account_id: _Id
+    line_id: _Id
     country: str
-    segment_count: int
+    segment_count: _SegmentCount
     expires_at_ms: int
     bypass_gate: bool = False
 

@@ -8,14 +8,14 @@ off.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import asynccontextmanager
 
 import aio_pika
 import structlog
 from aio_pika.abc import AbstractConnection
 from aio_pika.exceptions import AMQPError
-from tenacity import AsyncRetrying, retry_if_exception_type, wait_random_exponential
+from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, wait_random_exponential
 
 from shared.runtime import lifecycle
 
@@ -24,8 +24,13 @@ _log = structlog.get_logger()
 CONNECT_SECONDS = 10.0
 HEARTBEAT_SECONDS = 10
 
-FAULTS = (AMQPError, OSError, TimeoutError, asyncio.InvalidStateError, RuntimeError)
-"""What aio-pika raises when the broker is away, going or coming back."""
+
+class NotRestored(Exception):
+    """What a lost queue held could not be made ready again, so the queue is not made either."""
+
+
+FAULTS = (AMQPError, OSError, TimeoutError, asyncio.InvalidStateError, RuntimeError, NotRestored)
+"""What aio-pika raises when the broker is away, going or coming back, and NotRestored."""
 
 SetUp = Callable[[AbstractConnection], Awaitable[None]]
 
@@ -43,6 +48,7 @@ class Link:
         self._set_up = set_up
         self._up = asyncio.Event()
         self._broken = asyncio.Event()
+        self._asides: dict[str, asyncio.Task[None]] = {}
 
     @property
     def up(self) -> bool:
@@ -61,36 +67,47 @@ class Link:
         """Throw this connection away and build the next, as after a fault."""
         self._broken.set()
 
+    def aside(self, name: str, work: Callable[[], Coroutine[None, None, None]]) -> None:
+        """Run `work` beside this connection and those after it, one of a name at a time."""
+        if name not in self._asides:
+            task = asyncio.create_task(work(), name=f"{self._name}-{name}")
+            self._asides[name] = task
+            task.add_done_callback(lambda _: self._asides.pop(name, None))
+
     async def supervise(self) -> None:
         """Keep the link standing until cancelled."""
-        while True:
-            connection = await self._connected()
-            self._up.set()
-            _log.info("broker_link_up", link=self._name)
-            try:
-                await self._broken.wait()
-                _log.warning("broker_link_down", link=self._name)
-            finally:
-                self._up.clear()
-                await _close(connection)
+        try:
+            while True:
+                connection = await self._connected()
+                self._up.set()
+                _log.info("broker_link_up", link=self._name)
+                try:
+                    await self._broken.wait()
+                    _log.warning("broker_link_down", link=self._name)
+                finally:
+                    self._up.clear()
+                    await _close(connection)
+        finally:
+            for task in list(self._asides.values()):
+                await lifecycle.end(task)
 
     async def _connected(self) -> AbstractConnection:
         async for attempt in AsyncRetrying(
             retry=retry_if_exception_type(FAULTS),
             wait=wait_random_exponential(multiplier=0.2, max=3),
+            before_sleep=self._note_failure,
         ):
             with attempt:
                 return await self._attempt()
         raise AssertionError("tenacity retries without end")
 
+    def _note_failure(self, state: RetryCallState) -> None:
+        error = state.outcome.exception() if state.outcome else None
+        _log.info("broker_link_not_up", link=self._name, error=type(error).__name__)
+
     async def _attempt(self) -> AbstractConnection:
         self._broken = broken = asyncio.Event()
-        connection = await aio_pika.connect(
-            self._url,
-            timeout=CONNECT_SECONDS,
-            client_properties={"connection_name": self._name},
-            heartbeat=HEARTBEAT_SECONDS,
-        )
+        connection = await _connect(self._url, self._name)
         try:
             connection.close_callbacks.add(lambda *_: broken.set())
             await asyncio.wait_for(self._set_up(connection), 2 * CONNECT_SECONDS)
@@ -98,6 +115,25 @@ class Link:
             await _close(connection)
             raise
         return connection
+
+
+async def _connect(url: str, name: str) -> AbstractConnection:
+    return await aio_pika.connect(
+        url,
+        timeout=CONNECT_SECONDS,
+        client_properties={"connection_name": name},
+        heartbeat=HEARTBEAT_SECONDS,
+    )
+
+
+@asynccontextmanager
+async def passing(url: str, name: str) -> AsyncIterator[AbstractConnection]:
+    """A connection for once. Raises one of FAULTS when there is none to be had."""
+    connection = await _connect(url, name)
+    try:
+        yield connection
+    finally:
+        await _close(connection)
 
 
 async def _close(connection: AbstractConnection) -> None:

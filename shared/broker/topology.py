@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable
 from aio_pika.abc import AbstractChannel, AbstractConnection, AbstractQueue
 from aiormq.exceptions import ChannelNotFoundEntity
 
+from shared.broker import link
 from shared.sms.classes import CLASSES
 
 RECEIPTS = "receipts"
@@ -51,14 +52,18 @@ async def ensure(
 ) -> None:
     """Make sure a queue exists. If it did not, `on_missing` is called *before* it is made: a broker
     that lost its disk has lost what was published, and what PostgreSQL holds must be published
-    again (law 1). Idempotent; several processes may do it at once."""
+    again (law 1). If that fails, whatever the reason, the queue is not made: NotRestored.
+    Idempotent; several processes may do it at once."""
     async with connection.channel() as channel:
         try:
             await channel.declare_queue(name, passive=True, timeout=OPERATION_SECONDS)
             return
         except ChannelNotFoundEntity:
             pass
-    await on_missing(name)
+    try:
+        await on_missing(name)
+    except Exception as error:
+        raise link.NotRestored(f"{name}: {type(error).__name__}") from error
     async with connection.channel() as channel:
         await declare(channel, name)
 
@@ -77,3 +82,10 @@ async def ready_count(connection: AbstractConnection, name: str) -> int:
     async with connection.channel() as channel:
         queue = await channel.declare_queue(name, passive=True, timeout=OPERATION_SECONDS)
         return queue.declaration_result.message_count or 0
+
+
+async def purge(connection: AbstractConnection, name: str) -> None:
+    """Delete what waits in a queue; what consumers hold stays theirs."""
+    async with connection.channel() as channel:
+        queue = await channel.declare_queue(name, passive=True, timeout=OPERATION_SECONDS)
+        await queue.purge(timeout=OPERATION_SECONDS)

@@ -29,7 +29,8 @@ class Waiting(NamedTuple):
 
 
 _TAKE_READY = """
-UPDATE work SET ready_at = now() + $1 * interval '1 second'
+UPDATE work SET ready_at = now() + interval '1 second' *
+    CASE WHEN carrier_id * 3 + class = ANY ($3::int[]) THEN $4::float8 ELSE $1::float8 END
 WHERE message_id IN (
     SELECT message_id FROM work WHERE state = 'ready' AND ready_at <= now()
     ORDER BY ready_at LIMIT $2 FOR UPDATE SKIP LOCKED)
@@ -37,9 +38,18 @@ RETURNING message_id, account_id, line_id, carrier_id, country, class, segment_c
           expires_at"""
 
 
-async def take_ready(connection: Connection, lease_seconds: float, limit: int) -> list[Waiting]:
-    """Rows that nobody has published, with the right to publish them for `lease_seconds`."""
-    return [Waiting(*row) for row in await connection.fetch(_TAKE_READY, lease_seconds, limit)]
+async def take_ready(
+    connection: Connection,
+    lease_seconds: float,
+    limit: int,
+    shut: Sequence[tuple[int, int]] = (),
+    held_back_seconds: float = 0.0,
+) -> list[Waiting]:
+    """Rows that nobody has published, with the right to publish them for `lease_seconds`; those of
+    a (carrier, class) in `shut` are not to be tried again for `held_back_seconds`."""
+    lanes = [carrier_id * 3 + message_class for carrier_id, message_class in shut]
+    rows = await connection.fetch(_TAKE_READY, lease_seconds, limit, lanes, held_back_seconds)
+    return [Waiting(*row) for row in rows]
 
 
 # Marking comes a moment after the confirm. A row that is ready again by then (put back by a
@@ -74,20 +84,35 @@ async def published_ages(connection: Connection) -> list[tuple[str, int, float]]
     return [(row["name"], row["class"], row["age_seconds"]) for row in rows]
 
 
+# Its old time makes it come first again, and tells whoever still wants to mark it that it is ready
+# once more: so does ending the leases of what the broker may have confirmed a moment ago.
 _REPUBLISH = """
-UPDATE work w SET state = 'ready', ready_at = now()
-FROM carriers c
-WHERE c.carrier_id = w.carrier_id AND c.name = $1 AND w.class = $2 AND w.state = 'published'
-  AND w.ready_at < now() - $3 * interval '1 second'"""
+UPDATE work SET state = 'ready' WHERE message_id IN (
+    SELECT message_id FROM work w JOIN carriers c USING (carrier_id)
+    WHERE c.name = $1 AND w.class = $2 AND w.state = 'published'
+      AND w.ready_at < now() - $3 * interval '1 second'
+    ORDER BY w.ready_at LIMIT $4 FOR UPDATE OF w)"""
+
+_END_LEASES = """
+UPDATE work w SET ready_at = now() FROM carriers c
+WHERE c.carrier_id = w.carrier_id AND c.name = $1 AND w.class = $2 AND w.state = 'ready'
+  AND w.ready_at > now() AND w.ready_at <= now() + $3 * interval '1 second'"""
 
 
 async def republish(
-    connection: Connection, carrier_name: str, message_class: int, older_seconds: float
+    connection: Connection, carrier_name: str, message_class: int, older_seconds: float, limit: int
 ) -> int:
-    """Have what was published before that long published again: the broker lost it. A duplicate
-    does no harm, for only one claim finds the row. Returns how many."""
-    done = await connection.execute(_REPUBLISH, carrier_name, message_class, older_seconds)
+    """Have at most `limit` rows that were published before that long published again: the broker
+    lost them. A duplicate does no harm, for only one claim finds the row. Returns how many."""
+    done = await connection.execute(_REPUBLISH, carrier_name, message_class, older_seconds, limit)
     return int(done.rpartition(" ")[2])
+
+
+async def end_leases(
+    connection: Connection, carrier_name: str, message_class: int, lease_seconds: float
+) -> None:
+    """Have published again what may just have been, and is not marked so yet."""
+    await connection.execute(_END_LEASES, carrier_name, message_class, lease_seconds)
 
 
 _BACKLOG = """

@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 import uuid
 
+import aio_pika
 import pytest
 
 from deploy.local.servers import Servers
-from shared.broker import consume, link, publish, topology
+from shared.broker import consume, link, publish, revival, topology
 
 REGISTERED_SECONDS = 3.0
 """RabbitMQ 3.10 writes down a new quorum queue's process within seconds. Killed before that, it
@@ -80,8 +81,6 @@ async def test_a_queue_that_was_deleted_is_noticed_and_made_again(amqp_url: str)
 
 
 async def _delete(url: str, queue: str) -> None:
-    import aio_pika
-
     connection = await aio_pika.connect(url, timeout=10)
     async with connection, connection.channel() as channel:
         await channel.queue_delete(queue)
@@ -134,3 +133,78 @@ async def test_a_lost_disk_is_announced_before_the_queue_is_made(own_servers: Se
             while len(missing) < 2:
                 await asyncio.sleep(0.05)
         assert missing == [queue, queue]
+
+
+async def test_a_queue_that_is_deleted_under_its_consumer_is_made_again_and_consumed(
+    amqp_url: str,
+) -> None:
+    # given a consumer whose queue somebody deletes, which the broker tells it in one frame
+    queue, sink = queue_name(), Sink()
+    missing: list[str] = []
+
+    async def on_missing(name: str) -> None:
+        missing.append(name)
+
+    consumer = consume.Consumer(amqp_url, "t", queue, 10, sink.receive, on_missing, sink.reset)
+    publisher = publish.Publisher(amqp_url, "t", list, topology.nothing_to_restore)
+    async with link.supervised(consumer.link), link.supervised(publisher.link):
+        assert await consumer.link.wait_up(10)
+        assert await publisher.link.wait_up(10)
+        await _delete(amqp_url, queue)
+        # then it has the rows made ready, makes the queue, and goes on
+        async with asyncio.timeout(15):
+            while missing != [queue, queue]:
+                await asyncio.sleep(0.02)
+        assert await consumer.link.wait_up(10)
+        await publisher.publish(queue, b"again")
+        await sink.holds(1)
+
+
+async def test_a_queue_that_came_back_dead_is_made_anew_and_holds_up_no_other(
+    own_servers: Servers,
+) -> None:
+    # given a broker that was killed just after it had made a queue: it comes back with a dead one
+    url, living, dead = own_servers.amqp_url, queue_name(), queue_name()
+    missing: list[str] = []
+
+    async def on_missing(name: str) -> None:
+        missing.append(name)
+
+    async with await aio_pika.connect(url) as connection, connection.channel() as channel:
+        await topology.declare(channel, living)
+        await asyncio.sleep(REGISTERED_SECONDS)
+        await topology.declare(channel, dead)
+        own_servers.kill("rabbitmq")
+    await asyncio.to_thread(own_servers.restart, "rabbitmq")
+    sink, patience = Sink(), revival.Patience(1.0, 3.0, 3.0)
+    publisher = publish.Publisher(
+        url, "t", lambda: [living, dead], on_missing, publish_seconds=2.0, patience=patience
+    )
+    consumer = consume.Consumer(url, "t", dead, 10, sink.receive, on_missing, sink.reset)
+    async with link.supervised(publisher.link), link.supervised(consumer.link):
+        assert await publisher.link.wait_up(10)
+        # when it is published to
+        published = [asyncio.create_task(_until_confirmed(publisher, dead)) for _ in range(20)]
+        faults = 0
+        async with asyncio.timeout(60):
+            while not all(task.done() for task in published):
+                # then the other queue does not notice, but that once the link is built anew
+                async with asyncio.timeout(1.5):
+                    try:
+                        await publisher.publish(living, b"other")
+                    except publish.NotPublished:
+                        faults += 1
+                        await publisher.link.wait_up(10)
+                await asyncio.sleep(0.02)
+        # and it is made anew, once, its rows made ready before
+        assert missing == [dead]
+        assert faults <= 1
+        await sink.holds(1)
+
+
+async def _until_confirmed(publisher: publish.Publisher, queue: str) -> None:
+    while True:
+        try:
+            return await publisher.publish(queue, b"kept")
+        except publish.NotPublished:
+            await asyncio.sleep(0.05)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
+import msgspec
 import pytest
 
 from services.dispatcher.lane import Lane
@@ -54,9 +55,14 @@ async def test_an_empty_or_unreadable_delivery_holds_nothing_up(town: Town) -> N
     empty, garbage = Delivered(envelopes.encode_work([])), Delivered(b"\xff garbage")
     lane.receive(1, empty)
     lane.receive(1, garbage)
+    # and one that is well formed, of a message without segments
+    (item,) = await town.accept(1)
+    poison = Delivered(envelopes.encode_work([msgspec.structs.replace(item, segment_count=0)]))
+    lane.receive(1, poison)
     await lane.drain()
     assert (empty.settled, garbage.settled) == (True, False)
     assert garbage.buried
+    assert poison.buried
 
 
 async def test_the_lane_ends_when_a_batch_dies_of_something_unforeseen(town: Town) -> None:

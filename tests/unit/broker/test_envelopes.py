@@ -42,6 +42,14 @@ def test_other_bytes_are_unreadable_and_nothing_worse(data: bytes) -> None:
         envelopes.decode_receipts(data)
 
 
+@pytest.mark.parametrize("segment_count", [0, -1, 256])
+@pytest.mark.parametrize("line_id", [2, 0, 2**31, 2**63])
+def test_work_that_nobody_could_have_stored_is_unreadable(line_id: int, segment_count: int) -> None:
+    item = envelopes.WorkItem(UUID(int=1), 1, line_id, "FR", segment_count, 0)
+    with pytest.raises(envelopes.UnreadableEnvelope):
+        envelopes.decode_work(envelopes.encode_work([item]))
+
+
 def test_a_queue_has_one_name_by_one_rule() -> None:
     assert topology.mt_queues("acme-2") == [
         "mt.acme-2.urgent",

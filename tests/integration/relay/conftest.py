@@ -1,0 +1,84 @@
+"""A relay between a database with messages and the broker, driven step by step."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from functools import partial
+
+import aio_pika
+import pytest
+
+from services.ingest.relay import Relay
+from shared.broker import link, publish, topology
+from shared.db import lost_queues
+from tests.integration.dispatcher import conftest as dispatcher
+from tests.integration.dispatcher.conftest import Town
+
+town = dispatcher.town
+
+
+@dataclass(frozen=True, slots=True)
+class Post:
+    """The relay's parts, and its one carrier's queue of normal messages."""
+
+    town: Town
+    relay: Relay
+    publisher: publish.Publisher
+    queue: str
+
+    async def age(self, seconds: float) -> None:
+        """Let what is published have been so for longer."""
+        await self.town.pool.execute(
+            "UPDATE work SET ready_at = ready_at - $1 * interval '1 second'"
+            " WHERE state = 'published'",
+            seconds,
+        )
+
+    async def mark(self) -> None:
+        """Mark what is confirmed as published, without waiting for its time."""
+        await self.town.pool.execute(
+            "UPDATE work SET state = 'published', ready_at = now() WHERE state = 'ready'"
+        )
+
+    async def states(self) -> list[str]:
+        """The states of the rows of work."""
+        return sorted((await self.town.waiting()).values())
+
+
+@pytest.fixture
+async def post(town: Town, amqp_url: str) -> AsyncIterator[Post]:
+    """With a carrier of its own, for the broker is shared."""
+    carrier = uuid.uuid4().hex
+    await town.pool.execute("UPDATE carriers SET name = $1", carrier)
+    await town.pool.execute("UPDATE configuration_version SET version = version + 1")
+    await town.configured.refresh()
+    queue = topology.mt_queue(carrier, 1)
+    publisher = publish.Publisher(
+        amqp_url, "t", lambda: [queue], partial(lost_queues.republish_all, town.pool)
+    )
+    async with link.supervised(publisher.link):
+        assert await publisher.link.wait_up(10)
+        yield Post(town, Relay(town.pool, town.configured, publisher), publisher, queue)
+    await delete(amqp_url, topology.mt_queues(carrier))
+
+
+async def delete(url: str, queues: list[str]) -> None:
+    """Delete queues, as somebody at a console may."""
+    connection = await aio_pika.connect(url, timeout=10)
+    async with connection, connection.channel() as channel:
+        for queue in queues:
+            await channel.queue_delete(queue)
+
+
+async def exists(url: str, queue: str) -> bool:
+    """Whether there is such a queue."""
+    connection = await aio_pika.connect(url, timeout=10)
+    async with connection:
+        try:
+            async with connection.channel() as channel:
+                await channel.declare_queue(queue, passive=True)
+        except aio_pika.exceptions.ChannelNotFoundEntity:
+            return False
+    return True

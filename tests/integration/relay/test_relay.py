@@ -1,0 +1,137 @@
+"""Rows of work and their queue: whatever one of them loses, nothing is stuck and nothing piles
+up."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from functools import partial
+
+import asyncpg
+import pytest
+
+from services.ingest import relay as relays
+from shared.broker import link, publish
+from shared.db import lost_queues
+from tests.integration.relay.conftest import Post, delete, exists
+
+
+async def test_a_backlog_older_than_the_republishing_age_is_in_its_queue_once(post: Post) -> None:
+    # given more than a slow carrier takes in that time
+    await post.town.accept(450)
+    await post.town.pool.execute("UPDATE work SET ready_at = now()")
+    await post.relay._sweep()
+    await post.mark()
+    assert await post.publisher.ready_count(post.queue) == 3
+    # when that time passes again and again
+    for _ in range(3):
+        await post.age(relays.STALE_SECONDS + 1)
+        await post.relay._find_lost()
+        assert await post.states() == ["ready"] * 450
+        await post.relay._sweep()
+        await post.mark()
+        # then each message is in the queue once
+        assert await post.publisher.ready_count(post.queue) == 3
+
+
+async def test_a_backlog_is_left_alone_before_that_age(post: Post) -> None:
+    await post.town.accept(3)
+    await post.town.pool.execute("UPDATE work SET ready_at = now()")
+    await post.relay._sweep()
+    await post.mark()
+    await post.age(relays.STALE_SECONDS - 60)
+    await post.relay._find_lost()
+    assert await post.states() == ["published"] * 3
+
+
+async def test_what_was_confirmed_by_a_queue_that_is_lost_is_never_marked(post: Post) -> None:
+    # given messages that the broker confirmed a moment ago, and that are not marked yet
+    await post.town.accept(5)
+    await post.town.pool.execute("UPDATE work SET ready_at = now()")
+    await post.relay._sweep()
+    # when the queue is lost, and then comes the time to mark them
+    await lost_queues.republish_all(post.town.pool, post.queue)
+    post.relay._confirmed[0] = (time.monotonic() - 60, post.relay._confirmed[0][1])
+    await post.relay._mark()
+    # then they are ready still
+    assert await post.states() == ["ready"] * 5
+
+
+async def test_a_queue_is_not_made_before_its_rows_are_ready(
+    post: Post, amqp_url: str, database_url: str
+) -> None:
+    # given a queue that is gone, and a lock on a row that was in it
+    (item,) = await post.town.accept(1)
+    await post.mark()
+    await delete(amqp_url, [post.queue])
+    hasty = await asyncpg.create_pool(
+        database_url, server_settings={"lock_timeout": "300"}, min_size=1, max_size=1
+    )
+    publisher = publish.Publisher(
+        amqp_url, "t", lambda: [post.queue], partial(lost_queues.republish_all, hasty)
+    )
+    async with post.town.pool.acquire() as other:
+        blocking = other.transaction()
+        await blocking.start()
+        await other.execute("SELECT FROM work FOR UPDATE")
+        async with link.supervised(publisher.link):
+            # when the waiting for it times out, once and again
+            assert not await publisher.link.wait_up(1.5)
+            with pytest.raises(publish.NotPublished):
+                await publisher.publish(post.queue, b"too early")
+            # then there is no queue yet
+            assert not await exists(amqp_url, post.queue)
+            # and there is as soon as the rows are ready
+            await blocking.rollback()
+            assert await publisher.link.wait_up(10)
+            assert await post.town.waiting() == {item.message_id: "ready"}
+            assert await exists(amqp_url, post.queue)
+    await hasty.close()
+
+
+async def test_rows_are_made_ready_page_after_page(
+    post: Post, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lost_queues, "PAGE_COUNT", 2)
+    await post.town.accept(5)
+    await post.mark()
+    assert await lost_queues.republish(post.town.pool, post.queue) == 5
+    assert await post.states() == ["ready"] * 5
+
+
+async def test_a_missing_queue_is_made_even_if_nobody_publishes_to_it(
+    post: Post, amqp_url: str
+) -> None:
+    await post.town.accept(1)
+    await post.mark()
+    await delete(amqp_url, [post.queue])
+    await post.age(relays.LOST_SECONDS + 1)
+    await post.relay._find_lost()
+    assert await post.states() == ["ready"]
+    assert await exists(amqp_url, post.queue)
+
+
+async def test_a_queue_that_confirms_nothing_holds_up_no_other(
+    post: Post, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # given a class whose queue is silent: publishing to it never ends
+    silent = post.queue.replace("normal", "bulk")
+    publishing = post.publisher.publish
+
+    async def publish_or_wait(queue: str, body: bytes) -> None:
+        if queue == silent:
+            await asyncio.sleep(3600)
+        await publishing(queue, body)
+
+    monkeypatch.setattr(post.publisher, "publish", publish_or_wait)
+    await post.town.accept(2_100, message_class=2)
+    await post.town.pool.execute("UPDATE work SET ready_at = now()")
+    # when there is work for both
+    await post.relay._sweep()
+    await post.town.accept(10)
+    await post.town.pool.execute("UPDATE work SET ready_at = now() WHERE class = 1")
+    began = time.monotonic()
+    await post.relay._sweep()
+    # then the other's is published at once
+    assert await post.publisher.ready_count(post.queue) == 1
+    assert time.monotonic() - began < 1.0
