@@ -7,21 +7,42 @@ the gate behind which newcomers of the line wait.
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
 
 import asyncpg
 
 from shared.db import connection, parking, segments, watch
 from shared.db.pool import ACQUIRE_SECONDS
-from shared.limits.limiter import Limiter, Never, Wait
+from shared.limits.limiter import Limiter, Never, Room, Wait
 from shared.rules import snapshot
 from shared.sms.states import SegmentState
 
 LINE_COUNT = 100
 RELEASE_COUNT_MAX = 500
 """Segments a line may let go in one turn: lines take turns."""
-PAUSE_SECONDS = 2.0
+RELEASE_SUM_MAX, RELEASE_COUNT_MIN = 2_000, 20
+"""Segments that all lines of a turn share, and what is each line's at least: what a turn locks it
+locks for some tenths of a second."""
+FULL_COUNTRY_COUNT_MAX = 50
+PAUSE_MS = 2_000
 """Until a line that has let messages go is looked at again: they need that long to take permits."""
+
+
+@dataclass(slots=True)
+class _Plan:
+    """What becomes of the lines of a turn."""
+
+    room: dict[int, int] = field(default_factory=dict)
+    """line → segments that may go now."""
+    waits: dict[int, int] = field(default_factory=dict)
+    """line → when it has tokens again, in ms of Redis' clock."""
+    part_waits: dict[int, int] = field(default_factory=dict)
+    """line → when the first of its full countries has tokens again."""
+    full: list[parking.Full] = field(default_factory=list)
+    empty: list[int] = field(default_factory=list)
+    now_ms: int = 0
 
 
 class Scheduler:
@@ -31,36 +52,93 @@ class Scheduler:
         self._pool = pool
         self._configured = configured
         self._limiter = limiter
+        self._to_wake: Sequence[int] | None = ()
 
     async def wake_all(self, _current: snapshot.Configuration) -> None:
-        """The configuration has changed, perhaps a limit: look at every line at once."""
-        async with self._pool.acquire(timeout=ACQUIRE_SECONDS) as opened:
-            await parking.wake_all(opened)
+        """The configuration has changed, perhaps a limit: look at every line in the next turn."""
+        self._to_wake = None
 
     async def turn(self) -> None:
         """Look after every line that is due."""
+        if self._to_wake is None or self._to_wake:
+            async with self._pool.acquire(timeout=ACQUIRE_SECONDS) as opened:
+                self._to_wake = await parking.wake(opened, self._to_wake)
+        while await self._look_after() == LINE_COUNT:
+            pass
+
+    async def _look_after(self) -> int:
+        """One transaction for the lines that have been due for longest; how many they were."""
         async with self._pool.acquire(timeout=ACQUIRE_SECONDS) as opened, opened.transaction():
             due = await parking.lock_due(opened, LINE_COUNT)
-            emptied = [line_id for line_id in due if not await self._wake(opened, line_id)]
-        for line_id in emptied:
-            await self._limiter.open_gate(line_id)
+            if not due:
+                return 0
+            plan = await self._plan(opened, due)
+            behind = await _carry_out(opened, plan)
+        await self._limiter.set_gates(_gates(plan, behind))
+        return len(due)
 
-    async def _wake(self, opened: connection.Connection, line_id: int) -> bool:
-        """Release what the line has tokens for; False when nobody is parked on it any more."""
-        head = await parking.head(opened, line_id)
-        if head is None:
-            await parking.close_line(opened, line_id)
-            return False
-        room = await self._limiter.peek(self._configured.current, line_id, *head)
-        if isinstance(room, Wait):
-            ready_at = datetime.fromtimestamp(room.ready_at_ms / 1000, UTC)
-            await parking.postpone(opened, line_id, ready_at)
-            return True
-        # A limit of zero: let the head go, to be failed where it is refused.
-        wanted = 5 if isinstance(room, Never) else min(room, RELEASE_COUNT_MAX)
-        released = await parking.release(opened, line_id, wanted)
+    async def _plan(self, opened: connection.Connection, due: Sequence[int]) -> _Plan:
+        """Look at each line's head; where its country is full, at the next that is not bound
+        there."""
+        plan = _Plan(now_ms=int(datetime.now(UTC).timestamp() * 1000))
+        current = self._configured.current
+        looked_at = {line_id for line_id in due if line_id in current.lines}
+        # A line newer than the configuration that this process has read.
+        plan.waits.update((line_id, plan.now_ms + PAUSE_MS) for line_id in {*due} - looked_at)
+        for _ in range(FULL_COUNTRY_COUNT_MAX):
+            heads = await parking.heads(opened, sorted(looked_at), plan.full)
+            for line_id in looked_at - {head.line_id for head in heads}:
+                if line_id not in plan.part_waits:
+                    plan.empty.append(line_id)
+            looked_at = set()
+            for head, room in zip(heads, await self._limiter.peek(current, heads), strict=True):
+                if not _decide(plan, head, room):
+                    looked_at.add(head.line_id)
+            if not looked_at:
+                break
+        plan.part_waits.update((line_id, plan.now_ms + PAUSE_MS) for line_id in looked_at)
+        return plan
+
+
+def _decide(plan: _Plan, head: parking.Head, room: Room | Wait | Never) -> bool:
+    """Whether the head's line is done with; else its country is full, and the next may go."""
+    line_id = head.line_id
+    if isinstance(room, Room):
+        plan.room[line_id] = min(room.segments, RELEASE_COUNT_MAX)
+        plan.now_ms = room.at_ms
+    elif isinstance(room, Never):
+        # More than a limit allows at all: let it go, to be failed where it is refused.
+        plan.room[line_id] = head.segment_count
+    elif room.by_line:
+        plan.waits[line_id] = room.ready_at_ms
+    else:
+        plan.full.append((line_id, head.country))
+        earliest = plan.part_waits.get(line_id, room.ready_at_ms)
+        plan.part_waits[line_id] = min(earliest, room.ready_at_ms)
+        return False
+    return True
+
+
+async def _carry_out(opened: connection.Connection, plan: _Plan) -> set[int]:
+    """Release, and tell each line when it is looked at again; lines of which some stay behind that
+    had only to wait for those before them."""
+    behind: set[int] = set()
+    if plan.room:
+        share = max(RELEASE_COUNT_MIN, RELEASE_SUM_MAX // len(plan.room))
+        room = {line_id: min(segments, share) for line_id, segments in plan.room.items()}
+        released, behind = await parking.release(opened, room, plan.full)
         await segments.settle_waiting(opened, released, SegmentState.QUEUED)
-        await parking.postpone(
-            opened, line_id, datetime.now(UTC) + timedelta(seconds=PAUSE_SECONDS)
-        )
-        return True
+    again = dict.fromkeys(plan.room, plan.now_ms + PAUSE_MS)
+    times_ms = plan.part_waits | again | plan.waits
+    await parking.postpone(
+        opened, {line: datetime.fromtimestamp(ms / 1000, UTC) for line, ms in times_ms.items()}
+    )
+    await parking.close_lines(opened, plan.empty)
+    return behind
+
+
+def _gates(plan: _Plan, behind: set[int]) -> dict[int, int]:
+    """Until when newcomers of a line join behind its parked: else small ones would take token after
+    token, and a long one at the head would never find enough together."""
+    opened = dict.fromkeys([*plan.empty, *plan.room, *plan.part_waits], 0)
+    return opened | dict.fromkeys(behind, plan.now_ms + PAUSE_MS) | plan.waits

@@ -56,10 +56,8 @@ class Consumer:
         on_delivery: Callable[[Delivery], None],
         on_missing: Callable[[str], Awaitable[None]],
         on_reset: Callable[[], None],
-        patience: revival.Patience = revival.PATIENCE,
     ) -> None:
         self._url = url
-        self._patience = patience
         self.link = link.Link(url, f"{name}-consume-{queue}", self._set_up)
         self.queue = queue
         self._prefetch = prefetch
@@ -92,7 +90,7 @@ class Consumer:
             raise
 
     async def _examine(self) -> None:
-        await revival.replace_if_dead(self._url, self.queue, self._on_missing, self._patience)
+        await revival.replace_if_dead(self._url, self.queue, self._on_missing, revival.PATIENCE)
 
     async def _received(self, message: AbstractIncomingMessage) -> None:
         self._on_delivery(Delivery(message))

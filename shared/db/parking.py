@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from typing import NamedTuple
 from uuid import UUID
 
 from shared.db.connection import Connection
@@ -43,48 +44,103 @@ async def lock_due(connection: Connection, limit: int) -> list[int]:
     return [row["line_id"] for row in await connection.fetch(_LOCK_DUE, limit)]
 
 
+class Head(NamedTuple):
+    """Who is first in a line."""
+
+    line_id: int
+    account_id: int
+    country: str
+    segment_count: int
+
+
+Full = tuple[int, str]
+"""(line, country) whose messages the line's others need not wait for."""
+
+_HEADS = """
+SELECT p.line_id, head.account_id, head.country, head.segment_count
+FROM unnest($1::int[]) AS p (line_id), LATERAL (
+    SELECT account_id, country, segment_count FROM work w
+    WHERE w.line_id = p.line_id AND w.state = 'parked'
+      AND w.line_id || ':' || w.country <> ALL ($2::text[])
+    ORDER BY class, message_id LIMIT 1
+) head"""
+
+
+async def heads(
+    connection: Connection, line_ids: Sequence[int], full: Sequence[Full]
+) -> list[Head]:
+    """The first of each line that is not bound for a full country; lines without one are left
+    out."""
+    rows = await connection.fetch(_HEADS, line_ids, _keys(full))
+    return [Head(*row) for row in rows]
+
+
+def _keys(full: Sequence[Full]) -> list[str]:
+    return [f"{line_id}:{country}" for line_id, country in full]
+
+
+# One row more than there is room for tells whether somebody stays behind.
 _RELEASE = """
-WITH oldest AS (
-    SELECT message_id, sum(segment_count) OVER (ORDER BY class, message_id) AS running
-    FROM (
-        SELECT message_id, class, segment_count FROM work
-        WHERE line_id = $1 AND state = 'parked' ORDER BY class, message_id LIMIT $2
-    ) head
+WITH head AS (
+    SELECT w.message_id, t.line_id, t.room,
+           sum(w.segment_count) OVER (
+               PARTITION BY t.line_id ORDER BY w.class, w.message_id) AS running
+    FROM unnest($1::int[], $2::int[]) AS t (line_id, room), LATERAL (
+        SELECT message_id, class, segment_count FROM work w
+        WHERE w.line_id = t.line_id AND w.state = 'parked'
+          AND w.line_id || ':' || w.country <> ALL ($3::text[])
+        ORDER BY class, message_id LIMIT t.room + 1
+    ) w
+), released AS (
+    UPDATE work w SET state = 'ready', ready_at = now(), bypass_gate = true
+    FROM head h
+    WHERE w.message_id = h.message_id AND w.state = 'parked' AND h.running <= h.room
+    RETURNING w.message_id
 )
-UPDATE work w SET state = 'ready', ready_at = now(), bypass_gate = true
-FROM oldest o
-WHERE w.message_id = o.message_id AND w.state = 'parked' AND o.running <= $2
-RETURNING w.message_id"""
+SELECT ARRAY(SELECT message_id FROM released) AS released,
+       ARRAY(SELECT DISTINCT line_id FROM head WHERE running > room) AS more"""
 
 
-async def release(connection: Connection, line_id: int, segment_count: int) -> list[UUID]:
-    """Let the most urgent, then oldest, messages go that together need at most so many segments."""
-    return [row["message_id"] for row in await connection.fetch(_RELEASE, line_id, segment_count)]
+async def release(
+    connection: Connection, room: Mapping[int, int], full: Sequence[Full] = ()
+) -> tuple[list[UUID], set[int]]:
+    """Let the most urgent, then oldest, messages of each line go that together need at most so many
+    segments and are bound for no full country. (those, lines of which others stay behind)."""
+    (row,) = await connection.fetch(_RELEASE, list(room), list(room.values()), _keys(full))
+    return row["released"], set(row["more"])
 
 
-_HEAD = """
-SELECT account_id, country FROM work WHERE line_id = $1 AND state = 'parked'
-ORDER BY class, message_id LIMIT 1"""
+_POSTPONE = """
+UPDATE parked_lines p SET ready_at = t.ready_at
+FROM unnest($1::int[], $2::timestamptz[]) AS t (line_id, ready_at) WHERE p.line_id = t.line_id"""
 
 
-async def head(connection: Connection, line_id: int) -> tuple[int, str] | None:
-    """(account, country) of the first in line; None when nobody is parked any more."""
-    row = await connection.fetchrow(_HEAD, line_id)
-    return None if row is None else (row["account_id"], row["country"])
+async def postpone(connection: Connection, ready_at: Mapping[int, datetime]) -> None:
+    """Each of these lines, which the caller has locked, may go on at its time."""
+    await connection.execute(_POSTPONE, list(ready_at), list(ready_at.values()))
 
 
-async def postpone(connection: Connection, line_id: int, ready_at: datetime) -> None:
-    """The line may go on at `ready_at`."""
-    await connection.execute(
-        "UPDATE parked_lines SET ready_at = $2 WHERE line_id = $1", line_id, ready_at
-    )
+async def close_lines(connection: Connection, line_ids: Sequence[int]) -> None:
+    """Nothing is parked on these lines any more."""
+    await connection.execute("DELETE FROM parked_lines WHERE line_id = ANY ($1::int[])", line_ids)
 
 
-async def wake_all(connection: Connection) -> None:
-    """Limits have changed: every line is to be looked at now, whatever time it was told before."""
-    await connection.execute("UPDATE parked_lines SET ready_at = now() WHERE ready_at > now()")
+# Whoever holds a line at the moment may still put it to sleep by what it knew before; so it is
+# neither waited for, which would stop everybody who parks, nor forgotten.
+_WAKE = """
+WITH asleep AS (
+    SELECT line_id FROM parked_lines
+    WHERE ready_at > now() AND ($1::int[] IS NULL OR line_id = ANY ($1))
+), free AS (
+    SELECT line_id FROM parked_lines JOIN asleep USING (line_id)
+    FOR UPDATE OF parked_lines SKIP LOCKED
+), woken AS (
+    UPDATE parked_lines p SET ready_at = now() FROM free WHERE p.line_id = free.line_id
+)
+SELECT line_id FROM asleep EXCEPT SELECT line_id FROM free"""
 
 
-async def close_line(connection: Connection, line_id: int) -> None:
-    """Nothing is parked on the line any more."""
-    await connection.execute("DELETE FROM parked_lines WHERE line_id = $1", line_id)
+async def wake(connection: Connection, line_ids: Sequence[int] | None) -> list[int]:
+    """Limits have changed: these lines, or all, are to be looked at now, whatever time they were
+    told before. Returns those that somebody else holds at this moment, to be tried again."""
+    return [row["line_id"] for row in await connection.fetch(_WAKE, line_ids)]

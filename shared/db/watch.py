@@ -31,6 +31,7 @@ class Watch:
         self.current = current
         self.read_at_seconds = time.monotonic()
         self._listeners: list[OnChange] = []
+        self._untold: list[OnChange] = []
 
     @classmethod
     async def start(cls, pool: asyncpg.Pool) -> Watch:
@@ -39,7 +40,8 @@ class Watch:
             return cls(pool, await configuration.load(opened))
 
     def on_change(self, listener: OnChange) -> None:
-        """Call `listener` with each newer configuration, in the watching task."""
+        """Call `listener` with each newer configuration, in the watching task. If PostgreSQL fails
+        it, it is called again at the next poll; the other listeners do not wait for it."""
         self._listeners.append(listener)
 
     async def run(self) -> None:
@@ -48,7 +50,7 @@ class Watch:
             await asyncio.sleep(POLL_SECONDS)
             try:
                 await self.refresh()
-            except connection.UNREACHABLE as error:
+            except connection.TRANSIENT as error:
                 _log.warning("configuration_not_read", error=type(error).__name__)
 
     async def refresh(self) -> None:
@@ -56,9 +58,14 @@ class Watch:
         async with self._pool.acquire(timeout=ACQUIRE_SECONDS) as opened:
             version = await configuration.version(opened)
             self.read_at_seconds = time.monotonic()
-            if version == self.current.version:
-                return
-            self.current = await configuration.load(opened)
-        _log.info("configuration_loaded", version=self.current.version)
-        for listener in self._listeners:
-            await listener(self.current)
+            if version != self.current.version:
+                self.current = await configuration.load(opened)
+                self._untold = list(self._listeners)
+                _log.info("configuration_loaded", version=self.current.version)
+        for listener in list(self._untold):
+            try:
+                await listener(self.current)
+            except connection.TRANSIENT as error:
+                _log.warning("listener_not_told", error=type(error).__name__)
+            else:
+                self._untold.remove(listener)

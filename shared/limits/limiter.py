@@ -5,14 +5,14 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import asyncpg
 import structlog
 
 from shared.broker.envelopes import WorkItem
-from shared.db import limits
+from shared.db import limits, parking
 from shared.db.pool import ACQUIRE_SECONDS
 from shared.limits import permits
 from shared.rules.snapshot import Configuration, Limits
@@ -47,9 +47,18 @@ class Permit(NamedTuple):
 
 
 class Wait(NamedTuple):
-    """No permit: enough tokens return at `ready_at_ms`, by Redis' clock."""
+    """No permit: enough tokens return at `ready_at_ms`, by Redis' clock. `by_line`: to the line,
+    and not to a country that only some of its messages are bound for."""
 
     ready_at_ms: int
+    by_line: bool = True
+
+
+class Room(NamedTuple):
+    """How many segments could be taken at `at_ms`, by Redis' clock."""
+
+    segments: int
+    at_ms: int
 
 
 class Never(NamedTuple):
@@ -112,7 +121,8 @@ class Limiter:
             if not places:
                 break
             await self._take_once(requests, places, results)
-        return [_decided(result) for result in results]
+        _check_whole(results)
+        return [result for result in results if result is not None]
 
     def _known_scopes(self, current: Configuration, item: WorkItem) -> tuple[permits.Scope, ...]:
         """The message's scopes, made once per configuration: most messages share them."""
@@ -148,26 +158,50 @@ class Limiter:
             await self._fill(epoch, sorted(unknown))
 
     async def peek(
-        self, current: Configuration, line_id: int, account_id: int, country: str
-    ) -> int | Wait | Never:
-        """How many segments could be taken now, or from when on one could."""
-        scopes = scopes_of(current, line_id, account_id, country)
+        self, current: Configuration, heads: Sequence[parking.Head]
+    ) -> list[Room | Wait | Never]:
+        """For each line how many segments could be taken now for messages such as its head, or from
+        when on the head could go. Raises LimiterUnavailable."""
+        groups = [scopes_of(current, *head[:3]) for head in heads]
+        results: list[Room | Wait | Never | None] = [None] * len(heads)
         for _ in range(REBUILD_COUNT_MAX):
-            epoch = await self._known_epoch()
-            try:
-                (verdict,) = await self._permits.peek(epoch, [scopes])
-            except permits.EpochLost as lost:
-                await self._recover(epoch, lost.held)
-                continue
+            places = [place for place, result in enumerate(results) if result is None]
+            if not places:
+                break
+            await self._peek_once(heads, groups, places, results)
+        _check_whole(results)
+        return [result for result in results if result is not None]
+
+    async def _peek_once(
+        self,
+        heads: Sequence[parking.Head],
+        groups: Sequence[tuple[permits.Scope, ...]],
+        places: Sequence[int],
+        results: list[Room | Wait | Never | None],
+    ) -> None:
+        epoch = await self._known_epoch()
+        try:
+            verdicts = await self._permits.peek(
+                epoch,
+                [groups[place] for place in places],
+                [heads[place].segment_count for place in places],
+            )
+        except permits.EpochLost as lost:
+            await self._recover(epoch, lost.held)
+            return
+        unknown: set[str] = set()
+        for place, verdict in zip(places, verdicts, strict=True):
             if verdict.answer is permits.Answer.UNKNOWN:
-                await self._fill(epoch, verdict.scopes)
+                unknown.update(verdict.scopes)
             elif verdict.answer is permits.Answer.OPEN:
-                return verdict.segments
+                results[place] = Room(verdict.segments, verdict.at_ms)
             elif verdict.answer is permits.Answer.NEVER:
-                return Never()
+                results[place] = Never()
             else:
-                return Wait(verdict.at_ms)
-        raise redis_link.LimiterUnavailable("the limiter is being rebuilt")
+                by_line = verdict.scopes[0] == groups[place][0].name
+                results[place] = Wait(verdict.at_ms, by_line)
+        if unknown:
+            await self._fill(epoch, sorted(unknown))
 
     async def give_back(self, permit: Permit) -> None:
         """Return a permit that is proved unused; a failure only wastes its tokens."""
@@ -178,12 +212,16 @@ class Limiter:
         except (permits.EpochLost, redis_link.LimiterUnavailable) as error:
             _log.info("permit_not_returned", error=type(error).__name__)
 
-    async def open_gate(self, line_id: int) -> None:
-        """Nothing is parked on the line any more; a failure only delays newcomers two seconds."""
+    async def set_gates(self, times_ms: Mapping[int, int]) -> None:
+        """Let newcomers of these lines join behind what is parked there until these times; 0:
+        nothing is. A failure only lets them in two seconds after the time named last."""
         try:
-            await self._permits.open_gate(await self._known_epoch(), f"line:{line_id}")
+            await self._permits.set_gates(
+                await self._known_epoch(),
+                {f"line:{line_id}": time_ms for line_id, time_ms in times_ms.items()},
+            )
         except (permits.EpochLost, redis_link.LimiterUnavailable) as error:
-            _log.info("gate_not_opened", error=type(error).__name__)
+            _log.info("gates_not_set", error=type(error).__name__)
 
     async def _known_epoch(self) -> int:
         if self._epoch is None:
@@ -241,7 +279,6 @@ def _result(
     return Wait(verdict.at_ms)
 
 
-def _decided(result: Permit | Wait | Never | None) -> Permit | Wait | Never:
-    if result is None:
+def _check_whole(results: Sequence[object]) -> None:
+    if None in results:
         raise redis_link.LimiterUnavailable("the limiter is being rebuilt")
-    return result

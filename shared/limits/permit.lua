@@ -151,10 +151,10 @@ local function take_one(indexes, limits, segments, bypass)
   return {'granted', now, segments, {}}
 end
 
-local function peek_one(indexes, limits)
-  local refusal = objection(indexes, limits, 1)
+local function peek_one(indexes, limits, segments)
+  local refusal = objection(indexes, limits, segments)
   if refusal then return refusal end
-  local ready, by = last_ready(indexes, limits, 1)
+  local ready, by = last_ready(indexes, limits, segments)
   if ready > now then return {'refused', ready, 0, {by}} end
   local room = math.huge
   for _, index in ipairs(indexes) do
@@ -193,9 +193,11 @@ function operations.take(limits, requests)
   return verdicts
 end
 
-function operations.peek(limits, groups)
+function operations.peek(limits, requests)
   local verdicts = {}
-  for i, indexes in ipairs(groups) do verdicts[i] = peek_one(indexes, limits) end
+  for i, request in ipairs(requests) do
+    verdicts[i] = peek_one(request[1], limits, request[2])
+  end
   return verdicts
 end
 
@@ -204,12 +206,14 @@ function operations.give_back(segments, granted_at_ms)
   return true
 end
 
-function operations.open_gate()
-  for i = 2, #KEYS do
-    local scope = load(KEYS[i])
-    if scope and scope.gate_until_ms > 0 then
-      scope.gate_until_ms = 0
-      changed[KEYS[i]] = true
+-- Shut each line's gate until the time given for it, and a margin; 0 opens it.
+function operations.set_gates(times_ms)
+  for i, time_ms in ipairs(times_ms) do
+    local scope = load(KEYS[i + 1])
+    local until_ms = time_ms > now and time_ms + GATE_MARGIN_MS or 0
+    if scope and scope.gate_until_ms ~= until_ms then
+      scope.gate_until_ms = until_ms
+      changed[KEYS[i + 1]] = true
     end
   end
   return true

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from enum import StrEnum
 from pathlib import Path
 from typing import NamedTuple
@@ -122,13 +122,19 @@ class Permits:
         ]
         return await self._ask("take", epoch, scopes, wanted)
 
-    async def peek(self, epoch: int, groups: Sequence[Sequence[Scope]]) -> list[Verdict]:
-        """For each group of scopes how much could be taken now, or when the next segment could.
+    async def peek(
+        self, epoch: int, groups: Sequence[Sequence[Scope]], segments: Sequence[int] = ()
+    ) -> list[Verdict]:
+        """For each group of scopes how much could be taken now, or when so many segments (one, if
+        none are given) could.
 
         Takes nothing and looks past the gate. The answers are OPEN, REFUSED, UNKNOWN, NEVER.
         """
         scopes = _number(scope for group in groups for scope in group)
-        wanted = [[scopes[scope] for scope in group] for group in groups]
+        wanted = [
+            ([scopes[scope] for scope in group], count)
+            for group, count in zip(groups, segments or [1] * len(groups), strict=True)
+        ]
         return await self._ask("peek", epoch, scopes, wanted)
 
     async def give_back(
@@ -140,9 +146,11 @@ class Permits:
         """
         await self._run("give_back", epoch, scopes, segments, granted_at_ms)
 
-    async def open_gate(self, epoch: int, line: str) -> None:
-        """Nothing is parked on this line any more: let newcomers in before the gate's time."""
-        await self._run("open_gate", epoch, [line])
+    async def set_gates(self, epoch: int, times_ms: Mapping[str, int]) -> None:
+        """Shut the gates of lines until two seconds after these times, by Redis' clock, in ms: who
+        comes meanwhile joins behind what is parked there. 0 opens a gate: nothing is."""
+        if times_ms:
+            await self._run("set_gates", epoch, list(times_ms), list(times_ms.values()))
 
     async def install_epoch(self, epoch: int) -> int:
         """Make `epoch` the one in force unless Redis holds a higher; returns the one in force.

@@ -20,9 +20,9 @@ Step = Callable[[Connection, UUID, int], Awaitable[object]]
 STEPS: dict[str, Step] = {
     "take_ready": lambda opened, _, __: work.take_ready(opened, 8, 100),
     "mark_published": lambda opened, m, _: work.mark_published(opened, [m], 1.5),
-    "republish": lambda opened, _, __: work.republish(opened, "practice", 1, -100),
+    "republish": lambda opened, _, __: work.republish(opened, "practice", 1, -100, 9),
     "park": lambda opened, m, line: parking.park(opened, [m], {line: 1_000}),
-    "release": lambda opened, _, line: parking.release(opened, line, 10),
+    "release": lambda opened, _, line: parking.release(opened, {line: 10}),
     "take_due": lambda opened, _, __: work.take_due(opened, 100),
     "claim": lambda opened, m, _: work.claim(opened, [m], ids.uuid7()),
     "take": lambda opened, m, _: work.take(opened, [m]),

@@ -124,7 +124,7 @@ async def test_newcomers_wait_behind_the_gate_until_it_opens(
     # But the scheduler passes
     assert (await _take(limiter, scope, 1, bypass=True)).answer is permits.Answer.GRANTED
     # And so does anyone once nothing is parked any more
-    await limiter.open_gate(EPOCH, LINE)
+    await limiter.set_gates(EPOCH, {LINE: 0})
     assert (await _take(limiter, scope, 1)).answer is permits.Answer.GRANTED
 
 

@@ -156,7 +156,7 @@ class Limiter(RuleBasedStateMachine):
 
     @rule(line=st.sampled_from(LINES))
     def open_gate(self, line: str) -> None:
-        self.runner.run(self.workers[0].open_gate(self.epoch, line))
+        self.runner.run(self.workers[0].set_gates(self.epoch, {line: 0}))
         self.gates.pop(line, None)
 
     # What happens to them
