@@ -30,7 +30,7 @@ class Waiting(NamedTuple):
 
 _TAKE_READY = """
 UPDATE work SET ready_at = now() + interval '1 second' *
-    CASE WHEN carrier_id * 3 + class = ANY ($3::int[]) THEN $4::float8 ELSE $1::float8 END
+    CASE WHEN carrier_id || ':' || class = ANY ($3::text[]) THEN $4::float8 ELSE $1::float8 END
 WHERE message_id IN (
     SELECT message_id FROM work WHERE state = 'ready' AND ready_at <= now()
     ORDER BY ready_at LIMIT $2 FOR UPDATE SKIP LOCKED)
@@ -47,7 +47,7 @@ async def take_ready(
 ) -> list[Waiting]:
     """Rows that nobody has published, with the right to publish them for `lease_seconds`; those of
     a (carrier, class) in `shut` are not to be tried again for `held_back_seconds`."""
-    lanes = [carrier_id * 3 + message_class for carrier_id, message_class in shut]
+    lanes = [f"{carrier_id}:{message_class}" for carrier_id, message_class in shut]
     rows = await connection.fetch(_TAKE_READY, lease_seconds, limit, lanes, held_back_seconds)
     return [Waiting(*row) for row in rows]
 
@@ -70,10 +70,10 @@ async def mark_published(
 
 
 _PUBLISHED_AGES = f"""
-SELECT c.name, class, extract(epoch FROM now() - oldest.ready_at)::float8 AS age_seconds
-FROM carriers c, generate_series(0, {len(CLASSES) - 1}) AS class, LATERAL (
+SELECT c.name, k.class, extract(epoch FROM now() - oldest.ready_at)::float8 AS age_seconds
+FROM carriers c, generate_series(0, {len(CLASSES) - 1}) AS k (class), LATERAL (
     SELECT ready_at FROM work w
-    WHERE w.state = 'published' AND w.carrier_id = c.carrier_id AND w.class = class
+    WHERE w.state = 'published' AND w.carrier_id = c.carrier_id AND w.class = k.class
     ORDER BY ready_at LIMIT 1
 ) oldest"""  # noqa: S608 - the constant above
 
@@ -87,11 +87,17 @@ async def published_ages(connection: Connection) -> list[tuple[str, int, float]]
 # Its old time makes it come first again, and tells whoever still wants to mark it that it is ready
 # once more: so does ending the leases of what the broker may have confirmed a moment ago.
 _REPUBLISH = """
-UPDATE work SET state = 'ready' WHERE message_id IN (
-    SELECT message_id FROM work w JOIN carriers c USING (carrier_id)
-    WHERE c.name = $1 AND w.class = $2 AND w.state = 'published'
-      AND w.ready_at < now() - $3 * interval '1 second'
-    ORDER BY w.ready_at LIMIT $4 FOR UPDATE OF w)"""
+UPDATE work w SET state = 'ready'
+FROM carriers c, LATERAL (
+    SELECT max(ready_at) AS ready_at FROM (
+        SELECT ready_at FROM work
+        WHERE carrier_id = c.carrier_id AND class = $2 AND state = 'published'
+          AND ready_at < now() - $3 * interval '1 second'
+        ORDER BY ready_at LIMIT $4
+    ) oldest
+) last
+WHERE c.name = $1 AND w.carrier_id = c.carrier_id AND w.class = $2 AND w.state = 'published'
+  AND w.ready_at <= last.ready_at"""
 
 _END_LEASES = """
 UPDATE work w SET ready_at = now() FROM carriers c
@@ -102,8 +108,9 @@ WHERE c.carrier_id = w.carrier_id AND c.name = $1 AND w.class = $2 AND w.state =
 async def republish(
     connection: Connection, carrier_name: str, message_class: int, older_seconds: float, limit: int
 ) -> int:
-    """Have at most `limit` rows that were published before that long published again: the broker
-    lost them. A duplicate does no harm, for only one claim finds the row. Returns how many."""
+    """Have the oldest `limit` rows, and those just as old, that were published before that long
+    published again: the broker lost them. A duplicate does no harm, for only one claim finds the
+    row. Returns how many."""
     done = await connection.execute(_REPUBLISH, carrier_name, message_class, older_seconds, limit)
     return int(done.rpartition(" ")[2])
 

@@ -11,8 +11,8 @@ import asyncpg
 import pytest
 
 from services.ingest import relay as relays
-from shared.broker import link, publish
-from shared.db import lost_queues
+from shared.broker import link, publish, topology
+from shared.db import lost_queues, work
 from tests.integration.relay.conftest import Post, delete, exists
 
 
@@ -135,3 +135,12 @@ async def test_a_queue_that_confirms_nothing_holds_up_no_other(
     # then the other's is published at once
     assert await post.publisher.ready_count(post.queue) == 1
     assert time.monotonic() - began < 1.0
+
+
+async def test_only_queues_that_something_was_published_to_have_an_age(post: Post) -> None:
+    # of another class there is nothing, and so no age, and nothing to ask the broker about
+    await post.town.accept(3)
+    await post.mark()
+    async with post.town.pool.acquire() as opened:
+        ages = await work.published_ages(opened)
+    assert [(topology.mt_queue(carrier, number)) for carrier, number, _ in ages] == [post.queue]
