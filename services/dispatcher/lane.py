@@ -139,6 +139,10 @@ class Lane:
         for message, permit in done.to_send:
             self._send(by_id[message.message_id], message, permit)
         sent = {message.message_id for message, _ in done.to_send}
+        if self._rate:
+            # What is not sent, above all what was sent before, leaves its pace to the next.
+            self._pace_credit += sum(held.item.segment_count for held in batch)
+            self._pace_credit -= sum(by_id[message_id].item.segment_count for message_id in sent)
         self._put_back(
             [
                 held
@@ -192,10 +196,15 @@ class Lane:
         _log.warning("dispatch_delayed", carrier=self.carrier.name, error=type(error).__name__)
         await asyncio.sleep(FAULT_PAUSE_SECONDS)
 
+    @property
+    def _rate(self) -> int:
+        """The carrier's segments per second; 0: unlimited."""
+        return self._desk.configured.current.carriers[self.carrier.carrier_id].segments_per_second
+
     async def _at_pace(self, batch: list[Held]) -> None:
         """Leave in the batch what the carrier's segments per second allow now; put back the
         rest."""
-        rate = self._desk.configured.current.carriers[self.carrier.carrier_id].segments_per_second
+        rate = self._rate
         if rate == 0:
             return
         wanted = sum(held.item.segment_count for held in batch) - self._pace_credit

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 
 import msgspec
 import pytest
@@ -11,6 +12,7 @@ from services.dispatcher.lane import Lane
 from services.dispatcher.record import Recorder
 from shared.broker import consume, envelopes
 from shared.rules import snapshot
+from shared.runtime import ids
 from tests.integration.dispatcher.carrier import ACCEPTED, ScriptedCarrier, desk_of
 from tests.integration.dispatcher.conftest import Town
 
@@ -63,6 +65,27 @@ async def test_an_empty_or_unreadable_delivery_holds_nothing_up(town: Town) -> N
     assert (empty.settled, garbage.settled) == (True, False)
     assert garbage.buried
     assert poison.buried
+
+
+async def test_what_was_sent_before_costs_a_slow_carrier_no_time(town: Town) -> None:
+    # given a carrier of one segment a second, and a message behind ten that are gone already
+    await town.pool.execute("UPDATE carriers SET segments_per_second = 1")
+    await town.pool.execute("UPDATE configuration_version SET version = version + 1")
+    await town.configured.refresh()
+    (item,) = await town.accept(1)
+    gone = [msgspec.structs.replace(item, message_id=ids.uuid7()) for _ in range(10)]
+    lane = lane_of(town, ScriptedCarrier([ACCEPTED]))
+    running = asyncio.create_task(lane.run())
+    began = time.monotonic()
+    # when they come, then it is sent at once
+    delivery = Delivered(envelopes.encode_work([*gone, item]))
+    lane.receive(1, delivery)
+    async with asyncio.timeout(20):
+        while not delivery.settled:
+            await asyncio.sleep(0.01)
+    assert time.monotonic() - began < 3
+    await lane.drain()
+    running.cancel()
 
 
 async def test_the_lane_ends_when_a_batch_dies_of_something_unforeseen(town: Town) -> None:

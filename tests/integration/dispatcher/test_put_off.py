@@ -14,8 +14,8 @@ from services.dispatcher.sweep import Sweeper
 from shared.broker import envelopes
 from shared.carriers import outcomes
 from shared.carriers.outcomes import Outcome, OutcomeKind
-from shared.db import audit, work
-from shared.limits.limiter import Wait
+from shared.db import audit, parking, work
+from shared.limits.limiter import Room, Wait
 from shared.runtime import ids
 from tests.integration.dispatcher.carrier import ACCEPTED, REJECTED, desk_of, send, submitted
 from tests.integration.dispatcher.conftest import LINE_LIMIT, Town
@@ -138,9 +138,10 @@ async def used(town: Town) -> int:
 
 async def room(town: Town) -> int:
     """Segments the small line may send now, by Redis."""
-    found = await town.limiter.peek(town.configured.current, town.small.line_id, 1, "FR")
-    assert isinstance(found, int)
-    return found
+    head = parking.Head(town.small.line_id, 1, "FR", 1)
+    (found,) = await town.limiter.peek(town.configured.current, [head])
+    assert isinstance(found, Room)
+    return found.segments
 
 
 @pytest.mark.parametrize("beside", ["ready", "published", "parked"])

@@ -13,8 +13,8 @@ from services.dispatcher.dispatch import dispatch
 from services.dispatcher.schedule import Scheduler
 from shared.limits.limiter import Wait
 from shared.rules import snapshot
+from tests.integration.dispatcher.carrier import desk_of
 from tests.integration.dispatcher.conftest import LINE_LIMIT, Town
-from tests.integration.dispatcher.test_dispatch import desk_of
 
 PAST_MS = 1_000
 LINE_COUNT = 300
