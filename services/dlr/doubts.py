@@ -1,4 +1,4 @@
-"""Which segment without an id a receipt can only mean: exactly one that fits, or none at all.
+"""Which segment without an id a receipt means: the only one that fits, or none at all.
 
 | candidate | counts as |
 |---|---|
@@ -27,16 +27,22 @@ DATE_SLACK_SECONDS = 5 * 60
 """How far a carrier's clock may be off, its minutes and the way to it included."""
 
 
-def only_one(candidates: Sequence[Nameless], submit_date: datetime | None) -> Nameless | None:
-    """The one segment a receipt with this carrier's date can mean; None when it fits two or has a
-    rival, since a wrong end is worse than a doubt."""
+def meant(candidates: Sequence[Nameless], submit_date: datetime | None) -> list[Nameless]:
+    """The one segment a receipt with this carrier's date can mean, first in the list; empty when it
+    fits two or has a rival, since a wrong end is worse than a doubt.
+
+    Parts of one submit are no rivals of each other, and all in the list: they are handed over in
+    their order, each when the one before was accepted, so the first of those in doubt was taken if
+    any was. Which receipt is whose does not matter then: the message's status is of their set.
+    """
     if len(candidates) >= NAMELESS_COUNT_MAX:
-        return None
+        return []
     near = [each for each in candidates if is_date_of(each.submitted_at, submit_date)]
-    meant = [each for each in near if not each.known and each.state in _OPEN]
-    if len(meant) != 1 or any(_is_rival(each) for each in near):
-        return None
-    return meant[0]
+    found = [each for each in near if not each.known and each.state in _OPEN]
+    submits = {(each.message_id, each.submitted_at) for each in found}
+    if len(submits) != 1 or any(_is_rival(each) for each in near):
+        return []
+    return sorted(found, key=lambda each: each.part)
 
 
 def _is_rival(each: Nameless) -> bool:

@@ -78,22 +78,39 @@ async def _match_doubts(
     """Those that can mean one segment only of those whose id nobody knows. Where the carrier does
     not echo our reference, nobody else may claim the receipt or the segment."""
     asked = [each for each in due if each.clue.phones and not each.by_id_only]
-    if not asked:
+    if not asked or not await matching.take_turn(opened):
         return []
     candidates = await matching.nameless(opened, [each.clue for each in asked])
     found = [
-        (each, one)
+        (each, meant)
         for each, nameless in zip(asked, candidates, strict=True)
-        if (one := doubts.only_one(nameless, each.submit_date)) is not None
+        if (meant := doubts.meant(nameless, each.submit_date))
     ]
-    unsure = [each.clue for each, _ in found if each.clue.reference is None]
-    contested = await matching.contested(opened, unsure) if unsure else set()
-    barred = {id(unsure[place]) for place in contested}
+    barred = await _barred(opened, found)
+    # One id a message at a time: the next finds the parts that are left.
+    claims: dict[UUID, str] = {}
     return [
-        (each, _proof(each, one.message_id, one.part, each.clue.carrier_message_id))
-        for each, one in found
-        if id(each.clue) not in barred
+        (each, _proof(each, first.message_id, first.part, name))
+        for each, (first, *_) in found
+        if each.receipt_id not in barred
+        and claims.setdefault(first.message_id, name := each.clue.carrier_message_id) == name
     ]
+
+
+async def _barred(
+    opened: connection.Connection,
+    found: Sequence[tuple[receipts.Unmatched, Sequence[matching.Nameless]]],
+) -> set[UUID]:
+    """Receipts without an echo that others may claim their segment or be the owners of."""
+    unsure = [(each, meant) for each, meant in found if each.clue.reference is None]
+    if not unsure:
+        return set()
+    rivals = await matching.rivals(opened, [each.clue for each, _ in unsure])
+    return {
+        each.receipt_id
+        for (each, meant), rival in zip(unsure, rivals, strict=True)
+        if rival.in_hand or rival.receipt_count >= len(meant)
+    }
 
 
 def _proof(

@@ -74,6 +74,15 @@ async def by_id(connection: Connection, clues: Sequence[Clue]) -> list[Owner | N
     return found
 
 
+_DOUBTS_KEY = 0x51C1CE01
+
+
+async def take_turn(connection: Connection) -> bool:
+    """Whether this transaction alone may decide about nameless segments, until it ends: two that
+    decided at once could give two receipts to one segment."""
+    return bool(await connection.fetchval("SELECT pg_try_advisory_xact_lock($1)", _DOUBTS_KEY))
+
+
 @dataclass(frozen=True, slots=True)
 class Nameless:
     """A segment that was in doubt once, or accepted without an id. `known`: it has its id now."""
@@ -123,23 +132,29 @@ async def nameless(connection: Connection, clues: Sequence[Clue]) -> list[list[N
     return [list(each.values()) for each in found]
 
 
-_CONTESTED = """
-SELECT t.place
-FROM unnest($1::receipt_clue[]) WITH ORDINALITY
-     AS t (carrier_id, carrier_message_id, phones, received_at, reference, place)
-WHERE EXISTS (
-    SELECT FROM receipts r
+class Rivals(NamedTuple):
+    """Who else may claim what a receipt claims. `receipt_count`: ids of other unmatched receipts
+    from its phone; `in_hand`: a submit to that phone has no recorded answer yet."""
+
+    receipt_count: int
+    in_hand: bool
+
+
+_RIVALS = """
+SELECT (
+    SELECT count(DISTINCT r.carrier_message_id) FROM receipts r
     WHERE r.retry_at IS NOT NULL AND r.carrier_id = t.carrier_id AND r.phones = t.phones
-      AND r.carrier_message_id <> t.carrier_message_id)
-OR EXISTS (
+      AND r.carrier_message_id <> t.carrier_message_id
+), EXISTS (
     SELECT FROM segments s JOIN messages m USING (message_id), unnest(t.phones) AS phone
     WHERE s.state = 'submitting' AND s.carrier_id = t.carrier_id
       AND s.submitted_at < t.received_at + $2 * interval '1 second'
-      AND "right"(m.recipient, length(phone)) = phone)"""
+      AND "right"(m.recipient, length(phone)) = phone)
+FROM unnest($1::receipt_clue[]) WITH ORDINALITY
+     AS t (carrier_id, carrier_message_id, phones, received_at, reference, place)
+ORDER BY t.place"""
 
 
-async def contested(connection: Connection, clues: Sequence[Clue]) -> set[int]:
-    """Places of the clues that others may claim: another unmatched receipt from the same phone, or
-    a submit to it whose answer is not recorded yet."""
-    rows = await connection.fetch(_CONTESTED, clues, SKEW_SECONDS)
-    return {row["place"] - 1 for row in rows}
+async def rivals(connection: Connection, clues: Sequence[Clue]) -> list[Rivals]:
+    """For each clue who else may claim what it claims."""
+    return [Rivals(*row) for row in await connection.fetch(_RIVALS, clues, SKEW_SECONDS)]

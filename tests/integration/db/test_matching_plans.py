@@ -72,7 +72,7 @@ async def test_segments_without_an_id_are_looked_up_by_their_phone_and_time(
 async def test_rivals_are_looked_up_among_the_unmatched_and_the_unanswered_only(
     service: Connection,
 ) -> None:
-    found = await plan(service, matching._CONTESTED, CLUES, matching.SKEW_SECONDS)
+    found = await plan(service, matching._RIVALS, CLUES, matching.SKEW_SECONDS)
 
     assert "using receipts_claiming" in found
     assert "Index Scan on segments_submitting" in found

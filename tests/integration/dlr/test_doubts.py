@@ -168,6 +168,28 @@ async def test_a_doubt_is_left_alone_when_two_receipts_claim_it(
     assert await by_message(town, message_ids) == ["in_doubt"]
 
 
+async def test_the_parts_of_a_message_end_by_as_many_receipts_as_there_are(
+    town: world.World, readers: Readers
+) -> None:
+    """Its dispatcher died with three parts in hand, two of which had left."""
+    [message_id] = await town.hand_over(1, 3, carrier=CARRIER, to=PHONE)
+    await town.settle(
+        segments.Evidence(message_id, part, states.SegmentState.IN_DOUBT) for part in (1, 2, 3)
+    )
+
+    await town.apply(
+        readers,
+        *(receipt(town, stat, name=name) for name in "ab" for stat in ("ENROUTE", "DELIVRD")),
+    )
+    for _ in range(2):
+        await retry(town)
+
+    found = await town.pool.fetch("SELECT state, carrier_message_id FROM segments ORDER BY part")
+    assert [row["state"] for row in found] == ["delivered", "delivered", "in_doubt"]
+    assert {row["carrier_message_id"] for row in found} == {"a", "b", None}
+    assert await town.count("receipts WHERE retry_at IS NOT NULL") == 0
+
+
 async def test_later_receipts_follow_the_id_once_a_doubt_has_ended(
     town: world.World, readers: Readers
 ) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import pytest
 
@@ -20,8 +20,10 @@ def nameless(
     known: bool = False,
     attempt_count: int = 1,
     submitted_at: datetime = SUBMITTED,
+    message_id: UUID | None = None,
+    part: int = 1,
 ) -> Nameless:
-    return Nameless(uuid4(), 1, state, submitted_at, attempt_count, known)
+    return Nameless(message_id or uuid4(), part, state, submitted_at, attempt_count, known)
 
 
 def date(**apart: float) -> datetime:
@@ -34,7 +36,7 @@ def test_one_alone_is_meant_while_a_carrier_may_have_it_unknown_to_us(state: str
     one = nameless(state)
     open_states = {"in_doubt", "submitted", "unknown"}
 
-    assert doubts.only_one([one], None) == (one if state in open_states else None)
+    assert doubts.meant([one], None) == ([one] if state in open_states else [])
 
 
 @pytest.mark.parametrize(
@@ -53,16 +55,32 @@ def test_one_alone_is_meant_while_a_carrier_may_have_it_unknown_to_us(state: str
 def test_two_that_fit_leave_both_alone(other: Nameless, is_rival: bool) -> None:
     one = nameless()
 
-    found = doubts.only_one([one, other], date())
+    found = doubts.meant([one, other], date())
 
-    assert found == (None if is_rival else one)
+    assert found == ([] if is_rival else [one])
+
+
+def test_the_first_part_in_doubt_is_meant_when_a_whole_submit_is() -> None:
+    name = uuid4()
+    second, first = (nameless(message_id=name, part=part) for part in (2, 1))
+    known = nameless("delivered", message_id=name, part=3, known=True)
+
+    assert doubts.meant([second, known, first], date()) == [first, second]
+
+
+def test_parts_of_two_submits_leave_both_alone() -> None:
+    name = uuid4()
+    first = nameless(message_id=name)
+    again = nameless(message_id=name, part=2, submitted_at=SUBMITTED + timedelta(seconds=1))
+
+    assert doubts.meant([first, again], date()) == []
 
 
 def test_nobody_is_meant_when_there_are_more_than_are_looked_at() -> None:
     old = SUBMITTED - timedelta(minutes=7)
     many = [nameless(submitted_at=old) for _ in range(NAMELESS_COUNT_MAX - 1)]
 
-    assert doubts.only_one([nameless(), *many], date()) is None
+    assert doubts.meant([nameless(), *many], date()) == []
 
 
 @pytest.mark.parametrize(
