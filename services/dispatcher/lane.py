@@ -159,7 +159,12 @@ class Lane:
 
     def _send(self, held: Held, message: work.Claimed, permit: Permit) -> None:
         each = sending.Sending(
-            message, permit, self.link, self._handed_over, lambda ended: self._ended(held, ended)
+            message,
+            permit,
+            self.link,
+            self._handed_over,
+            lambda ended: self._ended(held, ended),
+            reference_bits=self.carrier.reference_bits,
         )
         self._in_flight += 1
         each.start()

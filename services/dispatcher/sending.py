@@ -28,7 +28,7 @@ class Answered(NamedTuple):
 
 class Sending:
     """Submits the parts of one message. `on_submit` is called for each part that is handed over,
-    `on_end` once, when every part has an answer."""
+    `on_end` once, when every part has an answer. `reference_bits` is what the carrier wants."""
 
     __slots__ = (
         "_link",
@@ -49,6 +49,8 @@ class Sending:
         link: contract.Link,
         on_submit: Callable[[], None],
         on_end: Callable[[Sending], None],
+        *,
+        reference_bits: segmentation.ReferenceBits = 16,
     ) -> None:
         self.message = message
         self.permit = permit
@@ -57,7 +59,9 @@ class Sending:
         self._link = link
         self._on_submit = on_submit
         self._on_end = on_end
-        self._segments = _segments_of(message, permit.taken_monotonic + PERMIT_AGE_SECONDS)
+        self._segments = _segments_of(
+            message, permit.taken_monotonic + PERMIT_AGE_SECONDS, reference_bits
+        )
         self._next = 0
 
     def start(self) -> None:
@@ -93,9 +97,10 @@ class Sending:
         self._on_end(self)
 
 
-def _segments_of(message: work.Claimed, leave_by: float) -> list[contract.Segment]:
+def _segments_of(
+    message: work.Claimed, leave_by: float, reference_bits: segmentation.ReferenceBits
+) -> list[contract.Segment]:
     """The parts still to go, cut by the one function that also priced them."""
-    reference = message.message_id.int & 0xFF
     return [
         contract.Segment(
             message.message_id,
@@ -111,6 +116,18 @@ def _segments_of(message: work.Claimed, leave_by: float) -> list[contract.Segmen
             message.submitted_at,
             leave_by,
         )
-        for part in segmentation.split(message.body, reference)
+        for part in _cut(message, reference_bits)
         if part.number in message.parts
     ]
+
+
+def _cut(
+    message: work.Claimed, reference_bits: segmentation.ReferenceBits
+) -> tuple[segmentation.Part, ...]:
+    reference = message.concat_reference
+    if reference is None:
+        # One part alone, or a message of the release before, which was priced for 8 bits.
+        return segmentation.split(message.body, message.message_id.int & 0xFF, 8)
+    return segmentation.split_as_priced(
+        message.body, message.segment_count, reference, reference_bits
+    )

@@ -11,7 +11,7 @@ import structlog
 from services.ingest import metrics
 from services.ingest.patience import Patience
 from services.ingest.relay import Relay
-from shared.db import connection, idempotency, ledger, messages
+from shared.db import concatenations, connection, idempotency, ledger, messages
 from shared.db.pool import ACQUIRE_SECONDS
 from shared.rules.compose import Draft
 from shared.rules.refusals import Code, Refusal
@@ -147,6 +147,8 @@ async def _store(
             stored = idempotency.StoredAnswer(intake.fingerprints[0], answer.status, answer.body)
             answers.append(((intake.account_id, intake.key), stored))
     await messages.insert(opened, till.accepted)
+    long = [each.message_id for each in till.accepted if each.segment_count > 1]
+    await concatenations.number(opened, long)
     await idempotency.insert(opened, answers)
     return [_certain(result) for result in results], till.accepted
 

@@ -19,7 +19,7 @@ from services.ingest.relay import FAULTS, Relay
 from services.ingest.web import auth, bodies, uses
 from shared.access import keys
 from shared.broker import link, publish, topology
-from shared.db import idempotency, lost_queues, pool, tokens, watch
+from shared.db import concatenations, idempotency, lost_queues, pool, tokens, watch
 from shared.db.pool import ACQUIRE_SECONDS
 from shared.limits import door
 from shared.runtime import lifecycle, redis_link, settings
@@ -28,6 +28,7 @@ from shared.web import addresses, health, server
 _log = structlog.get_logger()
 
 FORGET_KEYS_SECONDS = 60.0
+FORGET_REFERENCES_SECONDS = 600.0
 END_TOKENS_SECONDS = 10.0
 DATABASE_AWAY_SECONDS = 5.0
 """Without a word of the database for so long, ingest can accept nothing."""
@@ -94,6 +95,12 @@ async def serve(chosen: Settings, stop: asyncio.Event) -> None:
             (
                 "keys",
                 lifecycle.every(FORGET_KEYS_SECONDS, partial(idempotency.sweep, database), FAULTS),
+            ),
+            (
+                "references",
+                lifecycle.every(
+                    FORGET_REFERENCES_SECONDS, partial(concatenations.sweep, database), FAULTS
+                ),
             ),
             ("tokens", lifecycle.every(END_TOKENS_SECONDS, partial(_end_tokens, database), FAULTS)),
             ("uses", lifecycle.every(uses.WRITE_SECONDS, used.write, FAULTS)),

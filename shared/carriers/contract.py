@@ -3,7 +3,8 @@
 An adapter is a module with these names:
 
 - `Settings`: a msgspec Struct with what this way of speaking needs from the carrier's row. The
-  registry decodes the row's settings into it, so a typo stops `sluice apply`, not a message.
+  registry decodes the row's settings into it, so a typo stops `sluice apply`, not a message. If it
+  sends parts with a header it has `concatenation: Concatenation`.
 - `open_link(carrier, settings, on_receipt) -> Link`: called by the dispatcher, once per carrier.
 - `read_receipt(settings, body) -> receipts.Receipt | receipts.LateAnswer | None`: called by dlr,
   pure and total: garbage gives None, never an exception.
@@ -25,13 +26,17 @@ import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Protocol
+from typing import Literal, Protocol
 from uuid import UUID
 
 import msgspec
 
 from shared.carriers import outcomes
 from shared.sms import encoding
+
+Concatenation = Literal["16bit", "8bit"]
+"""The setting `concatenation`: how long the reference is by which a phone joins the parts
+of a message. Read by `snapshot.Carrier.reference_bits`, for it decides what a text costs."""
 
 
 class Segment(msgspec.Struct, frozen=True, gc=False):

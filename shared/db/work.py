@@ -148,6 +148,7 @@ class Claimed(NamedTuple):
     valid_seconds: int
     submitted_at: datetime
     deferral_count: int
+    concat_reference: int | None
 
     def __repr__(self) -> str:
         return f"Claimed({self.message_id})"
@@ -166,7 +167,7 @@ WITH claimed AS (
 SELECT m.message_id, m.account_id, m.line_id, m.country, m.sender, m.recipient, m.body,
        m.at_least_once, m.segment_count, coalesce(p.parts, '{{}}') AS parts,
        floor(extract(epoch FROM c.expires_at - now()))::int AS valid_seconds,
-       now() AS submitted_at, c.deferral_count,
+       now() AS submitted_at, c.deferral_count, m.concat_reference,
        c.expires_at <= now() AS expired
 FROM claimed c JOIN messages m USING (message_id) LEFT JOIN parts p USING (message_id)"""  # noqa: S608 - a part of our own
 

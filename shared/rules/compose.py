@@ -79,13 +79,13 @@ def compose(
     line = _line_of(current, account, wish.sender)
     if isinstance(line, Refusal):
         return line
-    plan = measure(wish.text)
+    carrier = current.carrier_for(recipient.country)
+    plan = measure(wish.text, 16 if carrier is None else carrier.reference_bits)
     if isinstance(plan, Refusal):
         return plan
     if refusal := _too_many_segments(line, wish, plan.segment_count):
         return refusal
     price_micro = current.prices.get((recipient.country, account.currency))
-    carrier = current.carrier_for(recipient.country)
     if price_micro is None or carrier is None:
         detail = f"Messages to {recipient.country} are not offered."
         return Refusal(Code.UNSUPPORTED_COUNTRY, detail, Subject.RECIPIENT)
@@ -115,10 +115,13 @@ def compose(
     )
 
 
-def measure(text: str) -> segmentation.Plan | Refusal:
-    """How the text will be cut, by the one function that also cuts it."""
+def measure(
+    text: str, reference_bits: segmentation.ReferenceBits = 16
+) -> segmentation.Plan | Refusal:
+    """How the text will be cut, by the one function that also cuts it, for a carrier that wants
+    references of so many bits."""
     try:
-        return segmentation.measure(text)
+        return segmentation.measure(text, reference_bits)
     except segmentation.EmptyText:
         return Refusal(Code.EMPTY_TEXT, "The text is empty.", Subject.TEXT)
     except segmentation.TextTooLong as error:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from shared.rules.line_kinds import LineKind
+from shared.sms import segmentation
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +49,12 @@ class Carrier:
     adapter: str
     segments_per_second: int
     settings: Mapping[str, object] = field(repr=False)
+
+    @property
+    def reference_bits(self) -> segmentation.ReferenceBits:
+        """How long the reference is that joins the parts of a message: it makes their header
+        longer, and so the parts shorter."""
+        return 8 if self.settings.get("concatenation") == "8bit" else 16
 
 
 @dataclass(frozen=True, slots=True)

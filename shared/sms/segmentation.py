@@ -118,7 +118,7 @@ class Concatenation(NamedTuple):
     number: int
 
 
-def measure(text: str, reference_bits: ReferenceBits = 8) -> Plan:
+def measure(text: str, reference_bits: ReferenceBits = 16) -> Plan:
     """How the text would be split. Raises EmptyText, TextTooLong, encoding.UnencodableText.
 
     `reference_bits` must be what `split` is later given: the longer reference leaves less room.
@@ -128,7 +128,7 @@ def measure(text: str, reference_bits: ReferenceBits = 8) -> Plan:
     return Plan(encoding, len(bounds) - 1, len(payload) // _SHAPES[encoding].unit_octets)
 
 
-def split(text: str, reference: int = 0, reference_bits: ReferenceBits = 8) -> tuple[Part, ...]:
+def split(text: str, reference: int = 0, reference_bits: ReferenceBits = 16) -> tuple[Part, ...]:
     """The segments of a text, filled greedily; as many as `measure` says, and the same errors.
 
     Raises ValueError if the reference does not fit into its bits.
@@ -150,6 +150,25 @@ def split(text: str, reference: int = 0, reference_bits: ReferenceBits = 8) -> t
         )
         for number, (start, end) in enumerate(pairwise(bounds), 1)
     )
+
+
+def split_as_priced(
+    text: str, segment_count: int, reference: int, wished_bits: ReferenceBits
+) -> tuple[Part, ...]:
+    """The segments of a text that was measured, and paid for, as so many.
+
+    `wished_bits` is what its carrier wants now. It may have wanted the other when the text was
+    measured; then that stands, unless it makes no difference. Of an 8 bit reference the low bits
+    are taken. Raises what `split` raises.
+    """
+    try:
+        parts = split(text, reference & ((1 << wished_bits) - 1), wished_bits)
+    except TextTooLong:
+        parts = ()
+    if len(parts) == segment_count:
+        return parts
+    other_bits: ReferenceBits = 8 if wished_bits == 16 else 16
+    return split(text, reference & ((1 << other_bits) - 1), other_bits)
 
 
 def _bounds(

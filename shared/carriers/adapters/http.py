@@ -73,6 +73,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     timeout_seconds: float = 30.0
     window: int = 32
     callback: Callback | None = None
+    concatenation: contract.Concatenation = "16bit"
 
     def __post_init__(self) -> None:
         # A permit to send lives 5 s; longer waits for a connection would outlive it.

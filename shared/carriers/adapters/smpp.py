@@ -98,6 +98,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     receipts_without_esm_class: bool = False
     receipts_name_recipient: bool = True
     temporary_statuses: tuple[int, ...] = ()
+    concatenation: contract.Concatenation = "16bit"
 
     def __post_init__(self) -> None:
         if (self.password is None) == (self.password_file is None):

@@ -12,6 +12,7 @@ from shared.carriers import contract
 from shared.carriers.outcomes import Outcome, OutcomeKind
 from shared.limits.pace import Pace
 from shared.runtime import ids
+from shared.sms import segmentation
 from tests.integration.dispatcher.conftest import Town
 
 ACCEPTED = Outcome(OutcomeKind.ACCEPTED, "id")
@@ -47,11 +48,16 @@ def desk_of(town: Town, worker_id: UUID | None = None) -> Desk:
     )
 
 
-async def send(town: Town, item: envelopes.WorkItem, answers: list[Outcome]) -> ScriptedCarrier:
+async def send(
+    town: Town,
+    item: envelopes.WorkItem,
+    answers: list[Outcome],
+    reference_bits: segmentation.ReferenceBits = 16,
+) -> ScriptedCarrier:
     """Dispatch one message, submit it, and record what the carrier answered."""
     carrier = ScriptedCarrier(answers)
     recorder = record.Recorder(desk_of(town))
-    await asyncio.wait_for(recorder.add(await _submit(town, item, carrier)), 5)
+    await asyncio.wait_for(recorder.add(await _submit(town, item, carrier, reference_bits)), 5)
     return carrier
 
 
@@ -61,10 +67,15 @@ async def submitted(town: Town, item: envelopes.WorkItem, *answers: Outcome) -> 
 
 
 async def _submit(
-    town: Town, item: envelopes.WorkItem, carrier: ScriptedCarrier
+    town: Town,
+    item: envelopes.WorkItem,
+    carrier: ScriptedCarrier,
+    reference_bits: segmentation.ReferenceBits = 16,
 ) -> sending.Sending:
     done = await dispatch(desk_of(town), [item])
     ((message, permit),) = done.to_send
     ended: asyncio.Future[sending.Sending] = asyncio.get_running_loop().create_future()
-    sending.Sending(message, permit, carrier, lambda: None, ended.set_result).start()
+    sending.Sending(
+        message, permit, carrier, lambda: None, ended.set_result, reference_bits=reference_bits
+    ).start()
     return await asyncio.wait_for(ended, 5)

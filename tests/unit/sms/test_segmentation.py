@@ -4,7 +4,7 @@ import random
 from typing import get_args
 
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from shared.sms import encoding, segmentation
@@ -73,8 +73,8 @@ def octets_on_air(parts: tuple[segmentation.Part, ...]) -> int:
 def test_text_takes_the_segments_of_the_table_when_at_a_boundary(
     text: str, chosen: encoding.Encoding, segments: int, units: int
 ) -> None:
-    assert segmentation.measure(text) == segmentation.Plan(chosen, segments, units)
-    assert len(segmentation.split(text)) == segments
+    assert segmentation.measure(text, 8) == segmentation.Plan(chosen, segments, units)
+    assert len(segmentation.split(text, 0, 8)) == segments
 
 
 @pytest.mark.parametrize(
@@ -93,7 +93,7 @@ def test_text_is_refused_whole_when_it_needs_a_sixth_segment(
 ) -> None:
     for refuses in (segmentation.measure, segmentation.split):
         with pytest.raises(segmentation.TextTooLong) as refusal:
-            refuses(text)
+            refuses(text, reference_bits=8)
         assert (refusal.value.unit_count, refusal.value.limit) == (units, limit)
         assert refusal.value.encoding is chosen
         assert text[:10] not in str(refusal.value)
@@ -104,15 +104,51 @@ def test_text_of_pairs_alone_fits_when_it_fills_every_part(text: str) -> None:
     assert segmentation.measure(text).segment_count == 5
 
 
-def test_long_reference_leaves_less_room_and_refuses_sooner() -> None:
-    assert segmentation.measure("a" * 305, 16).segment_count == 3
-    assert segmentation.measure("a" * 760, 16).segment_count == 5
-    assert segmentation.measure("ж" * 330, 16).segment_count == 5
+def test_the_long_reference_is_usual_leaves_less_room_and_refuses_sooner() -> None:
+    assert segmentation.measure("a" * 304).segment_count == 2
+    assert segmentation.measure("a" * 305).segment_count == 3
+    assert segmentation.measure("ж" * 132).segment_count == 2
+    assert segmentation.measure("ж" * 133).segment_count == 3
+    assert segmentation.measure("a" * 760).segment_count == 5
+    assert segmentation.measure("ж" * 330).segment_count == 5
     with pytest.raises(segmentation.TextTooLong) as gsm:
-        segmentation.measure("a" * 761, 16)
+        segmentation.measure("a" * 761)
     with pytest.raises(segmentation.TextTooLong) as ucs2:
-        segmentation.split("ж" * 331, 1, 16)
+        segmentation.split("ж" * 331, 1)
     assert (gsm.value.limit, ucs2.value.limit) == (760, 330)
+
+
+@given(
+    st.text(st.sampled_from("aж€😀"), min_size=1, max_size=400),
+    st.integers(0, 0xFFFF),
+    st.sampled_from([8, 16]),
+    st.sampled_from([8, 16]),
+)
+def test_a_text_is_cut_as_it_was_priced_whatever_its_carrier_wants_by_then(
+    text: str,
+    reference: int,
+    priced: segmentation.ReferenceBits,
+    wished: segmentation.ReferenceBits,
+) -> None:
+    try:
+        plan = segmentation.measure(text, priced)
+    except segmentation.TextTooLong:
+        assume(False)
+
+    parts = segmentation.split_as_priced(text, plan.segment_count, reference, wished)
+
+    assert len(parts) == plan.segment_count
+    assert segmentation.rejoin([(part.udh, part.payload) for part in parts], plan.encoding) == text
+    if (cut := segmentation.parse_udh(parts[0].udh)) is not None:
+        assert cut.reference == reference & ((1 << cut.reference_bits) - 1)
+        if wished == priced:
+            assert cut.reference_bits == wished
+
+
+def test_a_text_that_grew_beyond_its_price_is_cut_the_old_way() -> None:
+    for text, units in (("a" * 306, 2), ("a" * 765, 5)):
+        parts = segmentation.split_as_priced(text, units, 0x1234, 16)
+        assert [part.udh[:4].hex() for part in parts] == ["05000334"] * units
 
 
 def test_empty_text_is_refused() -> None:
@@ -122,7 +158,7 @@ def test_empty_text_is_refused() -> None:
 
 
 def test_header_is_laid_out_as_specified_for_either_reference() -> None:
-    first, second = segmentation.split("a" * 161, reference=0xAB)
+    first, second = segmentation.split("a" * 161, reference=0xAB, reference_bits=8)
     assert (first.udh.hex(), second.udh.hex()) == ("050003ab0201", "050003ab0202")
     first, second = segmentation.split("a" * 161, reference=0xABCD, reference_bits=16)
     assert (first.udh.hex(), second.udh.hex()) == ("060804abcd0201", "060804abcd0202")
