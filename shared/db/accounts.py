@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from shared.db.connection import Connection
+from shared.ledger.transfers import Kind
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,14 +47,14 @@ class Movements:
     credited_micro: int
 
 
-_MOVEMENTS = """
-SELECT coalesce(sum(t.amount_micro) FILTER (WHERE t.kind = 'debit'), 0)::bigint,
-       coalesce(sum(t.amount_micro) FILTER (WHERE t.kind = 'refund'), 0)::bigint,
-       coalesce(sum(t.amount_micro) FILTER (WHERE t.kind = 'credit'), 0)::bigint
+_MOVEMENTS = f"""
+SELECT coalesce(sum(t.amount_micro) FILTER (WHERE t.kind = '{Kind.DEBIT}'), 0)::bigint,
+       coalesce(sum(t.amount_micro) FILTER (WHERE t.kind = '{Kind.REFUND}'), 0)::bigint,
+       coalesce(sum(t.amount_micro) FILTER (WHERE t.kind = '{Kind.CREDIT}'), 0)::bigint
 FROM accounts a
 JOIN wallets w ON w.account_id = a.account_id AND w.currency = a.currency
 JOIN transfers t ON w.wallet_id IN (t.from_wallet_id, t.to_wallet_id)
-WHERE a.account_id = $1"""
+WHERE a.account_id = $1"""  # noqa: S608 - words of our own
 
 
 async def movements(connection: Connection, account_id: int) -> Movements:

@@ -9,6 +9,7 @@ import msgspec
 
 from shared.db import ledger
 from shared.db.connection import Connection
+from shared.ledger.transfers import Book, Kind
 
 CREDIT_REASON = "apply"
 """Marks credits made from a file, so that each is made once."""
@@ -121,10 +122,10 @@ _ROUTES = "SELECT r.country, c.name, r.priority FROM routes r JOIN carriers c US
 _COUNTRY_LIMITS = """
 SELECT a.name, l.country, l.hour_limit, l.day_limit, l.month_limit
 FROM country_limits l LEFT JOIN accounts a USING (account_id)"""
-_CREDITS = """
+_CREDITS = f"""
 SELECT a.name, w.currency, sum(t.amount_micro)::bigint
 FROM transfers t JOIN wallets w ON w.wallet_id = t.to_wallet_id JOIN accounts a USING (account_id)
-WHERE t.kind = 'credit' AND t.reason = $1 GROUP BY a.name, w.currency"""
+WHERE t.kind = '{Kind.CREDIT}' AND t.reason = $1 GROUP BY a.name, w.currency"""  # noqa: S608 - words of our own
 
 
 async def lock(connection: Connection) -> None:
@@ -154,9 +155,9 @@ INSERT INTO accounts (name, currency, daily_limit, requests_per_minute) VALUES (
 ON CONFLICT (name) DO UPDATE SET currency = excluded.currency, daily_limit = excluded.daily_limit,
     requests_per_minute = excluded.requests_per_minute
 RETURNING account_id"""
-_OPEN_WALLET = """
-INSERT INTO wallets (account_id, book, currency) VALUES ($1, 'customer', $2)
-ON CONFLICT (account_id, book, currency) DO NOTHING"""
+_OPEN_WALLET = f"""
+INSERT INTO wallets (account_id, book, currency) VALUES ($1, '{Book.CUSTOMER}', $2)
+ON CONFLICT (account_id, book, currency) DO NOTHING"""  # noqa: S608 - words of our own
 _OPEN_EVENTS = "INSERT INTO event_heads (account_id) VALUES ($1) ON CONFLICT DO NOTHING"
 _PUT_LINE = """
 INSERT INTO lines (account_id, sender, kind, country, is_default, hour_limit, day_limit,

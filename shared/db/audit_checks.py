@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from shared.db import work_states, workers
 from shared.ledger import refunds
+from shared.ledger.transfers import ROADS, Book, Kind
 from shared.sms import states
 
 GRACE_SECONDS = 60
@@ -42,9 +43,12 @@ _PAIRS = ", ".join(
     for work, standing in work_states.SEGMENTS.items()
     for state in sorted(standing)
 )
-_UNSENT = _words([state for state in states.SegmentState if refunds.is_due(state, False)])
+_UNSENT = _words(refunds.ENDED_UNSENT)
+_ROADS = ", ".join(
+    f"('{kind}', '{source}', '{target}')" for kind, (source, target) in ROADS.items()
+)
 
-_WALLETS = """
+_WALLETS = f"""
 SELECT w.wallet_id, w.account_id, w.balance_micro, coalesce(m.net_micro, 0) AS transfers_micro
 FROM wallets w
 LEFT JOIN (
@@ -54,19 +58,18 @@ LEFT JOIN (
     GROUP BY wallet_id
 ) m USING (wallet_id)
 WHERE w.balance_micro < 0
-   OR w.balance_micro <> CASE WHEN w.book = 'customer' THEN coalesce(m.net_micro, 0) ELSE 0 END"""
+   OR w.balance_micro <> CASE WHEN w.book = '{Book.CUSTOMER}' THEN coalesce(m.net_micro, 0)
+                         ELSE 0 END"""
 
-_DIRECTIONS = """
+_DIRECTIONS = f"""
 SELECT t.transfer_id, t.kind, f.book AS from_book, d.book AS to_book
 FROM transfers t
 LEFT JOIN wallets f ON f.wallet_id = t.from_wallet_id
 LEFT JOIN wallets d ON d.wallet_id = t.to_wallet_id
 WHERE t.amount_micro <= 0 OR f.currency IS DISTINCT FROM d.currency
-   OR (t.kind, f.book, d.book) IN (
-      ('debit', 'customer', 'revenue'), ('refund', 'revenue', 'customer'),
-      ('credit', 'funding', 'customer')) IS NOT TRUE"""
+   OR (t.kind, f.book, d.book) IN ({_ROADS}) IS NOT TRUE"""
 
-_DEBITS = """
+_DEBITS = f"""
 SELECT coalesce(s.message_id, t.message_id) AS message_id, coalesce(s.part, t.part) AS part,
        CASE WHEN t.debit_count IS NULL THEN 'no debit' WHEN s.message_id IS NULL THEN 'no segment'
             WHEN t.debit_count > 1 THEN 'debited twice' ELSE 'other amount or wallet' END AS fault
@@ -75,7 +78,7 @@ FROM (SELECT s.message_id, s.part, m.segment_price_micro, m.wallet_id
 FULL JOIN (
     SELECT message_id, part, count(*) AS debit_count, min(amount_micro) AS amount_micro,
            min(from_wallet_id) AS wallet_id
-    FROM transfers WHERE kind = 'debit' GROUP BY message_id, part
+    FROM transfers WHERE kind = '{Kind.DEBIT}' GROUP BY message_id, part
 ) t USING (message_id, part)
 WHERE t.debit_count IS DISTINCT FROM 1 OR s.segment_price_micro IS DISTINCT FROM t.amount_micro
    OR s.wallet_id IS DISTINCT FROM t.wallet_id"""
@@ -88,9 +91,9 @@ FROM (
     SELECT message_id, part, count(*) AS refund_count, min(amount_micro) AS amount_micro,
            min(from_wallet_id) AS from_wallet_id, min(to_wallet_id) AS to_wallet_id,
            min(created_at) AS created_at
-    FROM transfers WHERE kind = 'refund' GROUP BY message_id, part
+    FROM transfers WHERE kind = '{Kind.REFUND}' GROUP BY message_id, part
 ) r
-LEFT JOIN transfers d ON d.message_id = r.message_id AND d.part = r.part AND d.kind = 'debit'
+LEFT JOIN transfers d ON d.message_id = r.message_id AND d.part = r.part AND d.kind = '{Kind.DEBIT}'
 LEFT JOIN segments s ON s.message_id = r.message_id AND s.part = r.part
 WHERE r.refund_count > 1 OR r.amount_micro IS DISTINCT FROM d.amount_micro
    OR r.to_wallet_id IS DISTINCT FROM d.from_wallet_id
@@ -102,7 +105,7 @@ _UNREFUNDED = f"""
 SELECT s.message_id, s.part, s.state FROM segments s
 WHERE s.accepted_at IS NULL AND s.state IN ({_UNSENT})
   AND NOT EXISTS (SELECT FROM transfers t WHERE t.message_id = s.message_id AND t.part = s.part
-                  AND t.kind = 'refund')"""
+                  AND t.kind = '{Kind.REFUND}')"""
 
 _OWNERS = """
 SELECT m.message_id, m.account_id, m.line_id, m.carrier_id, m.wallet_id FROM messages m

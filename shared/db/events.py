@@ -21,8 +21,8 @@ class Event(NamedTuple):
     reference: str | None
 
 
-# The head's row lock is held until commit, so numbers become visible in order. Heads are locked in
-# the order of accounts, and last of all locks, so that writers never wait in a circle.
+# The head's row lock is held until commit, so numbers become visible in order; it is the last of
+# the locks that `shared.db` tells the order of.
 _APPEND = """
 WITH fresh AS (
     SELECT t.*, row_number() OVER (PARTITION BY t.account_id ORDER BY t.place) AS nth

@@ -8,7 +8,9 @@ from dataclasses import dataclass, field, fields
 from datetime import datetime
 from uuid import UUID
 
+from shared.db import ledger
 from shared.db.connection import Connection
+from shared.ledger.transfers import Kind
 from shared.rules.compose import Draft
 
 SQL_NAMES = {"message_class": "class"}
@@ -22,11 +24,12 @@ def _columns(names: Iterable[str]) -> str:
 RELAY_LEASE_SECONDS = 8
 """How long the accepting process keeps the right to publish what it stored."""
 
-# One statement, so that nothing of a message can exist without the rest: the row, its segments, one
-# debit a segment, the wallet, the day's usage and the work.
 _OF_DRAFT = _columns(
     name for name in Draft._fields if name not in ("revenue_wallet_id", "valid_seconds")
 )
+
+# One statement, so that nothing of a message can exist without the rest: the row, its segments, the
+# money for them, the day's usage and the work.
 _INSERT = f"""
 WITH accepted AS (
     SELECT *, coalesce(send_at, now()) + valid_seconds * interval '1 second' AS expires_at,
@@ -39,11 +42,7 @@ WITH accepted AS (
     INSERT INTO segments (message_id, part, state, carrier_id)
     SELECT message_id, part, state, carrier_id
     FROM accepted, generate_series(1, segment_count) AS part
-), debit AS (
-    INSERT INTO transfers (from_wallet_id, to_wallet_id, amount_micro, kind, reason, message_id,
-        part)
-    SELECT wallet_id, revenue_wallet_id, segment_price_micro, 'debit', 'accepted', message_id, part
-    FROM accepted, generate_series(1, segment_count) AS part
+), debit AS ({ledger.DEBIT}
 ), work AS (
     INSERT INTO work (message_id, account_id, line_id, carrier_id, country, class, segment_count,
         state, ready_at, expires_at)
@@ -51,13 +50,7 @@ WITH accepted AS (
            CASE WHEN send_at IS NULL THEN 'ready' ELSE 'scheduled' END,
            coalesce(send_at, now() + interval '{RELAY_LEASE_SECONDS} seconds'), expires_at
     FROM accepted
-), wallet AS (
-    UPDATE wallets w SET balance_micro = w.balance_micro - spent.amount_micro
-    FROM (
-        SELECT wallet_id, sum(segment_count * segment_price_micro)::bigint AS amount_micro
-        FROM accepted GROUP BY wallet_id
-    ) spent
-    WHERE w.wallet_id = spent.wallet_id
+), wallet AS ({ledger.SPEND}
 )
 INSERT INTO daily_usage AS d (account_id, slot, segment_count)
 SELECT account_id, floor(extract(epoch FROM clock_timestamp()) / 900)::bigint, sum(segment_count)
@@ -125,11 +118,11 @@ class Part:
     refunded: bool
 
 
-_PARTS = """
+_PARTS = f"""
 SELECT s.part, s.state, s.code, s.submitted_at, s.accepted_at, s.finished_at,
        EXISTS (SELECT FROM transfers t WHERE t.message_id = s.message_id AND t.part = s.part
-               AND t.kind = 'refund')
-FROM segments s WHERE s.message_id = $1 ORDER BY s.part"""
+               AND t.kind = '{Kind.REFUND}')
+FROM segments s WHERE s.message_id = $1 ORDER BY s.part"""  # noqa: S608 - words of our own
 
 
 async def parts(connection: Connection, message_id: UUID) -> list[Part]:

@@ -117,7 +117,7 @@ async def settle(connection: Connection, evidence: Sequence[Evidence]) -> int:
 
     Evidence about the same segment is applied in the order given; what the table of moves does not
     allow changes nothing, so repetition is harmless. Returns how many messages changed status.
-    Locks messages in the order of their ids, then wallets, then event heads.
+    Locks in the order that `shared.db` tells, from messages on.
     """
     changed_count, _ = await _settle(connection, evidence)
     return changed_count

@@ -177,8 +177,8 @@ async def claim(
 ) -> tuple[list[Claimed], list[UUID]]:
     """(messages to submit now, messages whose time is over and whose segments must be expired).
 
-    Ids that somebody else has claimed are in neither. Sorted ids keep two workers with the same
-    duplicates from waiting for each other in a circle.
+    Ids that somebody else has claimed are in neither. They are sorted for the order of locks that
+    `shared.db` tells.
     """
     rows = await connection.fetch(_CLAIM, sorted(message_ids), worker_id)
     live = [Claimed(*tuple(row)[:-1]) for row in rows if row["parts"]]

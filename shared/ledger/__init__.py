@@ -1,1 +1,1 @@
-"""Pure: what money is, and when a segment's debit is given back."""
+"""Pure: what money is, the movements there are, and when a segment's debit is given back."""

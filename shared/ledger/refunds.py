@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
-_ENDED_UNSENT = frozenset({"rejected", "failed", "expired", "canceled", "unknown"})
+from shared.sms.states import SegmentState
+
+ENDED_UNSENT = frozenset(
+    {
+        SegmentState.REJECTED,
+        SegmentState.FAILED,
+        SegmentState.EXPIRED,
+        SegmentState.CANCELED,
+        SegmentState.UNKNOWN,
+    }
+)
+"""Ends that a segment can come to without any carrier having taken it. A receipt may say some of
+them too, of what was taken; then nothing is given back."""
 
 
-def is_due(state: str, accepted: bool) -> bool:
+def is_due(state: SegmentState, accepted: bool) -> bool:
     """Whether a segment that has come to `state` is refunded. `accepted`: a carrier has proved, by
-    an answer or a receipt, that it took the segment. So what no carrier ever answered for is given
-    back when it becomes `unknown` at its deadline, although a carrier may have delivered and billed
-    it: who cannot prove the service does not keep the money. A later proof changes the status,
-    never the money."""
-    return not accepted and state in _ENDED_UNSENT
+    an answer or a receipt, that it took the segment. A later proof changes the status, never the
+    money."""
+    return not accepted and state in ENDED_UNSENT

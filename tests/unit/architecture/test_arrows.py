@@ -45,7 +45,7 @@ ALLOWED = {
     "shared.smpp": set(),
     "shared.rules": {"ledger", "sms"},
     "shared.sms": set(),
-    "shared.ledger": set(),
+    "shared.ledger": {"sms"},
     "shared.access": set(),
     "shared.web": {"runtime"},
     "shared.runtime": set(),
