@@ -21,9 +21,9 @@ class StaleEpoch(Exception):
 class Unheard(Exception):
     """The answer to the commit was lost: the claim may stand, though its worker will not send."""
 
-    def __init__(self, transaction_id: str) -> None:
-        super().__init__(f"nothing was heard of transaction {transaction_id}")
-        self.transaction_id = transaction_id
+    def __init__(self, transaction: connection.Transaction) -> None:
+        super().__init__(f"nothing was heard of transaction {transaction.transaction_id}")
+        self.transaction = transaction
 
 
 async def claim(
@@ -33,10 +33,10 @@ async def claim(
     not over, and charge their limits. Raises StaleEpoch, with nothing committed, and Unheard.
     Messages whose time is over are expired and refunded here, those that need another permit are
     put back."""
-    transaction_id = ""
+    done: connection.Transaction | None = None
     try:
         async with pool.acquire(timeout=ACQUIRE_SECONDS) as opened, opened.transaction():
-            epoch, fenced_id = await limits.stand_at_fence(opened)
+            epoch, transaction = await limits.stand_at_fence(opened)
             if any(permit.epoch != epoch for permit in granted.values()):
                 raise StaleEpoch
             live, expired = await work.claim(opened, list(granted), worker_id)
@@ -46,10 +46,10 @@ async def claim(
                 await _put_back(opened, others)
             await expire(opened, expired)
             await limits.charge(opened, worker_id, usage(_parts(live, granted)))
-            transaction_id = fenced_id
+            done = transaction
     except connection.TRANSIENT as error:
-        if transaction_id:
-            raise Unheard(transaction_id) from error
+        if done:
+            raise Unheard(done) from error
         raise
     return live
 

@@ -45,7 +45,7 @@ class Desk:
     worker_id: UUID
     limiter: Limiter
     pace: Pace
-    unheard: set[str] = field(default_factory=set)
+    unheard: set[connection.Transaction] = field(default_factory=set)
     """Claims that may have been committed unheard, by transaction; the sweeper puts them back."""
 
 
@@ -105,7 +105,7 @@ async def _claim(desk: Desk, granted: dict[UUID, Permit], done: Dispatched) -> N
         desk.limiter.forget_epoch()
         return
     except claim.Unheard as error:
-        desk.unheard.add(error.transaction_id)
+        desk.unheard.add(error.transaction)
         raise
     except connection.TRANSIENT:
         # Nothing was claimed; trying on would else eat up the limits of lines with few tokens.

@@ -22,7 +22,11 @@ class Sweeper:
     """Steps to be called every now and then; all are safe beside other dispatchers."""
 
     def __init__(
-        self, pool: asyncpg.Pool, worker_id: UUID, resubmit_seconds: float, unheard: set[str]
+        self,
+        pool: asyncpg.Pool,
+        worker_id: UUID,
+        resubmit_seconds: float,
+        unheard: set[connection.Transaction],
     ) -> None:
         self._pool = pool
         self._worker_id = worker_id
@@ -67,13 +71,13 @@ class Sweeper:
 
     async def put_back(self) -> None:
         """Queue again what this worker claimed without hearing of it: none of it has left."""
-        for transaction_id in list(self._unheard):
+        for transaction in list(self._unheard):
             async with self._pool.acquire(timeout=ACQUIRE_SECONDS) as opened, opened.transaction():
-                if await connection.committed(opened, transaction_id) is None:
+                if await connection.committed(opened, transaction) is None:
                     continue
-                found = await segments.claimed_in(opened, self._worker_id, transaction_id)
+                found = await segments.claimed_in(opened, self._worker_id, transaction)
                 await claim.requeue(opened, found)
-            self._unheard.discard(transaction_id)
+            self._unheard.discard(transaction)
             _log.warning("claim_put_back", segment_count=len(found))
 
     async def resubmit(self) -> None:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+from typing import NamedTuple
+
 import asyncpg
 
 Connection = asyncpg.Connection | asyncpg.pool.PoolConnectionProxy
@@ -32,7 +35,23 @@ TRANSIENT = (
 """All that a retry of the whole transaction may cure."""
 
 
-async def committed(connection: Connection, transaction_id: str) -> bool | None:
-    """Whether a transaction took effect; None while PostgreSQL is still at it."""
-    status = await connection.fetchval("SELECT pg_xact_status($1::text::xid8)", transaction_id)
+class Transaction(NamedTuple):
+    """What to ask about, should the answer to its commit be lost. The id alone would not do: after
+    a crash PostgreSQL gives ids that left no trace on its disk to others."""
+
+    transaction_id: str
+    began_at: datetime
+
+
+# An id above all that have ended is of a transaction that runs, or of one that a crash swallowed:
+# then others will soon have passed it, or bear it.
+_STATUS = """
+SELECT CASE WHEN $1::text::xid8 < pg_snapshot_xmax(pg_current_snapshot())
+            THEN pg_xact_status($1::text::xid8) ELSE 'in progress' END"""
+
+
+async def committed(connection: Connection, transaction: Transaction) -> bool | None:
+    """Whether the transaction of this id took effect; None while that cannot be said. Whoever finds
+    something of it must compare its time as well."""
+    status = await connection.fetchval(_STATUS, transaction.transaction_id)
     return None if status == "in progress" else status == "committed"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from uuid import UUID
 
-from shared.db.connection import Connection
+from shared.db.connection import Connection, Transaction
 
 _FENCE = 0x51C1CE01
 
@@ -18,19 +18,20 @@ async def epoch(connection: Connection) -> int:
     return int(await connection.fetchval("SELECT epoch FROM limiter_epoch"))
 
 
-_BEHIND_FENCE = "SELECT epoch, pg_current_xact_id()::text AS transaction_id FROM limiter_epoch"
+_BEHIND_FENCE = """
+SELECT epoch, pg_current_xact_id()::text AS transaction_id, now() AS began_at FROM limiter_epoch"""
 
 
-async def stand_at_fence(connection: Connection) -> tuple[int, str]:
-    """Hold the fence open until this transaction ends; (the epoch behind it, the transaction's id,
-    to ask about should the answer to its commit be lost).
+async def stand_at_fence(connection: Connection) -> tuple[int, Transaction]:
+    """Hold the fence open until this transaction ends; (the epoch behind it, the transaction, to
+    ask about should the answer to its commit be lost).
 
     Two statements on purpose: the second one's snapshot is taken after the lock, so a bump that
     this transaction had to wait for is seen.
     """
     await connection.execute("SELECT pg_advisory_xact_lock_shared($1)", _FENCE)
     (row,) = await connection.fetch(_BEHIND_FENCE)
-    return row["epoch"], row["transaction_id"]
+    return row["epoch"], Transaction(row["transaction_id"], row["began_at"])
 
 
 async def new_epoch(connection: Connection, above: int) -> int:

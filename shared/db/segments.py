@@ -18,7 +18,7 @@ from uuid import UUID
 import asyncpg
 
 from shared.db import events, ledger, words
-from shared.db.connection import Connection
+from shared.db.connection import Connection, Transaction
 from shared.ledger import refunds
 from shared.sms import states
 from shared.sms.states import SegmentState
@@ -316,13 +316,15 @@ async def abandoned(connection: Connection, silence_seconds: float, limit: int) 
 
 _CLAIMED_IN = """
 SELECT message_id, part, submitted_at FROM segments
-WHERE worker_id = $1 AND state = 'submitting' AND xmin = $2::text::xid8::xid
+WHERE worker_id = $1 AND state = 'submitting' AND xmin = $2::text::xid8::xid AND submitted_at = $3
 ORDER BY message_id, part"""
 
 
-async def claimed_in(connection: Connection, worker_id: UUID, transaction_id: str) -> list[Submit]:
+async def claimed_in(
+    connection: Connection, worker_id: UUID, transaction: Transaction
+) -> list[Submit]:
     """What a worker claimed in this transaction and nobody has touched since."""
-    return _submits(await connection.fetch(_CLAIMED_IN, worker_id, transaction_id))
+    return _submits(await connection.fetch(_CLAIMED_IN, worker_id, *transaction))
 
 
 _DOUBTFUL = """

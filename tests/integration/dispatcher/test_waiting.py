@@ -9,6 +9,7 @@ from services.dispatcher.dispatch import dispatch
 from services.dispatcher.schedule import Scheduler
 from services.dispatcher.sweep import Sweeper
 from shared.carriers import outcomes
+from shared.db import connection
 from shared.limits.limiter import Wait
 from shared.runtime import ids
 from tests.integration.dispatcher.carrier import desk_of, send
@@ -119,3 +120,30 @@ async def test_what_was_throttled_counts_as_no_attempt(town: Town) -> None:
     await send(town, item, [outcomes.LOST])
     await Sweeper(town.pool, ids.uuid7(), 0, set()).resubmit()
     assert await town.waiting() == {item.message_id: "ready"}
+
+
+async def test_a_claim_is_left_alone_when_it_bears_the_id_of_one_that_a_crash_swallowed(
+    town: Town,
+) -> None:
+    # given a claim that is on its way to the carrier, and the memory of an earlier one of the same
+    # worker whose commit was not heard of: PostgreSQL crashed, and gave its id once more
+    desk = desk_of(town)
+    ((item, _),) = (await dispatch(desk, await town.accept(1))).to_send
+    row = await town.pool.fetchrow(
+        "SELECT xmin::text AS transaction_id, submitted_at FROM segments WHERE message_id = $1",
+        item.message_id,
+    )
+    assert row is not None
+    swallowed = connection.Transaction(
+        row["transaction_id"], row["submitted_at"] - timedelta(seconds=5)
+    )
+    # when the worker asks what became of the earlier one
+    unheard = {swallowed}
+    await Sweeper(town.pool, desk.worker_id, 60.0, unheard).put_back()
+    # then it is settled, and the later claim is not submitted a second time
+    assert unheard == set()
+    assert await town.states(item.message_id) == ["submitting"]
+    # but what it claimed and did not hear of is queued again
+    heard_late = connection.Transaction(row["transaction_id"], row["submitted_at"])
+    await Sweeper(town.pool, desk.worker_id, 60.0, {heard_late}).put_back()
+    assert await town.states(item.message_id) == ["queued"]
