@@ -29,7 +29,7 @@ class Caps(NamedTuple):
     """The bounds of a port. `proxies` may hold more connections than others."""
 
     connections: int = 2_000
-    per_address: int = 500
+    per_address: int = 1_000
     head_seconds: float = 10.0
     idle_seconds: float = 75.0
     proxies: addresses.Proxies = addresses.Proxies(())

@@ -56,7 +56,7 @@ class Settings(settings.Servers, frozen=True, kw_only=True):
             le=100_000,
             extra={"unit": "connections"},
         ),
-    ] = 500
+    ] = 1_000
     head_seconds: Annotated[
         float,
         Meta(description="How long the head of a request may take.", gt=0, le=300),
