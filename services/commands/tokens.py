@@ -4,15 +4,11 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 
 import asyncpg
 import cyclopts
-import rich.console
-import rich.markup
-import rich.table
 
 from services.commands import database, exits
 from services.commands.arguments import Flag, Json
@@ -126,27 +122,23 @@ async def show_all(account: str, /, *, ended: Flag = False, as_json: Json = Fals
     if as_json:
         print(json.dumps({"tokens": [asdict(token) for token in found]}, default=_moment))
     else:
-        _print(found)
+        for token in found:
+            print(_line(token))
     return exits.OK
 
 
-def _print(found: Sequence[stored.Token]) -> None:
-    table = rich.table.Table("token", "created", "expires", "last used", "ended", box=None)
-    for token in found:
-        ended = "-" if token.ended_at is None else f"{token.reason} {_moment(token.ended_at)}"
-        table.add_row(
-            rich.markup.escape(token.name),
-            _moment(token.created_at),
-            _moment(token.expires_at),
-            _moment(token.last_used_at),
-            ended,
-        )
-    rich.console.Console(highlight=False).print(table)
+def _line(token: stored.Token) -> str:
+    moments = [
+        f"created {_moment(token.created_at)}",
+        f"expires {_moment(token.expires_at)}" if token.expires_at else "expires never",
+        f"last used {_moment(token.last_used_at)}" if token.last_used_at else "never used",
+    ]
+    if token.ended_at is not None:
+        moments.append(f"{token.reason} {_moment(token.ended_at)}")
+    return f"{token.name}: {', '.join(moments)}"
 
 
-def _moment(moment: datetime | None) -> str:
-    if moment is None:
-        return "-"
+def _moment(moment: datetime) -> str:
     return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 

@@ -81,6 +81,10 @@ async def test_a_token_is_listed_without_itself_and_revoked_once(
         ("laptop", True),
     ]
 
+    told = (await command("token", "list", "demo")).output.splitlines()
+    assert told[0].startswith("phone: created 20")
+    assert told[1].endswith("expires never, never used")
+
     # When the laptop's is revoked, twice, and one that never was
     first = await command("token", "revoke", "demo", "laptop")
     second = await command("token", "revoke", "demo", "laptop")
