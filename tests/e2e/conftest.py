@@ -17,7 +17,7 @@ from tests.e2e import producer
 from tests.servers import in_database
 
 ROLES = ("simulator", "dlr", "dispatcher", "ingest")
-CALLBACK_KEY = "callback-key"
+CALLBACK_KEY = "a key for callbacks"
 
 WEB_CARRIER = """
 [[carrier]]
