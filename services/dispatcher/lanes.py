@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from contextlib import AsyncExitStack
 from functools import partial
 
@@ -13,7 +14,7 @@ from services.dispatcher.lane import Lane
 from services.dispatcher.receipts import ReceiptDesk
 from services.dispatcher.record import Recorder
 from shared.broker import consume, link, topology
-from shared.carriers import registry
+from shared.carriers import contract, registry
 from shared.db import lost_queues
 from shared.rules.snapshot import Carrier, Configuration
 from shared.runtime import lifecycle
@@ -27,8 +28,37 @@ DRAIN_SECONDS = 20.0
 """How long a closing lane waits for the answers to what is in flight."""
 
 
+FIRST_RETRY_SECONDS = 1.0
+RETRY_MAX_SECONDS = 15.0
+"""Between two tries to open a carrier: doubled from the first up to this, without end, for a file
+that is missing may appear at any time."""
+
+
+class _Berth:
+    """One carrier as it is configured: the tries to open it, then its lane, until it is to
+    close."""
+
+    def __init__(self, carrier: Carrier) -> None:
+        self.carrier = carrier
+        self.closing = asyncio.Event()
+        self.refused = False
+        self.lane: Lane | None = None
+
+    def fits(self, wanted: Carrier | None) -> bool:
+        """Whether it may stay as it is."""
+        mine = self.carrier
+        return wanted is not None and (mine.adapter, mine.settings) == (
+            wanted.adapter,
+            wanted.settings,
+        )
+
+
 class Lanes:
-    """Opens a lane for each carrier and keeps it fitting the configuration."""
+    """Opens a lane for each carrier and keeps it fitting the configuration.
+
+    Each carrier has a task of its own, so that one that drains, or cannot be opened, holds up
+    nobody else.
+    """
 
     def __init__(
         self,
@@ -37,54 +67,93 @@ class Lanes:
         recorder: Recorder,
         receipts: ReceiptDesk,
         stop: asyncio.Event,
+        drain_seconds: float = DRAIN_SECONDS,
     ) -> None:
         self._amqp_url = amqp_url
         self._stop = stop
         self._desk = desk
         self._recorder = recorder
         self._receipts = receipts
-        self._open: dict[int, tuple[Carrier, AsyncExitStack]] = {}
-        self._lanes: dict[int, Lane] = {}
+        self._drain_seconds = drain_seconds
+        self._berths: dict[int, _Berth] = {}
+        self._tasks: dict[int, asyncio.Task[None]] = {}
+        self._fallen: list[BaseException] = []
 
     @property
     def waiting_for(self) -> str | None:
-        """Which carriers' links are down, for readiness; None when none is."""
-        down = [lane.carrier.name for lane in self._lanes.values() if not lane.link.connected]
-        return f"links are down: {', '.join(sorted(down))}" if down else None
+        """Which carriers cannot be opened and whose links are down, for readiness; None when all
+        is well."""
+        refused = sorted(b.carrier.name for b in self._berths.values() if b.refused)
+        down = sorted(
+            berth.carrier.name
+            for berth in self._berths.values()
+            if not berth.refused and (berth.lane is None or not berth.lane.link.connected)
+        )
+        sentences = [
+            f"{what}: {', '.join(names)}"
+            for what, names in (("carriers cannot be opened", refused), ("links are down", down))
+            if names
+        ]
+        return "; ".join(sentences) or None
 
     async def fit(self, current: Configuration) -> None:
-        """Close lanes of carriers that changed or went, open those that are missing."""
-        for carrier_id, (opened, stack) in list(self._open.items()):
-            wanted = current.carriers.get(carrier_id)
-            if wanted is None or (wanted.adapter, wanted.settings) != (
-                opened.adapter,
-                opened.settings,
-            ):
-                del self._open[carrier_id]
-                await stack.aclose()
+        """Close lanes of carriers that changed or went, open those that are missing. Waits for none
+        of it: a carrier's new lane opens when its old one has drained."""
+        for carrier_id, berth in list(self._berths.items()):
+            if not berth.fits(current.carriers.get(carrier_id)):
+                berth.closing.set()
+                del self._berths[carrier_id]
         for carrier_id, carrier in current.carriers.items():
-            if carrier_id not in self._open:
-                await self._open_lane(carrier)
+            if carrier_id not in self._berths:
+                berth = self._berths[carrier_id] = _Berth(carrier)
+                before = self._tasks.get(carrier_id)
+                task = asyncio.create_task(self._tend(berth, before), name=f"lane-{carrier.name}")
+                self._tasks[carrier_id] = task
+                task.add_done_callback(self._ended)
 
-    async def _open_lane(self, carrier: Carrier) -> None:
-        try:
-            adapter = registry.adapter(carrier.adapter)
-            settings = registry.settings(carrier.adapter, carrier.settings)
-            way = adapter.open_link(carrier.name, settings, self._receipts.sink(carrier.carrier_id))
-        except (LookupError, ValueError, OSError) as error:
-            _log.error("carrier_not_opened", carrier=carrier.name, error=str(error))
+    async def _tend(self, berth: _Berth, before: asyncio.Task[None] | None) -> None:
+        if before is not None:
+            await asyncio.wait({before})
+        way = await self._opened(berth)
+        if way is None:
             return
+        carrier = berth.carrier
         lane = Lane(self._desk, self._recorder, carrier, way)
-        stack = AsyncExitStack()
         consumers = [self._consumer(lane, message_class) for message_class in range(len(CLASSES))]
-        for consumer in consumers:
-            await stack.enter_async_context(link.supervised(consumer.link))
-        running = lifecycle.background(f"lane-{carrier.name}", lane.run(), self._stop)
-        await stack.enter_async_context(running)
-        stack.push_async_callback(_close, lane, consumers)
-        self._open[carrier.carrier_id] = (carrier, stack)
-        self._lanes[carrier.carrier_id] = lane
-        _log.info("lane_opened", carrier=carrier.name, adapter=carrier.adapter)
+        async with AsyncExitStack() as stack:
+            for consumer in consumers:
+                await stack.enter_async_context(link.supervised(consumer.link))
+            running = lifecycle.background(f"lane-{carrier.name}", lane.run(), self._stop)
+            await stack.enter_async_context(running)
+            stack.push_async_callback(_close, lane, consumers, self._drain_seconds)
+            berth.lane, berth.refused = lane, False
+            _log.info("lane_opened", carrier=carrier.name, adapter=carrier.adapter)
+            await berth.closing.wait()
+
+    async def _opened(self, berth: _Berth) -> contract.Link | None:
+        """The carrier's link, tried for until it opens; None when it is to close before."""
+        carrier, seconds = berth.carrier, FIRST_RETRY_SECONDS
+        while not berth.closing.is_set():
+            try:
+                adapter = registry.adapter(carrier.adapter)
+                settings = registry.settings(carrier.adapter, carrier.settings)
+                sink = self._receipts.sink(carrier.carrier_id)
+                return adapter.open_link(carrier.name, settings, sink)
+            except Exception as error:
+                foreseen = isinstance(error, (LookupError, ValueError, OSError))
+                word = str(error) if foreseen else type(error).__name__
+                _log.error("carrier_not_opened", carrier=carrier.name, error=word, again=seconds)
+            berth.refused = True
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(berth.closing.wait(), seconds)
+            seconds = min(2 * seconds, RETRY_MAX_SECONDS)
+        return None
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        """A lane that ended by an error ends the service, which raises it when it closes."""
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self._fallen.append(error)
+            self._stop.set()
 
     def _consumer(self, lane: Lane, message_class: int) -> consume.Consumer:
         return consume.Consumer(
@@ -100,19 +169,21 @@ class Lanes:
     async def close(self) -> None:
         """Close every lane at once: stop consuming, wait for answers, record, unbind. Raises the
         error of a lane that had died."""
-        stacks = [stack for _, stack in self._open.values()]
-        self._open.clear()
-        ends = await asyncio.gather(*(stack.aclose() for stack in stacks), return_exceptions=True)
-        for end in ends:
-            if isinstance(end, BaseException):
-                raise end
+        for berth in self._berths.values():
+            berth.closing.set()
+        self._berths.clear()
+        if self._tasks:
+            await asyncio.wait(self._tasks.values())
+            await asyncio.sleep(0)  # for the callbacks of the last
+        fallen, self._fallen = self._fallen, []
+        if fallen:
+            raise fallen[0]
 
 
-async def _close(lane: Lane, consumers: list[consume.Consumer]) -> None:
-    for consumer in consumers:
-        await consumer.stop()
+async def _close(lane: Lane, consumers: list[consume.Consumer], drain_seconds: float) -> None:
+    await asyncio.gather(*(consumer.stop() for consumer in consumers))
     try:
-        await asyncio.wait_for(lane.drain(), DRAIN_SECONDS)
+        await asyncio.wait_for(lane.drain(), drain_seconds)
     except TimeoutError:
         _log.warning("lane_not_drained", carrier=lane.carrier.name)
     await lane.link.close(2.0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
 
 from aio_pika.abc import AbstractChannel, AbstractConnection, AbstractQueue
@@ -79,8 +80,8 @@ async def declare(channel: AbstractChannel, name: str) -> AbstractQueue:
 async def ready_count(connection: AbstractConnection, name: str) -> int:
     """How many deliveries wait in a queue that exists; raises ChannelNotFoundEntity if it does
     not."""
-    async with connection.channel() as channel:
-        queue = await channel.declare_queue(name, passive=True, timeout=OPERATION_SECONDS)
+    async with asyncio.timeout(OPERATION_SECONDS), connection.channel() as channel:
+        queue = await channel.declare_queue(name, passive=True)
         return queue.declaration_result.message_count or 0
 
 

@@ -1,4 +1,4 @@
-"""A carrier whose answers are written down beforehand, and the way of a message to it."""
+"""A carrier whose answers are written down beforehand, and the ways of a message to it."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from uuid import UUID
 
 from services.dispatcher import record, sending
 from services.dispatcher.dispatch import Desk, dispatch
-from shared.broker import envelopes
+from shared.broker import consume, envelopes
 from shared.carriers import contract
 from shared.carriers.outcomes import Outcome, OutcomeKind
 from shared.limits.pace import Pace
@@ -40,6 +40,22 @@ class ScriptedCarrier:
 
     async def close(self, drain_seconds: float) -> None:
         self.connected = False
+
+
+class Delivered(consume.Delivery):
+    """A delivery that came from nowhere."""
+
+    __slots__ = ("buried", "settled")
+
+    def __init__(self, body: bytes) -> None:
+        self.body = body
+        self.settled = self.buried = False
+
+    async def settle(self) -> None:
+        self.settled = True
+
+    async def bury(self) -> None:
+        self.buried = True
 
 
 def desk_of(town: Town, worker_id: UUID | None = None) -> Desk:

@@ -10,27 +10,11 @@ import pytest
 
 from services.dispatcher.lane import Lane
 from services.dispatcher.record import Recorder
-from shared.broker import consume, envelopes
+from shared.broker import envelopes
 from shared.rules import snapshot
 from shared.runtime import ids
-from tests.integration.dispatcher.carrier import ACCEPTED, ScriptedCarrier, desk_of
+from tests.integration.dispatcher.carrier import ACCEPTED, Delivered, ScriptedCarrier, desk_of
 from tests.integration.dispatcher.conftest import Town
-
-
-class Delivered(consume.Delivery):
-    """A delivery that came from nowhere."""
-
-    __slots__ = ("buried", "settled")
-
-    def __init__(self, body: bytes) -> None:
-        self.body = body
-        self.settled = self.buried = False
-
-    async def settle(self) -> None:
-        self.settled = True
-
-    async def bury(self) -> None:
-        self.buried = True
 
 
 def lane_of(town: Town, link: ScriptedCarrier) -> Lane:
