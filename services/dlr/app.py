@@ -28,15 +28,9 @@ class Settings(server.Settings, frozen=True, kw_only=True):
     dlr_port: Annotated[
         int, Meta(description="Where carriers call back; 0: any free port.", ge=0, le=65_535)
     ] = 8081
-    receipt_deadline_seconds: Annotated[
-        int,
-        Meta(
-            description="So long after its submit a segment without a receipt becomes unknown.",
-            ge=1,
-        ),
-    ] = 72 * 3600
     receipt_overdue_every_seconds: Annotated[
-        float, Meta(description="How often segments past that are looked for.", gt=0)
+        float,
+        Meta(description="How often segments past the receipts' deadline are looked for.", gt=0),
     ] = 30.0
     receipt_prefetch: Annotated[
         int,
@@ -80,9 +74,7 @@ async def serve(chosen: Settings, stop: asyncio.Event) -> None:
         works = {
             "watch": configured.run(),
             "late": late.run(database),
-            "overdue": overdue.run(
-                database, chosen.receipt_deadline_seconds, chosen.receipt_overdue_every_seconds
-            ),
+            "overdue": overdue.run(database, chosen.receipt_overdue_every_seconds),
             **{f"intake-{number}": receiving.run() for number in range(chosen.receipt_writers)},
             "publish": publisher.link.supervise(),
             "consume": consumer.link.supervise(),

@@ -16,28 +16,28 @@ PAGE_COUNT = 500
 REASON = "no receipt came within the deadline"
 
 
-async def run(database: asyncpg.Pool, deadline_seconds: int, every_seconds: float) -> None:
+async def run(database: asyncpg.Pool, every_seconds: float) -> None:
     """Sweep until cancelled; any number of processes may do it side by side."""
 
     async def end_overdue_segments() -> None:
-        await sweep(database, deadline_seconds)
+        await sweep(database)
 
     await lifecycle.every(every_seconds, end_overdue_segments, connection.TRANSIENT)
 
 
-async def sweep(database: asyncpg.Pool, deadline_seconds: int) -> None:
+async def sweep(database: asyncpg.Pool) -> None:
     """End everything submitted longer ago than the deadline. What no carrier ever acknowledged is
     refunded; a later receipt still corrects the status, never the money (law 5)."""
-    while await _sweep_page(database, deadline_seconds) == PAGE_COUNT:
+    while await _sweep_page(database) == PAGE_COUNT:
         pass
 
 
-async def _sweep_page(database: asyncpg.Pool, deadline_seconds: int) -> int:
+async def _sweep_page(database: asyncpg.Pool) -> int:
     async with (
         database.acquire(timeout=pool.ACQUIRE_SECONDS) as opened,
         opened.transaction(),
     ):
-        overdue = await segments.overdue(opened, deadline_seconds, PAGE_COUNT)
+        overdue = await segments.overdue(opened, PAGE_COUNT)
         changed_count = await segments.settle_all(
             opened, overdue, states.SegmentState.UNKNOWN, REASON
         )

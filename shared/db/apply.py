@@ -109,9 +109,21 @@ class Credit:
         return ("credit", self.account, self.currency)
 
 
-Row = Account | Line | Price | Carrier | Route | CountryLimit | Credit
+@dataclass(frozen=True, slots=True)
+class Platform:
+    """What is set once for everybody."""
+
+    receipt_deadline_hours: int
+
+    @property
+    def key(self) -> Key:
+        return ("platform",)
+
+
+Row = Platform | Account | Line | Price | Carrier | Route | CountryLimit | Credit
 Rows = Mapping[Key, Row]
 
+_PLATFORM = "SELECT receipt_deadline_seconds / 3600 FROM platform"
 _ACCOUNTS = "SELECT name, currency, daily_limit, requests_per_minute FROM accounts"
 _LINES = """
 SELECT a.name, l.sender, l.kind, l.country, l.is_default, l.hour_limit, l.day_limit, l.month_limit
@@ -138,6 +150,7 @@ async def read(connection: Connection) -> dict[Key, Row]:
     """All that is configured, on one snapshot."""
     rows: list[Row] = []
     async with connection.transaction(isolation="repeatable_read", readonly=True):
+        rows += [Platform(*row) for row in await connection.fetch(_PLATFORM)]
         rows += [Account(*row) for row in await connection.fetch(_ACCOUNTS)]
         rows += [Line(*row) for row in await connection.fetch(_LINES)]
         rows += [Price(*row) for row in await connection.fetch(_PRICES)]
@@ -150,6 +163,7 @@ async def read(connection: Connection) -> dict[Key, Row]:
     return {row.key: row for row in rows}
 
 
+_PUT_PLATFORM = "UPDATE platform SET receipt_deadline_seconds = $1 * 3600"
 _PUT_ACCOUNT = """
 INSERT INTO accounts (name, currency, daily_limit, requests_per_minute) VALUES ($1, $2, $3, $4)
 ON CONFLICT (name) DO UPDATE SET currency = excluded.currency, daily_limit = excluded.daily_limit,
@@ -191,6 +205,8 @@ async def put(connection: Connection, row: Row, before: Row | None) -> None:
     """Write one row, new or changed. The rows it names must be there already, and an account's
     other default line must have ceased to be one."""
     match row:
+        case Platform():
+            await connection.execute(_PUT_PLATFORM, row.receipt_deadline_hours)
         case Account():
             await _put_account(connection, row)
         case Line():

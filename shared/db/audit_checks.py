@@ -16,8 +16,8 @@ GRACE_SECONDS = 60
 """How late the sweepers may be."""
 SUBMITTING_SECONDS = 600
 """Longer than any carrier's response timer."""
-RECEIPT_SECONDS = 73 * 3600
-"""The deadline after which a segment is unknown, and an hour for the sweeper."""
+SWEEP_SECONDS = 3600
+"""How late the sweeper of overdue receipts may be."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,7 +152,8 @@ WHERE s.state = 'submitting' AND (
 _NO_RECEIPT = f"""
 SELECT message_id, part, state, submitted_at FROM segments
 WHERE state IN ('submitted', 'in_doubt')
-  AND (submitted_at < now() - interval '{RECEIPT_SECONDS} seconds') IS NOT FALSE"""
+  AND (submitted_at < now() - (SELECT receipt_deadline())
+                          - interval '{SWEEP_SECONDS} seconds') IS NOT FALSE"""
 
 # A line whose parked messages have expired keeps its row until its time comes.
 _PARKED_LINES = f"""

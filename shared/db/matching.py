@@ -10,7 +10,7 @@ from uuid import UUID
 
 from shared.db.connection import Connection
 
-WINDOW_SECONDS = 2 * 72 * 3600
+_WINDOW = "2 * (SELECT receipt_deadline())"
 """How long after its submit a receipt is believed: a receipt may correct a segment for as long
 again as it had time until the deadline; carriers use ids again after weeks."""
 SKEW_SECONDS = 60
@@ -43,16 +43,16 @@ class Owner(NamedTuple):
 
 
 # The ordinary way of every receipt: arrays of plain values and one comparison a phone.
-_BY_ID = """
+_BY_ID = f"""
 SELECT DISTINCT ON (t.place) t.place, s.message_id, s.part,
        m.recipient LIKE t.phone OR m.recipient LIKE t.other AS fits
 FROM unnest($1::int[], $2::text[], $3::text[], $4::text[], $5::timestamptz[]) WITH ORDINALITY
      AS t (carrier_id, carrier_message_id, phone, other, received_at, place)
 JOIN segments s USING (carrier_id, carrier_message_id)
 JOIN messages m USING (message_id)
-WHERE s.submitted_at > t.received_at - $6 * interval '1 second'
-  AND s.submitted_at < t.received_at + $7 * interval '1 second'
-ORDER BY t.place, fits DESC, s.submitted_at DESC"""
+WHERE s.submitted_at > t.received_at - {_WINDOW}
+  AND s.submitted_at < t.received_at + $6 * interval '1 second'
+ORDER BY t.place, fits DESC, s.submitted_at DESC"""  # noqa: S608 - a constant of our own
 
 
 async def by_id(connection: Connection, clues: Sequence[Clue]) -> list[Owner | None]:
@@ -65,7 +65,6 @@ async def by_id(connection: Connection, clues: Sequence[Clue]) -> list[Owner | N
         ["%" + clue.phones[0] if clue.phones else "%" for clue in clues],
         ["%" + clue.phones[1] if len(clue.phones) > 1 else "" for clue in clues],
         [clue.received_at for clue in clues],
-        WINDOW_SECONDS,
         SKEW_SECONDS,
     )
     found: list[Owner | None] = [None] * len(clues)
@@ -96,7 +95,7 @@ class Nameless:
 
 
 # Both limits keep a phone with thousands of doubts from standing in the way of all others.
-_NAMELESS = """
+_NAMELESS = f"""
 SELECT t.place, s.message_id, s.part, s.state, s.submitted_at, s.attempt_count, s.known
 FROM unnest($1::receipt_clue[]) WITH ORDINALITY
      AS t (carrier_id, carrier_message_id, phones, received_at, reference, place)
@@ -108,23 +107,21 @@ CROSS JOIN LATERAL (
         FROM segments
         WHERE carrier_id = t.carrier_id AND recipient IS NOT NULL
           AND "right"(recipient, 7) = "right"(phone, 7)
-          AND submitted_at > t.received_at - $2 * interval '1 second'
-          AND submitted_at < t.received_at + $3 * interval '1 second'
+          AND submitted_at > t.received_at - {_WINDOW}
+          AND submitted_at < t.received_at + $2 * interval '1 second'
         ORDER BY submitted_at DESC LIMIT 1000
     ) d
     WHERE "right"(d.recipient, length(phone)) = phone
       AND (t.reference IS NULL OR t.reference =
            (('x' || "right"(d.message_id::text, 4))::bit(16)::integer + d.part) & 65535)
-    LIMIT $4
-) s"""
+    LIMIT $3
+) s"""  # noqa: S608 - a constant of our own
 
 
 async def nameless(connection: Connection, clues: Sequence[Clue]) -> list[list[Nameless]]:
     """For each clue the nameless segments of its carrier, phone and time, and of its reference if
     it has one; at most NAMELESS_COUNT_MAX a phone."""
-    rows = await connection.fetch(
-        _NAMELESS, clues, WINDOW_SECONDS, SKEW_SECONDS, NAMELESS_COUNT_MAX
-    )
+    rows = await connection.fetch(_NAMELESS, clues, SKEW_SECONDS, NAMELESS_COUNT_MAX)
     found: list[dict[tuple[UUID, int], Nameless]] = [{} for _ in clues]
     for row in rows:
         place, *segment = row

@@ -1,4 +1,5 @@
-"""Every raw receipt, kept; those whose segment is not known yet are tried again for three days."""
+"""Every raw receipt, kept; those whose segment is not known yet are tried again until the
+deadline."""
 
 from __future__ import annotations
 
@@ -123,10 +124,10 @@ async def set_matched(connection: Connection, matches: Sequence[tuple[UUID, UUID
 
 
 # 0.2 s, doubled up to 3.2 s and held there for the first two minutes, in which an answer may still
-# come; then doubled up to an hour, for three days; then it is kept without a segment.
+# come; then doubled up to an hour, until the deadline; then it is kept without a segment.
 _POSTPONE = """
 UPDATE receipts SET try_count = try_count + 1,
-    retry_at = CASE WHEN received_at > now() - interval '72 hours'
+    retry_at = CASE WHEN received_at > now() - (SELECT receipt_deadline())
                THEN now() + interval '1 second' * CASE WHEN try_count < 40
                     THEN 0.2 * power(2, least(try_count, 4))
                     ELSE least(3.2 * power(2, least(try_count - 40, 20)), 3600) END

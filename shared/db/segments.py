@@ -285,13 +285,13 @@ def _reason(parts: dict[int, _Standing], status: states.MessageStatus) -> str:
 
 _OVERDUE = """
 SELECT message_id, part, submitted_at FROM segments
-WHERE state IN ('submitted', 'in_doubt') AND submitted_at < now() - $1 * interval '1 second'
-ORDER BY submitted_at LIMIT $2"""
+WHERE state IN ('submitted', 'in_doubt') AND submitted_at < now() - (SELECT receipt_deadline())
+ORDER BY submitted_at LIMIT $1"""
 
 
-async def overdue(connection: Connection, deadline_seconds: int, limit: int) -> list[Submit]:
-    """Submits whose receipt has not come within the deadline."""
-    return _submits(await connection.fetch(_OVERDUE, deadline_seconds, limit))
+async def overdue(connection: Connection, limit: int) -> list[Submit]:
+    """Submits whose receipt has not come within the deadline that `platform` holds."""
+    return _submits(await connection.fetch(_OVERDUE, limit))
 
 
 def _submits(rows: Sequence[asyncpg.Record]) -> list[Submit]:
@@ -331,7 +331,7 @@ _DOUBTFUL = """
 SELECT s.message_id, s.part, s.submitted_at FROM segments s JOIN messages m USING (message_id)
 WHERE s.state = 'in_doubt' AND s.submitted_at < now() - $1 * interval '1 second'
   AND m.at_least_once AND s.attempt_count < $2 AND m.expires_at > now()
-  AND s.submitted_at > now() - interval '72 hours'
+  AND s.submitted_at > now() - (SELECT receipt_deadline())
 ORDER BY s.submitted_at LIMIT $3"""
 
 

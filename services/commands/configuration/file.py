@@ -35,6 +35,10 @@ class _Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     month: Count | None = None
 
 
+class _Platform(msgspec.Struct, frozen=True, kw_only=True):
+    receipt_deadline_hours: Annotated[int, msgspec.Meta(ge=1, le=24 * 31)]
+
+
 class _Account(msgspec.Struct, frozen=True, kw_only=True):
     name: AccountName
     currency: Currency
@@ -86,9 +90,11 @@ def read(text: str, current: apply.Rows) -> tuple[list[apply.Row], list[str]]:
     except tomllib.TOMLDecodeError as error:
         return [], [f"not valid TOML: {error}"]
     faults = Faults()
-    for name in tables.keys() - set(_TABLES):
-        faults.add(name, f"unknown table, expected {', '.join(f'[[{t}]]' for t in _TABLES)}")
+    for name in tables.keys() - {"platform", *_TABLES}:
+        known = ", ".join(f"[[{table}]]" for table in _TABLES)
+        faults.add(name, f"unknown table, expected [platform], {known}")
     placed = [
+        *_platform(tables, faults),
         *_accounts(tables, faults),
         *_carriers(tables, faults),
         *_lines(tables, faults),
@@ -128,6 +134,14 @@ def _decode(kind: type[Decoded], entry: Table, where: str, faults: Faults) -> De
 
 
 Placed = tuple[str, apply.Row]
+
+
+def _platform(tables: Table, faults: Faults) -> Iterator[Placed]:
+    entry = tables.get("platform", {})
+    if not isinstance(entry, dict):
+        faults.add("platform", "expected one table that begins with [platform]")
+    elif entry and (found := _decode(_Platform, entry, "platform", faults)) is not None:
+        yield "platform", apply.Platform(found.receipt_deadline_hours)
 
 
 def _accounts(tables: Table, faults: Faults) -> Iterator[Placed]:

@@ -42,7 +42,6 @@ async def test_an_id_is_looked_up_by_index(service: Connection) -> None:
         ["%33612345678"],
         [""],
         [datetime.now(UTC)],
-        matching.WINDOW_SECONDS,
         matching.SKEW_SECONDS,
     )
 
@@ -58,7 +57,6 @@ async def test_segments_without_an_id_are_looked_up_by_their_phone_and_time(
         service,
         matching._NAMELESS,
         CLUES,
-        matching.WINDOW_SECONDS,
         matching.SKEW_SECONDS,
         matching.NAMELESS_COUNT_MAX,
     )

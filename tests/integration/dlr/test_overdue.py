@@ -5,12 +5,11 @@ from __future__ import annotations
 import asyncio
 
 from services.dlr import interpreters, overdue
-from shared.db import messages
+from shared.db import apply, audit, messages, receipts
+from shared.runtime import ids
 from tests.integration.dlr import world
 
 Readers = interpreters.Interpreters
-
-DEADLINE_SECONDS = 72 * 3600
 
 
 async def test_an_accepted_message_ends_unknown_and_stays_paid_when_no_receipt_comes(
@@ -20,7 +19,7 @@ async def test_an_accepted_message_ends_unknown_and_stays_paid_when_no_receipt_c
     await town.age([message_id], 73)
     balance_micro = await town.balance_micro()
 
-    await overdue.sweep(town.pool, DEADLINE_SECONDS)
+    await overdue.sweep(town.pool)
 
     async with town.pool.acquire() as connection:
         stored = await messages.get(connection, town.account_id, message_id)
@@ -37,7 +36,7 @@ async def test_a_message_in_doubt_ends_unknown_and_is_refunded_once_when_no_rece
     await town.age([message_id], 73)
 
     for _ in range(2):
-        await overdue.sweep(town.pool, DEADLINE_SECONDS)
+        await overdue.sweep(town.pool)
 
     assert await town.history(message_id) == ["in_doubt", "unknown"]
     assert await town.refund_count() == 1
@@ -48,7 +47,7 @@ async def test_nothing_ends_before_its_deadline(town: world.World) -> None:
     message_ids = await town.submit(2)
     await town.age(message_ids, 71)
 
-    await overdue.sweep(town.pool, DEADLINE_SECONDS)
+    await overdue.sweep(town.pool)
 
     assert await town.statuses(message_ids) == {"submitted"}
 
@@ -60,7 +59,7 @@ async def test_a_late_receipt_corrects_the_status_and_not_the_money(
     await town.lose_answer([lost])
     await town.answer([taken])
     await town.age([lost, taken], 73)
-    await overdue.sweep(town.pool, DEADLINE_SECONDS)
+    await overdue.sweep(town.pool)
     balance_micro = await town.balance_micro()
 
     # The answer that was thought lost comes after all, and with it the id that receipts name.
@@ -80,8 +79,47 @@ async def test_all_pages_are_ended_by_one_sweep_and_once_by_two_at_the_same_time
     await town.lose_answer(message_ids)
     await town.age(message_ids, 73)
 
-    await asyncio.gather(*(overdue.sweep(town.pool, DEADLINE_SECONDS) for _ in range(2)))
+    await asyncio.gather(*(overdue.sweep(town.pool) for _ in range(2)))
 
     assert await town.statuses(message_ids) == {"unknown"}
     assert await town.count("events WHERE status = 'unknown'") == len(message_ids)
     assert await town.balance_micro() == world.CREDIT_MICRO
+
+
+async def test_a_deadline_that_an_operator_sets_is_everybody_s(town: world.World) -> None:
+    # given an operator who gives receipts 96 hours instead of 72
+    async with town.pool.acquire() as connection:
+        await apply.put(connection, apply.Platform(96), None)
+    young, old = await town.submit(1), await town.submit(1)
+    await town.age(young, 95)
+    await town.age(old, 98)
+    # then the audit of another process knows it, and finds the one beyond it
+    async with town.pool.acquire() as connection:
+        findings = {found.check.name: found for found in await audit.examine(connection)}
+    assert findings["no_receipt"].breach_count == 1
+    # and the sweep ends that one, and not the other
+    await overdue.sweep(town.pool)
+    assert await town.history(old[0]) == ["submitted", "unknown"]
+    assert await town.history(young[0]) == ["submitted"]
+
+
+async def test_a_receipt_without_a_segment_is_looked_for_until_the_deadline(
+    town: world.World,
+) -> None:
+    async with town.pool.acquire() as connection:
+        await apply.put(connection, apply.Platform(96), None)
+        for hours in (95, 97):
+            await connection.execute(
+                "INSERT INTO receipts (receipt_id, carrier_id, carrier_message_id, state, code,"
+                " raw, received_at, retry_at) VALUES ($1, 1, $2, 'delivered', '', '', "
+                "now() - $3 * interval '1 hour', now())",
+                ids.uuid7(),
+                f"nobody-{hours}",
+                float(hours),
+            )
+        receipt_ids = [each.receipt_id for each in await receipts.take_unmatched(connection, 10)]
+        await receipts.postpone(connection, receipt_ids)
+        waiting = await connection.fetch(
+            "SELECT carrier_message_id FROM receipts WHERE retry_at IS NOT NULL"
+        )
+    assert [row["carrier_message_id"] for row in waiting] == ["nobody-95"]

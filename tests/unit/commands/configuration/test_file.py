@@ -171,3 +171,16 @@ def test_names_of_the_database_are_known_when_the_file_does_not_repeat_them() ->
     text = '[[route]]\ncountry = "FR"\ncarrier = "old"\npriority = 1'
     assert file.read(text, current)[1] == []
     assert file.read(text, {})[1] != []
+
+
+def test_the_platform_s_own_table_is_read_and_bounded() -> None:
+    rows, faults = file.read("[platform]\nreceipt_deadline_hours = 96", {})
+    assert (rows, faults) == ([apply.Platform(96)], [])
+
+    for text, fault in (
+        ("[platform]\nreceipt_deadline_hours = 0", "platform.receipt_deadline_hours: "),
+        ("[platform]\ndeadline = 1", "platform.deadline: unknown key"),
+        ("[[platform]]\nreceipt_deadline_hours = 96", "platform: expected one table"),
+    ):
+        rows, faults = file.read(text, {})
+        assert any(sentence.startswith(fault) for sentence in faults), faults
