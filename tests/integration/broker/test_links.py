@@ -208,3 +208,19 @@ async def _until_confirmed(publisher: publish.Publisher, queue: str) -> None:
             return await publisher.publish(queue, b"kept")
         except publish.NotPublished:
             await asyncio.sleep(0.05)
+
+
+async def test_a_living_queue_that_is_examined_keeps_what_it_holds(amqp_url: str) -> None:
+    queue = queue_name()
+    missing: list[str] = []
+
+    async def on_missing(name: str) -> None:
+        missing.append(name)
+
+    publisher = publish.Publisher(amqp_url, "t", lambda: [queue], on_missing)
+    async with link.supervised(publisher.link):
+        assert await publisher.link.wait_up(10)
+        await publisher.publish(queue, b"kept")
+        await revival.replace_if_dead(amqp_url, queue, on_missing, revival.Patience(5.0, 0.0, 0.0))
+        assert await publisher.ready_count(queue) == 1
+        assert missing == [queue]
