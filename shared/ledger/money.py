@@ -3,6 +3,8 @@
 1 EUR = 1,000,000 micro. An amount fits a PostgreSQL bigint.
 """
 
+from __future__ import annotations
+
 import re
 from typing import Final
 

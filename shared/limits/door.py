@@ -17,7 +17,6 @@ import structlog
 
 from shared.runtime import redis_link
 
-DEFAULT_LIMIT_PER_MINUTE = 60
 WINDOW_SECONDS = 60
 REDIS_SECONDS = 0.25
 REDIS_PAUSE_SECONDS = 5.0

@@ -1,5 +1,7 @@
 """How urgent a message is: a word outside, and inside its place in the list."""
 
+from __future__ import annotations
+
 from typing import Final, Literal, get_args
 
 ClassName = Literal["urgent", "normal", "bulk"]

@@ -6,6 +6,8 @@ dropping digits, and a text goes to the number as written or nowhere. Its verdic
 written is taken, which also costs a third of the time.
 """
 
+from __future__ import annotations
+
 import re
 from enum import StrEnum
 from functools import lru_cache

@@ -7,6 +7,8 @@ GSM octets are unpacked septets: one septet in each octet, an extension characte
 code. That is what SMPP carries; packing is for the air and for carriers that ask for it.
 """
 
+from __future__ import annotations
+
 import codecs
 import re
 from enum import StrEnum

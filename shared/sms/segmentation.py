@@ -5,6 +5,8 @@ an 8 bit and a 16 bit reference). Measuring and splitting share one function, so
 what is sent.
 """
 
+from __future__ import annotations
+
 from collections.abc import Iterable
 from itertools import pairwise
 from typing import Literal, NamedTuple

@@ -4,6 +4,8 @@ Source: 3GPP TS 23.040 §9.1.2.5 (an alphanumeric address holds eleven septets);
 kept to those that every operator accepts.
 """
 
+from __future__ import annotations
+
 import re
 from dataclasses import dataclass, field
 from enum import StrEnum

@@ -29,7 +29,7 @@ from shared.carriers import checks, contract, outcomes, secret, smpp_receipts
 from shared.smpp import bind, codes, encoder, esme, life, pdu, session, terms, window
 from shared.sms import receipts, segmentation
 
-log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
+_log = structlog.get_logger()
 
 TEMPORARY_PAUSE_SECONDS = 1.0
 _DAY_SECONDS = 86_400
@@ -262,7 +262,7 @@ class SmppLink:
             self._note_unstored(error)
 
     def _note_unstored(self, error: BaseException) -> None:
-        log.warning("late_answer_not_stored", carrier=self._carrier, error=type(error).__name__)
+        _log.warning("late_answer_not_stored", carrier=self._carrier, error=type(error).__name__)
 
     def _take_delivery(self, peer: session.Session, request: pdu.Request) -> None:
         if isinstance(request, pdu.SubmitSm):
@@ -274,7 +274,7 @@ class SmppLink:
         )
         if body is None:
             # Asking for a repeat would bring it back for ever, and saying yes would lose it unseen.
-            log.warning("inbound_not_supported", carrier=self._carrier)
+            _log.warning("inbound_not_supported", carrier=self._carrier)
             peer.answer(request, codes.ESME_RX_P_APPN)
             return
         # How many may be under way is bounded by the session, which stops reading.
@@ -299,11 +299,11 @@ class SmppLink:
     def _ask_to_repeat(
         self, peer: session.Session, request: pdu.Request, error: BaseException
     ) -> None:
-        log.warning("receipt_not_stored", carrier=self._carrier, error=type(error).__name__)
+        _log.warning("receipt_not_stored", carrier=self._carrier, error=type(error).__name__)
         peer.answer(request, codes.ESME_RX_T_APPN)
 
     def _note_state(self, number: int, state: bind.BindState, reason: str) -> None:
-        log.info("bind_state", carrier=self._carrier, bind=number, state=state, reason=reason)
+        _log.info("bind_state", carrier=self._carrier, bind=number, state=state, reason=reason)
         self._changed.set()
 
 

@@ -1,5 +1,7 @@
 """Amounts: exact both ways, or refused."""
 
+from __future__ import annotations
+
 import random
 from decimal import Decimal
 

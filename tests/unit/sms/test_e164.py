@@ -1,5 +1,7 @@
 """Numbers: judged by the whole library, whose shorter way we take."""
 
+from __future__ import annotations
+
 import random
 
 import phonenumbers

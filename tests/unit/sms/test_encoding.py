@@ -1,5 +1,7 @@
 """The alphabet, judged by an independent implementation and by the specification's own words."""
 
+from __future__ import annotations
+
 import random
 import sys
 import traceback

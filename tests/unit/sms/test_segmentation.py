@@ -1,5 +1,7 @@
 """Segments: their boundaries, what must hold for any text, and what comes in from strangers."""
 
+from __future__ import annotations
+
 import random
 from typing import get_args
 

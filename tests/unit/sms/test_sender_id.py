@@ -1,5 +1,7 @@
 """Sender ids: three kinds told apart, everything else refused."""
 
+from __future__ import annotations
+
 import string
 
 import pytest

@@ -1,5 +1,7 @@
 """Texts to try: the alphabets of the trade, and random texts from a printed seed."""
 
+from __future__ import annotations
+
 import random
 from collections.abc import Iterator
 
