@@ -26,7 +26,6 @@ from shared.sms.classes import CLASSES
 _log = structlog.get_logger()
 
 BATCH_SEGMENT_COUNT_MAX = 1_000
-CONCURRENT_BATCH_COUNT = 1
 FAULT_PAUSE_SECONDS = 0.5
 
 
@@ -63,7 +62,8 @@ class Lane:
         self._reserved = 0
         self._pace_credit = 0
         self._in_flight = 0
-        self._batch_count = 0
+        self._at_batch = False
+        self._quiet = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
         self._stopping = False
         self._failure: BaseException | None = None
@@ -95,11 +95,9 @@ class Lane:
             if self._failure is not None:
                 raise self._failure
             await self.link.wait_for_room()
-            while self._batch_count < CONCURRENT_BATCH_COUNT and not self._stopping:
-                batch = self._take_batch()
-                if not batch:
-                    break
-                self._batch_count += 1
+            # One batch at a time: a second would only wait for the first one's locks.
+            if not self._at_batch and not self._stopping and (batch := self._take_batch()):
+                self._at_batch = True
                 self._soon(self._work_off(batch))
 
     def _take_batch(self) -> list[Held]:
@@ -127,7 +125,7 @@ class Lane:
         else:
             await self._dispatch(batch)
         finally:
-            self._batch_count -= 1
+            self._at_batch = False
             self._wake.set()
 
     async def _dispatch(self, batch: list[Held]) -> None:
@@ -182,6 +180,7 @@ class Lane:
     def _recorded(self, held: Held, future: asyncio.Future[None]) -> None:
         self._in_flight -= 1
         self._wake.set()
+        self._quiet.set()
         if not future.cancelled() and future.exception() is None:
             self._rest(held)
 
@@ -233,6 +232,7 @@ class Lane:
 
     def _task_ended(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
+        self._quiet.set()
         if not task.cancelled() and (error := task.exception()) is not None:
             # Nobody foresaw it, so nobody knows what it left undone: the lane must end, and what it
             # held comes again.
@@ -242,8 +242,6 @@ class Lane:
     async def drain(self) -> None:
         """Take nothing more; return when everything claimed is recorded and acknowledged."""
         self._stopping = True
-        while self._batch_count or self._in_flight or self._tasks:
-            if self._tasks:
-                await asyncio.wait(set(self._tasks), timeout=0.05)
-            else:
-                await asyncio.sleep(0.01)
+        while self._at_batch or self._in_flight or self._tasks:
+            self._quiet.clear()
+            await self._quiet.wait()

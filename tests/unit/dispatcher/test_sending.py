@@ -1,0 +1,106 @@
+"""One message over a link, part after part: what is handed over, and what each part is told."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from datetime import UTC, datetime
+
+import pytest
+
+from services.dispatcher import sending
+from shared.carriers import contract, outcomes
+from shared.carriers.outcomes import Outcome, OutcomeKind
+from shared.db import work
+from shared.limits.limiter import PERMIT_AGE_SECONDS, Permit
+from shared.runtime import ids
+
+ACCEPTED = Outcome(OutcomeKind.ACCEPTED, "id")
+REJECTED = Outcome(OutcomeKind.REJECTED)
+THROTTLED = Outcome(OutcomeKind.THROTTLED)
+LOST, UNAVAILABLE = outcomes.LOST, outcomes.UNAVAILABLE
+
+
+class Link:
+    """Answers at once, with what was written down."""
+
+    connected = True
+
+    def __init__(self, answers: list[Outcome], room: int = 10) -> None:
+        self.room = room
+        self.parts: list[int] = []
+        self._answers = iter(answers)
+
+    async def wait_for_room(self) -> None:
+        return
+
+    def submit(self, segment: contract.Segment) -> asyncio.Future[Outcome]:
+        self.parts.append(segment.part)
+        future: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
+        future.set_result(next(self._answers))
+        return future
+
+    async def close(self, drain_seconds: float) -> None:
+        return
+
+
+def message(part_count: int) -> work.Claimed:
+    return work.Claimed(
+        message_id=ids.uuid7(),
+        account_id=1,
+        line_id=1,
+        country="FR",
+        sender="+33612345678",
+        recipient="+33612345679",
+        body="x" * 153 * part_count,
+        at_least_once=False,
+        segment_count=part_count,
+        parts=list(range(1, part_count + 1)),
+        valid_seconds=60,
+        submitted_at=datetime.now(UTC),
+        deferral_count=0,
+        concat_reference=7,
+    )
+
+
+async def send(link: Link, part_count: int, age_seconds: float = 0) -> sending.Sending:
+    permit = Permit(1, 0, time.monotonic() - age_seconds, ("line:1",), part_count)
+    ended: asyncio.Future[sending.Sending] = asyncio.get_running_loop().create_future()
+    sending.Sending(message(part_count), permit, link, lambda: None, ended.set_result).start()
+    return await asyncio.wait_for(ended, 5)
+
+
+@pytest.mark.parametrize(
+    ("answers", "told"),
+    [
+        ([ACCEPTED, ACCEPTED, ACCEPTED], [ACCEPTED, ACCEPTED, ACCEPTED]),
+        ([REJECTED], [REJECTED, None, None]),
+        ([ACCEPTED, REJECTED], [ACCEPTED, REJECTED, None]),
+        ([THROTTLED], [THROTTLED, UNAVAILABLE, UNAVAILABLE]),
+        ([ACCEPTED, LOST], [ACCEPTED, LOST, UNAVAILABLE]),
+        ([UNAVAILABLE], [UNAVAILABLE, UNAVAILABLE, UNAVAILABLE]),
+    ],
+)
+async def test_a_part_goes_only_when_the_one_before_it_was_taken(
+    answers: list[Outcome], told: list[Outcome | None]
+) -> None:
+    link = Link(answers)
+    ended = await send(link, 3)
+    assert link.parts == list(range(1, len(answers) + 1))
+    assert [(answered.part, answered.outcome) for answered in ended.answers] == [
+        (part, outcome) for part, outcome in enumerate(told, 1)
+    ]
+    assert ended.submitted_count == len(answers)
+
+
+async def test_nothing_is_handed_over_with_a_permit_that_is_too_old() -> None:
+    link = Link([])
+    ended = await send(link, 1, age_seconds=PERMIT_AGE_SECONDS)
+    assert link.parts == []
+    assert [answered.outcome for answered in ended.answers] == [UNAVAILABLE]
+
+
+async def test_nothing_is_handed_over_to_a_link_without_room() -> None:
+    link = Link([], room=0)
+    ended = await send(link, 2)
+    assert (link.parts, ended.submitted_count) == ([], 0)
