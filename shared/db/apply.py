@@ -25,6 +25,7 @@ class Account:
     currency: str
     daily_limit: int
     requests_per_minute: int
+    special_numbers: bool = False
 
     @property
     def key(self) -> Key:
@@ -56,6 +57,19 @@ class Price:
     @property
     def key(self) -> Key:
         return ("price", self.country, self.currency)
+
+
+@dataclass(frozen=True, slots=True)
+class SpecialPrice:
+    """What a segment to a special number of the country costs."""
+
+    country: str
+    currency: str
+    amount_micro: int
+
+    @property
+    def key(self) -> Key:
+        return ("price", self.country, self.currency, "special")
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,15 +134,17 @@ class Platform:
         return ("platform",)
 
 
-Row = Platform | Account | Line | Price | Carrier | Route | CountryLimit | Credit
+Row = Platform | Account | Line | Price | SpecialPrice | Carrier | Route | CountryLimit | Credit
 Rows = Mapping[Key, Row]
 
 _PLATFORM = "SELECT receipt_deadline_seconds / 3600 FROM platform"
-_ACCOUNTS = "SELECT name, currency, daily_limit, requests_per_minute FROM accounts"
+_ACCOUNTS = """
+SELECT name, currency, daily_limit, requests_per_minute, special_numbers FROM accounts"""
 _LINES = """
 SELECT a.name, l.sender, l.kind, l.country, l.is_default, l.hour_limit, l.day_limit, l.month_limit
 FROM lines l JOIN accounts a USING (account_id)"""
 _PRICES = "SELECT country, currency, amount_micro FROM prices"
+_SPECIAL_PRICES = "SELECT country, currency, amount_micro FROM special_prices"
 _CARRIERS = "SELECT name, adapter, segments_per_second, settings FROM carriers"
 _ROUTES = "SELECT r.country, c.name, r.priority FROM routes r JOIN carriers c USING (carrier_id)"
 _COUNTRY_LIMITS = """
@@ -154,6 +170,7 @@ async def read(connection: Connection) -> dict[Key, Row]:
         rows += [Account(*row) for row in await connection.fetch(_ACCOUNTS)]
         rows += [Line(*row) for row in await connection.fetch(_LINES)]
         rows += [Price(*row) for row in await connection.fetch(_PRICES)]
+        rows += [SpecialPrice(*row) for row in await connection.fetch(_SPECIAL_PRICES)]
         for name, adapter, pace, text in await connection.fetch(_CARRIERS):
             settings = msgspec.json.decode(text, type=dict[str, object])
             rows.append(Carrier(name, adapter, pace, settings))
@@ -165,9 +182,10 @@ async def read(connection: Connection) -> dict[Key, Row]:
 
 _PUT_PLATFORM = "UPDATE platform SET receipt_deadline_seconds = $1 * 3600"
 _PUT_ACCOUNT = """
-INSERT INTO accounts (name, currency, daily_limit, requests_per_minute) VALUES ($1, $2, $3, $4)
+INSERT INTO accounts (name, currency, daily_limit, requests_per_minute, special_numbers)
+VALUES ($1, $2, $3, $4, $5)
 ON CONFLICT (name) DO UPDATE SET currency = excluded.currency, daily_limit = excluded.daily_limit,
-    requests_per_minute = excluded.requests_per_minute
+    requests_per_minute = excluded.requests_per_minute, special_numbers = excluded.special_numbers
 RETURNING account_id"""
 _OPEN_WALLET = f"""
 INSERT INTO wallets (account_id, book, currency) VALUES ($1, '{Book.CUSTOMER}', $2)
@@ -182,6 +200,9 @@ ON CONFLICT (account_id, sender) DO UPDATE SET kind = excluded.kind, country = e
     day_limit = excluded.day_limit, month_limit = excluded.month_limit"""
 _PUT_PRICE = """
 INSERT INTO prices (country, currency, amount_micro) VALUES ($1, $2, $3)
+ON CONFLICT (country, currency) DO UPDATE SET amount_micro = excluded.amount_micro"""
+_PUT_SPECIAL_PRICE = """
+INSERT INTO special_prices (country, currency, amount_micro) VALUES ($1, $2, $3)
 ON CONFLICT (country, currency) DO UPDATE SET amount_micro = excluded.amount_micro"""
 _PUT_CARRIER = """
 INSERT INTO carriers (name, adapter, segments_per_second, settings) VALUES ($1, $2, $3, $4::jsonb)
@@ -223,6 +244,10 @@ async def put(connection: Connection, row: Row, before: Row | None) -> None:
             )
         case Price():
             await connection.execute(_PUT_PRICE, row.country, row.currency, row.amount_micro)
+        case SpecialPrice():
+            await connection.execute(
+                _PUT_SPECIAL_PRICE, row.country, row.currency, row.amount_micro
+            )
         case Carrier():
             settings = msgspec.json.encode(row.settings).decode()
             await connection.execute(
@@ -256,6 +281,7 @@ async def _put_account(connection: Connection, account: Account) -> None:
         account.currency,
         account.daily_limit,
         account.requests_per_minute,
+        account.special_numbers,
     )
     await connection.execute(_OPEN_WALLET, account_id, account.currency)
     await connection.execute(_OPEN_EVENTS, account_id)

@@ -21,7 +21,7 @@ async def version(connection: Connection) -> int:
 
 _ACCOUNTS = """
 SELECT a.account_id, a.name, a.currency, a.daily_limit, a.requests_per_minute,
-       w.wallet_id, r.wallet_id AS revenue_wallet_id
+       w.wallet_id, r.wallet_id AS revenue_wallet_id, a.special_numbers
 FROM accounts a
 JOIN wallets w ON w.account_id = a.account_id AND w.currency = a.currency
 JOIN wallets r ON r.book = 'revenue' AND r.currency = a.currency"""
@@ -29,6 +29,7 @@ _LINES = """
 SELECT line_id, account_id, sender, kind, country, is_default, hour_limit, day_limit, month_limit
 FROM lines"""
 _PRICES = "SELECT country, currency, amount_micro FROM prices"
+_SPECIAL_PRICES = "SELECT country, currency, amount_micro FROM special_prices"
 _CARRIERS = "SELECT carrier_id, name, adapter, segments_per_second, settings FROM carriers"
 _ROUTES = "SELECT country, carrier_id FROM routes ORDER BY country, priority, carrier_id"
 _COUNTRY_LIMITS = """
@@ -53,6 +54,7 @@ async def load(connection: Connection) -> Configuration:
             for row in await connection.fetch(_LINES)
         ]
         prices = await connection.fetch(_PRICES)
+        special_prices = await connection.fetch(_SPECIAL_PRICES)
         carriers = [
             Carrier(
                 row[0], row[1], row[2], row[3], msgspec.json.decode(row[4], type=dict[str, object])
@@ -69,7 +71,8 @@ async def load(connection: Connection) -> Configuration:
         lines={line.line_id: line for line in lines},
         lines_by_sender={(line.account_id, line.sender): line for line in lines},
         default_lines={line.account_id: line for line in lines if line.is_default},
-        prices={(row["country"], row["currency"]): row["amount_micro"] for row in prices},
+        prices={(row[0], row[1]): row[2] for row in prices},
+        special_prices={(row[0], row[1]): row[2] for row in special_prices},
         carriers={carrier.carrier_id: carrier for carrier in carriers},
         routes=routes,
         country_limits={(row[0], row[1]): Limits(*row[2:]) for row in country_limits},

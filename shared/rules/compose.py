@@ -76,6 +76,10 @@ def compose(
         recipient = e164.parse(wish.to)
     except e164.InvalidNumber as error:
         return Refusal(Code.INVALID_RECIPIENT, str(error), Subject.RECIPIENT)
+    is_special = recipient.kind is e164.NumberKind.SPECIAL
+    if is_special and not account.special_numbers:
+        detail = "Premium-rate and other special numbers are not open to this account."
+        return Refusal(Code.SPECIAL_NUMBER, detail, Subject.RECIPIENT)
     line = _line_of(current, account, wish.sender)
     if isinstance(line, Refusal):
         return line
@@ -85,9 +89,11 @@ def compose(
         return plan
     if refusal := _too_many_segments(line, wish, plan.segment_count):
         return refusal
-    price_micro = current.prices.get((recipient.country, account.currency))
+    prices = current.special_prices if is_special else current.prices
+    price_micro = prices.get((recipient.country, account.currency))
     if price_micro is None or carrier is None:
-        detail = f"Messages to {recipient.country} are not offered."
+        kind = "special numbers of " if is_special else ""
+        detail = f"Messages to {kind}{recipient.country} are not offered."
         return Refusal(Code.UNSUPPORTED_COUNTRY, detail, Subject.RECIPIENT)
     if wish.max_price_micro is not None and plan.segment_count * price_micro > wish.max_price_micro:
         detail = "The message would cost more than its ceiling."

@@ -11,6 +11,7 @@ class Code(StrEnum):
     """The decisions that go against a message; a closed set."""
 
     INVALID_RECIPIENT = "invalid_recipient"
+    SPECIAL_NUMBER = "special_number"
     UNSUPPORTED_COUNTRY = "unsupported_country"
     NO_DEFAULT_LINE = "no_default_line"
     INVALID_SENDER = "invalid_sender"

@@ -11,7 +11,8 @@ from shared.sms import segmentation
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """Who pays: from `wallet_id`, its wallet in its currency, into `revenue_wallet_id`."""
+    """Who pays: from `wallet_id`, its wallet in its currency, into `revenue_wallet_id`.
+    `special_numbers`: it may send to premium-rate and other special numbers, at their prices."""
 
     account_id: int
     name: str
@@ -20,6 +21,7 @@ class Account:
     requests_per_minute: int
     wallet_id: int
     revenue_wallet_id: int
+    special_numbers: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +70,8 @@ class Configuration:
     default_lines: Mapping[int, Line]
     prices: Mapping[tuple[str, str], int]
     """(country, currency) → micro-units per segment."""
+    special_prices: Mapping[tuple[str, str], int]
+    """The same for special numbers, which are never sent to at their country's price."""
     carriers: Mapping[int, Carrier]
     routes: Mapping[str, tuple[int, ...]]
     """country or '*' → carrier ids, best first."""

@@ -21,12 +21,14 @@ _CACHE_SIZE: Final = 16_384
 
 
 class NumberKind(StrEnum):
-    """What the numbering plan says of a line. `other` is VoIP, pager, premium rate ..."""
+    """What the numbering plan says of a line. `special` costs whoever calls it more than a call,
+    or is no phone: premium rate, shared cost, pager, satellite. `other` is VoIP."""
 
     MOBILE = "mobile"
     FIXED_LINE = "fixed_line"
     FIXED_LINE_OR_MOBILE = "fixed_line_or_mobile"
     TOLL_FREE = "toll_free"
+    SPECIAL = "special"
     OTHER = "other"
 
 
@@ -35,7 +37,9 @@ _KINDS: Final = {
     PhoneNumberType.FIXED_LINE: NumberKind.FIXED_LINE,
     PhoneNumberType.FIXED_LINE_OR_MOBILE: NumberKind.FIXED_LINE_OR_MOBILE,
     PhoneNumberType.TOLL_FREE: NumberKind.TOLL_FREE,
+    PhoneNumberType.VOIP: NumberKind.OTHER,
 }
+_NO_COUNTRY: Final = "001"
 
 _MESSAGES: Final = {
     "not_e164": "a number is '+', the country code and the national number: 15 digits at most, "
@@ -83,7 +87,16 @@ def parse(raw: str) -> PhoneNumber:
     country = phonenumbers.region_code_for_number(number)
     if kind == PhoneNumberType.UNKNOWN or country is None:
         raise InvalidNumber(_reason(raw, number))
-    return PhoneNumber(raw, country, _KINDS.get(kind, NumberKind.OTHER))
+    return PhoneNumber(raw, country, _kind_of(kind, country))
+
+
+def _kind_of(kind: int, country: str) -> NumberKind:
+    """Special is whatever is not known to be ordinary, and every network above the countries but
+    free ones."""
+    known = _KINDS.get(kind, NumberKind.SPECIAL)
+    if country == _NO_COUNTRY and known is not NumberKind.TOLL_FREE:
+        return NumberKind.SPECIAL
+    return known
 
 
 def _number_as_written(raw: str) -> phonenumbers.PhoneNumber:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import tomllib
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from typing import Annotated, TypeVar
+from typing import Annotated, Literal, TypeVar
 
 import msgspec
 
@@ -44,6 +44,7 @@ class _Account(msgspec.Struct, frozen=True, kw_only=True):
     currency: Currency
     daily_limit: Count = 200
     requests_per_minute: Positive = 60
+    special_numbers: bool = False
     credit: Credit = Credit(0)
 
 
@@ -60,6 +61,8 @@ class _Price(msgspec.Struct, frozen=True, kw_only=True):
     country: Country
     currency: Currency
     amount: Price
+    kind: Literal["usual", "special"] = "usual"
+    """`special`: for premium-rate and other special numbers."""
 
 
 class _Route(msgspec.Struct, frozen=True, kw_only=True):
@@ -149,7 +152,16 @@ def _accounts(tables: Table, faults: Faults) -> Iterator[Placed]:
         if (found := _decode(_Account, entry, where, faults)) is None:
             continue
         name, currency = str(found.name), str(found.currency)
-        yield where, apply.Account(name, currency, found.daily_limit, found.requests_per_minute)
+        yield (
+            where,
+            apply.Account(
+                name,
+                currency,
+                found.daily_limit,
+                found.requests_per_minute,
+                found.special_numbers,
+            ),
+        )
         if found.credit:
             yield f"{where}.credit", apply.Credit(name, currency, int(found.credit))
 
@@ -189,7 +201,8 @@ def _lines(tables: Table, faults: Faults) -> Iterator[Placed]:
 def _prices(tables: Table, faults: Faults) -> Iterator[Placed]:
     for where, entry in _entries(tables, "price", faults):
         if (found := _decode(_Price, entry, where, faults)) is not None:
-            yield where, apply.Price(str(found.country), str(found.currency), int(found.amount))
+            price = apply.SpecialPrice if found.kind == "special" else apply.Price
+            yield where, price(str(found.country), str(found.currency), int(found.amount))
 
 
 def _routes(tables: Table, faults: Faults) -> Iterator[Placed]:

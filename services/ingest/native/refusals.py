@@ -9,6 +9,7 @@ from shared.web import problems
 
 STATUSES: Mapping[Code, int] = {
     Code.INVALID_RECIPIENT: 422,
+    Code.SPECIAL_NUMBER: 422,
     Code.UNSUPPORTED_COUNTRY: 422,
     Code.NO_DEFAULT_LINE: 422,
     Code.INVALID_SENDER: 422,

@@ -127,6 +127,32 @@ async def test_an_account_gets_another_wallet_when_its_currency_changes(
     assert len((await configuration.load(connection)).lines) == 1
 
 
+async def test_special_numbers_are_opened_to_an_account_at_their_own_price(
+    command: Command, connection: asyncpg.Connection, file: Path
+) -> None:
+    # Given an account and a usual price in force
+    await command("apply", str(file))
+
+    # When special numbers are opened to it, at a price beside the usual one
+    opened = OPERATOR.replace('credit = "10"', "special_numbers = true")
+    special = '[[price]]\ncountry = "FR"\ncurrency = "EUR"\namount = "2.5"\nkind = "special"\n'
+    _write(file, opened + special)
+    ended = await command("apply", str(file))
+
+    # Then the difference says so, and both prices are in force
+    assert ended.code == 0, ended.errors
+    assert "~ account demo: special_numbers False → True" in ended.output
+    assert "+ price FR EUR special: amount 2.50" in ended.output
+    current = await configuration.load(connection)
+    assert current.accounts[1].special_numbers
+    assert current.prices == {("FR", "EUR"): 45_300}
+    assert current.special_prices == {("FR", "EUR"): 2_500_000}
+
+    # And the release before still reads every usual price, and no other
+    rows = await connection.fetch("SELECT country, currency, amount_micro FROM prices")
+    assert [tuple(row) for row in rows] == [("FR", "EUR", 45_300)]
+
+
 async def test_the_default_moves_and_routes_are_replaced(
     command: Command, connection: asyncpg.Connection, file: Path
 ) -> None:

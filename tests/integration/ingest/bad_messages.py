@@ -26,6 +26,17 @@ RECIPIENTS = (
     bad.message(
         "recipient too short for its country", 422, "invalid_recipient", "to", to="+3361234"
     ),
+    bad.message("recipient at a premium", 422, "special_number", "to", to="+33899123456"),
+    bad.message("recipient at a premium in the US", 422, "special_number", "to", to="+19002345678"),
+    bad.message("recipient on a satellite", 422, "special_number", "to", to="+870301234567"),
+    bad.message(
+        "special recipient without a price of its own",
+        422,
+        "unsupported_country",
+        "to",
+        "special",
+        to="+499001234567",
+    ),
     bad.message("recipient with a trunk zero", 422, "invalid_recipient", "to", to="+330612345678"),
     bad.message(
         "recipient of 200,000 digits", 422, "invalid_recipient", "to", to="+" + "3" * 200_000

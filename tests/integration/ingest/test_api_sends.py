@@ -262,6 +262,15 @@ async def test_as_many_as_can_be_paid_are_accepted_when_the_day_is_nearly_full(
     assert told == ["queued", "queued", "daily_limit_reached"]
 
 
+async def test_a_special_number_costs_its_own_price_where_it_is_allowed(town: World) -> None:
+    # Given an account that may send to special numbers, When it sends to one and to a mobile
+    special = await town.post("special", "/v1/messages", {"to": "+33899123456", "text": "hi"})
+    usual = await town.post("special", "/v1/messages", {"to": "+33612345678", "text": "hi"})
+
+    # Then each has cost its own price
+    assert (special["price"], usual["price"]) == ("2.50", "0.0453")
+
+
 @pytest.mark.parametrize(
     ("body", "measured"),
     [

@@ -34,9 +34,17 @@ ACCOUNTS = (
     apply.Account("poor", "EUR", daily_limit=100_000, requests_per_minute=1_000_000),
     apply.Account("capped", "EUR", daily_limit=2, requests_per_minute=1_000_000),
     apply.Account("hasty", "EUR", daily_limit=100_000, requests_per_minute=3),
+    apply.Account(
+        "special",
+        "EUR",
+        daily_limit=100_000,
+        requests_per_minute=1_000_000,
+        special_numbers=True,
+    ),
     apply.Account("lineless", "EUR", daily_limit=100_000, requests_per_minute=1_000_000),
 )
 PRICES = {"FR": 45_300, "DE": 70_000}
+SPECIAL_PRICE_MICRO = 2_500_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,6 +148,7 @@ async def _seed(database: asyncpg.Pool, carrier: str) -> dict[str, str]:
             if account.name != "lineless":
                 line = (account.name, "Sluice", "alphanumeric", "FR", True)
                 await apply.put(connection, apply.Line(*line, 10_000, 10_000, 10_000), None)
+        await apply.put(connection, apply.SpecialPrice("FR", "EUR", SPECIAL_PRICE_MICRO), None)
         narrow = apply.Line("alice", "Narrow", "alphanumeric", "FR", False, 2, 1_000, 1_000)
         await apply.put(connection, narrow, None)
         for country, amount_micro in PRICES.items():

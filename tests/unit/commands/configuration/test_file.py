@@ -99,6 +99,7 @@ def test_rows_are_complete_when_the_file_leaves_out_what_has_a_default() -> None
         ("{ hour = 7 }", "{ hour = 7, week = 9 }", "line[0].limits: Object contains unknown"),
         ("{ hour = 7 }", '{ hour = "7" }', "line[0].limits.hour: Expected `int | null`, got `str`"),
         ('"0.0453"', "0.0453", "price[0].amount: Expected `str`, got `float`"),
+        ('"0.0453"', '"1"\nkind = "gold"', "price[0].kind: Invalid enum value"),
         ('"0.0453"', '"0"', "price[0].amount: a price is more than 0"),
         ('"0.0453"', '"-1"', "price[0].amount: an amount is not negative"),
         ('"practice"\nadapter', '"Practice 1"\nadapter', "carrier[0].name: expected 1 to 64"),
