@@ -12,7 +12,7 @@ from tests.unit.architecture import tree
 PRODUCT = tree.trees("services", "shared")
 EVERYTHING = tree.trees("services", "shared", "deploy")
 GLOSSARY = (tree.ROOT / "docs/glossary.md").read_text("utf-8")
-SHARED_NAME_COUNT_MAX = 30
+SHARED_NAME_COUNT_MAX = 29
 """Names of classes that stand in more than one file. It may only fall."""
 
 UNSAID_COUNT_MAX = 5
