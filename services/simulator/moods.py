@@ -14,6 +14,7 @@ The last five digits of a recipient may ask for a fate; all other numbers share 
 | 00008 | accepted, then the link is cut | DELIVRD, over the next link |
 | 00009 | accepted, answered once its receipt has been taken | DELIVRD, at once |
 | 00010 | accepted | none, ever |
+| 00011 | accepted, never answered | none, ever |
 """
 
 from __future__ import annotations
@@ -70,6 +71,7 @@ MAGIC = {
     "00008": Mood(Answer.CUT),
     "00009": Mood(Answer.AFTER_RECEIPT, at_once=True),
     "00010": Mood(stat=None),
+    "00011": Mood(Answer.SILENCE, None),
 }
 REFUSED = Mood(Answer.REFUSE, None)
 THROTTLED = Mood(Answer.THROTTLE, None)

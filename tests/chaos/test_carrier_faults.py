@@ -30,7 +30,7 @@ country = "DE"
 carrier = "moody"
 priority = 1
 """
-SILENT, CUTTING = "00007", "00008"
+SILENT, CUTTING = "00011", "00008"
 COUNTS = {SILENT: 40, CUTTING: 10}
 """Messages; every cut costs a new bind, after an ever longer pause."""
 QUIET_SECONDS = arena.RESUBMIT_SECONDS + 4.0
@@ -42,7 +42,8 @@ PATIENCE_SECONDS = 60.0
 async def test_doubts_show_and_are_submitted_again_only_when_asked_for_at_least_once(
     battered: Arena, ending: str
 ) -> None:
-    # Given a carrier that takes submits and loses its answers.
+    # Given a carrier that takes submits and loses its answers, and never sends a receipt for those
+    # that a receipt would settle.
     account = sender = f"Moody{ending}"
     port = battered.fleet.ports["smpp"]
     battered.apply(fleet.account(account, sender=sender) + CARRIER.format(port=port))
