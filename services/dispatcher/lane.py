@@ -137,7 +137,7 @@ class Lane:
         for message, permit in done.to_send:
             self._send(by_id[message.message_id], message, permit)
         sent = {message.message_id for message, _ in done.to_send}
-        if self._rate:
+        if self._as_set.segments_per_second:
             # What is not sent, above all what was sent before, leaves its pace to the next.
             self._pace_credit += sum(held.item.segment_count for held in batch)
             self._pace_credit -= sum(by_id[message_id].item.segment_count for message_id in sent)
@@ -162,7 +162,7 @@ class Lane:
             self.link,
             self._handed_over,
             lambda ended: self._ended(held, ended),
-            reference_bits=self.carrier.reference_bits,
+            reference_bits=self._as_set.reference_bits,
         )
         self._in_flight += 1
         each.start()
@@ -201,14 +201,14 @@ class Lane:
         await asyncio.sleep(FAULT_PAUSE_SECONDS)
 
     @property
-    def _rate(self) -> int:
-        """The carrier's segments per second; 0: unlimited."""
-        return self._desk.configured.current.carriers[self.carrier.carrier_id].segments_per_second
+    def _as_set(self) -> Carrier:
+        """The carrier as operators have it now: its pace and its references need no new lane."""
+        return self._desk.configured.current.carriers[self.carrier.carrier_id]
 
     async def _at_pace(self, batch: list[Held]) -> None:
         """Leave in the batch what the carrier's segments per second allow now; put back the
         rest."""
-        rate = self._rate
+        rate = self._as_set.segments_per_second
         if rate == 0:
             return
         wanted = sum(held.item.segment_count for held in batch) - self._pace_credit

@@ -31,6 +31,7 @@ FROM lines"""
 _PRICES = "SELECT country, currency, amount_micro FROM prices"
 _SPECIAL_PRICES = "SELECT country, currency, amount_micro FROM special_prices"
 _CARRIERS = "SELECT carrier_id, name, adapter, segments_per_second, settings FROM carriers"
+_LONG_REFERENCES = "SELECT long_references FROM platform"
 _ROUTES = "SELECT country, carrier_id FROM routes ORDER BY country, priority, carrier_id"
 _COUNTRY_LIMITS = """
 SELECT account_id, country, hour_limit, day_limit, month_limit FROM country_limits"""
@@ -55,9 +56,15 @@ async def load(connection: Connection) -> Configuration:
         ]
         prices = await connection.fetch(_PRICES)
         special_prices = await connection.fetch(_SPECIAL_PRICES)
+        long_references = await connection.fetchval(_LONG_REFERENCES)
         carriers = [
             Carrier(
-                row[0], row[1], row[2], row[3], msgspec.json.decode(row[4], type=dict[str, object])
+                carrier_id=row[0],
+                name=row[1],
+                adapter=row[2],
+                segments_per_second=row[3],
+                settings=msgspec.json.decode(row[4], type=dict[str, object]),
+                long_references=long_references,
             )
             for row in await connection.fetch(_CARRIERS)
         ]

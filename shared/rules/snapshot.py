@@ -51,12 +51,15 @@ class Carrier:
     adapter: str
     segments_per_second: int
     settings: Mapping[str, object] = field(repr=False)
+    long_references: bool = True
+    """Whether everybody who may send its messages knows 16 bit references."""
 
     @property
     def reference_bits(self) -> segmentation.ReferenceBits:
         """How long the reference is that joins the parts of a message: it makes their header
         longer, and so the parts shorter."""
-        return 8 if self.settings.get("concatenation") == "8bit" else 16
+        short = not self.long_references or self.settings.get("concatenation") == "8bit"
+        return 8 if short else 16
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,3 +18,4 @@ CREATE TABLE ended_tokens ( -- what is left of a token: who held it, from when t
     reason       text NOT NULL CHECK (reason IN ('revoked', 'expired'))
 );
 CREATE INDEX ended_tokens_by_account ON ended_tokens (account_id, ended_at);
+REVOKE UPDATE, DELETE ON ended_tokens FROM sluice_services;

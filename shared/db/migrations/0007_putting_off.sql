@@ -1,12 +1,14 @@
 -- expand
--- How often a message was put off, for delays that grow; and one place for the receipts' deadline.
+-- How often a message was put off, for delays that grow; and one place for what holds for the whole platform.
 
 ALTER TABLE work ADD COLUMN deferral_count smallint NOT NULL DEFAULT 0; -- since its last part was taken
 
--- What an operator sets once for the whole platform, with `sluice apply`.
 CREATE TABLE platform (
     only_row                 boolean PRIMARY KEY DEFAULT true CHECK (only_row),
-    receipt_deadline_seconds integer NOT NULL DEFAULT 259200 CHECK (receipt_deadline_seconds > 0)
+    -- Set with `sluice apply`.
+    receipt_deadline_seconds integer NOT NULL DEFAULT 259200 CHECK (receipt_deadline_seconds > 0),
+    -- Whether messages of several parts may be cut for 16 bit references: 0008 says when.
+    long_references          boolean NOT NULL DEFAULT false
 );
 INSERT INTO platform DEFAULT VALUES;
 
