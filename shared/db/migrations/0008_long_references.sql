@@ -3,4 +3,4 @@
 -- part more, which that dispatcher would claim and never send: so none is, while such a dispatcher lives.
 
 UPDATE platform SET long_references = true;
-UPDATE configuration_version SET version = version + 1;
+UPDATE configuration_version SET version = version + 1 WHERE EXISTS (SELECT FROM carriers);
