@@ -68,12 +68,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _all(rest: Sequence[str]) -> int:
-    """Every ring: first those that may share the cores, each worker on servers of its own; then the
-    one that hurts its servers and looks at the clock. A server that was given is one for all."""
+    """Every ring, in two workers that have servers of their own; last, without the others beside
+    it, the one that hurts its servers. A server that was given is one for all: then in turn."""
     gentle = [f"tests/{kind}" for kind in _KINDS if kind != "chaos"]
     shared = [] if kept.given_urls(os.environ) else ["--numprocesses=2", "--dist=loadfile"]
     first = _pytest([*gentle, *shared, *rest])
-    second = _pytest(["tests/chaos", *rest])
+    second = _pytest(["tests/chaos", *shared, *rest])
     return max(first, second) if {first, second} != {0, _NOTHING_CHOSEN} else 0
 
 
