@@ -21,6 +21,7 @@ from shared.db import work
 from shared.limits.limiter import Permit
 from shared.rules.snapshot import Carrier
 from shared.runtime import redis_link
+from shared.sms import segmentation
 from shared.sms.classes import CLASSES
 
 _log = structlog.get_logger()
@@ -134,10 +135,11 @@ class Lane:
         # The same message twice in a batch is a duplicate: it is tried, and found gone, later.
         by_id = {held.item.message_id: held for held in batch}
         done = await dispatch.dispatch(self._desk, [held.item for held in by_id.values()])
+        as_set = self._as_set
         for message, permit in done.to_send:
-            self._send(by_id[message.message_id], message, permit)
+            self._send(by_id[message.message_id], message, permit, as_set.reference_bits)
         sent = {message.message_id for message, _ in done.to_send}
-        if self._as_set.segments_per_second:
+        if as_set.segments_per_second:
             # What is not sent, above all what was sent before, leaves its pace to the next.
             self._pace_credit += sum(held.item.segment_count for held in batch)
             self._pace_credit -= sum(by_id[message_id].item.segment_count for message_id in sent)
@@ -155,14 +157,20 @@ class Lane:
         if done.fault is not None:
             await self._pause(done.fault)
 
-    def _send(self, held: Held, message: work.Claimed, permit: Permit) -> None:
+    def _send(
+        self,
+        held: Held,
+        message: work.Claimed,
+        permit: Permit,
+        reference_bits: segmentation.ReferenceBits,
+    ) -> None:
         each = sending.Sending(
             message,
             permit,
             self.link,
             self._handed_over,
             lambda ended: self._ended(held, ended),
-            reference_bits=self._as_set.reference_bits,
+            reference_bits=reference_bits,
         )
         self._in_flight += 1
         each.start()

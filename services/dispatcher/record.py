@@ -120,32 +120,36 @@ async def _write(
     opened: connection.Connection, worker_id: UUID, ended: Sequence[sending.Sending]
 ) -> list[_Unused]:
     """Commit what is known; what this call, and no other, has proved unsent is charged no more."""
-    nexts = [
-        [_next(answered.outcome, _deferral_count(each)) for answered in each.answers]
-        for each in ended
-    ]
-    evidence = [
-        _evidence(each.message, answered, then)
-        for each, following in zip(ended, nexts, strict=True)
-        for answered, then in zip(each.answers, following, strict=True)
-    ]
+    evidence: list[segments.Evidence] = []
+    put_off: list[tuple[sending.Sending, int, retry.Next]] = []
+    for each in ended:
+        deferral_count = _deferral_count(each)
+        for answered in each.answers:
+            then = _next(answered.outcome, deferral_count)
+            evidence.append(_evidence(each.message, answered, then))
+            if then.permit_unused or then.delay_ms is not None:
+                put_off.append((each, answered.part, then))
     moved = await segments.settle_answers(opened, evidence)
-    deferrals: list[work.Deferral] = []
-    unused: list[_Unused] = []
-    for each, following in zip(ended, nexts, strict=True):
-        if all(then.delay_ms is None and not then.permit_unused for then in following):
-            continue
+    delays_ms: dict[UUID, int] = {}
+    unused_counts: Counter[UUID] = Counter()
+    by_id = {each.message.message_id: each for each, _, _ in put_off}
+    for each, part, then in put_off:
         message_id = each.message.message_id
-        delays_ms = [then.delay_ms for then in following if then.delay_ms is not None]
-        if delays_ms:
-            deferrals.append(work.Deferral(message_id, max(delays_ms), _deferral_count(each) + 1))
-        count = sum(
-            then.permit_unused and (message_id, answered.part) in moved
-            for answered, then in zip(each.answers, following, strict=True)
-        )
-        if count:
-            unused.append(_Unused(each.message, each.permit, count))
-    await work.requeue(opened, deferrals)
+        if then.delay_ms is not None:
+            delays_ms[message_id] = max(delays_ms.get(message_id, 0), then.delay_ms)
+        unused_counts[message_id] += then.permit_unused and (message_id, part) in moved
+    unused = [
+        _Unused(by_id[message_id].message, by_id[message_id].permit, count)
+        for message_id, count in unused_counts.items()
+        if count
+    ]
+    await work.requeue(
+        opened,
+        [
+            work.Deferral(message_id, delay_ms, _deferral_count(by_id[message_id]) + 1)
+            for message_id, delay_ms in delays_ms.items()
+        ],
+    )
     await limits.charge(opened, worker_id, {k: -count for k, count in claim.usage(unused).items()})
     return unused
 

@@ -120,7 +120,7 @@ def strip(delivery: pdu.Message, *, unmarked: bool = False, phones: bool = True)
     marked = delivery.esm_class & _KINDS in _RECEIPT_KINDS or said.message_id is not None
     if not marked and not (unmarked and _is_receipt(delivery, text)):
         return None
-    addresses = [delivery.source_addr] if not marked else _addresses(delivery)
+    kept = _phones(delivery, marked=marked) if phones or not marked else ()
     return _ENCODER.encode(
         _Stored(
             text.decode("latin-1"),
@@ -128,18 +128,20 @@ def strip(delivery: pdu.Message, *, unmarked: bool = False, phones: bool = True)
             said.state,
             said.network_error,
             said.reference,
-            tuple(filter(None, map(receipts.digits, addresses))) if phones or not marked else (),
+            kept,
             not marked,
         )
     )
 
 
-def _addresses(delivery: pdu.Message) -> list[str]:
-    """The receipt's source is the segment's recipient; but some carriers leave them as they were
-    in the submit."""
-    if delivery.source_addr == delivery.destination_addr:
-        return [delivery.source_addr]
-    return [delivery.source_addr, delivery.destination_addr]
+def _phones(delivery: pdu.Message, *, marked: bool) -> tuple[str, ...]:
+    """The receipt's source is the segment's recipient; but some carriers leave addresses as they
+    were in the submit, and are believed if they say that it is a receipt."""
+    source = receipts.digits(delivery.source_addr)
+    other = receipts.digits(delivery.destination_addr) if marked else ""
+    if not other or other == source:
+        return (source,) if source else ()
+    return (source, other) if source else (other,)
 
 
 def _is_receipt(delivery: pdu.Message, text: bytes) -> bool:
@@ -215,12 +217,16 @@ def _read_answer(said: _Answer) -> receipts.LateAnswer | None:
 
 
 def _state(word: str, number: int | None) -> receipts.ReceiptState | None:
-    said = [_WORDS.get(word), None if number is None else _STATES.get(number)]
+    if number is None:
+        return _WORDS.get(word)
+    said = [_WORDS.get(word), _STATES.get(number)]
     return max((state for state in said if state is not None), key=_RANKS.index, default=None)
 
 
 def _code(text: receipt_text.ReceiptText, stored: _Stored) -> str:
     """The carrier's words for people: state, error, and a parameter that contradicts them."""
+    if stored.network_error is None and stored.state is None:
+        return f"{text.stat} {text.err}".strip()
     parts = [text.stat]
     if stored.network_error is not None:
         parts.append(f"{stored.network_error[0]}:{stored.network_error[1]}")
