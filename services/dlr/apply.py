@@ -34,6 +34,7 @@ class _Read(NamedTuple):
     """A raw receipt, and what its carrier's adapter makes of it."""
 
     raw: envelopes.RawReceipt
+    received_at: datetime
     word: Receipt | LateAnswer | None
 
 
@@ -49,7 +50,7 @@ async def apply(
     """
     # In the order of ids, so that two processes with the same receipts never wait in a circle.
     ordered = sorted(batch, key=lambda raw: raw.receipt_id)
-    read = [_Read(raw, _word(readers, raw)) for raw in ordered]
+    read = [_Read(raw, _received_at(raw), _word(readers, raw)) for raw in ordered]
     async with connection.transaction():
         owners = await _owners(connection, read)
         await _store(connection, read, owners)
@@ -76,10 +77,10 @@ def _word(
 
 async def _owners(connection: Connection, read: Sequence[_Read]) -> list[tuple[UUID, int] | None]:
     """Whose each is. Only an id is asked here; what has none that fits is tried again by `late`."""
-    clues = [_clue(each.raw, each.word) for each in read if isinstance(each.word, Receipt)]
+    clues = [_clue(each, each.word) for each in read if isinstance(each.word, Receipt)]
     found = iter(await matching.by_id(connection, clues) if clues else ())
     owners: list[tuple[UUID, int] | None] = []
-    for raw, word in read:
+    for raw, _, word in read:
         match word:
             case LateAnswer():
                 owners.append((word.message_id, word.part))
@@ -90,12 +91,12 @@ async def _owners(connection: Connection, read: Sequence[_Read]) -> list[tuple[U
     return owners
 
 
-def _clue(raw: envelopes.RawReceipt, receipt: Receipt) -> matching.Clue:
+def _clue(read: _Read, receipt: Receipt) -> matching.Clue:
     return matching.Clue(
-        raw.carrier_id,
+        read.raw.carrier_id,
         receipt.carrier_message_id,
         receipt.phones,
-        _received_at(raw),
+        read.received_at,
         receipt.reference,
     )
 
@@ -149,7 +150,7 @@ async def _store(
 
 
 def _stored(each: _Read, owner: tuple[UUID, int] | None) -> receipts.NewReceipt:
-    raw, word = each
+    raw, received_at, word = each
     message_id, part = owner or (None, None)
     return receipts.NewReceipt(
         raw.receipt_id,
@@ -158,7 +159,7 @@ def _stored(each: _Read, owner: tuple[UUID, int] | None) -> receipts.NewReceipt:
         state=_state(word),
         code="" if word is None else word.code,
         raw=raw.body,
-        received_at=_received_at(raw),
+        received_at=received_at,
         message_id=message_id,
         part=part,
         retry=owner is None and isinstance(word, Receipt),
@@ -181,4 +182,4 @@ def _received_at(raw: envelopes.RawReceipt) -> datetime:
 
 async def keep_unread(connection: Connection, raw: envelopes.RawReceipt) -> None:
     """Store a receipt without a look inside: something in it cannot be applied."""
-    await receipts.insert(connection, [_stored(_Read(raw, None), None)])
+    await receipts.insert(connection, [_stored(_Read(raw, _received_at(raw), None), None)])

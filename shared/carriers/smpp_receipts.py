@@ -217,25 +217,23 @@ def _read_answer(said: _Answer) -> receipts.LateAnswer | None:
 
 
 def _state(word: str, number: int | None) -> receipts.ReceiptState | None:
-    if number is None:
-        return _WORDS.get(word)
-    said = [_WORDS.get(word), _STATES.get(number)]
-    return max((state for state in said if state is not None), key=_RANKS.index, default=None)
+    said = _WORDS.get(word)
+    told = None if number is None else _STATES.get(number)
+    if told is None or told is said:
+        return said
+    return told if said is None else max(said, told, key=_RANKS.index)
 
 
 def _code(text: receipt_text.ReceiptText, stored: _Stored) -> str:
     """The carrier's words for people: state, error, and a parameter that contradicts them."""
-    if stored.network_error is None and stored.state is None:
-        return f"{text.stat} {text.err}".strip()
-    parts = [text.stat]
+    error = text.err
     if stored.network_error is not None:
-        parts.append(f"{stored.network_error[0]}:{stored.network_error[1]}")
-    elif text.err:
-        parts.append(text.err)
+        error = f"{stored.network_error[0]}:{stored.network_error[1]}"
+    code = f"{text.stat} {error}".strip()
     word = _WORDS.get(text.stat)
-    if stored.state is not None and word is not None and _STATES.get(stored.state) is not word:
-        parts.append(f"message_state={stored.state}")
-    return " ".join(filter(None, parts))
+    if stored.state is None or word is None or _STATES.get(stored.state) is word:
+        return code
+    return f"{code} message_state={stored.state}"
 
 
 def answered_id(raw: str, id_base: IdBase) -> str:
