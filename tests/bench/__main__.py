@@ -1,4 +1,4 @@
-"""`./test bench`: real servers with fsync on, real processes, two loads, one table each."""
+"""`./test bench`: real servers with fsync on, real processes, three loads, one table each."""
 
 from __future__ import annotations
 
@@ -9,14 +9,19 @@ import signal
 import sys
 import tempfile
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 from deploy.local.servers import Servers
 from tests import servers
-from tests.bench import course, figures, profiles, report, stage, surroundings
+from tests.bench import contender, course, figures, profiles, report, stage, surroundings
 
 _WARM_UP_COUNT = 500
+_PACED_SECONDS = 6.0
+_PACED_CONNECTIONS = 400
+"""So many that no arrival waits for another's answer, unless answers take a fifth of a second."""
+
+_LOADS = ("batch", "single", "paced")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -30,7 +35,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             tempfile.TemporaryDirectory(prefix="sluice-bench-") as folder,
         ):
             return asyncio.run(_bench(options, started, Path(folder)))
-    except course.NotProved as problem:
+    except contender.NotProved as problem:
         report.console.print(f"\nnot proved: {problem}", style="red", markup=False)
         return 1
     except KeyboardInterrupt:
@@ -46,7 +51,18 @@ def _parser() -> argparse.ArgumentParser:
         "own, listed with the others.",
     )
     parser.add_argument("--messages", type=int, default=20_000, help="messages a load (20000)")
-    parser.add_argument("--only", choices=("batch", "single"), help="run one load only")
+    parser.add_argument(
+        "--only",
+        choices=_LOADS,
+        help="run one load only; paced runs single before it, unless --rate is given",
+    )
+    parser.add_argument(
+        "--rate",
+        type=float,
+        default=0.0,
+        metavar="N",
+        help="requests a second of the paced load (half of what single requests reached)",
+    )
     parser.add_argument("--repeat", type=int, default=1, help="runs of each; medians are shown")
     parser.add_argument("--batch-size", type=int, default=500, help="messages a batch (500)")
     parser.add_argument("--in-flight", type=int, default=4, help="batches at a time (4)")
@@ -70,59 +86,75 @@ def _parser() -> argparse.ArgumentParser:
 
 
 async def _bench(options: argparse.Namespace, started: Servers, folder: Path) -> int:
-    loads = [
-        course.Load("batch", options.batch_size, options.in_flight),
-        course.Load("single", 0, options.connections),
-    ]
-    chosen = [load for load in loads if options.only in (None, load.name)]
     counts = {role: getattr(options, role) for role in ("ingest", "dispatcher", "dlr")}
     samples = {role: folder / f"samples-{role}.jsonl" for role in options.profile}
     async with stage.built(
         started, folder, stage.Crew(counts, samples, options.receipt_ms)
     ) as where:
         found = await surroundings.describe(started, where.database, folder)
-        runs = await _run_all(where, chosen, options.messages, options.repeat)
+        runs = await _run_all(where, options)
         verdict = await asyncio.to_thread(where.fleet.audit)
-    _print(options, chosen, counts, runs)
+    _print(counts, runs)
     for role, path in samples.items():
         _print_profiles(role, runs, path)
     report.print_surroundings(found)
     if options.json:
-        _write(options.json, options.messages, counts, found, runs)
-    return _conclude(verdict, len(runs) * options.messages)
+        _write(options.json, counts, found, runs)
+    return _conclude(verdict, sum(run.count for run in runs))
 
 
-async def _run_all(
-    where: stage.Stage, loads: Sequence[course.Load], count: int, repeat: int
-) -> list[course.Run]:
+async def _run_all(where: stage.Stage, options: argparse.Namespace) -> list[course.Run]:
     """All runs in turn, each load warmed up first; every message has a number of its own."""
+    chosen = _chosen(options)
     first = 0
-    for load in loads:
+    for load in chosen:
+        if load.name == "paced":
+            continue
         with report.console.status(f"warming up: {load.name}"):
             await course.run(where, load, first, _WARM_UP_COUNT)
         first += _WARM_UP_COUNT
-    runs = []
-    for number in range(1, repeat + 1):
-        for load in loads:
-            with report.console.status(f"{load.name}, run {number} of {repeat}"):
-                runs.append(await course.run(where, load, first, count))
+    runs: list[course.Run] = []
+    for number in range(1, options.repeat + 1):
+        for load in chosen:
+            timed, count = load, options.messages
+            if load.name == "paced":
+                timed, count = _paced(load, count, runs)
+            with report.console.status(f"{load.name}, run {number} of {options.repeat}"):
+                runs.append(await course.run(where, timed, first, count))
             first += count
     return runs
 
 
-def _print(
-    options: argparse.Namespace,
-    loads: Sequence[course.Load],
-    counts: dict[str, int],
-    runs: Sequence[course.Run],
-) -> None:
+def _chosen(options: argparse.Namespace) -> list[contender.Load]:
+    loads = [
+        contender.Load("batch", options.batch_size, options.in_flight),
+        contender.Load("single", 0, options.connections),
+        contender.Load("paced", 0, _PACED_CONNECTIONS, options.rate),
+    ]
+    names = {options.only} if options.only else set(_LOADS)
+    if options.only == "paced" and not options.rate:
+        names.add("single")
+    return [load for load in loads if load.name in names]
+
+
+def _paced(
+    load: contender.Load, count: int, runs: Sequence[course.Run]
+) -> tuple[contender.Load, int]:
+    """The load at its rate, half of what single requests reached last, and messages for it."""
+    rate = load.per_second or next(
+        run.figures.recorded_per_second / 2 for run in reversed(runs) if run.load.name == "single"
+    )
+    return replace(load, per_second=rate), min(count, int(rate * _PACED_SECONDS))
+
+
+def _print(counts: dict[str, int], runs: Sequence[course.Run]) -> None:
     processes = ", ".join(f"{count} {role}" for role, count in counts.items())
-    for load in loads:
-        each = [run.figures for run in runs if run.load is load]
-        title = f"{load.name}: {options.messages:,} messages by {load.description}; {processes}"
+    for name in dict.fromkeys(run.load.name for run in runs):
+        each = [run for run in runs if run.load.name == name]
+        title = f"{name}: {each[0].count:,} messages by {each[0].load.description}; {processes}"
         if len(each) > 1:
             title += f"; medians of {len(each)} runs"
-        report.print_figures(title, figures.median(each))
+        report.print_figures(title, figures.median([run.figures for run in each]))
 
 
 def _print_profiles(role: str, runs: Sequence[course.Run], samples: Path) -> None:
@@ -133,7 +165,6 @@ def _print_profiles(role: str, runs: Sequence[course.Run], samples: Path) -> Non
 
 def _write(
     path: Path,
-    count: int,
     counts: dict[str, int],
     found: dict[str, str],
     runs: Sequence[course.Run],
@@ -141,7 +172,6 @@ def _write(
     content = {
         "surroundings": found,
         "processes": counts,
-        "messages": count,
         "runs": [asdict(run) for run in runs],
     }
     path.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", "utf-8")

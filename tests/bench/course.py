@@ -13,40 +13,13 @@ import msgspec
 import psutil
 
 from tests import fleet
-from tests.bench import figures, meters, producer, stage, workload
+from tests.bench import figures, meters, producer, workload
+from tests.bench.contender import Contender, Load, NotProved
 
-COURSE_SECONDS = 120.0
 _POLL_SECONDS = 0.02
 _MEMORY_SECONDS = 1.0
+_SETTLE_SECONDS = 60.0
 _GENERATOR = "load generator"
-
-# Partial indexes of just these rows answer it, so that asking costs next to nothing.
-_OPEN = """
-SELECT EXISTS (SELECT FROM segments WHERE state IN ('submitted', 'in_doubt'))
-    OR EXISTS (SELECT FROM segments WHERE state = 'submitting')
-    OR EXISTS (SELECT FROM work)
-"""
-_STATUSES = "SELECT status, count(*) FROM messages GROUP BY status"
-
-
-class NotProved(Exception):
-    """A message was lost, doubled or not delivered, or did not get there in time."""
-
-
-@dataclass(frozen=True, slots=True)
-class Load:
-    """A way to send: single requests, or batches of `batch_size`, so many in flight."""
-
-    name: str
-    batch_size: int
-    connections: int
-
-    @property
-    def description(self) -> str:
-        """What the heading of its table says."""
-        if not self.batch_size:
-            return f"POST /v1/messages, {self.connections} connections"
-        return f"POST /v1/messages/batch, {self.batch_size} each, {self.connections} in flight"
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +27,7 @@ class Run:
     """One run of a load: its Unix times in seconds, and what was found."""
 
     load: Load
+    count: int
     started_at: float
     ended_at: float
     figures: figures.Figures
@@ -68,38 +42,34 @@ class _Timed:
     after: meters.Reading
     ended_at: float
     submits: Mapping[str, list[float]]
+    wal_bytes: int
 
     @property
     def started_at(self) -> float:
         return min(self.tally.sent_at)
 
 
-async def run(where: stage.Stage, load: Load, first: int, count: int) -> Run:
+async def run(whom: Contender, load: Load, first: int, count: int) -> Run:
     """Send messages `first` to `first + count` and measure. Raises NotProved."""
-    where.meters.forget_memory()
+    whom.meters.forget_memory()
+    await whom.begin()
+    seconds = producer.seconds_to_send(count) + _SETTLE_SECONDS
     try:
-        async with asyncio.timeout(COURSE_SECONDS):
-            timed = await _time(where, load, first, count)
+        async with asyncio.timeout(seconds):
+            timed = await _time(whom, load, first, count)
     except TimeoutError:
-        statuses = {row["status"]: row["count"] for row in await where.database.fetch(_STATUSES)}
-        detail = f"{where.journal.count:,} of {count:,} submitted; messages: {statuses}"
-        raise NotProved(f"{load.name}: not done in {COURSE_SECONDS:.0f} s: {detail}") from None
+        raise NotProved(
+            f"{load.name}: not done in {seconds:.0f} s: {whom.journal.count:,} of {count:,} "
+            f"submitted, {await whom.receipt_count():,} delivered"
+        ) from None
     _prove_submits(load, timed.submits, first, count)
-    await _prove_statuses(where, first + count)
-    found = _figures(where, load, timed, first, count)
-    return Run(load, timed.started_at, timed.ended_at, found)
+    await whom.prove(count)
+    found = _figures(whom, load, timed, first, count)
+    return Run(load, count, timed.started_at, timed.ended_at, found)
 
 
-async def _time(where: stage.Stage, load: Load, first: int, count: int) -> _Timed:
-    order = producer.Order(
-        ports=where.api_ports,
-        token=where.token,
-        first=first,
-        count=count,
-        batch_size=load.batch_size,
-        connections=load.connections,
-        tally_path=str(where.fleet.folder / "tally.json"),
-    )
+async def _time(whom: Contender, load: Load, first: int, count: int) -> _Timed:
+    order = whom.order(load, first, count)
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "tests.bench.producer"),
         cwd=fleet.ROOT,
@@ -112,12 +82,14 @@ async def _time(where: stage.Stage, load: Load, first: int, count: int) -> _Time
         process.stdin.write(msgspec.json.encode(order) + b"\n")
         if await process.stdout.readline() != b"ready\n":
             raise NotProved(f"{load.name}: the load generator could not connect")
-        before = where.meters.read()
+        wal_before = await whom.wal_bytes()
+        before = whom.meters.read()
         process.stdin.write(b"go\n")
         said = asyncio.create_task(process.stdout.readline())
-        await _follow(where, said, count)
+        await _follow(whom, said, count)
         ended_at = time.time()
-        after = where.meters.read()
+        after = whom.meters.read()
+        wal_bytes = await whom.wal_bytes() - wal_before
     finally:
         with suppress(ProcessLookupError):
             process.kill()
@@ -125,24 +97,20 @@ async def _time(where: stage.Stage, load: Load, first: int, count: int) -> _Time
     if said.result() != b"done\n":
         raise NotProved(f"{load.name}: the load generator failed")
     tally = producer.read_tally(order)
-    return _Timed(tally, before, after, ended_at, where.journal.take())
+    return _Timed(tally, before, after, ended_at, whom.journal.take(), wal_bytes)
 
 
-async def _follow(where: stage.Stage, said: asyncio.Task[bytes], count: int) -> None:
+async def _follow(whom: Contender, said: asyncio.Task[bytes], count: int) -> None:
     """Wait until all is submitted and every receipt recorded, watching from afar."""
     remember_at = 0.0
-    while where.journal.follow() < count or not said.done() or await _has_open(where):
+    while whom.journal.follow() < count or not said.done() or await whom.receipt_count() < count:
         if said.done() and said.result() != b"done\n":
             return
         if time.monotonic() >= remember_at:
-            where.meters.note_memory()
+            whom.meters.note_memory()
             remember_at = time.monotonic() + _MEMORY_SECONDS
         await asyncio.sleep(_POLL_SECONDS)
-    where.meters.note_memory()
-
-
-async def _has_open(where: stage.Stage) -> bool:
-    return bool(await where.database.fetchval(_OPEN))
+    whom.meters.note_memory()
 
 
 def _prove_submits(load: Load, submits: Mapping[str, list[float]], first: int, count: int) -> None:
@@ -156,15 +124,7 @@ def _prove_submits(load: Load, submits: Mapping[str, list[float]], first: int, c
         )
 
 
-async def _prove_statuses(where: stage.Stage, sent_count: int) -> None:
-    statuses = {row["status"]: row["count"] for row in await where.database.fetch(_STATUSES)}
-    if statuses != {"delivered": sent_count}:
-        raise NotProved(f"{sent_count:,} messages sent, and in the database are {statuses}")
-
-
-def _figures(
-    where: stage.Stage, load: Load, timed: _Timed, first: int, count: int
-) -> figures.Figures:
+def _figures(whom: Contender, load: Load, timed: _Timed, first: int, count: int) -> figures.Figures:
     tally, started = timed.tally, timed.started_at
     size = load.batch_size or 1
     waits = [
@@ -191,8 +151,9 @@ def _figures(
         accept_to_submit_p50_ms=figures.percentile(waits, 0.5),
         accept_to_submit_p99_ms=figures.percentile(waits, 0.99),
         wall_seconds=wall,
+        wal_bytes=timed.wal_bytes / count,
         cpu_micro={name: seconds * 1e6 / count for name, seconds in cpu.items()},
-        memory_mb={name: size / 1e6 for name, size in where.meters.peak_bytes.items()},
+        memory_mb={name: size / 1e6 for name, size in whom.meters.peak_bytes.items()},
         idle_percent=max(0.0, idle * 100),
         others_percent=max(0.0, others * 100),
     )

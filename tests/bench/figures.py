@@ -21,6 +21,8 @@ class Figures:
     accept_to_submit_p50_ms: float
     accept_to_submit_p99_ms: float
     wall_seconds: float
+    wal_bytes: float
+    """What PostgreSQL wrote ahead, per message; 0 where there is none."""
     cpu_micro: Mapping[str, float]
     memory_mb: Mapping[str, float]
     idle_percent: float

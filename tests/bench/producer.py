@@ -1,7 +1,8 @@
 """The load generator, a process of its own: requests made in advance, then bytes in and out.
 
 It reads an `Order` as one line of JSON, connects, prints `ready`, waits for a line, sends all of
-it as fast as the answers allow, writes a `Tally` to the order's file, and prints `done`.
+it, as fast as the answers allow or by the clock, writes a `Tally` to the order's file, and prints
+`done`.
 """
 
 from __future__ import annotations
@@ -10,36 +11,29 @@ import asyncio
 import resource
 import sys
 import time
-from collections.abc import Iterator
+from collections import deque
 from pathlib import Path
 from typing import cast
 
 import msgspec
 import uvloop
 
-from tests.bench import workload
+from tests.bench import orders
 
-SEND_SECONDS = 110.0
+_SEND_SECONDS = 60.0
+_SLOWEST_PER_SECOND = 250.0
 _HEAD_END = b"\r\n\r\n"
 _LENGTH = b"content-length:"
-_QUEUED = b'"status":"queued"'
-
-
-class Order(msgspec.Struct, frozen=True, kw_only=True):
-    """What to send: messages `first` and on, over connections spread over the ports."""
-
-    ports: list[int]
-    token: str
-    first: int
-    count: int
-    batch_size: int
-    """Messages a request; 0 sends single ones."""
-    connections: int
-    tally_path: str
+_TICK_SECONDS = 0.001
+"""The finest wait of an event loop; what falls due meanwhile is sent together."""
 
 
 class Tally(msgspec.Struct, frozen=True):
-    """Unix times in seconds of each request in order, and the CPU that sending them took."""
+    """Unix times in seconds of each request in order, and the CPU that sending them took.
+
+    Where requests arrive by the clock, `sent_at` is when each was due: one that had to wait for a
+    connection has waited for its answer too.
+    """
 
     sent_at: list[float]
     answered_at: list[float]
@@ -49,21 +43,52 @@ class Tally(msgspec.Struct, frozen=True):
 class Sending:
     """All requests of an order, and when each was sent and answered."""
 
-    def __init__(self, order: Order) -> None:
-        self.requests = workload.requests(order.first, order.count, order.batch_size, order.token)
+    def __init__(self, order: orders.Order) -> None:
+        self.requests = orders.requests(order)
         self.sent_at = [0.0] * len(self.requests)
         self.answered_at = [0.0] * len(self.requests)
-        self.numbers: Iterator[int] = iter(range(len(self.requests)))
         self.done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._due: deque[int] = deque()
+        self._free: list[Connection] = []
+        self._mark = orders.MARKS[order.face]
         self._size = order.batch_size or 1
         self._last_size = order.count - self._size * (len(self.requests) - 1)
         self._open_count = len(self.requests)
+
+    def send_all(self) -> None:
+        """Let each connection send the next as soon as it has its answer."""
+        self._due.extend(range(len(self.requests)))
+        free, self._free = self._free, []
+        for connection in free:
+            self.give_work(connection)
+
+    async def send_by_the_clock(self, per_second: float) -> None:
+        """Let requests arrive at random, so many a second, whatever has been answered."""
+        started_at = time.time()
+        moments = orders.arrivals(per_second)
+        for number in range(len(self.requests)):
+            due_at = self.sent_at[number] = started_at + next(moments)
+            wait_seconds = due_at - time.time()
+            if wait_seconds > 0:
+                await asyncio.sleep(max(wait_seconds, _TICK_SECONDS))
+            self._due.append(number)
+            if self._free:
+                self.give_work(self._free.pop())
+
+    def give_work(self, connection: Connection) -> None:
+        """Have a connection send the next request that is due, or wait for one."""
+        if self._due:
+            number = self._due.popleft()
+            self.sent_at[number] = self.sent_at[number] or time.time()
+            connection.send(number, self.requests[number])
+        else:
+            self._free.append(connection)
 
     def settle(self, number: int, head: bytes, body: bytes) -> None:
         """Note an answer; anything but a 202 that takes every message ends the run."""
         self.answered_at[number] = time.time()
         size = self._last_size if number == len(self.requests) - 1 else self._size
-        if not head.startswith(b"HTTP/1.1 202 ") or body.count(_QUEUED) != size:
+        if not head.startswith(b"HTTP/1.1 202 ") or body.count(self._mark) != size:
             self.fail(f"request {number}: {head[:40]!r} {body[:300]!r}")
         self._open_count -= 1
         if not self._open_count and not self.done.done():
@@ -83,20 +108,18 @@ class Connection(asyncio.Protocol):
         self._number = -1
         self._buffer = b""
         self._wanted_size = 0
-        self.transport: asyncio.Transport | None = None
+        self._transport: asyncio.Transport | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Keep the way out; nothing is sent yet."""
-        self.transport = cast("asyncio.Transport", transport)
+        """Keep the way out, and wait for something to send."""
+        self._transport = cast("asyncio.Transport", transport)
+        self._sending.give_work(self)
 
-    def send_next(self) -> None:
-        """Send the next request nobody has sent."""
-        number = next(self._sending.numbers, None)
-        if number is None or self.transport is None:
-            return
+    def send(self, number: int, request: bytes) -> None:
+        """Send a request; its answer is `number`'s."""
         self._number = number
-        self._sending.sent_at[number] = time.time()
-        self.transport.write(self._sending.requests[number])
+        if self._transport is not None:
+            self._transport.write(request)
 
     def data_received(self, data: bytes) -> None:
         """Put an answer together; when it is whole, note it and send on."""
@@ -108,7 +131,7 @@ class Connection(asyncio.Protocol):
         head, _, body = self._buffer.partition(_HEAD_END)
         self._buffer, self._wanted_size = b"", 0
         self._sending.settle(self._number, head, body)
-        self.send_next()
+        self._sending.give_work(self)
 
     def _read_head(self) -> bool:
         end = self._buffer.find(_HEAD_END)
@@ -124,22 +147,27 @@ class Connection(asyncio.Protocol):
         self._sending.fail(f"a connection was lost: {exc}")
 
 
-async def _send(order: Order) -> Tally:
+async def _send(order: orders.Order) -> Tally:
     sending = Sending(order)
     loop = asyncio.get_running_loop()
-    connections: list[Connection] = []
     for place in range(order.connections):
         port = order.ports[place % len(order.ports)]
-        _, opened = await loop.create_connection(lambda: Connection(sending), "127.0.0.1", port)
-        connections.append(opened)
+        await loop.create_connection(lambda: Connection(sending), "127.0.0.1", port)
     print("ready", flush=True)
     sys.stdin.readline()
     cpu_before = _cpu_seconds()
-    for connection in connections:
-        connection.send_next()
-    async with asyncio.timeout(SEND_SECONDS):
+    async with asyncio.timeout(seconds_to_send(order.count)):
+        if order.per_second:
+            await sending.send_by_the_clock(order.per_second)
+        else:
+            sending.send_all()
         await sending.done
     return Tally(sending.sent_at, sending.answered_at, _cpu_seconds() - cpu_before)
+
+
+def seconds_to_send(count: int) -> float:
+    """For how long the answers to so many messages are waited for."""
+    return _SEND_SECONDS + count / _SLOWEST_PER_SECOND
 
 
 def _cpu_seconds() -> float:
@@ -147,14 +175,14 @@ def _cpu_seconds() -> float:
     return used.ru_utime + used.ru_stime
 
 
-def read_tally(order: Order) -> Tally:
+def read_tally(order: orders.Order) -> Tally:
     """What the process that was given this order wrote down."""
     return msgspec.json.decode(Path(order.tally_path).read_bytes(), type=Tally)
 
 
 def main() -> None:
     """Send what one line on standard input orders."""
-    order = msgspec.json.decode(sys.stdin.readline(), type=Order)
+    order = msgspec.json.decode(sys.stdin.readline(), type=orders.Order)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         tally = runner.run(_send(order))
     Path(order.tally_path).write_bytes(msgspec.json.encode(tally))

@@ -36,6 +36,7 @@ def print_figures(title: str, found: figures.Figures) -> None:
             _pair(found.accept_to_submit_p50_ms, found.accept_to_submit_p99_ms),
         ),
         ("first request → last receipt, s", f"{found.wall_seconds:.2f}"),
+        ("WAL, bytes/message", f"{found.wal_bytes:,.0f}"),
     ):
         rates.add_row(name, value)
     console.print(rates)

@@ -13,13 +13,14 @@ import asyncpg
 
 from deploy.local.servers import Servers
 from tests import fleet
-from tests.bench import journal, meters
+from tests.bench import contender, delivered, journal, meters, orders
 
 ACCOUNT = "bench"
 BINDS = 2
 WINDOW = 500
 ROLES = ("simulator", "dlr", "dispatcher", "ingest")
 _CONNECT_SECONDS = 10.0
+_WAL_BYTES = "SELECT pg_wal_lsn_diff(pg_current_wal_insert_lsn(), '0/0')"
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,14 +35,49 @@ class Crew:
 
 @dataclass(frozen=True, slots=True)
 class Stage:
-    """A Sluice that is ready, and what watches it."""
+    """A Sluice that is ready, and what watches it: a `contender.Contender`."""
 
     fleet: fleet.Fleet
     database: asyncpg.Connection
     meters: meters.Meters
     journal: journal.Journal
+    delivered: delivered.Delivered
     token: str = field(repr=False)
     api_ports: list[int]
+
+    @property
+    def folder(self) -> Path:
+        """For files of a run."""
+        return self.fleet.folder
+
+    def order(self, load: contender.Load, first: int, count: int) -> orders.Order:
+        """By the native API, as the account of this stage."""
+        return orders.Order(
+            ports=self.api_ports,
+            token=self.token,
+            first=first,
+            count=count,
+            batch_size=load.batch_size,
+            connections=load.connections,
+            tally_path=str(self.folder / "tally.json"),
+            per_second=load.per_second,
+        )
+
+    async def begin(self) -> None:
+        """What was before does not count."""
+        await self.delivered.begin()
+
+    async def receipt_count(self) -> int:
+        """Messages delivered since `begin`."""
+        return await self.delivered.count()
+
+    async def wal_bytes(self) -> int:
+        """What PostgreSQL has written ahead since it was made."""
+        return int(await self.database.fetchval(_WAL_BYTES))
+
+    async def prove(self, count: int) -> None:
+        """Exactly so many messages came since `begin`, all delivered. Raises NotProved."""
+        await self.delivered.prove(count)
 
 
 @asynccontextmanager
@@ -58,7 +94,8 @@ async def built(servers: Servers, folder: Path, crew: Crew) -> AsyncIterator[Sta
         followed = journal.Journal(sluice.journal_path)
         try:
             watched = meters.Meters(pids | await asyncio.to_thread(_server_pids, servers))
-            yield Stage(sluice, database, watched, followed, token, api_ports)
+            counted = delivered.Delivered(database)
+            yield Stage(sluice, database, watched, followed, counted, token, api_ports)
         finally:
             followed.close()
             await database.close(timeout=_CONNECT_SECONDS)
@@ -83,6 +120,8 @@ def _environment(sluice: fleet.Fleet, crew: Crew, role: str, number: int) -> dic
     if role == "simulator":
         chosen["SLUICE_SIMULATOR_RECEIPT_MIN_MS"] = str(crew.receipt_ms)
         chosen["SLUICE_SIMULATOR_RECEIPT_MAX_MS"] = str(crew.receipt_ms)
+        # Whoever knows the password: a rival binds as somebody else.
+        chosen["SLUICE_SIMULATOR_SYSTEM_ID"] = ""
     if number and role in ("ingest", "dlr"):
         # Each process listens on a port of its own; the fleet asks there whether it is ready.
         sluice.ports[role] = fleet.free_port()

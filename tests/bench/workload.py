@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-
 _TEXTS = (
     "Your parcel {0:06d} is on its way and will arrive between 9:00 and 12:00.",
     "{0:06d} is your sign-in code. It is valid for ten minutes; we never ask for it on the phone.",
@@ -41,21 +39,3 @@ def recipient(index: int) -> str:
 def text(index: int) -> str:
     """The text of message `index`: one segment in the GSM alphabet, 60 to 120 characters."""
     return _TEXTS[index % len(_TEXTS)].format(index % 1_000_000)
-
-
-def requests(first: int, count: int, batch_size: int, token: str) -> list[bytes]:
-    """Whole HTTP/1.1 requests for `count` messages; with `batch_size` 0 one for each."""
-    bodies = [{"to": recipient(i), "text": text(i)} for i in range(first, first + count)]
-    if not batch_size:
-        return [_request("/v1/messages", token, body) for body in bodies]
-    batches = [bodies[start : start + batch_size] for start in range(0, count, batch_size)]
-    return [_request("/v1/messages/batch", token, {"messages": batch}) for batch in batches]
-
-
-def _request(path: str, token: str, body: object) -> bytes:
-    content = json.dumps(body, separators=(",", ":")).encode()
-    head = (
-        f"POST {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer {token}\r\n"
-        f"Content-Type: application/json\r\nContent-Length: {len(content)}\r\n\r\n"
-    )
-    return head.encode() + content
