@@ -15,6 +15,8 @@ POSTGRES = "postgres"
 REDIS = "redis"
 RABBITMQ = "rabbitmq"
 SERVERS = (POSTGRES, REDIS, RABBITMQ)
+KANNEL = "kannel"
+"""No server of ours: a rival that `./test bench --rivals` measures."""
 
 # Debian's own `rabbitmq-server` refuses plain users and runs on the system's data.
 _DEBIAN_WRAPPER = Path("/usr/sbin/rabbitmq-server")
@@ -60,6 +62,9 @@ def _candidates(server: str, root: Path, postgres_version: str | None) -> Iterat
         yield from (path for path in (root / "usr/bin",) if _has(path, "redis-server"))
         yield from _on_path(root, "redis-server")
         yield from _on_path(root, "valkey-server")
+    elif server == KANNEL:
+        yield from (path for path in (root / "usr/sbin",) if _has(path, "bearerbox", "smsbox"))
+        yield from _on_path(root, "bearerbox", "smsbox")
     else:
         home = root / "usr/lib/rabbitmq"
         for folder in (home / "bin", home / "sbin", *home.glob("lib/rabbitmq_server-*/sbin")):

@@ -16,6 +16,7 @@ PACKAGES = {
     binaries.POSTGRES: "postgresql",
     binaries.REDIS: "redis-server",
     binaries.RABBITMQ: "rabbitmq-server",
+    binaries.KANNEL: "kannel",
 }
 _POLICY = Path("/usr/sbin/policy-rc.d")
 _INSTALL_SECONDS = 600.0
@@ -45,13 +46,16 @@ def provide_servers(names: Sequence[str], *, allowed: bool) -> None:
 
 
 def _by_hand(names: Sequence[str], packages: Sequence[str]) -> str:
-    listed = " ".join(packages)
-    return (
-        f"Missing here: {', '.join(names)}. One of these helps:\n"
-        f"  Debian, Ubuntu:  sudo apt-get install --no-install-recommends {listed}\n"
-        "  macOS:           brew install postgresql redis rabbitmq\n"
-        "  servers of yours: set SLUICE_DATABASE_URL, SLUICE_REDIS_URL, SLUICE_AMQP_URL"
-    )
+    lines = [
+        f"Missing here: {', '.join(names)}. One of these helps:",
+        f"  Debian, Ubuntu:  sudo apt-get install --no-install-recommends {' '.join(packages)}",
+    ]
+    if set(names) <= set(binaries.SERVERS):
+        lines += [
+            "  macOS:           brew install postgresql redis rabbitmq",
+            "  servers of yours: set SLUICE_DATABASE_URL, SLUICE_REDIS_URL, SLUICE_AMQP_URL",
+        ]
+    return "\n".join(lines)
 
 
 def install(packages: Sequence[str]) -> None:

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Sequence
 from typing import NoReturn
 
-from deploy.local import checkout, debian, environment, kept, screen, servers
+from deploy.local import binaries, checkout, debian, environment, kept, screen, servers
 
 _DESCRIPTION = """\
 Checks Sluice: format, lint, strict types, then every test, on private servers that are thrown away
@@ -23,7 +23,8 @@ examples:
   ./test lint                           only format, lint and types
   ./test integration -k wallet          one kind, with options of pytest
   ./test tests/unit/sms/test_states.py  any paths and options of pytest
-  ./test bench                          measure throughput, with fsync on"""
+  ./test bench                          measure throughput, with fsync on
+  ./test bench --rivals                 the same beside Kannel, in one run"""
 
 _KINDS = ("unit", "integration", "e2e", "chaos")
 _CHECKS = (
@@ -56,6 +57,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if kind != "unit":
         missing = servers.missing(kept.given_urls(os.environ))
         debian.provide_servers(missing, allowed=not options.no_install)
+    if kind == "bench" and "--rivals" in rest and binaries.find(binaries.KANNEL) is None:
+        debian.provide_servers([binaries.KANNEL], allowed=not options.no_install)
     if kind == "bench":
         return _python("tests.bench", rest)
     if kind == "unit":

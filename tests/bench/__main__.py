@@ -12,9 +12,21 @@ from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 
+import uvloop
+
 from deploy.local.servers import Servers
 from tests import servers
-from tests.bench import contender, course, figures, profiles, report, stage, surroundings
+from tests.bench import (
+    contender,
+    course,
+    figures,
+    kannel,
+    profiles,
+    report,
+    rivals,
+    stage,
+    surroundings,
+)
 
 _WARM_UP_COUNT = 500
 _PACED_SECONDS = 6.0
@@ -33,8 +45,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         with (
             servers.throwaway(durable=True) as started,
             tempfile.TemporaryDirectory(prefix="sluice-bench-") as folder,
+            asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner,
         ):
-            return asyncio.run(_bench(options, started, Path(folder)))
+            return runner.run(_bench(options, started, Path(folder)))
     except contender.NotProved as problem:
         report.console.print(f"\nnot proved: {problem}", style="red", markup=False)
         return 1
@@ -62,6 +75,20 @@ def _parser() -> argparse.ArgumentParser:
         default=0.0,
         metavar="N",
         help="requests a second of the paced load (half of what single requests reached)",
+    )
+    parser.add_argument(
+        "--rivals",
+        action="store_true",
+        help="measure Kannel as well, in turn with ours: the same simulator and messages, in "
+        "memory and with its spool",
+    )
+    parser.add_argument(
+        "--rival-windows",
+        type=int,
+        nargs="+",
+        default=[1000, 100],
+        metavar="N",
+        help="Kannel's max-pending-submits (1000 100); ours has 1000 in all, its own default is 10",
     )
     parser.add_argument("--repeat", type=int, default=1, help="runs of each; medians are shown")
     parser.add_argument("--batch-size", type=int, default=500, help="messages a batch (500)")
@@ -113,16 +140,31 @@ async def _run_all(where: stage.Stage, options: argparse.Namespace) -> list[cour
         with report.console.status(f"warming up: {load.name}"):
             await course.run(where, load, first, _WARM_UP_COUNT)
         first += _WARM_UP_COUNT
+    everyone = rivals.in_turn(
+        chosen, rivals.setups(options.rival_windows) if options.rivals else ()
+    )
     runs: list[course.Run] = []
     for number in range(1, options.repeat + 1):
-        for load in chosen:
-            timed, count = load, options.messages
-            if load.name == "paced":
-                timed, count = _paced(load, count, runs)
-            with report.console.status(f"{load.name}, run {number} of {options.repeat}"):
-                runs.append(await course.run(where, timed, first, count))
-            first += count
+        for each in everyone:
+            with report.console.status(f"{each.name}, run {number} of {options.repeat}"):
+                runs.append(await _run(where, each, options, first, runs))
+            first += rivals.message_count(options.messages)
     return runs
+
+
+async def _run(
+    where: stage.Stage,
+    each: contender.Load | kannel.Setup,
+    options: argparse.Namespace,
+    first: int,
+    before: Sequence[course.Run],
+) -> course.Run:
+    if isinstance(each, kannel.Setup):
+        return await rivals.run(where, each, options.connections, first, options.messages)
+    if each.name == "paced":
+        load, count = _paced(each, options.messages, before)
+        return await course.run(where, load, first, count)
+    return await course.run(where, each, first, options.messages)
 
 
 def _chosen(options: argparse.Namespace) -> list[contender.Load]:
@@ -149,16 +191,33 @@ def _paced(
 
 def _print(counts: dict[str, int], runs: Sequence[course.Run]) -> None:
     processes = ", ".join(f"{count} {role}" for role, count in counts.items())
-    for name in dict.fromkeys(run.load.name for run in runs):
+    medians = _medians(runs)
+    for name, found in medians.items():
         each = [run for run in runs if run.load.name == name]
-        title = f"{name}: {each[0].count:,} messages by {each[0].load.description}; {processes}"
+        title = f"{name}: {each[0].count:,} messages by {each[0].load.description}"
+        if each[0].load.face == "native":
+            title += f"; {processes}"
         if len(each) > 1:
             title += f"; medians of {len(each)} runs"
-        report.print_figures(title, figures.median([run.figures for run in each]))
+        report.print_figures(title, found)
+    ratios = rivals.ratios(medians)
+    if ratios:
+        report.print_rivals(medians, ratios)
+
+
+def _medians(runs: Sequence[course.Run]) -> dict[str, figures.Figures]:
+    """By the name of the load."""
+    names = dict.fromkeys(run.load.name for run in runs)
+    return {
+        name: figures.median([run.figures for run in runs if run.load.name == name])
+        for name in names
+    }
 
 
 def _print_profiles(role: str, runs: Sequence[course.Run], samples: Path) -> None:
     for run in runs:
+        if run.load.face != "native":
+            continue
         found = profiles.profile(samples, run.started_at, run.ended_at)
         report.print_profile(role, run.load.name, found, run.figures.cpu_micro[role])
 
@@ -173,6 +232,10 @@ def _write(
         "surroundings": found,
         "processes": counts,
         "runs": [asdict(run) for run in runs],
+        "ratios": {
+            rival: {name: asdict(ratio) for name, ratio in each.items()}
+            for rival, each in rivals.ratios(_medians(runs)).items()
+        },
     }
     path.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", "utf-8")
 

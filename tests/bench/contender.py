@@ -22,10 +22,13 @@ class Load:
     batch_size: int
     connections: int
     per_second: float = 0.0
+    face: orders.Face = "native"
 
     @property
     def description(self) -> str:
         """What the heading of its table says."""
+        if self.face == "sendsms":
+            return f"GET /cgi-bin/sendsms, {self.connections} connections"
         if self.per_second:
             return f"POST /v1/messages, {self.per_second:,.0f} a second by the clock, at random"
         if not self.batch_size:

@@ -29,6 +29,11 @@ class Figures:
     others_percent: float
     """Of all cores, what programs outside the benchmark took."""
 
+    @property
+    def cpu_micro_sum(self) -> float:
+        """Over all processes, the carrier's and the load generator's too."""
+        return sum(self.cpu_micro.values())
+
 
 def percentile(values: Sequence[float], share: float) -> float:
     """The value that this share of all values does not exceed."""

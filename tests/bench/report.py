@@ -9,7 +9,7 @@ from collections.abc import Mapping
 import rich.console
 import rich.table
 
-from tests.bench import figures, profiles
+from tests.bench import figures, profiles, rivals
 
 _FUNCTION_COUNT = 25
 _PACKAGE_COUNT = 15
@@ -36,7 +36,7 @@ def print_figures(title: str, found: figures.Figures) -> None:
             _pair(found.accept_to_submit_p50_ms, found.accept_to_submit_p99_ms),
         ),
         ("first request → last receipt, s", f"{found.wall_seconds:.2f}"),
-        ("WAL, bytes/message", f"{found.wal_bytes:,.0f}"),
+        ("WAL, bytes/message", f"{found.wal_bytes:,.0f}" if found.wal_bytes else "-"),
     ):
         rates.add_row(name, value)
     console.print(rates)
@@ -55,7 +55,7 @@ def _costs(found: figures.Figures) -> rich.table.Table:
     table = rich.table.Table("process", box=None, pad_edge=False)
     for heading in ("CPU µs/message", "share", "peak memory MB"):
         table.add_column(heading, justify="right")
-    total = sum(found.cpu_micro.values())
+    total = found.cpu_micro_sum
     for name, micro in found.cpu_micro.items():
         memory = found.memory_mb.get(name)
         table.add_row(
@@ -67,6 +67,32 @@ def _costs(found: figures.Figures) -> rich.table.Table:
     memory_total = sum(found.memory_mb.values())
     table.add_row("sum", f"{total:,.1f}", "", f"{memory_total:,.0f}", style="bold")
     return table
+
+
+def print_rivals(
+    found: Mapping[str, figures.Figures], ratios: Mapping[str, Mapping[str, rivals.Ratio]]
+) -> None:
+    """All that was measured side by side, then ours divided by each rival."""
+    table = rich.table.Table(
+        "", box=None, pad_edge=False, title="side by side", title_justify="left"
+    )
+    for heading in ("accepted/s", "submitted/s", "receipts/s", "CPU µs/message"):
+        table.add_column(heading, justify="right")
+    for name, each in found.items():
+        rates = (each.accepted_per_second, each.submitted_per_second, each.recorded_per_second)
+        table.add_row(name, *(f"{rate:,.0f}" for rate in rates), f"{each.cpu_micro_sum:,.0f}")
+    console.print()
+    console.print(table)
+    divided = rich.table.Table("ours : theirs", box=None, pad_edge=False)
+    names = list(dict.fromkeys(name for each in ratios.values() for name in each))
+    for name in names:
+        divided.add_column(f"{name}, receipts/s", justify="right")
+        divided.add_column(f"{name}, CPU", justify="right")
+    for rival, against in ratios.items():
+        cells = [(f"{against[name].rate:.2f} ×", f"{against[name].cpu:.2f} ×") for name in names]
+        divided.add_row(rival, *(cell for pair in cells for cell in pair))
+    console.print()
+    console.print(divided)
 
 
 def print_profile(role: str, load: str, found: profiles.Profile, micro: float) -> None:

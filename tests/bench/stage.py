@@ -61,6 +61,7 @@ class Stage:
             connections=load.connections,
             tally_path=str(self.folder / "tally.json"),
             per_second=load.per_second,
+            face=load.face,
         )
 
     async def begin(self) -> None:
