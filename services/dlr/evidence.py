@@ -55,16 +55,8 @@ def evidence_of(
     """The evidence in a receipt. Whatever it says, it proves that the carrier took the segment, so
     nothing is refunded because of it (law 5). `carrier_message_id` is given where the segment's id
     was not known before."""
-    meaning = MEANINGS[state]
-    return segments.Evidence(
-        message_id,
-        part,
-        meaning.state,
-        accepted=True,
-        carrier_message_id=carrier_message_id,
-        code=code,
-        reason=meaning.reason,
-    )
+    moved_to, reason = MEANINGS[state]
+    return segments.Evidence(message_id, part, moved_to, True, carrier_message_id, code, reason)
 
 
 def evidence_of_answer(late: receipts.LateAnswer) -> segments.Evidence | None:

@@ -11,7 +11,6 @@ import asyncpg
 from services.dlr import doubts, evidence, metrics
 from shared.db import connection, matching, pool, receipts, segments
 from shared.runtime import lifecycle
-from shared.sms.receipts import ReceiptState
 
 SWEEP_SECONDS = 0.2
 PAGE_COUNT = 500
@@ -61,11 +60,12 @@ async def _match_by_id(
     opened: connection.Connection, due: Sequence[receipts.Unmatched]
 ) -> tuple[list[Match], list[receipts.Unmatched]]:
     """(those whose id names their segment, the others)."""
-    owners = await matching.by_id(opened, [each.clue for each in due])
+    asked = [(each.carrier_id, each.said, each.received_at) for each in due]
+    owners = await matching.by_id(opened, asked)
     matches: list[Match] = []
     others: list[receipts.Unmatched] = []
     for each, owner in zip(due, owners, strict=True):
-        if owner is None or not owner.fits or (each.by_id_only and not each.clue.phones):
+        if owner is None or not owner.fits:
             others.append(each)
         else:
             matches.append((each, _proof(each, owner.message_id, owner.part)))
@@ -77,14 +77,14 @@ async def _match_doubts(
 ) -> list[Match]:
     """Those that can mean one segment only of those whose id nobody knows. Where the carrier does
     not echo our reference, nobody else may claim the receipt or the segment."""
-    asked = [each for each in due if each.clue.phones and not each.by_id_only]
+    asked = [each for each in due if each.said.phones and not each.said.by_id_only]
     if not asked or not await matching.take_turn(opened):
         return []
     candidates = await matching.nameless(opened, [each.clue for each in asked])
     found = [
         (each, meant)
         for each, nameless in zip(asked, candidates, strict=True)
-        if (meant := doubts.meant(nameless, each.submit_date))
+        if (meant := doubts.meant(nameless, each.said.submit_date))
     ]
     barred = await _barred(opened, found)
     # One id a message at a time: the next finds the parts that are left.
@@ -93,7 +93,7 @@ async def _match_doubts(
         (each, _proof(each, first.message_id, first.part, name))
         for each, (first, *_) in found
         if each.receipt_id not in barred
-        and claims.setdefault(first.message_id, name := each.clue.carrier_message_id) == name
+        and claims.setdefault(first.message_id, name := each.said.carrier_message_id) == name
     ]
 
 
@@ -102,7 +102,7 @@ async def _barred(
     found: Sequence[tuple[receipts.Unmatched, Sequence[matching.Nameless]]],
 ) -> set[UUID]:
     """Receipts without an echo that others may claim their segment or be the owners of."""
-    unsure = [(each, meant) for each, meant in found if each.clue.reference is None]
+    unsure = [(each, meant) for each, meant in found if each.said.reference is None]
     if not unsure:
         return set()
     rivals = await matching.rivals(opened, [each.clue for each, _ in unsure])
@@ -116,5 +116,5 @@ async def _barred(
 def _proof(
     each: receipts.Unmatched, message_id: UUID, part: int, carrier_message_id: str | None = None
 ) -> segments.Evidence:
-    state = ReceiptState(each.state)
-    return evidence.evidence_of(message_id, part, state, each.code, carrier_message_id)
+    said = each.said
+    return evidence.evidence_of(message_id, part, said.state, said.code, carrier_message_id)

@@ -9,6 +9,7 @@ from typing import NamedTuple
 from uuid import UUID
 
 from shared.db.connection import Connection
+from shared.sms.receipts import Receipt
 
 _WINDOW = "2 * (SELECT receipt_deadline())"
 """How long after its submit a receipt is believed: a receipt may correct a segment for as long
@@ -42,34 +43,34 @@ class Owner(NamedTuple):
     fits: bool
 
 
-# The ordinary way of every receipt: arrays of plain values and one comparison a phone.
+# The ordinary way of every receipt: plain values, oldest first; whose phone it is, Python compares.
 _BY_ID = f"""
-SELECT DISTINCT ON (t.place) t.place, s.message_id, s.part,
-       m.recipient LIKE t.phone OR m.recipient LIKE t.other AS fits
-FROM unnest($1::int[], $2::text[], $3::text[], $4::text[], $5::timestamptz[]) WITH ORDINALITY
-     AS t (carrier_id, carrier_message_id, phone, other, received_at, place)
+SELECT t.place, s.message_id, s.part, m.recipient
+FROM unnest($1::int[], $2::text[], $3::timestamptz[]) WITH ORDINALITY
+     AS t (carrier_id, carrier_message_id, received_at, place)
 JOIN segments s USING (carrier_id, carrier_message_id)
 JOIN messages m USING (message_id)
 WHERE s.submitted_at > t.received_at - {_WINDOW}
-  AND s.submitted_at < t.received_at + $6 * interval '1 second'
-ORDER BY t.place, fits DESC, s.submitted_at DESC"""  # noqa: S608 - a constant of our own
+  AND s.submitted_at < t.received_at + $4 * interval '1 second'
+ORDER BY s.submitted_at"""  # noqa: S608 - a constant of our own
 
 
-async def by_id(connection: Connection, clues: Sequence[Clue]) -> list[Owner | None]:
-    """For each clue the segment that its id names. Of several with this id, submitted in time, it
-    is one whose recipient fits, and of those the newest."""
-    rows = await connection.fetch(
-        _BY_ID,
-        [clue.carrier_id for clue in clues],
-        [clue.carrier_message_id for clue in clues],
-        ["%" + clue.phones[0] if clue.phones else "%" for clue in clues],
-        ["%" + clue.phones[1] if len(clue.phones) > 1 else "" for clue in clues],
-        [clue.received_at for clue in clues],
-        SKEW_SECONDS,
-    )
-    found: list[Owner | None] = [None] * len(clues)
-    for place, *owner in rows:
-        found[place - 1] = Owner(*owner)
+async def by_id(
+    connection: Connection, asked: Sequence[tuple[int, Receipt, datetime]]
+) -> list[Owner | None]:
+    """For each (carrier, receipt, when it came) the segment that its id names. Of several with this
+    id, submitted in time, it is one whose recipient fits, and of those the newest."""
+    if not asked:
+        return []
+    carrier_ids, said, received_at = zip(*asked, strict=True)
+    names = [receipt.carrier_message_id for receipt in said]
+    rows = await connection.fetch(_BY_ID, carrier_ids, names, received_at, SKEW_SECONDS)
+    found: list[Owner | None] = [None] * len(said)
+    for place, message_id, part, recipient in rows:
+        receipt, before = said[place - 1], found[place - 1]
+        fits = receipt.names(recipient)
+        if fits or before is None or not before.fits:
+            found[place - 1] = Owner(message_id, part, fits)
     return found
 
 

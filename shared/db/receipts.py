@@ -4,49 +4,37 @@ deadline."""
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import NamedTuple
 from uuid import UUID
 
+import asyncpg
+
 from shared.db.connection import Connection
 from shared.db.matching import Clue
+from shared.sms.receipts import LateAnswer, Receipt, ReceiptState
 
 UNREADABLE = "unreadable"
 """State of a receipt its adapter could not read; it is kept, and nothing follows from it."""
 
 
 class NewReceipt(NamedTuple):
-    """One receipt as it is stored, a row of the type `new_receipt`. `retry`: its segment was not
-    found, and this is all that is known of whose it is; look again soon."""
+    """A raw receipt, what its carrier's adapter makes of it (None: it cannot read it), and the
+    (message, part) it is about, as far as anybody knows."""
 
     receipt_id: UUID
     carrier_id: int
-    carrier_message_id: str
-    state: str
-    code: str
-    raw: bytes
     received_at: datetime
-    message_id: UUID | None
-    part: int | None
-    retry: bool
+    raw: bytes
+    word: Receipt | LateAnswer | None
+    owner: tuple[UUID, int] | None
 
     def __repr__(self) -> str:
         return f"NewReceipt({self.receipt_id})"
 
 
-class Seeking(NamedTuple):
-    """What else is known of whose a receipt is; a row of the type `receipt_seeking`. `by_id_only`:
-    it needs an id and a phone that fit."""
-
-    receipt_id: UUID
-    phones: Sequence[str]
-    reference: int | None
-    submit_date: datetime | None
-    by_id_only: bool
-
-    def __repr__(self) -> str:
-        return f"Seeking({self.receipt_id})"
+class Repeated(Exception):
+    """Some of these receipts are here already. Nothing was stored, and the transaction is lost."""
 
 
 _INSERT = """
@@ -54,14 +42,46 @@ INSERT INTO receipts (receipt_id, carrier_id, carrier_message_id, state, code, r
                       message_id, part, retry_at)
 SELECT receipt_id, carrier_id, carrier_message_id, state, code, raw, received_at, message_id, part,
        CASE WHEN retry THEN now() + interval '200 milliseconds' END
-FROM unnest($1::new_receipt[])
-ON CONFLICT (receipt_id) DO NOTHING"""
+FROM unnest($1::new_receipt[])"""
+_INSERT_MISSING = f"{_INSERT} ON CONFLICT (receipt_id) DO NOTHING"
 
 
-async def insert(connection: Connection, receipts: Sequence[NewReceipt]) -> None:
-    """Store receipts; one that is here already, from a repeated delivery, stays as it is."""
-    if receipts:
-        await connection.execute(_INSERT, receipts)
+async def insert(
+    connection: Connection, new: Sequence[NewReceipt], *, some_here: bool = False
+) -> None:
+    """Store receipts within a transaction of the caller; those without an owner to be tried again.
+
+    A delivery may be repeated, though it hardly ever is: then this raises Repeated. With
+    `some_here` what is here already stays as it is, which costs a third more.
+    """
+    try:
+        rows = [_row(each) for each in new]
+        await connection.execute(_INSERT_MISSING if some_here else _INSERT, rows)
+    except asyncpg.UniqueViolationError:
+        raise Repeated from None
+    if seeking := [row for each in new if (row := _seeking(each)) is not None]:
+        await connection.execute(_SEEK, seeking)
+
+
+def _row(new: NewReceipt) -> tuple[object, ...]:
+    """A row of the type `new_receipt`. Only what is looked for again has its id and code beside
+    `raw`: of the others nobody asks for them."""
+    receipt_id, carrier_id, received_at, raw, word, owner = new
+    message_id, part = owner or (None, None)
+    state, name, code, retry = _state(word), "", "", False
+    if owner is None and isinstance(word, Receipt):
+        name, code, retry = word.carrier_message_id, word.code, True
+    return receipt_id, carrier_id, name, state, code, raw, received_at, message_id, part, retry
+
+
+def _state(word: Receipt | LateAnswer | None) -> str:
+    match word:
+        case Receipt():
+            return word.state
+        case LateAnswer():
+            return word.verdict
+        case None:
+            return UNREADABLE
 
 
 _SEEK = """
@@ -71,28 +91,43 @@ FROM unnest($1::receipt_seeking[]) t
 WHERE r.receipt_id = t.receipt_id AND r.retry_at IS NOT NULL"""
 
 
-async def note_seeking(connection: Connection, seeking: Sequence[Seeking]) -> None:
-    """Store what the next tries need of receipts whose segment was not found."""
-    if seeking:
-        await connection.execute(_SEEK, seeking)
+def _seeking(new: NewReceipt) -> tuple[object, ...] | None:
+    """What else is known of whose it is, a row of the type `receipt_seeking`; None where nobody
+    looks again."""
+    word = new.word
+    if new.owner is not None or not isinstance(word, Receipt):
+        return None
+    return new.receipt_id, word.phones, word.reference, word.submit_date, word.by_id_only
 
 
-@dataclass(frozen=True, slots=True)
-class Unmatched:
+class Unmatched(NamedTuple):
     """A receipt that came before its submit's answer was stored, or whose segment never had an
     answer, or that belongs to nobody."""
 
     receipt_id: UUID
-    state: str
-    code: str
-    submit_date: datetime | None
-    by_id_only: bool
-    clue: Clue
+    carrier_id: int
+    received_at: datetime
+    said: Receipt
+
+    @property
+    def clue(self) -> Clue:
+        """What it says of whose it is."""
+        said = self.said
+        return Clue(
+            self.carrier_id,
+            said.carrier_message_id,
+            said.phones,
+            self.received_at,
+            said.reference,
+        )
+
+    def __repr__(self) -> str:
+        return f"Unmatched({self.receipt_id})"
 
 
 _TAKE_UNMATCHED = """
-SELECT receipt_id, state, code, submit_date, by_id_only,
-       carrier_id, carrier_message_id, coalesce(phones, '{}') AS phones, received_at, reference
+SELECT receipt_id, carrier_id, received_at, carrier_message_id, state, code,
+       coalesce(phones, '{}') AS phones, reference, submit_date, by_id_only
 FROM receipts
 WHERE retry_at <= now() ORDER BY retry_at LIMIT $1 FOR UPDATE SKIP LOCKED"""
 
@@ -101,8 +136,22 @@ async def take_unmatched(connection: Connection, limit: int) -> list[Unmatched]:
     """Receipts whose next try is due, locked for this transaction."""
     rows = await connection.fetch(_TAKE_UNMATCHED, limit)
     return [
-        Unmatched(receipt_id, state, code, submit_date, by_id_only, Clue(*clue))
-        for receipt_id, state, code, submit_date, by_id_only, *clue in rows
+        Unmatched(
+            receipt_id,
+            carrier_id,
+            received_at,
+            Receipt(carrier_message_id, ReceiptState(state), code, tuple(phones), *seeking),
+        )
+        for (
+            receipt_id,
+            carrier_id,
+            received_at,
+            carrier_message_id,
+            state,
+            code,
+            phones,
+            *seeking,
+        ) in rows
     ]
 
 

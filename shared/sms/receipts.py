@@ -41,6 +41,12 @@ class Receipt(NamedTuple):
     submit_date: datetime | None = None
     by_id_only: bool = False
 
+    def names(self, recipient: str) -> bool:
+        """Whether this number, in E.164, may be the recipient's: it ends as one that is named, or
+        none is named and the carrier is believed."""
+        phones = self.phones
+        return recipient.endswith(phones) if phones else not self.by_id_only
+
 
 class Verdict(StrEnum):
     """What a carrier's answer to a submit came to."""

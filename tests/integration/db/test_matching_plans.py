@@ -39,8 +39,6 @@ async def test_an_id_is_looked_up_by_index(service: Connection) -> None:
         matching._BY_ID,
         [1],
         ["7"],
-        ["%33612345678"],
-        [""],
         [datetime.now(UTC)],
         matching.SKEW_SECONDS,
     )

@@ -69,6 +69,35 @@ async def test_a_receipt_is_stored_once_when_its_delivery_is_repeated(
     assert await town.history(message_id) == ["submitted", "delivered"]
 
 
+async def test_what_is_new_is_stored_when_some_of_its_batch_is_here_already(
+    town: world.World, readers: Readers
+) -> None:
+    first, second = await town.submit(2)
+    repeated = town.receipt(first, "DELIVRD")
+    await town.apply(readers, repeated)
+
+    tally = await town.apply(readers, repeated, town.receipt(second, "DELIVRD"))
+
+    assert tally.changed_count == 1
+    assert await town.count("receipts") == 2
+    assert await town.statuses([first, second]) == {"delivered"}
+
+
+async def test_an_id_is_stored_beside_the_raw_receipt_only_while_its_segment_is_looked_for(
+    town: world.World, readers: Readers
+) -> None:
+    [matched], [unmatched] = await town.submit(1), await town.hand_over(1)
+
+    await town.apply(readers, *(town.receipt(each, "DELIVRD") for each in (matched, unmatched)))
+
+    rows = await town.pool.fetch(
+        "SELECT carrier_message_id, code, raw FROM receipts ORDER BY message_id NULLS LAST"
+    )
+    names = [world.carrier_name_of(each) for each in (matched, unmatched)]
+    assert [tuple(row)[:2] for row in rows] == [("", ""), (names[1], "DELIVRD")]
+    assert all(name.encode() in row["raw"] for name, row in zip(names, rows, strict=True))
+
+
 async def test_every_order_ends_the_same_when_receipts_contradict_each_other(
     town: world.World, readers: Readers
 ) -> None:
