@@ -27,6 +27,7 @@ from tests.bench import (
     stage,
     surroundings,
 )
+from tests.bench.growth import command as growth
 
 _WARM_UP_COUNT = 500
 _PACED_SECONDS = 6.0
@@ -38,7 +39,10 @@ _LOADS = ("batch", "single", "paced")
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Measure, print and prove; 1 if the proof fails."""
-    options = _parser().parse_args(arguments)
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    if given[:1] == ["growth"]:
+        return growth.main(given[1:])
+    options = _parser().parse_args(given)
     # Ended by a signal, it still stops all that it started.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
@@ -62,6 +66,7 @@ def _parser() -> argparse.ArgumentParser:
         "the last receipt recorded in PostgreSQL, and proves with the carrier's journal and "
         "`sluice audit` that nothing was lost or doubled. The load generator is a process of its "
         "own, listed with the others.",
+        epilog="./test bench growth --help: whether it stays as fast as it grows.",
     )
     parser.add_argument("--messages", type=int, default=20_000, help="messages a load (20000)")
     parser.add_argument(

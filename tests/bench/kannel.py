@@ -94,7 +94,7 @@ class Kannel:
         """By sendsms, each with a receipt called back."""
         return orders.Order(
             ports=[self.api_port],
-            token=f"{_USER}:{self.word}",
+            tokens=[f"{_USER}:{self.word}"],
             first=first,
             count=count,
             batch_size=0,

@@ -28,8 +28,9 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
     """What to send: messages `first` and on, over connections spread over the ports."""
 
     ports: list[int]
-    token: str
-    """The bearer's token, or sendsms' user and password as `name:word`."""
+    tokens: list[str]
+    """Bearers' tokens, of one account each, a request each in turn; for sendsms one user and
+    password, as `name:word`."""
     first: int
     count: int
     batch_size: int
@@ -38,6 +39,8 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
     tally_path: str
     per_second: float = 0.0
     """Requests arrive by the clock, so many a second; 0: as fast as the answers allow."""
+    line_count: int = 0
+    """Lines of each account, used in turn; 0: its default line."""
     face: Face = "native"
     callback_port: int = 0
     """Where sendsms is to call with receipts."""
@@ -48,12 +51,27 @@ def requests(order: Order) -> list[bytes]:
     numbers = range(order.first, order.first + order.count)
     if order.face == "sendsms":
         return [_sendsms(order, index) for index in numbers]
-    bodies = [{"to": workload.recipient(index), "text": workload.text(index)} for index in numbers]
+    size = order.batch_size or 1
+    starts = range(0, order.count, size)
+    return [
+        _request(order, place, numbers[start : start + size]) for place, start in enumerate(starts)
+    ]
+
+
+def _request(order: Order, place: int, numbers: range) -> bytes:
+    round_number, payer = divmod(place, len(order.tokens))
+    token = order.tokens[payer]
+    bodies = [_body(order, index, round_number + turn) for turn, index in enumerate(numbers)]
     if not order.batch_size:
-        return [_post("/v1/messages", order.token, body) for body in bodies]
-    starts = range(0, order.count, order.batch_size)
-    batches = [bodies[start : start + order.batch_size] for start in starts]
-    return [_post("/v1/messages/batch", order.token, {"messages": batch}) for batch in batches]
+        return _post("/v1/messages", token, bodies[0])
+    return _post("/v1/messages/batch", token, {"messages": bodies})
+
+
+def _body(order: Order, index: int, turn: int) -> dict[str, str]:
+    body = {"to": workload.recipient(index), "text": workload.text(index)}
+    if order.line_count:
+        body["from"] = workload.sender(turn % order.line_count)
+    return body
 
 
 def _post(path: str, token: str, body: object) -> bytes:
@@ -67,7 +85,7 @@ def _post(path: str, token: str, body: object) -> bytes:
 
 def _sendsms(order: Order, index: int) -> bytes:
     """A request that asks for a call with the receipt of this message: delivered (1) or not (2)."""
-    name, _, word = order.token.partition(":")
+    name, _, word = order.tokens[0].partition(":")
     recipient = workload.recipient(index)
     query = urlencode(
         {

@@ -13,7 +13,7 @@ import asyncpg
 
 from deploy.local.servers import Servers
 from tests import fleet
-from tests.bench import contender, delivered, journal, meters, orders
+from tests.bench import contender, crowd, delivered, journal, meters, orders
 
 ACCOUNT = "bench"
 BINDS = 2
@@ -31,6 +31,9 @@ class Crew:
     samples: Mapping[str, Path]
     receipt_ms: int
     """How long the carrier waits with a receipt."""
+    account_count: int = 1
+    line_count: int = 0
+    """Of each account, beside its default one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +45,10 @@ class Stage:
     meters: meters.Meters
     journal: journal.Journal
     delivered: delivered.Delivered
-    token: str = field(repr=False)
+    tokens: list[str] = field(repr=False)
+    """One of each account."""
+    line_count: int
+    """Of each account, beside its default one."""
     api_ports: list[int]
 
     @property
@@ -54,13 +60,14 @@ class Stage:
         """By the native API, as the account of this stage."""
         return orders.Order(
             ports=self.api_ports,
-            token=self.token,
+            tokens=self.tokens,
             first=first,
             count=count,
             batch_size=load.batch_size,
             connections=load.connections,
             tally_path=str(self.folder / "tally.json"),
             per_second=load.per_second,
+            line_count=self.line_count,
             face=load.face,
         )
 
@@ -85,9 +92,10 @@ class Stage:
 async def built(servers: Servers, folder: Path, crew: Crew) -> AsyncIterator[Stage]:
     """Start the fleet, load the configuration, and tear all of it down in the end."""
     with fleet.fleet(servers, folder) as sluice:
-        configuration = fleet.account(ACCOUNT, credit="10000000")
+        accounts = [f"{ACCOUNT}-{number}" for number in range(crew.account_count)]
+        configuration = "".join(fleet.account(name, credit="10000000") for name in accounts)
         sluice.apply(configuration, binds=BINDS, window=WINDOW)
-        token = sluice.token(ACCOUNT)
+        tokens = await crowd.enter(sluice, servers.database_url, accounts, crew.line_count)
         names, api_ports = _start(sluice, crew)
         await sluice.ready(*(name for each in names.values() for name in each))
         pids = {role: [sluice.pid(name) for name in each] for role, each in names.items()}
@@ -96,7 +104,16 @@ async def built(servers: Servers, folder: Path, crew: Crew) -> AsyncIterator[Sta
         try:
             watched = meters.Meters(pids | await asyncio.to_thread(_server_pids, servers))
             counted = delivered.Delivered(database)
-            yield Stage(sluice, database, watched, followed, counted, token, api_ports)
+            yield Stage(
+                sluice,
+                database,
+                watched,
+                followed,
+                counted,
+                tokens,
+                crew.line_count,
+                api_ports,
+            )
         finally:
             followed.close()
             await database.close(timeout=_CONNECT_SECONDS)

@@ -39,3 +39,8 @@ def recipient(index: int) -> str:
 def text(index: int) -> str:
     """The text of message `index`: one segment in the GSM alphabet, 60 to 120 characters."""
     return _TEXTS[index % len(_TEXTS)].format(index % 1_000_000)
+
+
+def sender(number: int) -> str:
+    """What line `number` of an account shows to phones."""
+    return f"L{number:06d}"

@@ -12,7 +12,7 @@ from tests.bench import orders, workload
 
 ORDER = orders.Order(
     ports=[8080],
-    token="name:word",
+    tokens=["name:word"],
     first=10,
     count=7,
     batch_size=0,
@@ -32,6 +32,14 @@ def test_batches_hold_every_message_once_when_the_last_is_short() -> None:
     assert [len(batch) for batch in batches] == [3, 3, 1]
     sent = [message["to"] for batch in batches for message in batch]
     assert sent == [workload.recipient(index) for index in range(10, 17)]
+
+
+def test_accounts_and_their_lines_take_turns() -> None:
+    order = msgspec.structs.replace(ORDER, tokens=["one", "two"], line_count=2)
+    bearers = [request.partition(b"Bearer ")[2][:3] for request in orders.requests(order)]
+    assert bearers == [b"one", b"two", b"one", b"two", b"one", b"two", b"one"]
+    senders = [json.loads(body)["from"] for body in _bodies(order)]
+    assert senders == [workload.sender(turn) for turn in (0, 0, 1, 1, 0, 0, 1)]
 
 
 def test_a_rivals_request_asks_for_the_receipt_of_its_own_message() -> None:

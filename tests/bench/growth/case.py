@@ -1,0 +1,107 @@
+"""One of the two that are compared: a Sluice of some size, and what is measured of it."""
+
+from __future__ import annotations
+
+import asyncio
+import tempfile
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from tests import servers
+from tests.bench import contender, course, figures, stage
+from tests.bench.growth import population, visits
+
+_CREW = {"ingest": 1, "dispatcher": 1, "dlr": 1}
+_POLL_SECONDS = 0.05
+_SLOWEST_PER_SECOND = 500.0
+_IDLE_PARTS = (*_CREW, "PostgreSQL")
+
+
+@dataclass(frozen=True, slots=True)
+class Size:
+    """How much there is of everything."""
+
+    stored: int
+    lines: int
+    """Of all accounts together."""
+    accounts: int
+    backlog: int
+    """Messages that are ready at one moment; they are drained."""
+
+    @property
+    def lines_each(self) -> int:
+        """Lines of each account."""
+        return max(1, self.lines // self.accounts)
+
+
+@dataclass(slots=True)
+class Case:
+    """A Sluice of some size, and its figures so far, by what was measured."""
+
+    name: str
+    size: Size
+    where: stage.Stage
+    runs: dict[str, list[figures.Figures]] = field(default_factory=dict)
+    drained_per_second: list[float] = field(default_factory=list)
+    idle_share: dict[str, float] = field(default_factory=dict)
+    """Of a core, by part, while nothing is asked of it."""
+    waits: list[visits.Waits] = field(default_factory=list)
+    _first: int = 0
+
+    async def load(self, load: contender.Load, count: int) -> None:
+        """Send so many messages and keep the figures."""
+        run = await course.run(self.where, load, self._first, count)
+        self._first += count
+        self.runs.setdefault(load.name, []).append(run.figures)
+
+    async def warm_up(self, load: contender.Load, count: int) -> None:
+        """Send messages that do not count."""
+        await course.run(self.where, load, self._first, count)
+        self._first += count
+
+    async def drain(self) -> None:
+        """Store the backlog at one moment, and time it to its last receipt."""
+        count = self.size.backlog
+        await self.where.begin()
+        await population.queue(self.where.database, count)
+        began = time.monotonic()
+        async with asyncio.timeout(60 + count / _SLOWEST_PER_SECOND):
+            while await self.where.receipt_count() < count:
+                self.where.journal.follow()
+                await asyncio.sleep(_POLL_SECONDS)
+        self.drained_per_second.append(count / (time.monotonic() - began))
+        await self.where.prove(count)
+        self.where.journal.follow()
+        submits = self.where.journal.take()
+        if len(submits) != count or any(len(times) > 1 for times in submits.values()):
+            raise contender.NotProved(f"of a backlog of {count:,}, {len(submits):,} were submitted")
+
+    async def rest(self, seconds: float) -> None:
+        """Ask nothing of it for so long, and see what its sweeps take."""
+        before = self.where.meters.read().cpu_seconds
+        await asyncio.sleep(seconds)
+        after = self.where.meters.read().cpu_seconds
+        self.idle_share = {part: (after[part] - before[part]) / seconds for part in _IDLE_PARTS}
+
+    async def visit(self) -> None:
+        """Read messages as their producer."""
+        self.waits = await visits.measure(self.where)
+
+
+@asynccontextmanager
+async def opened(name: str, size: Size, show: Callable[[str], None]) -> AsyncIterator[Case]:
+    """Start servers and a fleet of its own, and fill it; all of it goes in the end."""
+    with (
+        servers.throwaway(durable=True) as started,
+        tempfile.TemporaryDirectory(prefix="sluice-growth-") as folder,
+    ):
+        crew = stage.Crew(_CREW, {}, 0, size.accounts, size.lines_each)
+        async with stage.built(started, Path(folder), crew) as where:
+            began = time.monotonic()
+            async for done in population.send(where.database, size.stored):
+                seconds = time.monotonic() - began
+                show(f"{name}: {done:,} of {size.stored:,} messages stored, {seconds:.0f} s")
+            yield Case(name, size, where)

@@ -1,0 +1,114 @@
+"""`./test bench growth`: a small and a large Sluice side by side, loaded in turn."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import signal
+from collections.abc import Callable, Sequence
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import Any
+
+import uvloop
+
+from tests.bench import contender, report
+from tests.bench.growth import case, outcome
+
+SMALL = case.Size(stored=10_000, lines=10, accounts=1, backlog=10_000)
+_FULL = case.Size(stored=10_000_000, lines=100_000, accounts=1_000, backlog=1_000_000)
+_WARM_UP_COUNT = 1_000
+_REST_SECONDS = 10.0
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Fill, measure, print and prove; 1 if the proof fails."""
+    options = _parser().parse_args(arguments)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            return runner.run(_grow(options))
+    except contender.NotProved as problem:
+        report.console.print(f"\nnot proved: {problem}", style="red", markup=False)
+        return 1
+    except KeyboardInterrupt:
+        return 130
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="./test bench growth",
+        description="Measures whether Sluice stays as fast as it grows: a small one (10,000 stored "
+        "messages, 10 lines of 1 account, a backlog of 10,000) and a large one run beside each "
+        "other, each on servers of its own, and are loaded in turn. The defaults take about four "
+        "minutes; --full, the sizes that are promised, takes most of an hour and 20 GB of disk.",
+    )
+    parser.add_argument("--stored", type=int, default=500_000, help="messages stored (500000)")
+    parser.add_argument("--lines", type=int, default=10_000, help="lines of all accounts (10000)")
+    parser.add_argument("--accounts", type=int, default=100, help="accounts (100)")
+    parser.add_argument("--backlog", type=int, default=100_000, help="ready messages (100000)")
+    parser.add_argument(
+        "--full",
+        action="store_true",
+        help="10,000,000 messages, 100,000 lines, 1,000 accounts, a backlog of 1,000,000",
+    )
+    parser.add_argument("--messages", type=int, default=20_000, help="messages a load (20000)")
+    parser.add_argument("--repeat", type=int, default=2, help="loads of each; medians (2)")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write all figures")
+    return parser
+
+
+async def _grow(options: argparse.Namespace) -> int:
+    size = (
+        _FULL
+        if options.full
+        else case.Size(options.stored, options.lines, options.accounts, options.backlog)
+    )
+    with report.console.status("starting two Sluices") as status:
+        async with AsyncExitStack() as stack:
+            cases = [
+                await stack.enter_async_context(case.opened(name, each, status.update))
+                for name, each in (("small", SMALL), ("large", size))
+            ]
+            await _measure(cases, options, status.update)
+            status.update("auditing")
+            verdicts = [await asyncio.to_thread(each.where.fleet.audit) for each in cases]
+    found = outcome.Outcome(*(outcome.of(each) for each in cases))
+    outcome.show(found)
+    if options.json:
+        text = json.dumps(outcome.as_json(found), indent=2, ensure_ascii=False)
+        options.json.write_text(text + "\n", "utf-8")
+    return _conclude(verdicts)
+
+
+async def _measure(
+    cases: Sequence[case.Case], options: argparse.Namespace, show: Callable[[str], None]
+) -> None:
+    """Each thing in turn on both, so that what the machine does meanwhile meets both."""
+    loads = [contender.Load("batch", 500, 4), contender.Load("single", 0, 64)]
+    for each in cases:
+        for load in loads:
+            await each.warm_up(load, _WARM_UP_COUNT)
+    show("at rest")
+    await asyncio.gather(*(each.rest(_REST_SECONDS) for each in cases))
+    for each in cases:
+        show(f"{each.name}: reading messages")
+        await each.visit()
+    for number in range(1, options.repeat + 1):
+        for load in loads:
+            for each in cases:
+                show(f"{each.name}: {load.name}, run {number} of {options.repeat}")
+                await each.load(load, options.messages)
+    for each in cases:
+        show(f"{each.name}: draining a backlog of {each.size.backlog:,}")
+        await each.drain()
+
+
+def _conclude(verdicts: Sequence[dict[str, Any]]) -> int:
+    breaches = [verdict for verdict in verdicts if not verdict["ok"]]
+    if breaches:
+        report.console.print(f"sluice audit found breaches: {breaches}", style="red", markup=False)
+        return 1
+    report.console.print("\nproved: all that was sent was delivered once; both audits are ok")
+    return 0
