@@ -8,7 +8,7 @@ from uuid import UUID
 
 import asyncpg
 
-from shared.db import connection, limits, segments, work
+from shared.db import connection, limits, segments, submits, work
 from shared.db.pool import ACQUIRE_SECONDS
 from shared.limits.limiter import Permit, scope_names
 from shared.sms.states import SegmentState
@@ -77,16 +77,16 @@ def usage(parts: Iterable[tuple[work.Claimed, Permit, int]]) -> Usage:
 async def _put_back(opened: connection.Connection, others: Iterable[work.Claimed]) -> None:
     """A message that has got more parts to submit than its permit is for, since it was published:
     it is published anew."""
-    submits = [
-        segments.Submit(m.message_id, part, m.submitted_at) for m in others for part in m.parts
-    ]
-    await requeue(opened, submits)
+    await requeue(
+        opened,
+        [submits.Submit(m.message_id, part, m.submitted_at) for m in others for part in m.parts],
+    )
 
 
-async def requeue(opened: connection.Connection, submits: Sequence[segments.Submit]) -> None:
+async def requeue(opened: connection.Connection, found: Sequence[submits.Submit]) -> None:
     """Queue segments again, unless they have been submitted again meanwhile."""
-    await segments.settle_all(opened, submits, SegmentState.QUEUED)
-    again = sorted({submit.message_id for submit in submits})
+    await segments.settle_all(opened, found, SegmentState.QUEUED)
+    again = sorted({submit.message_id for submit in found})
     await work.requeue(opened, [work.Deferral(message_id) for message_id in again])
 
 

@@ -129,7 +129,8 @@ async def _write(
             evidence.append(_evidence(each.message, answered, then))
             if then.permit_unused or then.delay_ms is not None:
                 put_off.append((each, answered.part, then))
-    moved = await segments.settle_answers(opened, evidence)
+    settled = await segments.settle_answers(opened, evidence)
+    moved = {(each.message_id, each.part) for each in settled.unsent if each.by_this}
     delays_ms: dict[UUID, int] = {}
     unused_counts: Counter[UUID] = Counter()
     by_id = {each.message.message_id: each for each, _, _ in put_off}
@@ -181,4 +182,5 @@ def _evidence(
         code="" if accepted or outcome is None else outcome.code,
         reason=sending.CANCELED if outcome is None else outcome.reason,
         submitted_at=message.submitted_at,
+        alone=message.segment_count == 1,
     )

@@ -9,7 +9,7 @@ import asyncpg
 import structlog
 
 from services.dispatcher import claim, retry
-from shared.db import connection, limits, segments, work, workers
+from shared.db import connection, limits, segments, submits, work, workers
 from shared.db.pool import ACQUIRE_SECONDS
 from shared.sms.states import SegmentState
 
@@ -60,7 +60,7 @@ class Sweeper:
         """What a dead worker was submitting is in doubt: nobody can know whether it left."""
         while True:
             async with self._pool.acquire(timeout=ACQUIRE_SECONDS) as opened, opened.transaction():
-                found = await segments.abandoned(opened, workers.SILENCE_SECONDS, PAGE_COUNT)
+                found = await submits.abandoned(opened, workers.SILENCE_SECONDS, PAGE_COUNT)
                 await segments.settle_all(
                     opened, found, SegmentState.IN_DOUBT, "the worker sending it died"
                 )
@@ -75,7 +75,7 @@ class Sweeper:
             async with self._pool.acquire(timeout=ACQUIRE_SECONDS) as opened, opened.transaction():
                 if await connection.committed(opened, transaction) is None:
                     continue
-                found = await segments.claimed_in(opened, self._worker_id, transaction)
+                found = await submits.claimed_in(opened, self._worker_id, transaction)
                 await claim.requeue(opened, found)
             self._unheard.discard(transaction)
             _log.warning("claim_put_back", segment_count=len(found))

@@ -37,7 +37,7 @@ async def _sweep_page(database: asyncpg.Pool) -> int:
         database.acquire(timeout=pool.ACQUIRE_SECONDS) as opened,
         opened.transaction(),
     ):
-        overdue = await segments.overdue(opened, PAGE_COUNT)
+        overdue = await segments.take_overdue(opened, PAGE_COUNT)
         changed_count = await segments.settle_all(
             opened, overdue, states.SegmentState.UNKNOWN, REASON
         )

@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from shared.db import work_states, workers
+from shared.db import segments, work_states, workers
 from shared.ledger import refunds
 from shared.ledger.transfers import ROADS, Book, Kind
 from shared.sms import states
@@ -130,7 +130,7 @@ SELECT coalesce(w.message_id, s.message_id) AS message_id, w.state AS work_state
        w.segment_count, s.waiting_count, s.states
 FROM work w
 FULL JOIN (SELECT message_id, count(*) AS waiting_count, string_agg(DISTINCT state, ',') AS states
-           FROM segments WHERE state IN ({_WAITING}) GROUP BY message_id) s USING (message_id)
+           FROM segments s WHERE {segments.IS_WAITING} GROUP BY message_id) s USING (message_id)
 WHERE w.segment_count IS DISTINCT FROM s.waiting_count
    OR (w.state, s.states) NOT IN ({_PAIRS})"""
 
@@ -141,13 +141,13 @@ WHERE expires_at < now() - interval '{GRACE_SECONDS} seconds'
 
 # After a restart of PostgreSQL nobody could be heard, so every worker gets the same time again.
 _SUBMITTING = f"""
-SELECT s.message_id, s.part, s.worker_id, s.submitted_at FROM segments s
-LEFT JOIN workers w USING (worker_id)
-WHERE s.state = 'submitting' AND (
-    s.submitted_at IS NULL
-    OR s.submitted_at < now() - interval '{SUBMITTING_SECONDS} seconds'
-    OR greatest(w.seen_at, s.submitted_at, pg_postmaster_start_time())
-       < now() - interval '{GRACE_SECONDS + workers.SILENCE_SECONDS} seconds')"""
+SELECT u.message_id, u.part, u.worker_id, u.submitted_at, s.state FROM submits u
+LEFT JOIN segments s USING (message_id, part)
+LEFT JOIN workers w ON w.worker_id = u.worker_id
+WHERE s.state IN ({_WAITING}, 'submitting') IS NOT TRUE
+    OR u.submitted_at < now() - interval '{SUBMITTING_SECONDS} seconds'
+    OR greatest(w.seen_at, u.submitted_at, pg_postmaster_start_time())
+       < now() - interval '{GRACE_SECONDS + workers.SILENCE_SECONDS} seconds'"""
 
 _NO_RECEIPT = f"""
 SELECT message_id, part, state, submitted_at FROM segments
@@ -211,7 +211,7 @@ CHECKS = (
     Check("parts", "messages have exactly their parts, 1 to n", "messages", _PARTS),
     Check("work", "what waits has its row of work, nothing else has", "work", _WORK),
     Check("overdue_work", "nothing waits past its time", "work", _OVERDUE_WORK),
-    Check("submitting", "submits end, or their worker lives", "segments", _SUBMITTING),
+    Check("submitting", "submits end, or their worker lives", "submits", _SUBMITTING),
     Check("no_receipt", "without a receipt, segments become unknown in time", "segments",
           _NO_RECEIPT),
     Check("parked_lines", "lines with parked messages are woken, others are not", "parked_lines",

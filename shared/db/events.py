@@ -2,53 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import NamedTuple
 from uuid import UUID
 
 from shared.db.connection import Connection
 
-
-class Event(NamedTuple):
-    """A message's status became `status`; a row of the type `new_event`."""
-
-    account_id: int
-    message_id: UUID
-    status: str
-    reason: str
-    reference: str | None
-
-
-# The head's row lock is held until commit, so numbers become visible in order; it is the last of
-# the locks that `shared.db` tells the order of.
-_APPEND = """
-WITH fresh AS (
-    SELECT t.*, row_number() OVER (PARTITION BY t.account_id ORDER BY t.place) AS nth
-    FROM unnest($1::new_event[]) WITH ORDINALITY
-         AS t (account_id, message_id, status, reason, reference, place)
-), locked AS (
-    SELECT account_id FROM event_heads
-    WHERE account_id = ANY ($2::int[]) ORDER BY account_id FOR UPDATE
-), counted AS (
-    SELECT account_id, count(*) AS fresh_count FROM fresh JOIN locked USING (account_id)
-    GROUP BY account_id
+# The head's row lock is held until commit, so numbers become visible in order. To know how many
+# there are, all that changed must be known: so heads are locked after whatever changes messages.
+APPEND_CHANGED = """
+counted AS (
+    SELECT account_id, count(*) AS fresh_count FROM changed GROUP BY account_id
+), head AS (
+    SELECT h.account_id, c.fresh_count FROM event_heads h JOIN counted c USING (account_id)
+    ORDER BY h.account_id FOR UPDATE OF h
 ), bumped AS (
-    UPDATE event_heads h SET last_sequence = h.last_sequence + c.fresh_count
-    FROM counted c WHERE h.account_id = c.account_id
-    RETURNING h.account_id, h.last_sequence - c.fresh_count AS before
-)
-INSERT INTO events (account_id, sequence, message_id, status, reason, reference)
-SELECT f.account_id, b.before + f.nth, f.message_id, f.status, f.reason, f.reference
-FROM fresh f JOIN bumped b USING (account_id)"""
-
-
-async def append(connection: Connection, events: Sequence[Event]) -> None:
-    """Append in the order given; to be called last in a transaction, for it locks the heads."""
-    if events:
-        accounts = sorted({event.account_id for event in events})
-        await connection.execute(_APPEND, events, accounts)
+    UPDATE event_heads h SET last_sequence = h.last_sequence + head.fresh_count
+    FROM head WHERE h.account_id = head.account_id
+    RETURNING h.account_id, h.last_sequence - head.fresh_count AS before
+), event AS (
+    INSERT INTO events (account_id, sequence, message_id, status, reason, reference)
+    SELECT c.account_id,
+           b.before + row_number() OVER (PARTITION BY c.account_id ORDER BY c.message_id),
+           c.message_id, c.status, c.reason, c.reference
+    FROM changed c FULL JOIN bumped b USING (account_id)
+)"""
+"""Parts of the one statement that changes messages, in which `changed` is what they have become: an
+event for each."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import NamedTuple
 from uuid import UUID
 
+from shared.db import submits
 from shared.db.connection import Connection
 from shared.sms.receipts import Receipt
 
@@ -103,9 +104,10 @@ FROM unnest($1::receipt_clue[]) WITH ORDINALITY
 CROSS JOIN LATERAL unnest(t.phones) AS phone
 CROSS JOIN LATERAL (
     SELECT d.* FROM (
-        SELECT message_id, part, state, submitted_at, attempt_count, recipient,
+        SELECT message_id, part, submitted_at, attempt_count, recipient,
+               CASE WHEN {submits.UNDER_WAY} THEN 'submitting' ELSE state END AS state,
                carrier_message_id IS NOT NULL AS known
-        FROM segments
+        FROM segments s
         WHERE carrier_id = t.carrier_id AND recipient IS NOT NULL
           AND "right"(recipient, 7) = "right"(phone, 7)
           AND submitted_at > t.received_at - {_WINDOW}
@@ -144,9 +146,9 @@ SELECT (
     WHERE r.retry_at IS NOT NULL AND r.carrier_id = t.carrier_id AND r.phones = t.phones
       AND r.carrier_message_id <> t.carrier_message_id
 ), EXISTS (
-    SELECT FROM segments s JOIN messages m USING (message_id), unnest(t.phones) AS phone
-    WHERE s.state = 'submitting' AND s.carrier_id = t.carrier_id
-      AND s.submitted_at < t.received_at + $2 * interval '1 second'
+    SELECT FROM submits u JOIN messages m USING (message_id), unnest(t.phones) AS phone
+    WHERE m.carrier_id = t.carrier_id
+      AND u.submitted_at < t.received_at + $2 * interval '1 second'
       AND "right"(m.recipient, length(phone)) = phone)
 FROM unnest($1::receipt_clue[]) WITH ORDINALITY
      AS t (carrier_id, carrier_message_id, phones, received_at, reference, place)

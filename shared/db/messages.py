@@ -12,6 +12,7 @@ from shared.db import ledger
 from shared.db.connection import Connection
 from shared.ledger.transfers import Kind
 from shared.rules.compose import Draft
+from shared.sms.states import SegmentState
 
 SQL_NAMES = {"message_class": "class"}
 """Columns and attributes that are not called as in Python."""
@@ -119,10 +120,12 @@ class Part:
 
 
 _PARTS = f"""
-SELECT s.part, s.state, s.code, s.submitted_at, s.accepted_at, s.finished_at,
+SELECT s.part, CASE WHEN u.part IS NULL THEN s.state ELSE '{SegmentState.SUBMITTING}' END, s.code,
+       coalesce(u.submitted_at, s.submitted_at), s.accepted_at, s.finished_at,
        EXISTS (SELECT FROM transfers t WHERE t.message_id = s.message_id AND t.part = s.part
                AND t.kind = '{Kind.REFUND}')
-FROM segments s WHERE s.message_id = $1 ORDER BY s.part"""  # noqa: S608 - words of our own
+FROM segments s LEFT JOIN submits u USING (message_id, part)
+WHERE s.message_id = $1 ORDER BY s.part"""  # noqa: S608 - words of our own
 
 
 async def parts(connection: Connection, message_id: UUID) -> list[Part]:

@@ -1,37 +1,35 @@
 """The one road by which segments move, and the table of moves its only map (law 4).
 
-`settle` locks, asks `states.move` and writes what it says. A claim asks the same table in its own
-statement, by `SUBMIT`: it may take a thousand messages, and owns them by their rows of work.
+A segment that waits is written when its submit has ended: meanwhile a row of `submits` says that it
+is `submitting`. One statement does it for any number of segments, by `states.MOVES` and the roll-up
+of `states`, put into it as words.
 """
 
 # ruff: noqa: S608 - what is put into the statements are words of our own
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import NamedTuple
 from uuid import UUID
 
-import asyncpg
-
-from shared.db import events, ledger, words
-from shared.db.connection import Connection, Transaction
+from shared.db import events, ledger, submits, words
+from shared.db.connection import Connection
+from shared.db.submits import Submit
 from shared.ledger import refunds
 from shared.sms import states
 from shared.sms.states import SegmentState
 
 
 class Evidence(NamedTuple):
-    """Something became known about a segment.
+    """Something became known about a segment; a row of the type `segment_evidence`.
 
     `accepted`: it proves that a carrier took the segment. `carrier_message_id` is kept when given.
     `code` is the carrier's word for people, `reason` what the producer may read.
     `submitted_at` names the submit it is about: if the segment has been submitted again since, only
     a proof of acceptance still counts. So an answer may be recorded twice, or by a worker that was
-    taken for dead, and undoes nothing.
+    taken for dead, and undoes nothing. `alone`: it is known to be its message's only segment.
     """
 
     message_id: UUID
@@ -42,137 +40,180 @@ class Evidence(NamedTuple):
     code: str = ""
     reason: str = ""
     submitted_at: datetime | None = None
+    alone: bool = False
 
 
-class Move(NamedTuple):
-    """What a segment has become; a row of the type `segment_move`."""
+class Unsent(NamedTuple):
+    """A segment that has come to an end, or back to the queue, without having been taken.
+    `by_this`: the call that tells of it has ended its submit, and no other."""
 
     message_id: UUID
     part: int
-    state: SegmentState
-    code: str
-    reason: str
-    carrier_message_id: str | None
-    accepted: bool
-    final: bool
+    state: str
+    by_this: bool
 
 
-_STATES = {state.value: state for state in SegmentState}
+class Settled(NamedTuple):
+    """What evidence has changed."""
+
+    changed_count: int
+    """Messages whose status changed."""
+    unsent: Sequence[Unsent]
 
 
-@dataclass(slots=True)
-class _Standing:
-    """A segment as it stands while evidence is applied to it."""
+_WAITING = words.listed(states.WAITING)
+_FINAL = words.listed(states.FINAL)
+_TO_REFUND = words.listed(refunds.ENDED_UNSENT)
+_MOVES = words.array(f"{start} {end}" for start, ends in states.MOVES.items() for end in ends)
+_ROLL_UP = ", ".join(f"'{state}'" for state in states.ROLL_UP)
 
-    state: SegmentState
-    accepted: bool
-    reason: str
-    submitted_at: datetime | None
-    code: str = ""
-    carrier_message_id: str | None = None
-    changed: bool = False
+IS_WAITING = f"s.state IN ({_WAITING}) AND NOT {submits.UNDER_WAY}"
+"""Of a segment `s`: it may be submitted, and nobody is at it."""
 
-
+# Several at once only for messages of several parts, whose status nobody may work out from parts
+# that are just being moved.
 _LOCK = """
-SELECT m.message_id, s.part, s.state, s.accepted_at IS NOT NULL AS accepted, s.reason,
-       s.submitted_at, m.account_id, m.status, m.reference
-FROM messages m JOIN segments s USING (message_id)
-WHERE m.message_id = ANY ($1::uuid[])
-ORDER BY m.message_id, s.part
-FOR UPDATE OF m, s"""
+SELECT FROM messages WHERE message_id = ANY ($1::uuid[]) AND segment_count > 1
+ORDER BY message_id FOR UPDATE"""
 
-_WRITE = """
-WITH moved AS (
+_OF_THIS_SUBMIT = "(t.accepted OR t.submitted_at IS NULL OR t.submitted_at = u.submitted_at)"
+_ABOUT = "u.message_id = t.message_id AND u.part = t.part"
+_MAY_MOVE = f"""
+    (CASE WHEN t.landed_at IS NULL THEN s.state ELSE 'submitting' END || ' ' || t.state)
+    = ANY ({_MOVES})"""
+
+# In the order of the locks that `shared.db` tells: each part needs all of the one before. What an
+# UPDATE reads is materialized: where it meets a row that was changed since the statement began, it
+# looks once more, and what is read in any other way would then be empty.
+_SETTLE = f"""
+WITH said AS (
+    SELECT * FROM unnest($1::segment_evidence[]) ORDER BY message_id, part
+), landed AS (
+    DELETE FROM submits u USING said t WHERE {_ABOUT} AND {_OF_THIS_SUBMIT}
+    RETURNING u.message_id, u.part, u.submitted_at
+), evidence AS MATERIALIZED (
+    SELECT t.*, l.submitted_at AS landed_at
+    FROM said t FULL JOIN landed l ON l.message_id = t.message_id AND l.part = t.part
+    ORDER BY t.message_id, t.part
+), written AS (
     UPDATE segments s
-    SET state = t.state, code = coalesce(nullif(t.code, ''), s.code), reason = t.reason,
-        -- What was proved unsent was no attempt.
-        attempt_count = s.attempt_count - (s.state = 'submitting' AND t.state = 'queued')::int,
+    SET state = CASE WHEN {_MAY_MOVE} THEN t.state ELSE s.state END,
+        code = CASE WHEN t.code <> '' AND {_MAY_MOVE} THEN t.code ELSE s.code END,
+        reason = CASE WHEN t.reason <> s.reason AND {_MAY_MOVE} THEN t.reason ELSE s.reason END,
+        submitted_at = coalesce(t.landed_at, s.submitted_at),
+        -- What was proved unsent was no attempt. The release before counted it when it began.
+        attempt_count = s.attempt_count + (t.landed_at IS NOT NULL AND t.state <> 'queued')::int
+                        - (s.state = 'submitting')::int,
         carrier_message_id = coalesce(t.carrier_message_id, s.carrier_message_id),
         -- Whose id nobody knows is found by its phone (see `matching`).
         recipient = CASE
-            WHEN coalesce(t.carrier_message_id, s.carrier_message_id) IS NULL
-                 AND t.state IN ('in_doubt', 'submitted') THEN (
-                SELECT recipient FROM messages m WHERE m.message_id = s.message_id)
+            WHEN t.state IN ('in_doubt', 'submitted')
+                 AND coalesce(t.carrier_message_id, s.carrier_message_id) IS NULL
+            THEN (SELECT recipient FROM messages m WHERE m.message_id = s.message_id)
             ELSE s.recipient END,
         accepted_at = CASE WHEN t.accepted THEN coalesce(s.accepted_at, clock_timestamp())
                       ELSE s.accepted_at END,
-        finished_at = CASE WHEN t.final THEN coalesce(s.finished_at, now()) END
-    FROM unnest($1::segment_move[]) t
+        finished_at = CASE WHEN t.state IN ({_FINAL}) AND s.finished_at IS NULL AND {_MAY_MOVE}
+                      THEN now() ELSE s.finished_at END
+    FROM evidence t
     WHERE s.message_id = t.message_id AND s.part = t.part
-)
-UPDATE messages m SET status = t.status, reason = t.reason, updated_at = now()
-FROM unnest($2::new_event[]) t WHERE m.message_id = t.message_id"""
-
-
-class Submit(NamedTuple):
-    """One submit of a segment: what a sweep has found, to be tied to its evidence."""
-
-    message_id: UUID
-    part: int
-    submitted_at: datetime
+      AND (t.landed_at IS NOT NULL OR t.accepted OR t.submitted_at IS NULL
+           OR (t.submitted_at = s.submitted_at AND NOT {submits.UNDER_WAY}))
+      AND (t.carrier_message_id IS NOT NULL OR (t.accepted AND s.accepted_at IS NULL)
+           OR {_MAY_MOVE})
+    RETURNING s.message_id, s.part, s.state, s.reason, s.accepted_at IS NULL AS unaccepted,
+              t.alone, t.landed_at IS NOT NULL AS by_this
+), part AS (
+    SELECT DISTINCT ON (message_id, part) message_id, part, state, reason FROM (
+        SELECT message_id, part, state, reason, 0 AS age FROM written WHERE NOT alone
+        UNION ALL
+        SELECT s.message_id, s.part,
+               CASE WHEN {submits.UNDER_WAY} THEN 'submitting' ELSE s.state END, s.reason, 1
+        FROM (SELECT DISTINCT message_id FROM written WHERE NOT alone) several
+        JOIN segments s USING (message_id)
+    ) p ORDER BY message_id, part, age
+), status AS MATERIALIZED (
+    SELECT message_id, state, reason FROM written WHERE alone
+    UNION ALL (
+        SELECT DISTINCT ON (message_id) message_id,
+               CASE state WHEN 'submitting' THEN 'queued' ELSE state END,
+               CASE state WHEN 'submitting' THEN '' ELSE reason END
+        FROM part ORDER BY message_id, array_position(ARRAY[{_ROLL_UP}], state), part
+    )
+), changed AS (
+    UPDATE messages m SET status = t.state, reason = t.reason, updated_at = now()
+    FROM status t WHERE m.message_id = t.message_id AND m.status <> t.state
+    RETURNING m.account_id, m.message_id, m.status, m.reason, m.reference
+), {events.APPEND_CHANGED}
+SELECT done.changed_count, done.overtaken, unsent.*
+FROM (
+    SELECT (SELECT count(*) FROM changed) AS changed_count, EXISTS (
+        SELECT FROM evidence t, submits u
+        WHERE t.landed_at IS NULL AND {_ABOUT} AND {_OF_THIS_SUBMIT}) AS overtaken
+) done LEFT JOIN (
+    SELECT message_id, part, state, by_this FROM written
+    WHERE unaccepted AND (state = 'queued' OR state IN ({_TO_REFUND}))
+) unsent ON true"""
 
 
 async def settle(connection: Connection, evidence: Sequence[Evidence]) -> int:
-    """Apply evidence within a transaction of the caller: segments, statuses, refunds, events.
+    """Apply evidence within a transaction of the caller: segments, statuses, events, refunds.
 
     Evidence about the same segment is applied in the order given; what the table of moves does not
     allow changes nothing, so repetition is harmless. Returns how many messages changed status.
     Locks in the order that `shared.db` tells, from messages on.
     """
-    changed_count, _ = await _settle(connection, evidence)
-    return changed_count
+    return (await settle_answers(connection, evidence)).changed_count
 
 
-async def settle_answers(
-    connection: Connection, evidence: Sequence[Evidence]
-) -> set[tuple[UUID, int]]:
-    """As `settle`; returns the (message, part) whose state changed, each by this call alone."""
-    _, moved = await _settle(connection, evidence)
-    return moved
+async def settle_answers(connection: Connection, evidence: Sequence[Evidence]) -> Settled:
+    """As `settle`; tells what has ended unsent as well."""
+    several = [each.message_id for each in evidence if not each.alone]
+    if several:
+        await connection.execute(_LOCK, several)
+    changed_count = 0
+    unsent: list[Unsent] = []
+    for distinct in _rounds(evidence):
+        overtaken = True
+        # Whoever has ended a submit since this statement began had not committed when it looked.
+        while overtaken:
+            rows = await connection.fetch(_SETTLE, distinct)
+            changed_count += rows[0]["changed_count"]
+            overtaken = rows[0]["overtaken"]
+            unsent += [Unsent(*each) for _, _, *each in rows if each[0] is not None]
+    await ledger.refund(
+        connection, [each[:3] for each in unsent if each.state in refunds.ENDED_UNSENT]
+    )
+    return Settled(changed_count, unsent)
 
 
-async def _settle(
-    connection: Connection, evidence: Sequence[Evidence]
-) -> tuple[int, set[tuple[UUID, int]]]:
-    if not evidence:
-        return 0, set()
-    rows = await connection.fetch(_LOCK, sorted({item.message_id for item in evidence}))
-    standing: dict[UUID, dict[int, _Standing]] = defaultdict(dict)
-    for row in rows:
-        standing[row["message_id"]][row["part"]] = _Standing(
-            _STATES[row["state"]], row["accepted"], row["reason"], row["submitted_at"]
-        )
-    moved: set[tuple[UUID, int]] = set()
-    for item in evidence:
-        segment = standing[item.message_id].get(item.part)
-        if segment is not None and _apply(segment, item):
-            moved.add((item.message_id, item.part))
-    changed = _status_changes(rows, standing)
-    await ledger.refund(connection, _refunds_due(standing, moved))
-    if moves := _moves(standing):
-        await connection.execute(_WRITE, moves, changed)
-    await events.append(connection, changed)
-    return len(changed), moved
+def _rounds(evidence: Sequence[Evidence]) -> Iterator[Sequence[Evidence]]:
+    """The evidence, in rounds that speak of each segment once, in the order given."""
+    left = evidence
+    while left:
+        firsts = {(each.message_id, each.part): each for each in reversed(left)}
+        if len(firsts) == len(left):
+            yield left
+            return
+        yield list(firsts.values())
+        left = [each for each in left if firsts[each.message_id, each.part] is not each]
 
 
 async def settle_all(
-    connection: Connection, submits: Sequence[Submit], state: SegmentState, reason: str = ""
+    connection: Connection, found: Sequence[Submit], state: SegmentState, reason: str = ""
 ) -> int:
     """`settle` the same of each of these submits, unless it has been made again meanwhile."""
     return await settle(
         connection,
         [
             Evidence(message_id, part, state, reason=reason, submitted_at=submitted_at)
-            for message_id, part, submitted_at in submits
+            for message_id, part, submitted_at in found
         ],
     )
 
 
-_WAITING = words.listed(states.WAITING)
-
 _WAITING_PARTS = f"""
-SELECT message_id, part FROM segments
-WHERE message_id = ANY ($1::uuid[]) AND state IN ({_WAITING})"""
+SELECT message_id, part FROM segments s WHERE message_id = ANY ($1::uuid[]) AND {IS_WAITING}"""
 
 
 async def settle_waiting(
@@ -188,150 +229,41 @@ async def settle_waiting(
     )
 
 
-SUBMIT = f"""
-UPDATE segments s
-SET state = '{SegmentState.SUBMITTING}', worker_id = $2, submitted_at = now(),
-    attempt_count = attempt_count + 1
-FROM claimed c
-WHERE s.message_id = c.message_id AND s.state IN ({_WAITING}) AND c.expires_at > now()
-RETURNING s.message_id, s.part"""
-"""The move into `submitting`, as a part of the statement that has deleted the rows of work named
-`claimed`; $2 is the worker. Every state the table lets go there goes there, no other."""
+_SWEEP = "SELECT done_until FROM sweeps WHERE name = 'overdue' FOR UPDATE SKIP LOCKED"
 
-
-def _apply(segment: _Standing, item: Evidence) -> bool:
-    """Let one piece of evidence act on a segment; whether its state changed."""
-    outdated = item.submitted_at is not None and item.submitted_at != segment.submitted_at
-    if outdated and not item.accepted:
-        return False
-    before = segment.state
-    segment.state = states.move(before, item.state)
-    moved = segment.state is not before
-    if item.accepted and not segment.accepted:
-        segment.accepted = segment.changed = True
-    if item.carrier_message_id is not None:
-        segment.carrier_message_id = item.carrier_message_id
-        segment.changed = True
-    if moved:
-        segment.changed = True
-        segment.code = item.code
-        segment.reason = item.reason
-    return moved
-
-
-def _moves(standing: dict[UUID, dict[int, _Standing]]) -> list[Move]:
-    """What changed."""
-    return [
-        Move(
-            message_id,
-            part,
-            segment.state,
-            segment.code,
-            segment.reason,
-            segment.carrier_message_id,
-            segment.accepted,
-            segment.state in states.FINAL,
-        )
-        for message_id, parts in standing.items()
-        for part, segment in parts.items()
-        if segment.changed
-    ]
-
-
-def _refunds_due(
-    standing: dict[UUID, dict[int, _Standing]], moved: set[tuple[UUID, int]]
-) -> list[tuple[UUID, int, str]]:
-    """(message, part, reason) of the moved segments that ended and that no carrier ever had."""
-    return [
-        (message_id, part, segment.state.value)
-        for message_id, part in sorted(moved)
-        if refunds.is_due((segment := standing[message_id][part]).state, segment.accepted)
-    ]
-
-
-def _status_changes(
-    rows: Sequence[asyncpg.Record],
-    standing: dict[UUID, dict[int, _Standing]],
-) -> list[events.Event]:
-    """An event for each message whose roll-up differs from its stored status."""
-    changed: list[events.Event] = []
-    seen: set[UUID] = set()
-    for row in rows:
-        message_id = row["message_id"]
-        if message_id in seen:
-            continue
-        seen.add(message_id)
-        status = states.status_of(segment.state for segment in standing[message_id].values())
-        if status != row["status"]:
-            changed.append(
-                events.Event(
-                    row["account_id"],
-                    message_id,
-                    status,
-                    _reason(standing[message_id], status),
-                    row["reference"],
-                )
-            )
-    return changed
-
-
-def _reason(parts: dict[int, _Standing], status: states.MessageStatus) -> str:
-    """The message's reason: that of the first part which has come to the message's status."""
-    return next(
-        (parts[part].reason for part in sorted(parts) if parts[part].state.value == status.value),
-        "",
-    )
-
+# Nothing that is still to be recorded may be passed.
+_HORIZON = """
+SELECT least(now() - receipt_deadline(), (SELECT min(submitted_at) FROM submits))"""
 
 _OVERDUE = """
 SELECT message_id, part, submitted_at FROM segments
-WHERE state IN ('submitted', 'in_doubt') AND submitted_at < now() - (SELECT receipt_deadline())
-ORDER BY submitted_at LIMIT $1"""
+WHERE submitted_at >= $1 AND submitted_at < $2 AND state IN ('submitted', 'in_doubt')
+ORDER BY submitted_at LIMIT $3"""
+
+_DONE = "UPDATE sweeps SET done_until = $1 WHERE name = 'overdue' AND done_until < $1"
 
 
-async def overdue(connection: Connection, limit: int) -> list[Submit]:
-    """Submits whose receipt has not come within the deadline that `platform` holds."""
-    return _submits(await connection.fetch(_OVERDUE, limit))
-
-
-def _submits(rows: Sequence[asyncpg.Record]) -> list[Submit]:
-    return [Submit(*row) for row in rows]
-
-
-_ABANDONED = """
-SELECT s.message_id, s.part, s.submitted_at FROM segments s
-WHERE s.state = 'submitting'
-  AND NOT EXISTS (
-      SELECT FROM workers w WHERE w.worker_id = s.worker_id
-      AND w.seen_at > now() - $1 * interval '1 second')
-  AND pg_postmaster_start_time() < now() - $1 * interval '1 second'
-ORDER BY s.message_id, s.part LIMIT $2"""
-
-
-async def abandoned(connection: Connection, silence_seconds: float, limit: int) -> list[Submit]:
-    """Submits whose worker has not been heard of. After a restart of PostgreSQL everybody gets the
-    same time again, for nobody could be heard while it was away."""
-    return _submits(await connection.fetch(_ABANDONED, silence_seconds, limit))
-
-
-_CLAIMED_IN = """
-SELECT message_id, part, submitted_at FROM segments
-WHERE worker_id = $1 AND state = 'submitting' AND xmin = $2::text::xid8::xid AND submitted_at = $3
-ORDER BY message_id, part"""
-
-
-async def claimed_in(
-    connection: Connection, worker_id: UUID, transaction: Transaction
-) -> list[Submit]:
-    """What a worker claimed in this transaction and nobody has touched since."""
-    return _submits(await connection.fetch(_CLAIMED_IN, worker_id, *transaction))
+async def take_overdue(connection: Connection, limit: int) -> list[Submit]:
+    """Submits whose receipt has not come within the deadline that `platform` holds, to be ended in
+    this transaction; one sweeper at a time. Each segment is looked at once in its life, when its
+    time has come."""
+    done_until = await connection.fetchval(_SWEEP)
+    if done_until is None:
+        return []
+    horizon = await connection.fetchval(_HORIZON)
+    found = [Submit(*row) for row in await connection.fetch(_OVERDUE, done_until, horizon, limit)]
+    if len(found) == limit:
+        # Others may have been submitted at the same moment as the last of the page.
+        horizon = found[-1].submitted_at
+    await connection.execute(_DONE, horizon)
+    return found
 
 
 _DOUBTFUL = """
 SELECT s.message_id, s.part, s.submitted_at FROM segments s JOIN messages m USING (message_id)
-WHERE s.state = 'in_doubt' AND s.submitted_at < now() - $1 * interval '1 second'
-  AND m.at_least_once AND s.attempt_count < $2 AND m.expires_at > now()
+WHERE s.recipient IS NOT NULL AND s.submitted_at < now() - $1 * interval '1 second'
   AND s.submitted_at > now() - (SELECT receipt_deadline())
+  AND s.state = 'in_doubt' AND m.at_least_once AND s.attempt_count < $2 AND m.expires_at > now()
 ORDER BY s.submitted_at LIMIT $3"""
 
 
@@ -339,4 +271,5 @@ async def doubtful_at_least_once(
     connection: Connection, older_seconds: float, attempt_count_max: int, limit: int
 ) -> list[Submit]:
     """Submits in doubt for so long that their producers want them made again."""
-    return _submits(await connection.fetch(_DOUBTFUL, older_seconds, attempt_count_max, limit))
+    rows = await connection.fetch(_DOUBTFUL, older_seconds, attempt_count_max, limit)
+    return [Submit(*row) for row in rows]

@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import NamedTuple
 from uuid import UUID
 
-from shared.db import segments, words
+from shared.db import segments
 from shared.db.connection import Connection
 from shared.sms import states
 from shared.sms.classes import CLASSES
@@ -154,22 +154,29 @@ class Claimed(NamedTuple):
         return f"Claimed({self.message_id})"
 
 
-# One statement: the rows of work are deleted (only one worker can), and what is still valid by
-# PostgreSQL's clock moves to `submitting`. Expired messages come back without parts.
+# One statement: the rows of work are deleted (only one worker can), and for what is still valid by
+# PostgreSQL's clock the intent is written. Expired messages come back without parts.
 _CLAIM = f"""
 WITH claimed AS (
     DELETE FROM work WHERE message_id = ANY ($1::uuid[])
     RETURNING message_id, expires_at, deferral_count
-), moved AS ({segments.SUBMIT}
-), parts AS (
-    SELECT message_id, array_agg(part ORDER BY part) AS parts FROM moved GROUP BY message_id
+), found AS (
+    SELECT m.message_id, m.account_id, m.line_id, m.country, m.sender, m.recipient, m.body,
+           m.at_least_once, m.segment_count,
+           CASE WHEN c.expires_at <= now() THEN '{{}}'
+                WHEN m.segment_count = 1 THEN '{{1}}'
+                ELSE ARRAY(
+                    SELECT part FROM segments s WHERE s.message_id = m.message_id
+                    AND {segments.IS_WAITING} ORDER BY part) END AS parts,
+           floor(extract(epoch FROM c.expires_at - now()))::int AS valid_seconds,
+           now() AS submitted_at, c.deferral_count, m.concat_reference,
+           c.expires_at <= now() AS expired
+    FROM claimed c JOIN messages m USING (message_id)
+), intent AS (
+    INSERT INTO submits (message_id, part, worker_id, submitted_at)
+    SELECT message_id, part, $2, submitted_at FROM found, unnest(parts) AS part
 )
-SELECT m.message_id, m.account_id, m.line_id, m.country, m.sender, m.recipient, m.body,
-       m.at_least_once, m.segment_count, coalesce(p.parts, '{{}}') AS parts,
-       floor(extract(epoch FROM c.expires_at - now()))::int AS valid_seconds,
-       now() AS submitted_at, c.deferral_count, m.concat_reference,
-       c.expires_at <= now() AS expired
-FROM claimed c JOIN messages m USING (message_id) LEFT JOIN parts p USING (message_id)"""  # noqa: S608 - a part of our own
+SELECT * FROM found"""  # noqa: S608 - a part of our own
 
 
 async def claim(
@@ -206,7 +213,7 @@ SELECT m.message_id, m.account_id, m.line_id, m.carrier_id, m.country, m.class, 
        now() + t.delay_ms * interval '1 millisecond', m.expires_at, t.deferral_count
 FROM unnest($1::uuid[], $2::int[], $3::int[]) AS t (message_id, delay_ms, deferral_count)
 JOIN messages m USING (message_id)
-JOIN segments s ON s.message_id = m.message_id AND s.state IN ({words.listed(states.WAITING)})
+JOIN segments s ON s.message_id = m.message_id AND {segments.IS_WAITING}
 GROUP BY m.message_id, t.delay_ms, t.deferral_count
 ON CONFLICT (message_id) DO UPDATE
 SET segment_count = excluded.segment_count, state = excluded.state, ready_at = excluded.ready_at,

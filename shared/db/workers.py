@@ -27,8 +27,7 @@ async def leave(connection: Connection, worker_id: UUID) -> None:
 
 _FORGET_DEAD = """
 DELETE FROM workers w WHERE w.seen_at < now() - interval '1 hour'
-  AND NOT EXISTS (SELECT FROM segments s
-                  WHERE s.worker_id = w.worker_id AND s.state = 'submitting')"""
+  AND NOT EXISTS (SELECT FROM submits u WHERE u.worker_id = w.worker_id)"""
 
 
 async def forget_dead(connection: Connection) -> None:

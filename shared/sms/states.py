@@ -102,7 +102,7 @@ FINAL = frozenset(
 )
 """Nothing more is expected, though a late receipt may still correct some of them."""
 
-_ROLL_UP = (
+ROLL_UP = (
     # While anything waits, the message waits; then doubt; then hope; then the worst end.
     S.SCHEDULED,
     S.PARKED,
@@ -118,7 +118,8 @@ _ROLL_UP = (
     S.UNKNOWN,
     S.DELIVERED,
 )
-_ORDER = {state: place for place, state in enumerate(_ROLL_UP)}
+"""A message's status is the first of these that any of its segments has come to."""
+_ORDER = {state: place for place, state in enumerate(ROLL_UP)}
 
 
 def move(current: SegmentState, evidence: SegmentState) -> SegmentState:

@@ -18,7 +18,7 @@ from tests.chaos import arena, books, database, load, scenario
 RELEASE = Path(__file__).parents[1] / "releases" / "0.1.0.zip"
 ROLES = ("dlr", "dispatcher", "ingest")
 ACCOUNT = "shop"
-CONTRACT = "0008_long_references.sql"
+CONTRACTS = ("0008_long_references.sql", "0010_segments_at_rest.sql")
 PER_SECOND = 40.0
 STEP_COUNT = 50
 """Messages that each stage of the roll-out must accept and see delivered before the next."""
@@ -82,7 +82,8 @@ async def test_nothing_is_lost_or_doubled_when_this_version_takes_over_under_loa
             # When the database is migrated, Then the old processes work on.
             migrated = await asyncio.to_thread(this.sluice, "migrate")
             assert "applied 0002_roles.sql" in migrated.stdout
-            assert f"{CONTRACT} waits for older processes" in migrated.stdout
+            for contract in CONTRACTS:
+                assert f"{contract} waits for older processes" in migrated.stdout
             await more(private, loyal, early)
             assert last.ended() == []
             # When new processes start beside them, Then both versions work.
@@ -102,7 +103,7 @@ async def test_nothing_is_lost_or_doubled_when_this_version_takes_over_under_loa
             await asyncio.gather(*running)
         # Then nothing waits for old processes any more, and every message was delivered once.
         done = await asyncio.to_thread(this.sluice, "migrate")
-        assert done.stdout.strip() == f"applied {CONTRACT}"
+        assert done.stdout.splitlines() == [f"applied {contract}" for contract in CONTRACTS]
         stage = arena.Arena(this, private)
         await scenario.rest(stage, ACCOUNT)
         wishes = loyal.book + early.book

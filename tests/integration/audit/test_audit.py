@@ -138,12 +138,13 @@ _FALSIFICATIONS = (
     ("work", "UPDATE work SET state = 'ready' WHERE message_id = '{parked}'", "{parked}"),
     (
         "work",
-        "UPDATE segments SET state = 'queued' WHERE message_id = '{submitting}'",
+        "DELETE FROM submits WHERE message_id = '{submitting}'",
         "{submitting}",
     ),
     (
         "work",
-        "UPDATE segments SET state = 'submitting' WHERE message_id = '{queued}'",
+        "INSERT INTO submits SELECT message_id, part, gen_random_uuid(), now()"
+        " FROM segments WHERE message_id = '{queued}'",
         "{queued}",
     ),
     (
@@ -158,7 +159,7 @@ _FALSIFICATIONS = (
     ),
     (
         "submitting",
-        "UPDATE segments SET submitted_at = now() - interval '11 minutes'"
+        "UPDATE submits SET submitted_at = now() - interval '11 minutes'"
         " WHERE message_id = '{submitting}'",
         "{submitting}",
     ),
@@ -169,8 +170,13 @@ _FALSIFICATIONS = (
         " AS 'SELECT now() - interval ''1 day''';"
         "SET search_path = public, pg_catalog;"
         "UPDATE workers SET seen_at = now() - interval '2 minutes';"
-        "UPDATE segments SET submitted_at = now() - interval '2 minutes'"
+        "UPDATE submits SET submitted_at = now() - interval '2 minutes'"
         " WHERE message_id = '{submitting}'",
+        "{submitting}",
+    ),
+    (
+        "submitting",
+        "UPDATE segments SET state = 'delivered' WHERE message_id = '{submitting}'",
         "{submitting}",
     ),
     (

@@ -14,7 +14,6 @@ import pytest_asyncio
 
 from deploy.local.servers import Servers
 from shared.db import (
-    events,
     idempotency,
     ledger,
     matching,
@@ -41,12 +40,11 @@ INSERT INTO messages (message_id, account_id, line_id, carrier_id, wallet_id, se
 SELECT md5(n::text)::uuid, n % 50, n % 100, 1 + n % 3, n % 50, 'Sluice', '+33600000000', 'FR',
     'gsm7', 2, 1, false, 45300, 'EUR', 'delivered', now(), now(), now()
 FROM generate_series(1, {count}) AS n;
-INSERT INTO segments (message_id, part, state, carrier_id, worker_id, submitted_at,
-    carrier_message_id)
+INSERT INTO segments (message_id, part, state, carrier_id, submitted_at, carrier_message_id)
 SELECT m.message_id, part,
-    CASE n % 10 WHEN 0 THEN 'queued' WHEN 1 THEN 'submitting' WHEN 2 THEN 'submitted'
+    CASE n % 10 WHEN 0 THEN 'queued' WHEN 1 THEN 'queued' WHEN 2 THEN 'submitted'
                 ELSE 'delivered' END,
-    m.carrier_id, md5((n % 7)::text)::uuid, now() - n * interval '1 second', 'id ' || n || part
+    m.carrier_id, now() - n * interval '1 second', 'id ' || n || part
 FROM (SELECT *, row_number() OVER () AS n FROM messages) m, generate_series(1, 2) AS part;
 INSERT INTO transfers (from_wallet_id, to_wallet_id, amount_micro, kind, reason, message_id, part)
 SELECT 1000 + account_id, 1, 45300, 'debit', 'accepted', message_id, part
@@ -78,11 +76,9 @@ STATEMENTS = {
     "relay: take what is ready": work._TAKE_READY,
     "relay: mark as published": work._MARK_PUBLISHED,
     "claim": work._CLAIM,
-    "claim: what was not heard of": segments._CLAIMED_IN,
     "settle: lock": segments._LOCK,
-    "settle: write": segments._WRITE,
+    "settle": segments._SETTLE,
     "settle: refund": ledger._REFUND,
-    "settle: tell": events._APPEND,
     "settle: back to work": work._REQUEUE,
     "receipts: find the segment": matching._BY_ID,
     "receipts: without an id": matching._NAMELESS,

@@ -76,10 +76,8 @@ class Town:
 
     async def states(self, message_id: UUID) -> list[str]:
         """The states of a message's segments, by part."""
-        rows = await self.pool.fetch(
-            "SELECT state FROM segments WHERE message_id = $1 ORDER BY part", message_id
-        )
-        return [row["state"] for row in rows]
+        async with self.pool.acquire() as opened:
+            return [part.state for part in await messages.parts(opened, message_id)]
 
     async def status(self, message_id: UUID) -> str:
         """The message's status."""

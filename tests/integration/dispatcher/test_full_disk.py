@@ -22,7 +22,8 @@ CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
     RAISE EXCEPTION 'could not extend file: No space left on device' USING ERRCODE = '53100';
 END $$;
-CREATE TRIGGER full_disk BEFORE UPDATE ON segments EXECUTE FUNCTION refuse()"""
+CREATE TRIGGER full_disk BEFORE UPDATE ON segments EXECUTE FUNCTION refuse();
+CREATE TRIGGER full_disk BEFORE INSERT ON submits EXECUTE FUNCTION refuse()"""
 
 
 class PatientCarrier(ScriptedCarrier):
@@ -75,7 +76,7 @@ async def test_answers_outlive_a_full_disk_and_nothing_new_is_taken_meanwhile(
     assert len(link.submitted) == 3
     assert not running.done()
     # and when there is room again, all of it goes its way
-    await owner.execute("DROP TRIGGER full_disk ON segments")
+    await owner.execute("DROP FUNCTION refuse CASCADE")
     await until(lambda: len(link.answers) == 6)
     for answer in link.answers[3:]:
         answer.set_result(ACCEPTED)

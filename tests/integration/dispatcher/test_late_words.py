@@ -11,7 +11,7 @@ from services.dispatcher.sweep import Sweeper
 from shared.broker import envelopes
 from shared.carriers import outcomes
 from shared.carriers.outcomes import Outcome, OutcomeKind
-from shared.db import segments
+from shared.db import segments, submits
 from shared.runtime import ids
 from shared.sms.states import SegmentState
 from tests.integration.dispatcher.carrier import (
@@ -35,7 +35,7 @@ async def remember(town: Town, *ended: sending.Sending) -> None:
 async def take_for_dead(town: Town) -> None:
     """What every silent worker was submitting is in doubt, as a sweep says it."""
     async with town.pool.acquire() as opened, opened.transaction():
-        found = await segments.abandoned(opened, 0, 10)
+        found = await submits.abandoned(opened, 0, 10)
         await segments.settle_all(opened, found, SegmentState.IN_DOUBT)
 
 

@@ -130,7 +130,7 @@ async def test_a_claim_is_left_alone_when_it_bears_the_id_of_one_that_a_crash_sw
     desk = desk_of(town)
     ((item, _),) = (await dispatch(desk, await town.accept(1))).to_send
     row = await town.pool.fetchrow(
-        "SELECT xmin::text AS transaction_id, submitted_at FROM segments WHERE message_id = $1",
+        "SELECT xmin::text AS transaction_id, submitted_at FROM submits WHERE message_id = $1",
         item.message_id,
     )
     assert row is not None

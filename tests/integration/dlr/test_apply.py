@@ -128,7 +128,10 @@ async def test_one_refund_stands_when_a_refused_message_turns_out_delivered(
     for message_id, order in zip(message_ids, orders, strict=True):
         name = world.carrier_name_of(message_id)
         await town.pool.execute(
-            "UPDATE segments SET carrier_message_id = $2 WHERE message_id = $1", message_id, name
+            "UPDATE segments SET carrier_message_id = $2, submitted_at = now()"
+            " WHERE message_id = $1",
+            message_id,
+            name,
         )
         for step in order * 2:
             if step == "refused":

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 
+import pytest
+
 from services.dlr import interpreters, overdue
 from shared.db import apply, audit, messages, receipts
 from shared.runtime import ids
@@ -123,3 +125,48 @@ async def test_a_receipt_without_a_segment_is_looked_for_until_the_deadline(
             "SELECT carrier_message_id FROM receipts WHERE retry_at IS NOT NULL"
         )
     assert [row["carrier_message_id"] for row in waiting] == ["nobody-95"]
+
+
+async def test_a_sweep_passes_nothing_that_is_still_to_be_recorded(town: world.World) -> None:
+    # Given a submit under way for longer than the deadline, and one of the same time that is taken
+    slow, taken = await town.hand_over(2)
+    await town.pool.execute("UPDATE submits SET submitted_at = submitted_at - interval '73 hours'")
+    await town.answer([taken])
+
+    # When the sweep comes by before the answer to the first, and once more after it
+    await overdue.sweep(town.pool)
+    await town.answer([slow])
+    await overdue.sweep(town.pool)
+
+    # Then neither is left for ever
+    assert await town.statuses([slow, taken]) == {"unknown"}
+
+
+async def test_a_page_that_ends_within_one_moment_leaves_nobody_behind(
+    town: world.World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(overdue, "PAGE_COUNT", 3)
+    message_ids = await town.submit(7)
+    await town.age(message_ids, 73)
+
+    await overdue.sweep(town.pool)
+
+    assert await town.statuses(message_ids) == {"unknown"}
+
+
+async def test_what_has_been_looked_at_is_not_looked_at_again(town: world.World) -> None:
+    # Given segments that ended long ago, and a sweep after that
+    message_ids = await town.submit(5)
+    await town.age(message_ids, 80)
+    await overdue.sweep(town.pool)
+
+    # When one is submitted meanwhile and another sweep comes
+    (fresh,) = await town.submit(1)
+    await town.age([fresh], 71)
+    await overdue.sweep(town.pool)
+
+    # Then the next begins where the one before has ended
+    done_until = await town.pool.fetchval("SELECT done_until FROM sweeps")
+    oldest = await town.pool.fetchval("SELECT min(submitted_at) FROM segments")
+    newest = await town.pool.fetchval("SELECT max(submitted_at) FROM segments")
+    assert oldest < done_until < newest
