@@ -8,11 +8,14 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import asynccontextmanager
 from functools import partial
 
-import aio_pika
-from aio_pika.abc import AbstractChannel, AbstractConnection
+from aio_pika.abc import AbstractConnection
+from aiormq.abc import AbstractChannel
+from aiormq.exceptions import PublishError
+from pamqp import commands
 
 from shared.broker import link, revival, topology
 
+_PERSISTENT = 2
 PUBLISH_SECONDS = 10.0
 CLOSE_SECONDS = 3.0
 
@@ -64,7 +67,8 @@ class Publisher:
         """Publish one persistent delivery. Raises NotPublished; never waits beyond
         PUBLISH_SECONDS."""
         try:
-            await asyncio.wait_for(self._publish(queue, body), self._publish_seconds)
+            async with asyncio.timeout(self._publish_seconds):
+                await self._publish(queue, body)
         except link.FAULTS as error:
             if isinstance(error, TimeoutError) and self.link.up:
                 self._suspect(queue)
@@ -75,12 +79,14 @@ class Publisher:
         if channel is None or channel.is_closed or not self.link.up:
             channel = await self._channel_of(queue)
         try:
-            await channel.default_exchange.publish(
-                aio_pika.Message(body, delivery_mode=aio_pika.DeliveryMode.PERSISTENT),
+            # Past aio-pika's messages, which cost a fifth of a publish.
+            await channel.basic_publish(
+                body,
                 routing_key=queue,
+                properties=commands.Basic.Properties(delivery_mode=_PERSISTENT),
                 mandatory=True,
             )
-        except aio_pika.exceptions.PublishError:
+        except PublishError:
             # The queue is gone while the broker stands: somebody deleted it.
             self._drop(queue)
             raise
@@ -140,7 +146,8 @@ class Publisher:
 
 
 async def _open(connection: AbstractConnection) -> AbstractChannel:
-    return await connection.channel(publisher_confirms=True, on_return_raises=True)
+    opened = await connection.channel(publisher_confirms=True, on_return_raises=True)
+    return await opened.get_underlay_channel()
 
 
 async def _close(channel: AbstractChannel) -> None:
