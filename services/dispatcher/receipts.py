@@ -30,6 +30,7 @@ class ReceiptDesk:
             self._publish,
             size=envelopes.ENVELOPE_ITEM_COUNT_MAX,
             concurrency=4,
+            beside_count=envelopes.ENVELOPE_ITEM_COUNT_MAX,
             waiting=20_000,
         )
 

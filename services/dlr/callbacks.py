@@ -33,6 +33,7 @@ class Callbacks:
             self._publish,
             size=envelopes.ENVELOPE_ITEM_COUNT_MAX,
             concurrency=4,
+            beside_count=envelopes.ENVELOPE_ITEM_COUNT_MAX,
             waiting=WAITING_RECEIPT_COUNT_MAX,
         )
 

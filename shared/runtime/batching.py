@@ -22,6 +22,10 @@ class Batcher(Generic[Item, Result]):
     that is an exception is raised to its caller alone; an exception out of `flush` is raised to
     all. At most `concurrency` flushes run at once and at most `waiting` items wait (then
     Overloaded).
+
+    Two ways of making batches larger, neither of which holds up who comes alone: a flush begins at
+    the earliest `pace_seconds` after the one before began, and beside another only when
+    `beside_count` items wait for it.
     """
 
     def __init__(
@@ -31,14 +35,19 @@ class Batcher(Generic[Item, Result]):
         size: int,
         concurrency: int = 1,
         waiting: int = 100_000,
+        pace_seconds: float = 0.0,
+        beside_count: int = 1,
     ) -> None:
         self._flush = flush
         self._size = size
         self._concurrency = concurrency
         self._waiting_limit = waiting
+        self._pace_seconds = pace_seconds
+        self._beside_count = beside_count
         self._waiting: deque[tuple[Item, asyncio.Future[Result]]] = deque()
         self._running: set[asyncio.Task[None]] = set()
-        self._started = False
+        self._scheduled = False
+        self._next_at = 0.0
 
     def __len__(self) -> int:
         return len(self._waiting)
@@ -47,28 +56,43 @@ class Batcher(Generic[Item, Result]):
         """Queue the item; the future ends with its result. Raises Overloaded when full."""
         if len(self._waiting) >= self._waiting_limit:
             raise Overloaded
-        loop = asyncio.get_running_loop()
-        future: asyncio.Future[Result] = loop.create_future()
+        future: asyncio.Future[Result] = asyncio.get_running_loop().create_future()
         self._waiting.append((item, future))
-        if not self._started and len(self._running) < self._concurrency:
-            # Started at the end of this turn of the loop, so that what arrives in it goes together.
-            self._started = True
-            loop.call_soon(self._start)
+        if not self._scheduled and self._may_begin():
+            self._schedule()
         return future
 
-    def _start(self) -> None:
-        self._started = False
-        while self._waiting and len(self._running) < self._concurrency:
+    def _may_begin(self) -> bool:
+        running_count = len(self._running)
+        return not running_count or (
+            running_count < self._concurrency and len(self._waiting) >= self._beside_count
+        )
+
+    def _schedule(self) -> None:
+        """Begin at the end of this turn of the loop, so that what arrives in it goes together; or
+        when the pace allows it."""
+        self._scheduled = True
+        loop = asyncio.get_running_loop()
+        if loop.time() >= self._next_at:
+            loop.call_soon(self._begin)
+        else:
+            loop.call_at(self._next_at, self._begin)
+
+    def _begin(self) -> None:
+        self._scheduled = False
+        loop = asyncio.get_running_loop()
+        while self._waiting and self._may_begin():
+            self._next_at = loop.time() + self._pace_seconds
             count = min(self._size, len(self._waiting))
             batch = [self._waiting.popleft() for _ in range(count)]
-            task = asyncio.get_running_loop().create_task(self._run(batch))
+            task = loop.create_task(self._run(batch))
             self._running.add(task)
             task.add_done_callback(self._ended)
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         self._running.discard(task)
-        if self._waiting:
-            self._start()
+        if self._waiting and not self._scheduled and self._may_begin():
+            self._schedule()
 
     async def _run(self, batch: list[tuple[Item, asyncio.Future[Result]]]) -> None:
         try:
@@ -94,4 +118,4 @@ class Batcher(Generic[Item, Result]):
             if self._running:
                 await asyncio.wait(set(self._running))
             else:
-                await asyncio.sleep(0)
+                await asyncio.sleep(self._pace_seconds)

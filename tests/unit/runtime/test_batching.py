@@ -123,3 +123,52 @@ async def test_drain_waits_for_all_flushes_up_to_the_concurrency() -> None:
         await some_turns()
     await drained
     assert all(each.done() for each in waiting)
+
+
+async def test_beside_a_flush_only_so_many_begin_another() -> None:
+    # given a flush under way
+    stage = Stage()
+    batcher = batching.Batcher[int, int](stage.flush, size=3, concurrency=2, beside_count=3)
+    waiting = [batcher.add(0)]
+    await some_turns()
+    # when too few wait, then they gather
+    waiting += [batcher.add(1), batcher.add(2)]
+    await some_turns()
+    assert stage.batches == [[0]]
+    # and enough of them go beside it, no further ones
+    waiting += [batcher.add(number) for number in range(3, 8)]
+    await some_turns()
+    assert stage.batches == [[0], [1, 2, 3]]
+    for _ in range(4):
+        stage.gate.release()
+    await asyncio.gather(*waiting)
+    assert stage.batches[2:] == [[4, 5, 6], [7]]
+
+
+async def test_a_pace_holds_up_the_next_flush_and_nobody_who_comes_alone() -> None:
+    pace_seconds = 0.2
+    loop = asyncio.get_running_loop()
+    begun: list[float] = []
+
+    async def flush(items: Sequence[int]) -> list[int]:
+        begun.append(loop.time())
+        return list(items)
+
+    batcher = batching.Batcher[int, int](flush, size=10, pace_seconds=pace_seconds)
+    # given one that came alone
+    came_at = loop.time()
+    await batcher.add(1)
+    assert begun[0] - came_at < pace_seconds / 2
+    # when more come at once, one by one, then they gather until the pace allows the next flush
+    rest = []
+    for number in range(5):
+        rest.append(batcher.add(number))
+        await asyncio.sleep(0)
+    await asyncio.gather(*rest)
+    assert len(begun) == 2
+    assert begun[1] - begun[0] >= pace_seconds * 0.9
+    # and who comes after a while goes at once
+    await asyncio.sleep(pace_seconds * 1.5)
+    came_at = loop.time()
+    await batcher.add(6)
+    assert begun[2] - came_at < pace_seconds / 2
