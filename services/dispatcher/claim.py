@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from uuid import UUID
 
 import asyncpg
 
+from shared.broker.envelopes import WorkItem
 from shared.db import connection, limits, segments, submits, work
 from shared.db.pool import ACQUIRE_SECONDS
 from shared.limits.limiter import Permit, scope_names
@@ -26,61 +27,48 @@ class Unheard(Exception):
         self.transaction = transaction
 
 
+Granted = tuple[WorkItem, Permit]
+"""A message, and the leave to send it."""
+
+
 async def claim(
-    pool: asyncpg.Pool, worker_id: UUID, granted: Mapping[UUID, Permit]
+    pool: asyncpg.Pool, worker_id: UUID, granted: Sequence[Granted]
 ) -> list[work.Claimed]:
-    """Commit `queued → submitting` for the messages that nobody else has claimed and whose time is
-    not over, and charge their limits. Raises StaleEpoch, with nothing committed, and Unheard.
-    Messages whose time is over are expired and refunded here, those that need another permit are
-    put back."""
+    """Commit the intent for the messages that nobody else has claimed, whose time is not over and
+    whose permit is for all that they still need, and charge their limits. The permits are of one
+    epoch. Raises StaleEpoch, with nothing committed, and Unheard."""
+    epoch = granted[0][1].epoch
+    used = usage((item, permit, item.segment_count) for item, permit in granted)
     done: connection.Transaction | None = None
     try:
-        async with pool.acquire(timeout=ACQUIRE_SECONDS) as opened, opened.transaction():
-            epoch, transaction = await limits.stand_at_fence(opened)
-            if any(permit.epoch != epoch for permit in granted.values()):
+        async with pool.acquire(timeout=ACQUIRE_SECONDS) as opened, limits.behind_fence(opened):
+            counts = {item.message_id: item.segment_count for item, _ in granted}
+            found = await work.claim(opened, counts, worker_id, epoch, used)
+            if found.epoch != epoch:
                 raise StaleEpoch
-            live, expired = await work.claim(opened, list(granted), worker_id)
-            others = [m for m in live if len(m.parts) != granted[m.message_id].segment_count]
-            if others:
-                live = [m for m in live if len(m.parts) == granted[m.message_id].segment_count]
-                await _put_back(opened, others)
-            await expire(opened, expired)
-            await limits.charge(opened, worker_id, usage(_parts(live, granted)))
-            done = transaction
+            if len(found.messages) < len(granted):
+                claimed = {message.message_id for message in found.messages}
+                few = [each for each in granted if each[0].message_id in claimed]
+                used = usage((item, permit, item.segment_count) for item, permit in few)
+                await limits.charge(opened, worker_id, used)
+            done = found.transaction
     except connection.TRANSIENT as error:
         if done:
             raise Unheard(done) from error
         raise
-    return live
+    return found.messages
 
 
-Usage = Mapping[tuple[str, int], int]
-"""(scope, minute of the permit) → segments, as the limits are charged."""
-
-
-def _parts(
-    live: Iterable[work.Claimed], granted: Mapping[UUID, Permit]
-) -> Iterator[tuple[work.Claimed, Permit, int]]:
-    for message in live:
-        yield message, granted[message.message_id], len(message.parts)
-
-
-def usage(parts: Iterable[tuple[work.Claimed, Permit, int]]) -> Usage:
+def usage(parts: Iterable[tuple[WorkItem | work.Claimed, Permit, int]]) -> limits.Usage:
     """What (message, its permit, segments) are charged."""
-    used: dict[tuple[str, int], int] = defaultdict(int)
+    counts: Counter[tuple[int, int, str, int]] = Counter()
     for message, permit, count in parts:
-        for scope in scope_names(message.line_id, message.account_id, message.country):
-            used[scope, permit.minute] += count
+        counts[message.line_id, message.account_id, message.country, permit.minute] += count
+    used: Counter[tuple[str, int]] = Counter()
+    for (line_id, account_id, country, minute), count in counts.items():
+        for scope in scope_names(line_id, account_id, country):
+            used[scope, minute] += count
     return used
-
-
-async def _put_back(opened: connection.Connection, others: Iterable[work.Claimed]) -> None:
-    """A message that has got more parts to submit than its permit is for, since it was published:
-    it is published anew."""
-    await requeue(
-        opened,
-        [submits.Submit(m.message_id, part, m.submitted_at) for m in others for part in m.parts],
-    )
 
 
 async def requeue(opened: connection.Connection, found: Sequence[submits.Submit]) -> None:

@@ -69,11 +69,11 @@ async def dispatch(desk: Desk, items: Sequence[envelopes.WorkItem]) -> Dispatche
             items = [item for item in items if item.line_id in current.lines]
             await _set_aside(desk, strangers, done)
         verdicts = await desk.limiter.take(current, items) if items else []
-        granted = {
-            item.message_id: verdict
+        granted = [
+            (item, verdict)
             for item, verdict in zip(items, verdicts, strict=True)
             if isinstance(verdict, Permit)
-        }
+        ]
         await _claim(desk, granted, done)
         await _without_permits(desk, items, verdicts, done)
     except FAULTS as error:
@@ -91,12 +91,11 @@ async def _set_aside(desk: Desk, strangers: Sequence[envelopes.WorkItem], done: 
         done.fault = LineUnknown()
 
 
-async def _claim(desk: Desk, granted: dict[UUID, Permit], done: Dispatched) -> None:
-    """Commit the intent. Messages that somebody else owns, or whose time is over, are at rest."""
-    newest = max((permit.epoch for permit in granted.values()), default=0)
-    usable = {
-        key: permit for key, permit in granted.items() if permit.fresh and permit.epoch == newest
-    }
+async def _claim(desk: Desk, granted: Sequence[claim.Granted], done: Dispatched) -> None:
+    """Commit the intent. Messages that this worker cannot claim are at rest: somebody else owns
+    them, or a sweep will."""
+    newest = max((permit.epoch for _, permit in granted), default=0)
+    usable = [each for each in granted if each[1].fresh and each[1].epoch == newest]
     if not usable:
         return
     try:
@@ -109,12 +108,13 @@ async def _claim(desk: Desk, granted: dict[UUID, Permit], done: Dispatched) -> N
         raise
     except connection.TRANSIENT:
         # Nothing was claimed; trying on would else eat up the limits of lines with few tokens.
-        await _give_back(desk, usable.values())
+        await _give_back(desk, [permit for _, permit in usable])
         raise
+    permits = {item.message_id: permit for item, permit in usable}
     for message in live:
-        done.to_send.append((message, usable.pop(message.message_id)))
-    done.at_rest.update(usable)
-    await _give_back(desk, usable.values())
+        done.to_send.append((message, permits.pop(message.message_id)))
+    done.at_rest.update(permits)
+    await _give_back(desk, permits.values())
 
 
 async def _give_back(desk: Desk, unused: Iterable[Permit]) -> None:

@@ -77,11 +77,8 @@ class Recorder:
             ),
         ):
             with attempt:
-                async with (
-                    self._desk.pool.acquire(timeout=ACQUIRE_SECONDS) as opened,
-                    opened.transaction(),
-                ):
-                    unused = await _write(opened, self._desk.worker_id, ended)
+                async with self._desk.pool.acquire(timeout=ACQUIRE_SECONDS) as opened:
+                    unused = await _record(opened, self._desk.worker_id, ended)
         _count(ended)
         if unused:
             # Beside the recording: Redis may be slow, and then the tokens are wasted, no more.
@@ -116,10 +113,41 @@ class _Unused(NamedTuple):
     segment_count: int
 
 
-async def _write(
+async def _record(
     opened: connection.Connection, worker_id: UUID, ended: Sequence[sending.Sending]
 ) -> list[_Unused]:
     """Commit what is known; what this call, and no other, has proved unsent is charged no more."""
+    proofs = [_plain_proof(each) for each in ended]
+    plain = [proof for proof in proofs if proof is not None]
+    if len(plain) == len(ended):
+        # Nothing else follows from these, and a statement is a transaction.
+        await segments.settle(opened, plain)
+        return []
+    async with opened.transaction():
+        return await _record_mixed(opened, worker_id, ended)
+
+
+def _plain_proof(ended: sending.Sending) -> segments.Evidence | None:
+    """That a message of one part was taken; None of any other, and of any other end."""
+    message = ended.message
+    part, outcome = ended.answers[0]
+    if message.segment_count > 1 or outcome is None or outcome.kind is not OutcomeKind.ACCEPTED:
+        return None
+    return segments.Evidence(
+        message.message_id,
+        part,
+        SegmentState.SUBMITTED,
+        True,
+        outcome.carrier_message_id or None,
+        submitted_at=message.submitted_at,
+        alone=True,
+    )
+
+
+async def _record_mixed(
+    opened: connection.Connection, worker_id: UUID, ended: Sequence[sending.Sending]
+) -> list[_Unused]:
+    """Whatever was answered: what was not taken waits again, and leaves its limits."""
     evidence: list[segments.Evidence] = []
     put_off: list[tuple[sending.Sending, int, retry.Next]] = []
     for each in ended:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
 from uuid import UUID
 
-from shared.db.connection import Connection, Transaction
+from shared.db.connection import Connection
 
 _FENCE = 0x51C1CE01
 
@@ -18,20 +19,21 @@ async def epoch(connection: Connection) -> int:
     return int(await connection.fetchval("SELECT epoch FROM limiter_epoch"))
 
 
-_BEHIND_FENCE = """
-SELECT epoch, pg_current_xact_id()::text AS transaction_id, now() AS began_at FROM limiter_epoch"""
+_BEGIN = f"BEGIN; SELECT pg_advisory_xact_lock_shared({_FENCE})"
 
 
-async def stand_at_fence(connection: Connection) -> tuple[int, Transaction]:
-    """Hold the fence open until this transaction ends; (the epoch behind it, the transaction, to
-    ask about should the answer to its commit be lost).
-
-    Two statements on purpose: the second one's snapshot is taken after the lock, so a bump that
-    this transaction had to wait for is seen.
-    """
-    await connection.execute("SELECT pg_advisory_xact_lock_shared($1)", _FENCE)
-    (row,) = await connection.fetch(_BEHIND_FENCE)
-    return row["epoch"], Transaction(row["transaction_id"], row["began_at"])
+@asynccontextmanager
+async def behind_fence(connection: Connection) -> AsyncIterator[None]:
+    """A transaction that holds the fence open until it ends: no new epoch comes into force before.
+    What is asked in it sees the last one, also one that it had to wait for."""
+    await connection.execute(_BEGIN)
+    try:
+        yield
+    except BaseException:
+        if connection.is_in_transaction():
+            await connection.execute("ROLLBACK")
+        raise
+    await connection.execute("COMMIT")
 
 
 async def new_epoch(connection: Connection, above: int) -> int:
@@ -44,29 +46,33 @@ async def new_epoch(connection: Connection, above: int) -> int:
     return await epoch(connection)
 
 
-_CHARGE = """
+ADD_USAGE = """
+    ORDER BY scope, minute
+    ON CONFLICT (scope, minute, worker_id)
+    DO UPDATE SET segment_count = u.segment_count + excluded.segment_count"""
+"""How rows inserted into `limit_usage AS u` add up."""
+
+_CHARGE = f"""
 INSERT INTO limit_usage AS u (scope, minute, worker_id, segment_count)
 SELECT scope, minute, $1, segment_count
 FROM unnest($2::text[], $3::bigint[], $4::int[]) AS t (scope, minute, segment_count)
-ORDER BY scope, minute
-ON CONFLICT (scope, minute, worker_id)
-DO UPDATE SET segment_count = u.segment_count + excluded.segment_count"""
+{ADD_USAGE}"""  # noqa: S608 - a part of our own
+
+Usage = Mapping[tuple[str, int], int]
+"""(scope, minute of the permit) → segments."""
 
 
-async def charge(
-    connection: Connection, worker_id: UUID, used: Mapping[tuple[str, int], int]
-) -> None:
-    """Remember committed intents: (scope, minute of the permit) → segments. Fewer than none for
-    those that are proved to have come to nothing, once each. Locked last of all, by claims and
-    records alike; no other worker waits for these rows."""
+def columns(used: Usage) -> tuple[list[str], list[int], list[int]]:
+    """Scopes, minutes and segments, for a statement."""
+    return [scope for scope, _ in used], [minute for _, minute in used], list(used.values())
+
+
+async def charge(connection: Connection, worker_id: UUID, used: Usage) -> None:
+    """Remember committed intents. Fewer than none for those that are proved to have come to
+    nothing, once each. Locked last of all, by claims and records alike; no other worker waits for
+    these rows."""
     if used:
-        await connection.execute(
-            _CHARGE,
-            worker_id,
-            [scope for scope, _ in used],
-            [minute for _, minute in used],
-            list(used.values()),
-        )
+        await connection.execute(_CHARGE, worker_id, *columns(used))
 
 
 _USAGE = """

@@ -161,7 +161,8 @@ async def settle(connection: Connection, evidence: Sequence[Evidence]) -> int:
 
     Evidence about the same segment is applied in the order given; what the table of moves does not
     allow changes nothing, so repetition is harmless. Returns how many messages changed status.
-    Locks in the order that `shared.db` tells, from messages on.
+    Locks in the order that `shared.db` tells, from messages on. Of segments that are alone and
+    that a carrier has accepted it is one statement, which needs no transaction around it.
     """
     return (await settle_answers(connection, evidence)).changed_count
 

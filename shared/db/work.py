@@ -3,13 +3,13 @@ its send (law 3)."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import NamedTuple
 from uuid import UUID
 
-from shared.db import segments
-from shared.db.connection import Connection
+from shared.db import limits, segments
+from shared.db.connection import Connection, Transaction
 from shared.sms import states
 from shared.sms.classes import CLASSES
 
@@ -142,7 +142,6 @@ class Claimed(NamedTuple):
     sender: str
     recipient: str
     body: str
-    at_least_once: bool
     segment_count: int
     parts: list[int]
     valid_seconds: int
@@ -154,42 +153,69 @@ class Claimed(NamedTuple):
         return f"Claimed({self.message_id})"
 
 
-# One statement: the rows of work are deleted (only one worker can), and for what is still valid by
-# PostgreSQL's clock the intent is written. Expired messages come back without parts.
+class Claim(NamedTuple):
+    """What a claim has found, and the transaction to ask about should its commit not be heard of.
+    Under an `epoch` that was not asked for it is empty."""
+
+    epoch: int
+    transaction: Transaction
+    messages: list[Claimed]
+
+
+# One statement: the rows of work are deleted, which only one worker can, and the intent is written.
+# What is past its time is left to the sweep; what needs another permit by now is published again.
 _CLAIM = f"""
-WITH claimed AS (
-    DELETE FROM work WHERE message_id = ANY ($1::uuid[])
-    RETURNING message_id, expires_at, deferral_count
+WITH wanted AS (
+    SELECT * FROM unnest($1::uuid[], $2::smallint[]) AS t (message_id, segment_count)
+    ORDER BY message_id
+), claimed AS (
+    DELETE FROM work w USING wanted t, limiter_epoch f
+    WHERE w.message_id = t.message_id AND w.segment_count = t.segment_count
+      AND w.expires_at > now() AND f.epoch = $4
+    RETURNING w.message_id, w.expires_at, w.deferral_count
 ), found AS (
     SELECT m.message_id, m.account_id, m.line_id, m.country, m.sender, m.recipient, m.body,
-           m.at_least_once, m.segment_count,
-           CASE WHEN c.expires_at <= now() THEN '{{}}'
-                WHEN m.segment_count = 1 THEN '{{1}}'
-                ELSE ARRAY(
-                    SELECT part FROM segments s WHERE s.message_id = m.message_id
-                    AND {segments.IS_WAITING} ORDER BY part) END AS parts,
+           m.segment_count,
+           CASE m.segment_count WHEN 1 THEN '{{1}}' ELSE ARRAY(
+               SELECT part FROM segments s WHERE s.message_id = m.message_id
+               AND {segments.IS_WAITING} ORDER BY part) END AS parts,
            floor(extract(epoch FROM c.expires_at - now()))::int AS valid_seconds,
-           now() AS submitted_at, c.deferral_count, m.concat_reference,
-           c.expires_at <= now() AS expired
+           now() AS submitted_at, c.deferral_count, m.concat_reference
     FROM claimed c JOIN messages m USING (message_id)
 ), intent AS (
     INSERT INTO submits (message_id, part, worker_id, submitted_at)
-    SELECT message_id, part, $2, submitted_at FROM found, unnest(parts) AS part
+    SELECT message_id, part, $3, submitted_at FROM found, unnest(parts) AS part
+), charged AS (
+    INSERT INTO limit_usage AS u (scope, minute, worker_id, segment_count)
+    SELECT scope, minute, $3, segment_count
+    FROM unnest($5::text[], $6::bigint[], $7::int[]) AS t (scope, minute, segment_count)
+    WHERE (SELECT count(*) FROM claimed) = cardinality($1)
+    {limits.ADD_USAGE}
 )
-SELECT * FROM found"""  # noqa: S608 - a part of our own
+SELECT f.epoch, pg_current_xact_id()::text AS transaction_id, now() AS began_at, found.*
+FROM limiter_epoch f LEFT JOIN found ON true"""  # noqa: S608 - parts of our own
 
 
 async def claim(
-    connection: Connection, message_ids: Sequence[UUID], worker_id: UUID
-) -> tuple[list[Claimed], list[UUID]]:
-    """(messages to submit now, messages whose time is over and whose segments must be expired).
-
-    Ids that somebody else has claimed are in neither. They are sorted for the order of locks that
-    `shared.db` tells.
-    """
-    rows = await connection.fetch(_CLAIM, sorted(message_ids), worker_id)
-    live = [Claimed(*tuple(row)[:-1]) for row in rows if row["parts"]]
-    return live, [row["message_id"] for row in rows if row["expired"]]
+    connection: Connection,
+    segment_counts: Mapping[UUID, int],
+    worker_id: UUID,
+    epoch: int,
+    usage: limits.Usage,
+) -> Claim:
+    """Claim messages that need just so many segments; behind the limiter's fence. If it is all of
+    them, `usage` has been charged; if not, whoever calls charges what is right."""
+    rows = await connection.fetch(
+        _CLAIM,
+        segment_counts.keys(),
+        segment_counts.values(),
+        worker_id,
+        epoch,
+        *limits.columns(usage),
+    )
+    in_force, transaction_id, began_at, *_ = rows[0]
+    found = [Claimed(*list(row)[3:]) for row in rows if row["message_id"] is not None]
+    return Claim(in_force, Transaction(transaction_id, began_at), found)
 
 
 _TAKE_EXPIRED = """

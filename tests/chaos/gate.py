@@ -3,21 +3,27 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from urllib.parse import urlsplit, urlunsplit
 
 CHUNK_BYTES = 64 * 1024
-_COMMITTED = b"COMMIT\0"
+COMMITTED = b"COMMIT\0"
+SELECTED = b"SELECT "
+"""How PostgreSQL says that a transaction, or a statement that is one, has ended well."""
+_PARSED = re.compile(rb"(__asyncpg_stmt_\w+__)\0")
 
 
 class Gate:
-    """Passes bytes both ways until a connection that has said `words` commits: then the connection
-    is cut and the answer lost. It does so `budget` times in all."""
+    """Passes bytes both ways until a statement with these `words` has been run and what PostgreSQL
+    says next is `end`: then the connection is cut and the answer lost. It does so `budget` times in
+    all."""
 
-    def __init__(self, url: str, words: bytes, budget: int) -> None:
+    def __init__(self, url: str, words: bytes, end: bytes, budget: int) -> None:
         self._target = urlsplit(url)
         self._words = words
+        self._end = end
         self._budget = budget
         self._server: asyncio.Server | None = None
         self.url = ""
@@ -58,8 +64,13 @@ class Gate:
     async def _listen(
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, said: asyncio.Event
     ) -> None:
+        prepared = b""
         while chunk := await reader.read(CHUNK_BYTES):
-            if self._words in chunk:
+            place = chunk.find(self._words)
+            if place >= 0:
+                # It is named when it is first said, and afterwards called by that name.
+                *_, prepared = _PARSED.findall(chunk[:place])
+            elif prepared and prepared + b"\0" in chunk:
                 said.set()
             writer.write(chunk)
             await writer.drain()
@@ -68,7 +79,7 @@ class Gate:
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, said: asyncio.Event
     ) -> None:
         while chunk := await reader.read(CHUNK_BYTES):
-            if _COMMITTED in chunk and said.is_set() and self.swallowed_count < self._budget:
+            if self._end in chunk and said.is_set() and self.swallowed_count < self._budget:
                 self.swallowed_count += 1
                 return
             writer.write(chunk)
@@ -76,9 +87,9 @@ class Gate:
 
 
 @asynccontextmanager
-async def gate(url: str, words: bytes, budget: int) -> AsyncIterator[Gate]:
+async def gate(url: str, words: bytes, end: bytes, budget: int) -> AsyncIterator[Gate]:
     """An open gate before the database at `url`."""
-    opened = Gate(url, words, budget)
+    opened = Gate(url, words, end, budget)
     await opened.open()
     try:
         yield opened

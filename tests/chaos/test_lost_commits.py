@@ -12,14 +12,16 @@ from tests.chaos.arena import Arena
 
 SWALLOWED_COUNT = 5
 MESSAGE_COUNT = 300
-CLAIM, RECORD = b"WITH claimed AS", b"SET state = t.state"
+CLAIM, RECORD = b"DELETE FROM work w", b"DELETE FROM submits u"
 
 
 @pytest.mark.parametrize(
-    ("account", "words"), [("claims", CLAIM), ("records", RECORD)], ids=["intent", "result"]
+    ("account", "words", "end"),
+    [("claims", CLAIM, gate.COMMITTED), ("records", RECORD, gate.SELECTED)],
+    ids=["intent", "result"],
 )
 async def test_nothing_is_stuck_or_doubled_when_a_dispatcher_does_not_hear_its_commits(
-    battered: Arena, account: str, words: bytes
+    battered: Arena, account: str, words: bytes, end: bytes
 ) -> None:
     # Given one dispatcher, behind a gate that swallows the answers to some commits.
     battered.apply(fleet.account(account, sender=account))
@@ -28,7 +30,7 @@ async def test_nothing_is_stuck_or_doubled_when_a_dispatcher_does_not_hear_its_c
     for name in arena.DISPATCHERS:
         await asyncio.to_thread(battered.fleet.stop, name)
     async with (
-        gate.gate(battered.servers.urls["SLUICE_DATABASE_URL"], words, SWALLOWED_COUNT) as way,
+        gate.gate(battered.servers.urls["SLUICE_DATABASE_URL"], words, end, SWALLOWED_COUNT) as way,
         load.Client(url, token, scenario.seeded(account), {account: 1}, 340_000) as client,
     ):
         battered.fleet.start("dispatcher", "gated", SLUICE_DATABASE_URL=way.url)

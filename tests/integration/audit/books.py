@@ -8,9 +8,10 @@ from uuid import UUID
 
 import asyncpg
 
-from shared.db import apply, events, ledger, limits, messages, parking, segments, work, workers
+from shared.db import apply, events, ledger, limits, messages, parking, segments, workers
 from shared.runtime import ids
 from shared.sms.states import SegmentState
+from tests import claims
 from tests.drafts import draft
 
 PRICE_MICRO = 45_300
@@ -52,7 +53,7 @@ async def write(connection: asyncpg.Connection) -> Books:
         await parking.park(connection, [written.parked], {1: 2_000_000_000_000})
         await settle(connection, written.parked, SegmentState.PARKED)
     async with connection.transaction():
-        claimed, _ = await work.claim(connection, message_ids[3:], WORKER)
+        claimed = await claims.claim(connection, message_ids[3:], WORKER)
         await limits.charge(connection, WORKER, {("line:1", await _minute(connection)): 8})
         assert len(claimed) == 4
     async with connection.transaction():

@@ -8,8 +8,9 @@ from uuid import UUID
 import asyncpg
 import pytest
 
-from shared.db import messages, migrate, schema, segments, submits, work
+from shared.db import messages, migrate, schema, segments, submits
 from shared.sms.states import SegmentState
+from tests import claims
 from tests.drafts import draft
 
 OLD = UUID(int=1)
@@ -114,7 +115,7 @@ async def test_the_release_before_submits_nothing_that_this_one_is_submitting(
     await expand(before)
     # Given a message that a dispatcher of this release has claimed
     message_id = await accept(before)
-    live, _ = await work.claim(before, [message_id], NEW)
+    live = await claims.claim(before, [message_id], NEW)
     assert [each.parts for each in live] == [[1]]
     # When one of the release before wants it, too
     taken = await before.fetch(_CLAIM_OF_OLD, message_id, OLD)
@@ -131,7 +132,7 @@ async def test_a_segment_is_known_as_unsent_to_the_one_call_that_ended_its_submi
     await migrate.migrate(before)
     # Given a claim, and the proof that nothing of it has left
     message_id = await accept(before)
-    await work.claim(before, [message_id], NEW)
+    await claims.claim(before, [message_id], NEW)
     proof = segments.Evidence(message_id, 1, SegmentState.QUEUED)
     # When it is recorded twice
     async with before.transaction():

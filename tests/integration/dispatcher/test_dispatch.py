@@ -11,6 +11,7 @@ import pytest
 
 from services.dispatcher import claim
 from services.dispatcher.dispatch import Desk, Dispatched, LineUnknown, dispatch
+from services.dispatcher.sweep import Sweeper
 from shared.broker import envelopes
 from shared.carriers import outcomes
 from shared.carriers.outcomes import Outcome, OutcomeKind
@@ -83,7 +84,8 @@ async def test_one_of_two_workers_claims_a_message_that_both_hold(town: Town) ->
 async def test_a_message_past_its_validity_is_expired_and_refunded_not_sent(town: Town) -> None:
     (item,) = await town.accept(1, valid_seconds=0)
     done = await dispatch(desk_of(town), [item])
-    assert done.to_send == []
+    assert (done.to_send, done.at_rest) == ([], {item.message_id})
+    await Sweeper(town.pool, ids.uuid7(), 60, set()).expire()
     assert await town.status(item.message_id) == "expired"
     assert await town.balance_micro() == CREDIT_MICRO
 
@@ -128,7 +130,7 @@ async def test_a_permit_from_before_a_wipe_commits_nothing(town: Town) -> None:
     await town.limiter.take(town.configured.current, items[1:])
     # when it is used, then the fence refuses, and the message still waits
     with pytest.raises(claim.StaleEpoch):
-        await claim.claim(town.pool, ids.uuid7(), {items[0].message_id: old})
+        await claim.claim(town.pool, ids.uuid7(), [(items[0], old)])
     assert items[0].message_id in await town.waiting()
     assert await town.states(items[0].message_id) == ["queued"]
 

@@ -13,6 +13,7 @@ from shared.db import parking, work
 from shared.db.connection import Connection
 from shared.db.work_states import MOVES, SEGMENTS, WorkState
 from shared.runtime import ids
+from tests import claims
 from tests.integration.dispatcher.conftest import Town
 
 Step = Callable[[Connection, UUID, int], Awaitable[object]]
@@ -24,7 +25,7 @@ STEPS: dict[str, Step] = {
     "park": lambda opened, m, line: parking.park(opened, [m], {line: 1_000}),
     "release": lambda opened, _, line: parking.release(opened, {line: 10}),
     "take_due": lambda opened, _, __: work.take_due(opened, 100),
-    "claim": lambda opened, m, _: work.claim(opened, [m], ids.uuid7()),
+    "claim": lambda opened, m, _: claims.claim(opened, [m], ids.uuid7()),
     "take": lambda opened, m, _: work.take(opened, [m]),
     "take_expired": lambda opened, _, __: work.take_expired(opened, 100),
     "requeue": lambda opened, m, _: work.requeue(opened, [work.Deferral(m)]),

@@ -15,9 +15,10 @@ import msgspec
 
 from services.dlr import apply, interpreters
 from shared.broker import envelopes
-from shared.db import events, ledger, messages, segments, work
+from shared.db import events, ledger, messages, segments
 from shared.runtime import ids
 from shared.sms import states
+from tests import claims
 from tests.drafts import draft
 
 PRICE_MICRO = 50_000
@@ -95,7 +96,7 @@ class World:
         """Messages that are being submitted: the intent is stored, no answer is."""
         message_ids = await self.accept(count, segment_count, carrier=carrier, to=to)
         async with self.pool.acquire() as connection:
-            await work.claim(connection, message_ids, WORKER)
+            await claims.claim(connection, message_ids, WORKER)
         return message_ids
 
     async def submit(self, count: int, segment_count: int = 1) -> list[UUID]:

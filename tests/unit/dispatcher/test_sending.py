@@ -53,7 +53,6 @@ def message(part_count: int) -> work.Claimed:
         sender="+33612345678",
         recipient="+33612345679",
         body="x" * 153 * part_count,
-        at_least_once=False,
         segment_count=part_count,
         parts=list(range(1, part_count + 1)),
         valid_seconds=60,
