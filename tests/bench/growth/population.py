@@ -77,11 +77,10 @@ WHERE w.wallet_id = spent.wallet_id"""
 _SENT = f"""
 WITH {_FRESH}, message AS ({_MESSAGE.format(status="ended")}
 ), segment AS (
-    INSERT INTO segments (message_id, part, state, attempt_count, carrier_id, worker_id,
-        submitted_at, accepted_at, finished_at, carrier_message_id)
-    SELECT message_id, 1, ended, 1, carrier_id, '00000000-0000-7000-8000-000000000000',
-           created_at + interval '100 ms', created_at + interval '150 ms',
-           created_at + interval '2 seconds', carrier_message_id
+    INSERT INTO segments (message_id, part, state, attempt_count, carrier_id, submitted_at,
+        accepted_at, finished_at, carrier_message_id)
+    SELECT message_id, 1, ended, 1, carrier_id, created_at + interval '100 ms',
+           created_at + interval '150 ms', created_at + interval '2 seconds', carrier_message_id
     FROM fresh
 ), transfer AS ({_TRANSFER}
 ), event AS (
