@@ -17,6 +17,9 @@ from services.commands import command_line, exits
 from services.commands.command_line import Command
 from shared.runtime import settings
 
+RUN_FILE = Path(__file__).resolve().parents[1] / ".run" / "env"
+"""What ./run wrote, where the command is called in a checkout."""
+
 ROLES = (
     Command("ingest", "services.ingest.app:main", "Take requests of producers: the HTTP API."),
     Command(
@@ -69,11 +72,12 @@ OPERATION = (
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command; returns the exit status."""
-    given = sys.argv[1:] if arguments is None else arguments
-    checkout = Path(__file__).resolve().parents[1]
-    for name, value in settings.read_file(checkout / ".run" / "env").items():
-        os.environ.setdefault(name, value)
+    """Run one command; returns the exit status, and leaves the environment as it was."""
+    with settings.completed_from(RUN_FILE):
+        return _run(sys.argv[1:] if arguments is None else arguments)
+
+
+def _run(given: Sequence[str]) -> int:
     try:
         answer = command_line.made(ROLES, OPERATION, given)(
             given, exit_on_error=False, print_error=False, result_action="return_value"

@@ -8,7 +8,8 @@ A class of settings derives from `Variables`; each field is the variable SLUICE_
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, TypeVar, get_args, get_origin
 
@@ -133,6 +134,18 @@ def _value_of(text: str, kind: object) -> object:
     if get_origin(plain) is tuple:
         given = [part.strip() for part in text.split(",") if part.strip()]
     return msgspec.convert(given, kind, strict=False)
+
+
+@contextmanager
+def completed_from(path: Path) -> Iterator[None]:
+    """Let what the environment does not set come from a `.run/env` file, while this lasts."""
+    added = {name: text for name, text in read_file(path).items() if name not in os.environ}
+    os.environ.update(added)
+    try:
+        yield
+    finally:
+        for name in added:
+            os.environ.pop(name, None)
 
 
 def read_file(path: Path) -> dict[str, str]:

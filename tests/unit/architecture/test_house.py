@@ -68,7 +68,7 @@ def test_the_environment_is_read_in_one_place() -> None:
         for node in ast.walk(parsed)
         if isinstance(node, ast.Attribute) and node.attr in ("environ", "getenv")
     }
-    assert readers == {"shared.runtime.settings", "services.__main__"}
+    assert readers == {"shared.runtime.settings"}
 
 
 def test_each_exception_from_a_rule_says_why() -> None:

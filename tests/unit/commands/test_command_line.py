@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
+from deploy.local import kept
 from services import __main__ as sluice
 from services.commands.command_line import Command
 from shared.runtime import variables
@@ -69,3 +72,25 @@ print("\\n" + json.dumps([role for role in roles if f"services.{{role}}" in sys.
         [sys.executable, "-c", script], capture_output=True, text=True, check=True, timeout=60
     )
     assert json.loads(done.stdout.splitlines()[-1]) == loaded
+
+
+def test_a_command_leaves_the_environment_as_it_was(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    # Given what ./run writes, and a caller with a wrong variable
+    file = tmp_path / "env"
+    url = "postgres://of-the-run/sluice"
+    kept.write_environment(file, {"SLUICE_DATABASE_URL": url}, private=[url])
+    monkeypatch.setattr(sluice, "RUN_FILE", file)
+    monkeypatch.setenv("SLUICE_METRICS_PORT", "from the caller")
+    monkeypatch.delenv("SLUICE_DATABASE_URL", raising=False)
+    before = dict(os.environ)
+
+    # When a command that reads both refuses the wrong one
+    assert sluice.main(["dlr"]) == 2
+
+    # Then it has seen the other, of which nothing is left
+    told = capsys.readouterr().err
+    assert "SLUICE_METRICS_PORT" in told
+    assert "SLUICE_DATABASE_URL" not in told
+    assert dict(os.environ) == before

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -85,6 +86,21 @@ def test_a_sourced_file_is_read(tmp_path: Path) -> None:
     file.write_text("# made by ./run\nexport SLUICE_API_URL='http://x'\nSLUICE_TOKEN=t\nOTHER=1\n")
     assert settings.read_file(file) == {"SLUICE_API_URL": "http://x", "SLUICE_TOKEN": "t"}
     assert settings.read_file(tmp_path / "none") == {}
+
+
+def test_a_file_fills_in_what_is_not_set_and_only_for_a_while(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "env"
+    file.write_text("export SLUICE_TOKEN='of the file'\nexport SLUICE_API_URL='of the file'\n")
+    monkeypatch.setenv("SLUICE_TOKEN", "of the caller")
+    monkeypatch.delenv("SLUICE_API_URL", raising=False)
+    before = dict(os.environ)
+    with pytest.raises(LookupError), settings.completed_from(file):
+        assert os.environ["SLUICE_TOKEN"] == "of the caller"
+        assert os.environ["SLUICE_API_URL"] == "of the file"
+        raise LookupError
+    assert dict(os.environ) == before
 
 
 def test_ids_are_ordered_unique_and_of_version_7() -> None:
