@@ -162,7 +162,7 @@ class Lanes:
             topology.mt_queue(lane.carrier.name, message_class),
             PREFETCH_COUNT,
             partial(lane.receive, message_class),
-            partial(lost_queues.republish_all, self._desk.pool),
+            topology.restored_by(partial(lost_queues.republish, self._desk.pool)),
             partial(lane.forget_held, message_class),
         )
 

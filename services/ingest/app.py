@@ -77,7 +77,7 @@ async def serve(chosen: Settings, stop: asyncio.Event) -> None:
             chosen.amqp_url,
             "ingest",
             lambda: _queues(configured),
-            partial(lost_queues.republish_all, database),
+            topology.restored_by(partial(lost_queues.republish, database)),
         )
         await stack.enter_async_context(link.supervised(publisher.link))
         relay = Relay(database, configured, publisher)

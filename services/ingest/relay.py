@@ -174,13 +174,14 @@ class Relay:
             ages = await work.published_ages(opened)
         for carrier_name, message_class, age_seconds in ages:
             if age_seconds >= LOST_SECONDS:
-                queue = topology.mt_queue(carrier_name, message_class)
                 try:
-                    await self._refill(queue, age_seconds)
+                    await self._refill(carrier_name, message_class, age_seconds)
                 except FAULTS as error:
+                    queue = topology.mt_queue(carrier_name, message_class)
                     _log.warning("queue_not_refilled", queue=queue, error=type(error).__name__)
 
-    async def _refill(self, queue: str, age_seconds: float) -> None:
+    async def _refill(self, carrier_name: str, message_class: int, age_seconds: float) -> None:
+        queue = topology.mt_queue(carrier_name, message_class)
         empty = await self._publisher.ready_count(queue) == 0
         if not empty:
             if age_seconds < STALE_SECONDS:
@@ -188,7 +189,7 @@ class Relay:
             # Whoever dies here between the two leaves rows that are older still: found again.
             await self._publisher.purge(queue)
         older_seconds = LOST_SECONDS if empty else 0.0
-        count = await lost_queues.republish(self._pool, queue, older_seconds)
+        count = await lost_queues.republish(self._pool, carrier_name, message_class, older_seconds)
         if count:
             _log.warning("republishing", queue=queue, message_count=count, queue_empty=empty)
 

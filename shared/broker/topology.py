@@ -5,11 +5,14 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 
+import structlog
 from aio_pika.abc import AbstractChannel, AbstractConnection, AbstractQueue
 from aiormq.exceptions import ChannelNotFoundEntity
 
 from shared.broker import link
 from shared.sms.classes import CLASSES
+
+_log = structlog.get_logger()
 
 RECEIPTS = "receipts"
 DEAD = "dead"
@@ -42,6 +45,19 @@ def of_mt_queue(queue: str) -> tuple[str, int]:
 def mt_queues(carrier_name: str) -> list[str]:
     """A carrier's queues, most urgent first."""
     return [mt_queue(carrier_name, number) for number in range(len(CLASSES))]
+
+
+def restored_by(
+    restore: Callable[[str, int], Awaitable[int]],
+) -> Callable[[str], Awaitable[None]]:
+    """For queues of work, as `on_missing` of `ensure`: `restore` makes ready again what was
+    published for a carrier, by its name, and a class, and returns how many rows."""
+
+    async def on_missing(queue: str) -> None:
+        count = await restore(*of_mt_queue(queue))
+        _log.warning("queue_was_missing", queue=queue, message_count=count)
+
+    return on_missing
 
 
 async def nothing_to_restore(_queue: str) -> None:

@@ -4,28 +4,19 @@
 from __future__ import annotations
 
 import asyncpg
-import structlog
 
-from shared.broker import topology
 from shared.db import messages, work
 from shared.db.pool import ACQUIRE_SECONDS
-
-_log = structlog.get_logger()
 
 PAGE_COUNT = 10_000
 """Rows made ready in one transaction: a million at once would outlast a statement's time."""
 
 
-async def republish_all(pool: asyncpg.Pool, queue: str) -> None:
-    """A queue of work does not exist: what was in it is made ready for the relay once more."""
-    count = await republish(pool, queue)
-    _log.warning("queue_was_missing", queue=queue, message_count=count)
-
-
-async def republish(pool: asyncpg.Pool, queue: str, older_seconds: float = 0.0) -> int:
-    """Make ready again what was published to a queue before that long, page after page; what an
-    error leaves undone is done when it is asked for again. Returns how many rows."""
-    carrier_name, message_class = topology.of_mt_queue(queue)
+async def republish(
+    pool: asyncpg.Pool, carrier_name: str, message_class: int, older_seconds: float = 0.0
+) -> int:
+    """Make ready again what was published for a carrier and class before that long, page after
+    page; what an error leaves undone is done when it is asked for again. Returns how many rows."""
     total = 0
     while True:
         async with pool.acquire(timeout=ACQUIRE_SECONDS) as opened:

@@ -55,9 +55,8 @@ async def post(town: Town, amqp_url: str) -> AsyncIterator[Post]:
     await town.pool.execute("UPDATE configuration_version SET version = version + 1")
     await town.configured.refresh()
     queue = topology.mt_queue(carrier, 1)
-    publisher = publish.Publisher(
-        amqp_url, "t", lambda: [queue], partial(lost_queues.republish_all, town.pool)
-    )
+    restore = topology.restored_by(partial(lost_queues.republish, town.pool))
+    publisher = publish.Publisher(amqp_url, "t", lambda: [queue], restore)
     async with link.supervised(publisher.link):
         assert await publisher.link.wait_up(10)
         yield Post(town, Relay(town.pool, town.configured, publisher), publisher, queue)

@@ -51,8 +51,6 @@ ALLOWED = {
     "shared.runtime": set(),
     "deploy.local": set(),
 }
-# These wait to be mended; none may be added.
-KNOWN = {("shared.db.lost_queues", "shared.broker.topology")}
 PURE = ("shared.sms", "shared.ledger", "shared.rules", "shared.access")
 PRODUCT = tree.trees("services", "shared")
 LAUNCHERS = tree.trees("deploy/local")
@@ -83,7 +81,7 @@ def test_a_room_imports_only_what_it_may(room: str) -> None:
         f"{module} imports {target}"
         for module, parsed in of_room.items()
         for target in sorted(tree.imported(parsed, PRODUCT | LAUNCHERS | TESTS))
-        if not is_below(target, allowed(room)) and (module, target) not in KNOWN
+        if not is_below(target, allowed(room))
     ]
     assert outside == []
 
