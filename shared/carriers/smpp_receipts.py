@@ -87,7 +87,8 @@ class _Answer(msgspec.Struct, gc=False):
 
 class _Stored(msgspec.Struct, omit_defaults=True, gc=False):
     """What is published of a receipt: the text's known fields as spelt, its parameters, and the
-    phones among its addresses. `unmarked`: nothing but its text says that it is a receipt."""
+    phones among its addresses. `id` is left out where it only repeats the text's. `unmarked`:
+    nothing but its text says that it is a receipt."""
 
     text: str = ""
     id: str = ""
@@ -121,10 +122,14 @@ def strip(delivery: pdu.Message, *, unmarked: bool = False, phones: bool = True)
     if not marked and not (unmarked and _is_receipt(delivery, text)):
         return None
     kept = _phones(delivery, marked=marked) if phones or not marked else ()
+    name = said.message_id or ""
+    if text.startswith(b"id:%b " % name.encode("latin-1")):
+        # Most carriers say it twice; it is kept for years.
+        name = ""
     return _ENCODER.encode(
         _Stored(
             text.decode("latin-1"),
-            said.message_id or "",
+            name,
             said.state,
             said.network_error,
             said.reference,

@@ -104,6 +104,28 @@ def test_parameters_speak_when_the_words_are_unreadable(number: int, state: Stat
     assert receipt.code == "WHATEVR 3:17"
 
 
+@pytest.mark.parametrize(("parameter", "kept_count"), [(b"77", 1), (b"770", 2), (b"7", 2)])
+def test_an_id_that_is_said_twice_is_kept_once_and_another_wins(
+    parameter: bytes, kept_count: int
+) -> None:
+    sent = delivery(text_of("DELIVRD"), ((codes.TLV_RECEIPTED_MESSAGE_ID, parameter + b"\0"),))
+    body = smpp_receipts.strip(sent)
+    assert body is not None
+    assert body.count(b"id") == kept_count
+    receipt = read(sent)
+    assert receipt is not None
+    assert receipt.carrier_message_id == parameter.decode()
+
+
+def test_a_receipt_that_an_older_dispatcher_has_published_is_read() -> None:
+    body = (
+        b'{"text":"id:77 sub:001 dlvrd:001 submit date:2611220101 done date:2611220102 '
+        b'stat:DELIVRD err:012","id":"77","state":2,"phones":["33612345678"]}'
+    )
+    said = smpp.read_receipt(settings(), body)
+    assert said == read(delivery(text_of("DELIVRD"), ((codes.TLV_MESSAGE_STATE, b"\2"),)))
+
+
 @pytest.mark.parametrize(
     ("stat", "number", "state", "code"),
     [
