@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from uuid import UUID
 
 import structlog
 
@@ -90,13 +89,13 @@ def _owner(
     raw: envelopes.RawReceipt,
     word: Receipt | LateAnswer | None,
     found: Iterator[matching.Owner | None],
-) -> tuple[UUID, int] | None:
+) -> matching.Owner | None:
     """Of a receipt the next that was found, if it fits."""
     match word:
         case Receipt():
             owner = next(found)
             if owner is None or owner.fits:
-                return owner and owner[:2]
+                return owner
             if word.phones:
                 # An id used again, or a carrier that does not name the recipient in its receipts.
                 _log.warning(
@@ -106,7 +105,7 @@ def _owner(
                     message_id=str(owner.message_id),
                 )
         case LateAnswer():
-            return word.message_id, word.part
+            return matching.Owner(word.message_id, word.part, alone=False, fits=True)
     return None
 
 
@@ -126,10 +125,12 @@ async def _write(
         return await segments.settle(connection, proofs)
 
 
-def _proof(word: Receipt | LateAnswer | None, owner: tuple[UUID, int]) -> segments.Evidence | None:
+def _proof(word: Receipt | LateAnswer | None, owner: matching.Owner) -> segments.Evidence | None:
     match word:
         case Receipt():
-            return evidence.evidence_of(*owner, word.state, word.code)
+            return evidence.evidence_of(
+                owner.message_id, owner.part, word.state, word.code, alone=owner.alone
+            )
         case LateAnswer():
             return evidence.evidence_of_answer(word)
         case None:

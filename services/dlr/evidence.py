@@ -51,12 +51,16 @@ def evidence_of(
     state: receipts.ReceiptState,
     code: str,
     carrier_message_id: str | None = None,
+    *,
+    alone: bool = False,
 ) -> segments.Evidence:
     """The evidence in a receipt. Whatever it says, it proves that the carrier took the segment, so
     nothing is refunded because of it (law 5). `carrier_message_id` is given where the segment's id
-    was not known before."""
+    was not known before; `alone` as in `Evidence`."""
     moved_to, reason = MEANINGS[state]
-    return segments.Evidence(message_id, part, moved_to, True, carrier_message_id, code, reason)
+    return segments.Evidence(
+        message_id, part, moved_to, True, carrier_message_id, code, reason, alone=alone
+    )
 
 
 def evidence_of_answer(late: receipts.LateAnswer) -> segments.Evidence | None:

@@ -37,16 +37,18 @@ class Clue(NamedTuple):
 
 
 class Owner(NamedTuple):
-    """The newest segment with a receipt's id; `fits`: the receipt names its recipient, or none."""
+    """The newest segment with a receipt's id; `alone`: it is its message's only one; `fits`: the
+    receipt names its recipient, or none."""
 
     message_id: UUID
     part: int
+    alone: bool
     fits: bool
 
 
 # The ordinary way of every receipt: plain values, oldest first; whose phone it is, Python compares.
 _BY_ID = f"""
-SELECT t.place, s.message_id, s.part, m.recipient
+SELECT t.place, s.message_id, s.part, m.segment_count = 1 AS alone, m.recipient
 FROM unnest($1::int[], $2::text[], $3::timestamptz[]) WITH ORDINALITY
      AS t (carrier_id, carrier_message_id, received_at, place)
 JOIN segments s USING (carrier_id, carrier_message_id)
@@ -67,11 +69,11 @@ async def by_id(
     names = [receipt.carrier_message_id for receipt in said]
     rows = await connection.fetch(_BY_ID, carrier_ids, names, received_at, SKEW_SECONDS)
     found: list[Owner | None] = [None] * len(said)
-    for place, message_id, part, recipient in rows:
+    for place, message_id, part, alone, recipient in rows:
         receipt, before = said[place - 1], found[place - 1]
         fits = receipt.names(recipient)
         if fits or before is None or not before.fits:
-            found[place - 1] = Owner(message_id, part, fits)
+            found[place - 1] = Owner(message_id, part, alone, fits)
     return found
 
 

@@ -11,7 +11,7 @@ from uuid import UUID
 import asyncpg
 
 from shared.db.connection import Connection
-from shared.db.matching import Clue
+from shared.db.matching import Clue, Owner
 from shared.sms.receipts import LateAnswer, Receipt, ReceiptState
 
 UNREADABLE = "unreadable"
@@ -19,15 +19,15 @@ UNREADABLE = "unreadable"
 
 
 class NewReceipt(NamedTuple):
-    """A raw receipt, what its carrier's adapter makes of it (None: it cannot read it), and the
-    (message, part) it is about, as far as anybody knows."""
+    """A raw receipt, what its carrier's adapter makes of it (None: it cannot read it), and whose it
+    is, as far as anybody knows."""
 
     receipt_id: UUID
     carrier_id: int
     received_at: datetime
     raw: bytes
     word: Receipt | LateAnswer | None
-    owner: tuple[UUID, int] | None
+    owner: Owner | None
 
     def __repr__(self) -> str:
         return f"NewReceipt({self.receipt_id})"
@@ -67,7 +67,7 @@ def _row(new: NewReceipt) -> tuple[object, ...]:
     """A row of the type `new_receipt`. Only what is looked for again has its id and code beside
     `raw`: of the others nobody asks for them."""
     receipt_id, carrier_id, received_at, raw, word, owner = new
-    message_id, part = owner or (None, None)
+    message_id, part = owner[:2] if owner else (None, None)
     state, name, code, retry = _state(word), "", "", False
     if owner is None and isinstance(word, Receipt):
         name, code, retry = word.carrier_message_id, word.code, True
