@@ -85,7 +85,7 @@ _MAY_MOVE = f"""
 # In the order of the locks that `shared.db` tells: each part needs all of the one before. What an
 # UPDATE reads is materialized: where it meets a row that was changed since the statement began, it
 # looks once more, and what is read in any other way would then be empty.
-_SETTLE = f"""
+_WRITTEN = f"""
 WITH said AS (
     SELECT * FROM unnest($1::segment_evidence[]) ORDER BY message_id, part
 ), landed AS (
@@ -123,7 +123,10 @@ WITH said AS (
            OR {_MAY_MOVE})
     RETURNING s.message_id, s.part, s.state, s.reason, s.accepted_at IS NULL AS unaccepted,
               t.alone, t.landed_at IS NOT NULL AS by_this
-), part AS (
+)"""
+
+# Of messages of several parts: what the other parts have come to decides, too.
+_ROLLED_UP = f""", part AS (
     SELECT DISTINCT ON (message_id, part) message_id, part, state, reason FROM (
         SELECT message_id, part, state, reason, 0 AS age FROM written WHERE NOT alone
         UNION ALL
@@ -140,9 +143,14 @@ WITH said AS (
                CASE state WHEN 'submitting' THEN '' ELSE reason END
         FROM part ORDER BY message_id, array_position(ARRAY[{_ROLL_UP}], state), part
     )
-), changed AS (
+)"""
+
+
+def _statement(of_several: str, status: str) -> str:
+    """The one statement, with `status` to be read from that part of it."""
+    return f"""{_WRITTEN}{of_several}, changed AS (
     UPDATE messages m SET status = t.state, reason = t.reason, updated_at = now()
-    FROM status t WHERE m.message_id = t.message_id AND m.status <> t.state
+    FROM {status} t WHERE m.message_id = t.message_id AND m.status <> t.state
     RETURNING m.account_id, m.message_id, m.status, m.reason, m.reference
 ), {events.APPEND_CHANGED}
 SELECT done.changed_count, done.overtaken, unsent.*
@@ -154,6 +162,11 @@ FROM (
     SELECT message_id, part, state, by_this FROM written
     WHERE unaccepted AND (state = 'queued' OR state IN ({_TO_REFUND}))
 ) unsent ON true"""
+
+
+_SETTLE = _statement(_ROLLED_UP, "status")
+_SETTLE_ALONE = _statement("", "written")
+"""For messages of one part, whose status is that part's: half as much to begin with."""
 
 
 async def settle(connection: Connection, evidence: Sequence[Evidence]) -> int:
@@ -178,7 +191,7 @@ async def settle_answers(connection: Connection, evidence: Sequence[Evidence]) -
         overtaken = True
         # Whoever has ended a submit since this statement began had not committed when it looked.
         while overtaken:
-            rows = await connection.fetch(_SETTLE, distinct)
+            rows = await connection.fetch(_SETTLE if several else _SETTLE_ALONE, distinct)
             changed_count += rows[0]["changed_count"]
             overtaken = rows[0]["overtaken"]
             unsent += [Unsent(*each) for _, _, *each in rows if each[0] is not None]
