@@ -5,7 +5,6 @@ What becomes of the parts behind one that was answered is said in `retry`.
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -77,10 +76,9 @@ class Sending:
         self._next += 1
         self.submitted_count += 1
         self._on_submit()
-        self._link.submit(segment).add_done_callback(self._answered)
+        self._link.submit(segment, self._answered)
 
-    def _answered(self, future: asyncio.Future[outcomes.Outcome]) -> None:
-        outcome = outcomes.LOST if future.cancelled() else future.result()
+    def _answered(self, outcome: outcomes.Outcome) -> None:
         self.answers.append(Answered(self._segments[self._next - 1].part, outcome))
         if self._next == len(self._segments):
             self._on_end(self)
@@ -111,7 +109,6 @@ def _segments_of(
             part.encoding,
             part.udh,
             part.payload,
-            part.text,
             max(1, message.valid_seconds),
             message.submitted_at,
             leave_by,

@@ -42,9 +42,9 @@ of a message. Read by `snapshot.Carrier.reference_bits`, for it decides what a t
 class Segment(msgspec.Struct, frozen=True, gc=False):
     """One segment, ready for the air.
 
-    `payload` is unpacked GSM 03.38 octets or UTF-16BE, without `udh`; `text` is the same part as
-    text, for carriers that want that. `reference` names the segment to carriers that echo one;
-    `submitted_at` is the time of the intent, and with it names the submit.
+    `payload` is unpacked GSM 03.38 octets or UTF-16BE, without `udh`. `reference` names the segment
+    to carriers that echo one; `submitted_at` is the time of the intent, and with it names the
+    submit.
     After `leave_by`, a time of time.monotonic, no byte of it may leave: limits count on that.
     """
 
@@ -56,7 +56,6 @@ class Segment(msgspec.Struct, frozen=True, gc=False):
     encoding: encoding.Encoding
     udh: bytes
     payload: bytes
-    text: str
     valid_seconds: int
     submitted_at: datetime
     leave_by: float = math.inf
@@ -65,10 +64,18 @@ class Segment(msgspec.Struct, frozen=True, gc=False):
         return f"Segment({self.reference})"
 
     @property
+    def text(self) -> str:
+        """The payload as text, for carriers that want that."""
+        return encoding.decode(self.payload, self.encoding)
+
+    @property
     def reference(self) -> str:
         """Our name for the segment, at most 36 characters."""
         return f"{self.message_id.hex}-{self.part}"
 
+
+OnOutcome = Callable[[outcomes.Outcome], None]
+"""Told what a submit came to."""
 
 ReceiptSink = Callable[[bytes], asyncio.Future[None]]
 """Takes one raw receipt, or an answer that came late (without message text); the future ends once
@@ -90,9 +97,9 @@ class Link(Protocol):
     async def wait_for_room(self) -> None:
         """Return when `room` is at least 1."""
 
-    def submit(self, segment: Segment) -> asyncio.Future[outcomes.Outcome]:
-        """Hand over one segment. The future always ends in an Outcome, never in an exception; when
-        the link dies, or `leave_by` passes, it tells whether a byte had left (LOST) or not
+    def submit(self, segment: Segment, on_outcome: OnOutcome) -> None:
+        """Hand over one segment. `on_outcome` is called exactly once, perhaps before this returns;
+        when the link dies, or `leave_by` passes, it tells whether a byte had left (LOST) or not
         (UNAVAILABLE)."""
 
     async def close(self, drain_seconds: float) -> None:

@@ -119,17 +119,14 @@ class WebLink:
             self._changed.clear()
             await self._changed.wait()
 
-    def submit(self, segment: contract.Segment) -> asyncio.Future[outcomes.Outcome]:
-        loop = asyncio.get_running_loop()
-        answer: asyncio.Future[outcomes.Outcome] = loop.create_future()
+    def submit(self, segment: contract.Segment, on_outcome: contract.OnOutcome) -> None:
         if not self.room:
-            answer.set_result(outcomes.UNAVAILABLE)
-            return answer
+            on_outcome(outcomes.UNAVAILABLE)
+            return
         attempt = _Attempt(segment.leave_by)
-        task = loop.create_task(self._ask(segment, attempt))
+        task = asyncio.get_running_loop().create_task(self._ask(segment, attempt))
         self._tasks.add(task)
-        task.add_done_callback(lambda done: self._settle(done, attempt, answer))
-        return answer
+        task.add_done_callback(lambda done: self._settle(done, attempt, on_outcome))
 
     async def close(self, drain_seconds: float) -> None:
         self._closed = True
@@ -146,7 +143,7 @@ class WebLink:
         self,
         task: asyncio.Task[outcomes.Outcome],
         attempt: _Attempt,
-        answer: asyncio.Future[outcomes.Outcome],
+        on_outcome: contract.OnOutcome,
     ) -> None:
         self._tasks.discard(task)
         if task.cancelled():
@@ -158,9 +155,8 @@ class WebLink:
             outcome = task.result()
         if not attempt.overdue:
             self._pace(outcome)
-        if not answer.done():
-            answer.set_result(outcome)
         self._changed.set()
+        on_outcome(outcome)
 
     def _pace(self, outcome: outcomes.Outcome) -> None:
         """Pause after a carrier that is away or asks for time, ever longer until it says else."""

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import math
 import random
 from collections.abc import Callable
 from enum import StrEnum
 
-from shared.smpp import codes, encoder, esme, exchange, pdu, session, terms, window
+from shared.smpp import codes, encoder, esme, session, terms, window
 
 
 class BindState(StrEnum):
@@ -53,14 +52,11 @@ class Bind:
         *,
         on_request: session.OnRequest,
         on_state: OnState,
-        on_late_answer: exchange.OnLateAnswer | None = None,
     ) -> None:
         encoder.encode(destination.request)
         self._destination = destination
         self._terms = agreed
-        self._handlers = session.Handlers(
-            on_request, on_answer=self._heed, on_late_answer=on_late_answer
-        )
+        self._handlers = session.Handlers(on_request, on_answer=self._heed)
         self._on_state = on_state
         self._session: session.Session | None = None
         self._up = asyncio.Event()
@@ -68,6 +64,11 @@ class Bind:
         self._pause: asyncio.TimerHandle | None = None
         self._pause_seconds = PAUSE_SECONDS_MIN
         self._successes = 0
+
+    @property
+    def current(self) -> session.Session | None:
+        """The session to ask over; None while there is none."""
+        return self._session
 
     @property
     def connected(self) -> bool:
@@ -81,24 +82,6 @@ class Bind:
     def start(self) -> None:
         """Begin to connect, and go on until `close`. Call it once."""
         self._task = asyncio.get_running_loop().create_task(self._stay_bound())
-
-    def submit(self, message: pdu.SubmitSm) -> asyncio.Future[window.Answer]:
-        """As Session.submit; NOT_SENT while there is no session. Raises pdu.PduError."""
-        return self.ask(message, window.as_it_is)
-
-    def ask(
-        self,
-        message: pdu.SubmitSm,
-        read: window.Reader[window.Result],
-        key: object = None,
-        leave_by: float = math.inf,
-    ) -> asyncio.Future[window.Result]:
-        """As Session.ask; NOT_SENT while there is no session."""
-        if self._session is not None:
-            return self._session.ask(message, read, key, leave_by)
-        future: asyncio.Future[window.Result] = asyncio.get_running_loop().create_future()
-        future.set_result(read(window.NOT_SENT))
-        return future
 
     async def wait_for_room(self, timeout_seconds: float) -> bool:
         """True once there is room; False when the time is over."""

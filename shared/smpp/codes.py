@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import struct
+
 RESPONSE_BIT = 0x80000000
 
 COMMAND_GENERIC_NACK = 0x80000000
@@ -69,6 +71,8 @@ ESM_CLASS_UDHI = 0x40
 
 INTERFACE_VERSION = 0x34
 SEQUENCE_MAX = 0x7FFFFFFF
-HEADER_BYTES = 16
+HEADER = struct.Struct(">IIII")
+"""Length of the whole, command, status, sequence."""
+HEADER_BYTES = HEADER.size
 PDU_BYTES_MAX = 64 * 1024
 SHORT_MESSAGE_BYTES_MAX = 254

@@ -10,7 +10,6 @@ from shared.smpp import codes, pdu, tlv
 
 TEXT_CHARS_MAX = 255
 
-_HEADER = struct.Struct(">IIII")
 _TEXT = rb"([^\0]{0,%d})\0" % TEXT_CHARS_MAX
 # All of a message up to its text, in one match: five texts and the numbers between them.
 _MESSAGE_HEAD = re.compile(
@@ -23,7 +22,7 @@ def decode(frame: bytes) -> pdu.Pdu:
     """One whole frame, read. Raises PduError, and nothing else, for whatever cannot be read."""
     if len(frame) < codes.HEADER_BYTES:
         raise pdu.PduError(codes.ESME_RINVCMDLEN)
-    length, command, status, sequence = _HEADER.unpack_from(frame)
+    length, command, status, sequence = codes.HEADER.unpack_from(frame)
     if length != len(frame) or length > codes.PDU_BYTES_MAX:
         raise pdu.PduError(codes.ESME_RINVCMDLEN, sequence)
     decoder = _DECODERS.get(command)
@@ -38,9 +37,13 @@ def decode(frame: bytes) -> pdu.Pdu:
         raise pdu.PduError(codes.ESME_RINVPARLEN, sequence) from None
 
 
-def command_of(frame: bytes) -> int:
-    """The command id of a frame that need not be decodable; 0 when it has no header."""
-    return int.from_bytes(frame[4:8], "big") if len(frame) >= codes.HEADER_BYTES else 0
+def answered_id(frame: bytes) -> str:
+    """The message id, or the like, that a response's body begins with. Refuses nothing: the status
+    in the header already decides, and a peer may leave the body out, forget the NUL or add rubbish;
+    an answer must not turn into a missing one for that."""
+    end = frame.find(0, codes.HEADER_BYTES, codes.HEADER_BYTES + TEXT_CHARS_MAX)
+    text = frame[codes.HEADER_BYTES : end if end >= 0 else codes.HEADER_BYTES + TEXT_CHARS_MAX]
+    return text.decode("latin-1")
 
 
 def _text(frame: bytes, start: int) -> tuple[str, int]:
@@ -102,15 +105,9 @@ def _data_sm(frame: bytes, _status: int, sequence: int) -> pdu.DataSm:
 
 
 def _answer_body(frame: bytes) -> tuple[str, tlv.Tlvs]:
-    """The text and parameters of a response, read without refusing anything.
-
-    The status in the header already decides, and a peer may leave the body out, forget the NUL or
-    add rubbish: an answer must not turn into a missing one for that.
-    """
-    body = frame[codes.HEADER_BYTES :]
-    text, _, _ = body.partition(b"\0")
-    tlvs = tlv.unpack_sound(frame, codes.HEADER_BYTES + len(text) + 1)
-    return text[:TEXT_CHARS_MAX].decode("latin-1"), tlvs
+    """The text of a response, and the parameters that can be read behind its NUL."""
+    end = frame.find(0, codes.HEADER_BYTES)
+    return answered_id(frame), tlv.unpack_sound(frame, end + 1 if end >= 0 else len(frame))
 
 
 def _submit_sm_resp(frame: bytes, status: int, sequence: int) -> pdu.SubmitSmResp:

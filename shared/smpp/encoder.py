@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable
+from typing import NamedTuple
 
 from shared.smpp import codes, pdu, tlv
 
@@ -14,7 +15,6 @@ SERVICE_TYPE_CHARS_MAX = 5
 TIME_CHARS_MAX = 16
 MESSAGE_ID_CHARS_MAX = 64
 
-_HEADER = struct.Struct(">IIII")
 _MESSAGE_BODY = b"%b\0%c%c%b\0%c%c%b\0%c%c%c%b\0%b\0%c%c%c%c%c%b%b"
 
 _Encoded = tuple[int, int, bytes]
@@ -29,11 +29,66 @@ def encode(message: pdu.Pdu, sequence: int | None = None) -> bytes:
     number = message.sequence if sequence is None else sequence
     try:
         command, status, body = _ENCODERS[type(message)](message)
-        return _HEADER.pack(len(body) + codes.HEADER_BYTES, command, status, number) + body
+        return frame(command, status, number, body)
     except pdu.PduError as error:
         raise pdu.PduError(error.status, number) from None
     except (UnicodeEncodeError, OverflowError, struct.error):
         raise pdu.PduError(codes.ESME_RINVPARLEN, number) from None
+
+
+def frame(command: int, status: int, sequence: int, body: bytes) -> bytes:
+    """A PDU's bytes around a body that is written already."""
+    return codes.HEADER.pack(len(body) + codes.HEADER_BYTES, command, status, sequence) + body
+
+
+class Form(NamedTuple):
+    """A message's body with gaps for its addresses, its text and its parameters: what is alike in
+    many messages is checked and written once."""
+
+    before_source: bytes
+    before_destination: bytes
+    before_text: bytes
+
+    def fill(self, source: str, destination: str, short_message: bytes, tlvs: bytes = b"") -> bytes:
+        """A whole body. Raises PduError for what SMPP cannot carry."""
+        if len(short_message) > codes.SHORT_MESSAGE_BYTES_MAX:
+            raise pdu.PduError(codes.ESME_RINVMSGLEN)
+        if (
+            len(source) > ADDRESS_CHARS_MAX
+            or len(destination) > ADDRESS_CHARS_MAX
+            or "\0" in source
+            or "\0" in destination
+        ):
+            raise pdu.PduError(codes.ESME_RINVPARLEN)
+        try:
+            return b"%b%b%b%b%b%c%b%b" % (
+                self.before_source, source.encode("latin-1"),
+                self.before_destination, destination.encode("latin-1"),
+                self.before_text, len(short_message), short_message, tlvs,
+            )  # fmt: skip
+        except UnicodeEncodeError:
+            raise pdu.PduError(codes.ESME_RINVPARLEN) from None
+
+
+def form(message: pdu.SubmitSm | pdu.DeliverSm) -> Form:
+    """All of a message but what a form has gaps for. Raises as `encode`."""
+    empty = message._replace(source_addr="", destination_addr="", short_message=b"", tlvs=())
+    body = encode(empty)[codes.HEADER_BYTES :]
+    source_at = len(message.service_type) + 3
+    destination_at = source_at + 3
+    return Form(body[:source_at], body[source_at:destination_at], body[destination_at:-1])
+
+
+def response(request: pdu.Request, status: int, message_id: str = "") -> bytes:
+    """The bytes of what answers a message; a deliver_sm's answer names no id. Raises as
+    `encode`."""
+    if isinstance(request, pdu.DeliverSm):
+        return frame(codes.COMMAND_DELIVER_SM_RESP, status, request.sequence, b"\0")
+    command = _RESPONSES[type(request)]
+    try:
+        return frame(command, status, request.sequence, _cstring(message_id, MESSAGE_ID_CHARS_MAX))
+    except UnicodeEncodeError:
+        raise pdu.PduError(codes.ESME_RINVPARLEN, request.sequence) from None
 
 
 def _cstring(text: str, chars_max: int) -> bytes:
@@ -103,6 +158,10 @@ def _bind_resp(resp: pdu.BindResp) -> _Encoded:
     return pdu.BIND_COMMANDS[resp.mode] | codes.RESPONSE_BIT, resp.status, body
 
 
+_RESPONSES = {
+    pdu.SubmitSm: codes.COMMAND_SUBMIT_SM_RESP,
+    pdu.DataSm: codes.COMMAND_DATA_SM_RESP,
+}
 _ENCODERS: dict[type, Callable[..., _Encoded]] = {
     pdu.SubmitSm: lambda each: (codes.COMMAND_SUBMIT_SM, 0, _message(each)),
     pdu.SubmitSmResp: lambda each: (codes.COMMAND_SUBMIT_SM_RESP, each.status, _answer(each)),

@@ -5,12 +5,8 @@ from __future__ import annotations
 import asyncio
 import math
 import time
-from collections.abc import Callable
 
 from shared.smpp import codes, connection, encoder, life, pdu, terms, window
-
-OnAnswer = Callable[[window.Answer], None]
-OnLateAnswer = Callable[[object, window.Answer], None]
 
 
 class Exchange(connection.Connection):
@@ -19,17 +15,14 @@ class Exchange(connection.Connection):
     While too many of the peer's requests are unanswered it stops reading.
     """
 
-    def __init__(
-        self, agreed: terms.Terms, on_answer: OnAnswer | None, on_late_answer: OnLateAnswer | None
-    ) -> None:
+    def __init__(self, agreed: terms.Terms, on_answer: window.OnAnswer | None) -> None:
         super().__init__()
         self.counts = life.Counts()
         self.open_requests = 0  # Inbound ones for which `answer` has not been called.
         self.state = life.State.OPEN
         self._terms = agreed
         self._on_answer = on_answer
-        self._on_late_answer = on_late_answer
-        self._window = window.Window(agreed.window)
+        self._window = window.Window(agreed.window, self._note_failure)
         self._sequence = 0
         self._held = False
         self._reading_stopped_at: float | None = None
@@ -50,7 +43,7 @@ class Exchange(connection.Connection):
     @property
     def room(self) -> int:
         """How many requests would be written at once if submitted now."""
-        return self._window.room if self.state is life.State.BOUND and not self._held else 0
+        return 0 if self._held or self.state is not life.State.BOUND else self._window.room
 
     @property
     def unanswered(self) -> int:
@@ -60,39 +53,48 @@ class Exchange(connection.Connection):
     def submit(self, message: pdu.SubmitSm) -> asyncio.Future[window.Answer]:
         """Queue one submit_sm; the future always ends with an Answer, whatever the link does.
         Raises pdu.PduError, and sends nothing, for a message SMPP cannot carry."""
-        return self.ask(message, window.as_it_is)
+        return self._request(message)
 
     def deliver(self, message: pdu.DeliverSm | pdu.DataSm) -> asyncio.Future[window.Answer]:
         """`submit` for the SMSC's role."""
-        return self.ask(message, window.as_it_is)
+        return self._request(message)
+
+    def _request(self, message: pdu.Request) -> asyncio.Future[window.Answer]:
+        future: asyncio.Future[window.Answer] = self._loop.create_future()
+
+        def end(answer: window.Answer) -> None:
+            if not future.done():
+                future.set_result(answer)
+
+        written = encoder.encode(message)
+        self.ask(codes.HEADER.unpack_from(written)[1], written[codes.HEADER_BYTES :], end)
+        return future
 
     def ask(
         self,
-        message: pdu.Request,
-        read: window.Reader[window.Result],
-        key: object = None,
+        command: int,
+        body: bytes,
+        on_answer: window.OnAnswer,
         leave_by: float = math.inf,
-    ) -> asyncio.Future[window.Result]:
-        """`submit` or `deliver`, for a future of what `read` makes of the Answer, at once. What is
-        still queued at `leave_by`, a time of time.monotonic, comes back NOT_SENT. An answer that
-        comes after the response timer, which made it LOST, goes to the handler `on_late_answer`
-        together with `key`, as long as the link stands."""
-        sequence = self._next_sequence()
-        frame = encoder.encode(message, sequence)
-        future: asyncio.Future[window.Result] = self._loop.create_future()
+    ) -> None:
+        """Queue a request whose body is written. `on_answer` hears what becomes of it, whatever the
+        link does: NOT_SENT at once where the session is not bound, and of what is still queued at
+        `leave_by`, a time of time.monotonic; LOST after the response timer, and then LATE if the
+        answer still comes while the link stands."""
         if self.state is life.State.BOUND:
-            self._window.put(sequence, frame, future, read, key, leave_by)
+            sequence = self._next_sequence()
+            frame = encoder.frame(command, 0, sequence, body)
+            self._window.put(sequence, frame, on_answer, leave_by)
             self._schedule_flush()
         else:
-            future.set_result(read(window.NOT_SENT))
-        return future
+            on_answer(window.NOT_SENT)
 
     def answer(self, request: pdu.Request, status: int = 0, message_id: str = "") -> bool:
         """Answer an inbound request, once. False when the link has gone and it went nowhere."""
         self.open_requests -= 1
         if self.state is life.State.CLOSED:
             return False
-        self._send(pdu.response(request, status, message_id), request.sequence)
+        self._write(encoder.response(request, status, message_id))
         if self._reading_stopped_at is not None:
             self._steer_reading()
         self.answers_changed()
@@ -124,22 +126,12 @@ class Exchange(connection.Connection):
     def _take_answer(self, sequence: int, answer: window.Answer) -> bool:
         """Whether it was the answer to a request of ours, in time or late."""
         if not self._window.settle(sequence, answer):
-            late = self._window.take_late(sequence)
-            if late is None:
+            if not self._window.settle_late(sequence, answer):
                 return False
-            self._take_late_answer(late.key, answer)
+            self.counts.late += 1
         if self._on_answer is not None:
             self._on_answer(answer)
         return True
-
-    def _take_late_answer(self, key: object, answer: window.Answer) -> None:
-        self.counts.late += 1
-        if self._on_late_answer is None:
-            return
-        try:
-            self._on_late_answer(key, answer)
-        except Exception as error:
-            self._note_failure(error)
 
     def _note_failure(self, error: Exception) -> None:
         """A fault of our own must not cost the link."""

@@ -187,12 +187,3 @@ Pdu = (
 def payload(message: Message) -> bytes:
     """The message's octets: short_message, or the message_payload parameter when that is empty."""
     return message.short_message or tlv.message_payload(message.tlvs) or b""
-
-
-def response(request: Request, status: int, message_id: str = "") -> MessageResp:
-    """What answers a message; a deliver_sm's answer names no id."""
-    if isinstance(request, SubmitSm):
-        return SubmitSmResp(status, message_id)
-    if isinstance(request, DataSm):
-        return DataSmResp(status, message_id)
-    return DeliverSmResp(status)

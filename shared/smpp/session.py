@@ -8,9 +8,9 @@ from dataclasses import dataclass, replace
 
 from shared.smpp import codes, decoder, exchange, life, pdu, terms, ticker, window
 
-_ESME_ANSWERS = (pdu.SubmitSmResp, pdu.DataSmResp)
+_ESME_ANSWERS = frozenset({codes.COMMAND_SUBMIT_SM_RESP, codes.COMMAND_DATA_SM_RESP})
 _ESME_REQUESTS = (pdu.DeliverSm, pdu.DataSm)
-_SMSC_ANSWERS = (pdu.DeliverSmResp, pdu.DataSmResp)
+_SMSC_ANSWERS = frozenset({codes.COMMAND_DELIVER_SM_RESP, codes.COMMAND_DATA_SM_RESP})
 _SMSC_REQUESTS = (pdu.SubmitSm,)
 
 OnRequest = Callable[["Session", pdu.Request], None]
@@ -29,15 +29,14 @@ class Handlers:
 
     `on_request` gets every inbound message (deliver_sm and data_sm at the ESME, submit_sm at the
     SMSC), and somebody calls `Session.answer` for it later. `on_answer` sees every answer the peer
-    gives to a request of ours; `on_late_answer` those to requests that had been given up for LOST,
-    with the key they were asked under. `on_closed` is called exactly once, after all futures are
-    settled. `authenticate` makes the session an SMSC's, and `on_bound` follows a status of 0.
+    gives to a request of ours. `on_closed` is called exactly once, after everybody who asked has
+    been told what became of it. `authenticate` makes the session an SMSC's, and `on_bound` follows
+    a status of 0.
     """
 
     on_request: OnRequest
     on_closed: OnSession = _ignore
-    on_answer: exchange.OnAnswer | None = None
-    on_late_answer: exchange.OnLateAnswer | None = None
+    on_answer: window.OnAnswer | None = None
     authenticate: Authenticate | None = None
     on_bound: OnSession = _ignore
 
@@ -50,13 +49,13 @@ class Session(exchange.Exchange):
     """
 
     def __init__(self, agreed: terms.Terms, handlers: Handlers) -> None:
-        super().__init__(agreed, handlers.on_answer, handlers.on_late_answer)
+        super().__init__(agreed, handlers.on_answer)
         self.bound: pdu.BindRequest | None = None
         self.loss: life.Loss | None = None
         self._timers = agreed.timers
         self._handlers = handlers
         esme = handlers.authenticate is None
-        self._answer_types = _ESME_ANSWERS if esme else _SMSC_ANSWERS
+        self._answer_commands = _ESME_ANSWERS if esme else _SMSC_ANSWERS
         self._request_types = _ESME_REQUESTS if esme else _SMSC_REQUESTS
         self._control_sequence = 0
         self._bind_answer: asyncio.Future[int | None] | None = None
@@ -144,22 +143,26 @@ class Session(exchange.Exchange):
         self._handlers.on_closed(self)
 
     def _receive(self, frame: bytes) -> None:
+        _, command, status, sequence = codes.HEADER.unpack_from(frame)
+        if command in self._answer_commands:
+            # Not decoded as a whole: an answer has come whatever else its body may hold.
+            name = decoder.answered_id(frame)
+            answer = window.Answer(window.AnswerKind.ANSWERED, status, name)
+            if not self._take_answer(sequence, answer):
+                self._meet_stranger()
+            return
         try:
             received = decoder.decode(frame)
         except pdu.PduError as error:
             self.counts.garbage += 1
-            if not decoder.command_of(frame) & codes.RESPONSE_BIT:
+            if not command & codes.RESPONSE_BIT:
                 self._send(pdu.GenericNack(error.status), error.sequence)
             self._bear_nonsense()
             return
-        if isinstance(received, self._answer_types):
-            answer = window.Answer(window.AnswerKind.ANSWERED, received.status, received.message_id)
-            if not self._take_answer(received.sequence, answer):
-                self._meet_stranger()
-        elif isinstance(received, self._request_types):
+        if isinstance(received, self._request_types):
             self._hand_over(received)
         else:
-            self._receive_control(received, decoder.command_of(frame))
+            self._receive_control(received, command)
 
     def _hand_over(self, request: pdu.Request) -> None:
         self.open_requests += 1

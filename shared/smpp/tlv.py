@@ -23,7 +23,12 @@ class CutShort(ValueError):
 
 def pack(tlvs: Tlvs) -> bytes:
     """The parameters as bytes. Raises struct.error for a tag or a length beyond 16 bits."""
-    return b"".join([_HEADER.pack(tag, len(value)) + value for tag, value in tlvs])
+    return b"".join([pack_one(tag, value) for tag, value in tlvs])
+
+
+def pack_one(tag: int, value: bytes) -> bytes:
+    """One parameter as bytes. Raises as `pack`."""
+    return _HEADER.pack(tag, len(value)) + value
 
 
 def unpack(frame: bytes, start: int) -> Tlvs:

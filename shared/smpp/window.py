@@ -7,11 +7,9 @@ import math
 from collections import deque
 from collections.abc import Callable
 from enum import StrEnum
-from typing import Any, NamedTuple, TypeVar
+from typing import NamedTuple
 
 GIVEN_UP_COUNT_MAX = 4096
-
-Result = TypeVar("Result")
 
 
 class AnswerKind(StrEnum):
@@ -20,10 +18,12 @@ class AnswerKind(StrEnum):
     ANSWERED = "answered"
     NOT_SENT = "not_sent"  # No byte of it was written: it may safely go elsewhere.
     LOST = "lost"  # Written, but no answer came in time or the link died: nobody can know.
+    LATE = "late"  # Answered after all, when it had been given up as LOST.
 
 
 class Answer(NamedTuple):
-    """What became of a request; `status` and `message_id` mean something only when ANSWERED."""
+    """What became of a request; `status` and `message_id` mean something only when ANSWERED or
+    LATE."""
 
     kind: AnswerKind
     status: int = 0
@@ -33,50 +33,30 @@ class Answer(NamedTuple):
 NOT_SENT = Answer(AnswerKind.NOT_SENT)
 LOST = Answer(AnswerKind.LOST)
 
-Reader = Callable[[Answer], Result]
-"""Makes of an answer what the owner of the request wants to have."""
-
-
-def as_it_is(answer: Answer) -> Answer:
-    return answer
-
-
-class Late(NamedTuple):
-    """A request that was given up, and what its owner called it."""
-
-    key: object
-
-
-_Owner = tuple[asyncio.Future[Any], Reader[Any], object]
-
-
-def _tell(owner: _Owner, answer: Answer) -> None:
-    future, read, _ = owner
-    if future.done():
-        return
-    try:
-        future.set_result(read(answer))
-    except Exception as error:  # A fault of the owner's must not cost the link.
-        future.set_exception(error)
+OnAnswer = Callable[[Answer], None]
+"""Told once what became of a request, in the very call that finds out; and once more, with LATE,
+when it was LOST and its answer comes after all."""
+OnFailure = Callable[[Exception], None]
 
 
 class Window:
-    """The order of requests. Each future is settled exactly once, unless its owner gave up.
+    """The order of requests. Each owner is told exactly once; a fault of an owner's goes to
+    `on_failure`, for it must not cost the link.
 
-    Its result is what its reader makes of the answer, so nobody needs a second future for that.
     Time is given by the caller, in seconds of any steady clock. Of the requests that were given up
     the youngest GIVEN_UP_COUNT_MAX are remembered, since their answers may come late.
     """
 
-    __slots__ = ("_given_up", "_queued", "_watchers", "_written", "size")
+    __slots__ = ("_given_up", "_on_failure", "_queued", "_watchers", "_written", "size")
 
-    def __init__(self, size: int) -> None:
+    def __init__(self, size: int, on_failure: OnFailure) -> None:
         if size < 1:
             raise ValueError("a window holds at least one request")
         self.size = size
-        self._queued: deque[tuple[int, bytes, _Owner, float]] = deque()
-        self._written: dict[int, tuple[_Owner, float]] = {}
-        self._given_up: dict[int, Late] = {}
+        self._on_failure = on_failure
+        self._queued: deque[tuple[int, bytes, OnAnswer, float]] = deque()
+        self._written: dict[int, tuple[OnAnswer, float]] = {}
+        self._given_up: dict[int, OnAnswer] = {}
         self._watchers: list[asyncio.Future[None]] = []
 
     @property
@@ -99,27 +79,22 @@ class Window:
         return bool(self._written or self._given_up)
 
     def put(
-        self,
-        sequence: int,
-        frame: bytes,
-        future: asyncio.Future[Result],
-        read: Reader[Result],
-        key: object = None,
-        leave_by: float = math.inf,
+        self, sequence: int, frame: bytes, on_answer: OnAnswer, leave_by: float = math.inf
     ) -> None:
         """Queue a request, which may not be written after `leave_by`, in the clock of `take`."""
-        self._queued.append((sequence, frame, (future, read, key), leave_by))
+        self._queued.append((sequence, frame, on_answer, leave_by))
 
     def take(self, now: float, clock: float) -> list[bytes]:
         """The frames to write now; from here on they count as written. Those whose time by that
         clock is over are NOT_SENT."""
         frames: list[bytes] = []
-        while self._queued and len(self._written) < self.size:
-            sequence, frame, owner, leave_by = self._queued.popleft()
+        queued, written = self._queued, self._written
+        while queued and len(written) < self.size:
+            sequence, frame, on_answer, leave_by = queued.popleft()
             if clock > leave_by:
-                _tell(owner, NOT_SENT)
-            elif not owner[0].done():  # Its owner may have cancelled it while it waited.
-                self._written[sequence] = (owner, now)
+                self._tell(on_answer, NOT_SENT)
+            else:
+                written[sequence] = (on_answer, now)
                 frames.append(frame)
         return frames
 
@@ -128,12 +103,16 @@ class Window:
         written = self._written.pop(sequence, None)
         if written is None:
             return False
-        _tell(written[0], answer)
+        self._tell(written[0], answer)
         return True
 
-    def take_late(self, sequence: int) -> Late | None:
-        """The request of this number that was given up, once; None when there is none."""
-        return self._given_up.pop(sequence, None)
+    def settle_late(self, sequence: int, answer: Answer) -> bool:
+        """False when no request of this number has been given up, or its answer came before."""
+        on_answer = self._given_up.pop(sequence, None)
+        if on_answer is None:
+            return False
+        self._tell(on_answer, answer._replace(kind=AnswerKind.LATE))
+        return True
 
     def expire(self, written_before: float) -> int:
         """Give up on requests written before that time; returns how many."""
@@ -147,22 +126,27 @@ class Window:
         return len(late)
 
     def _give_up(self, sequence: int) -> None:
-        owner, _ = self._written[sequence]
         if len(self._given_up) >= GIVEN_UP_COUNT_MAX:
             del self._given_up[next(iter(self._given_up))]
-        self._given_up[sequence] = Late(owner[2])
+        self._given_up[sequence] = self._written[sequence][0]
         self.settle(sequence, LOST)
 
     def return_queued(self) -> None:
         """Hand back everything not yet written."""
         while self._queued:
-            _tell(self._queued.popleft()[2], NOT_SENT)
+            self._tell(self._queued.popleft()[2], NOT_SENT)
 
     def close(self) -> None:
         """The link is gone: what was queued is NOT_SENT, what was written is LOST."""
         self.return_queued()
         for sequence in list(self._written):
             self.settle(sequence, LOST)
+
+    def _tell(self, on_answer: OnAnswer, answer: Answer) -> None:
+        try:
+            on_answer(answer)
+        except Exception as error:
+            self._on_failure(error)
 
     async def changed(self) -> None:
         """Return at the next `wake`."""

@@ -16,24 +16,19 @@ good unless the settings list them: others use them for messages that will never
 
 from __future__ import annotations
 
-import asyncio
-import operator
-from functools import lru_cache, partial
+from functools import lru_cache
 from pathlib import Path
-from uuid import UUID
 
 import msgspec
-import structlog
 
-from shared.carriers import checks, contract, outcomes, secret, smpp_receipts
-from shared.smpp import bind, codes, encoder, esme, life, pdu, session, terms, window
+from shared.carriers import checks, contract, outcomes, secret, smpp_link, smpp_receipts
+from shared.smpp import codes, encoder, esme, life, pdu, terms, tlv, window
 from shared.sms import receipts, segmentation
 
-_log = structlog.get_logger()
-
-TEMPORARY_PAUSE_SECONDS = 1.0
 _DAY_SECONDS = 86_400
 _WITH_RECEIPT = 1
+_FORM_COUNT_MAX = 4096
+"""Forms of submits kept for a link: there is one for each number of seconds left to a message."""
 _ALWAYS_TEMPORARY = codes.THROTTLING_STATUSES | {codes.ESME_RSYSERR}
 
 # What a producer may read about a refusal.
@@ -117,10 +112,23 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
         checks.numbers("temporary_statuses", self.temporary_statuses, 1, 0xFFFFFFFF)
 
 
-def open_link(carrier: str, settings: Settings, on_receipt: contract.ReceiptSink) -> SmppLink:
+def open_link(
+    carrier: str, settings: Settings, on_receipt: contract.ReceiptSink
+) -> smpp_link.SmppLink:
     """A link that begins to bind at once. Call it inside the event loop. Raises OSError when the
     password file cannot be read."""
-    return SmppLink(carrier, settings, on_receipt)
+    request = pdu.BindRequest(settings.system_id, _password(settings), settings.system_type)
+    timers = life.Timers(
+        response_seconds=settings.response_seconds, enquire_seconds=settings.enquire_seconds
+    )
+    return smpp_link.SmppLink(
+        carrier,
+        esme.Destination(settings.host, settings.port, request),
+        terms.Terms(settings.window, timers),
+        settings.binds,
+        _Dialect(settings),
+        on_receipt,
+    )
 
 
 def read_receipt(settings: Settings, body: bytes) -> receipts.Receipt | receipts.LateAnswer | None:
@@ -129,107 +137,61 @@ def read_receipt(settings: Settings, body: bytes) -> receipts.Receipt | receipts
     return smpp_receipts.read(body, settings.id_base)
 
 
-class SmppLink:
-    """The `contract.Link` over SMPP: each submit takes the bind with the most room, but the parts
-    of one message stay together where they can, because they arrive best in order."""
+def _password(settings: Settings) -> str:
+    if settings.password is not None:
+        return settings.password.reveal()
+    return Path(settings.password_file or "").read_text(encoding="utf-8").rstrip("\r\n")
 
-    def __init__(self, carrier: str, settings: Settings, on_receipt: contract.ReceiptSink) -> None:
-        self._carrier = carrier
+
+class _Dialect:
+    """`smpp_link.Dialect` as the settings have it."""
+
+    def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._on_receipt = on_receipt
         self._temporary = _ALWAYS_TEMPORARY | set(settings.temporary_statuses)
-        self._loop = asyncio.get_running_loop()
-        self._changed = asyncio.Event()
-        self._receipts: set[asyncio.Future[None]] = set()
-        self._last: tuple[UUID, bind.Bind] | None = None
-        self._binds = self._open_binds(settings)
-        self._readers = {each: partial(self._read_answer, each) for each in self._binds}
+        self._form = lru_cache(maxsize=_FORM_COUNT_MAX)(self._written_form)
 
-    @property
-    def connected(self) -> bool:
-        return any(each.connected for each in self._binds)
-
-    @property
-    def room(self) -> int:
-        return sum([each.room for each in self._binds])
-
-    async def wait_for_room(self) -> None:
-        while not self.room:
-            self._changed.clear()
-            await self._changed.wait()
-
-    def submit(self, segment: contract.Segment) -> asyncio.Future[outcomes.Outcome]:
-        chosen = self._choose(segment)
-        try:
-            return chosen.ask(
-                _submit_sm(self._settings, segment),
-                self._readers[chosen],
-                segment,
-                segment.leave_by,
-            )
-        except pdu.PduError as error:
-            code = f"0x{error.status:08X}"
-        outcome: asyncio.Future[outcomes.Outcome] = self._loop.create_future()
-        reason = "the message cannot be put into SMPP"
-        outcome.set_result(outcomes.Outcome(_REJECTED, code=code, reason=reason))
-        return outcome
-
-    async def close(self, drain_seconds: float) -> None:
-        await asyncio.gather(*(each.close(drain_seconds) for each in self._binds))
-        # Their binds are gone, so nobody can be answered; but what is being stored may be stored.
-        if self._receipts:
-            await asyncio.wait(self._receipts, timeout=drain_seconds)
-        for unfinished in self._receipts:
-            unfinished.cancel()
-        self._changed.set()
-
-    def _open_binds(self, settings: Settings) -> list[bind.Bind]:
-        request = pdu.BindRequest(settings.system_id, _password(settings), settings.system_type)
-        destination = esme.Destination(settings.host, settings.port, request)
-        timers = life.Timers(
-            response_seconds=settings.response_seconds, enquire_seconds=settings.enquire_seconds
+    def write(self, segment: contract.Segment) -> bytes:
+        source, source_kind = _address(segment.source)
+        recipient, recipient_kind = _address(segment.recipient)
+        data_coding = segmentation.data_coding(segment.encoding)
+        esm_class = codes.ESM_CLASS_UDHI if segment.udh else codes.ESM_CLASS_DEFAULT
+        form = self._form(
+            source_kind, recipient_kind, data_coding, esm_class, segment.valid_seconds
         )
-        opened = [
-            bind.Bind(
-                destination,
-                terms.Terms(settings.window, timers),
-                on_request=self._take_delivery,
-                on_state=partial(self._note_state, number),
-                on_late_answer=self._keep_answer,
+        reference = receipts.echo_of(segment.message_id, segment.part)
+        return form.fill(
+            source,
+            recipient,
+            segment.udh + segment.payload,
+            tlv.pack_one(codes.TLV_USER_MESSAGE_REFERENCE, reference.to_bytes(2, "big")),
+        )
+
+    def _written_form(
+        self,
+        source_kind: tuple[int, int],
+        recipient_kind: tuple[int, int],
+        data_coding: int,
+        esm_class: int,
+        valid_seconds: int,
+    ) -> encoder.Form:
+        settings = self._settings
+        ton, npi = source_kind
+        dest_ton, dest_npi = recipient_kind
+        return encoder.form(
+            pdu.SubmitSm(
+                data_coding=data_coding,
+                esm_class=esm_class,
+                registered_delivery=_WITH_RECEIPT,
+                source_addr_ton=ton if settings.source_ton is None else settings.source_ton,
+                source_addr_npi=npi if settings.source_npi is None else settings.source_npi,
+                dest_addr_ton=dest_ton if settings.dest_ton is None else settings.dest_ton,
+                dest_addr_npi=dest_npi if settings.dest_npi is None else settings.dest_npi,
+                validity_period=_relative_time(valid_seconds),
             )
-            for number in range(settings.binds)
-        ]
-        for each in opened:
-            each.start()
-        return opened
+        )
 
-    def _choose(self, segment: contract.Segment) -> bind.Bind:
-        if len(self._binds) == 1:
-            return self._binds[0]
-        if self._last is not None and self._last[0] == segment.message_id and self._last[1].room:
-            return self._last[1]
-        chosen = max(self._binds, key=_room)
-        self._last = segment.message_id, chosen
-        return chosen
-
-    def _read_answer(self, used: bind.Bind, answer: window.Answer) -> outcomes.Outcome:
-        self._changed.set()
-        if answer.kind is window.AnswerKind.LOST:
-            return outcomes.LOST
-        if answer.kind is window.AnswerKind.NOT_SENT:
-            return outcomes.UNAVAILABLE
-        outcome = self._outcome(answer)
-        # The bind itself heeds the statuses that say nothing but "slower".
-        if (
-            outcome.kind is _THROTTLED
-            and answer.status not in codes.THROTTLING_STATUSES
-            and used.room
-        ):
-            used.pause(TEMPORARY_PAUSE_SECONDS)
-        return outcome
-
-    def _outcome(self, answer: window.Answer) -> outcomes.Outcome:
-        """What an answer says, whether it came in time or not."""
+    def read(self, answer: window.Answer) -> outcomes.Outcome:
         if answer.status == codes.ESME_ROK:
             carrier_id = smpp_receipts.answered_id(answer.message_id, self._settings.id_base)
             return outcomes.Outcome(_ACCEPTED, carrier_id)
@@ -239,118 +201,24 @@ class SmppLink:
         reason = _REASONS.get(answer.status, "the carrier refused the message")
         return outcomes.Outcome(_REJECTED, code=code, reason=reason)
 
-    def _keep_answer(self, key: object, answer: window.Answer) -> None:
-        """An answer came after its submit had been given up: it is evidence like a receipt, and
-        goes the same way. The carrier would not repeat it."""
-        if not isinstance(key, contract.Segment):
-            return
-        body = smpp_receipts.keep_answer(
-            key.message_id, key.part, key.submitted_at, self._outcome(answer)
-        )
-        try:
-            storing = self._on_receipt(body)
-        except Exception as error:
-            self._note_unstored(error)
-            return
-        self._receipts.add(storing)
-        storing.add_done_callback(self._answer_kept)
-
-    def _answer_kept(self, stored: asyncio.Future[None]) -> None:
-        self._receipts.discard(stored)
-        error = asyncio.CancelledError() if stored.cancelled() else stored.exception()
-        if error is not None:
-            self._note_unstored(error)
-
-    def _note_unstored(self, error: BaseException) -> None:
-        _log.warning("late_answer_not_stored", carrier=self._carrier, error=type(error).__name__)
-
-    def _take_delivery(self, peer: session.Session, request: pdu.Request) -> None:
-        if isinstance(request, pdu.SubmitSm):
-            return
-        body = smpp_receipts.strip(
-            request,
+    def strip(self, delivery: pdu.Message) -> bytes | None:
+        return smpp_receipts.strip(
+            delivery,
             unmarked=self._settings.receipts_without_esm_class,
             phones=self._settings.receipts_name_recipient,
         )
-        if body is None:
-            # Asking for a repeat would bring it back for ever, and saying yes would lose it unseen.
-            _log.warning("inbound_not_supported", carrier=self._carrier)
-            peer.answer(request, codes.ESME_RX_P_APPN)
-            return
-        # How many may be under way is bounded by the session, which stops reading.
-        try:
-            storing = self._on_receipt(body)
-        except Exception as error:
-            self._ask_to_repeat(peer, request, error)
-            return
-        self._receipts.add(storing)
-        storing.add_done_callback(partial(self._answer_delivery, peer, request))
-
-    def _answer_delivery(
-        self, peer: session.Session, request: pdu.Request, stored: asyncio.Future[None]
-    ) -> None:
-        self._receipts.discard(stored)
-        error = asyncio.CancelledError() if stored.cancelled() else stored.exception()
-        if error is None:
-            peer.answer(request, codes.ESME_ROK)
-        else:
-            self._ask_to_repeat(peer, request, error)
-
-    def _ask_to_repeat(
-        self, peer: session.Session, request: pdu.Request, error: BaseException
-    ) -> None:
-        _log.warning("receipt_not_stored", carrier=self._carrier, error=type(error).__name__)
-        peer.answer(request, codes.ESME_RX_T_APPN)
-
-    def _note_state(self, number: int, state: bind.BindState, reason: str) -> None:
-        _log.info("bind_state", carrier=self._carrier, bind=number, state=state, reason=reason)
-        self._changed.set()
 
 
-_room = operator.attrgetter("room")
-
-
-def _password(settings: Settings) -> str:
-    if settings.password is not None:
-        return settings.password.reveal()
-    return Path(settings.password_file or "").read_text(encoding="utf-8").rstrip("\r\n")
-
-
-def _submit_sm(settings: Settings, segment: contract.Segment) -> pdu.SubmitSm:
-    source, source_ton, source_npi = _sender(segment.source)
-    recipient, dest_ton, dest_npi = _address(segment.recipient)
-    reference = receipts.echo_of(segment.message_id, segment.part)
-    # The first ten go by their place, which costs a third less than by their names.
-    return pdu.SubmitSm(
-        source,
-        recipient,
-        segment.udh + segment.payload,
-        segmentation.data_coding(segment.encoding),
-        codes.ESM_CLASS_UDHI if segment.udh else codes.ESM_CLASS_DEFAULT,
-        _WITH_RECEIPT,
-        source_ton if settings.source_ton is None else settings.source_ton,
-        source_npi if settings.source_npi is None else settings.source_npi,
-        dest_ton if settings.dest_ton is None else settings.dest_ton,
-        dest_npi if settings.dest_npi is None else settings.dest_npi,
-        validity_period=_relative_time(segment.valid_seconds),
-        tlvs=((codes.TLV_USER_MESSAGE_REFERENCE, reference.to_bytes(2, "big")),),
-    )
-
-
-def _address(number: str) -> tuple[str, int, int]:
+def _address(number: str) -> tuple[str, tuple[int, int]]:
     """An address as SMPP writes it, with TON and NPI (spec 5.2.5, 5.2.6): international and ISDN,
     network specific for a short code, alphanumeric for a name."""
     if number.startswith("+"):
-        return number[1:], 1, 1
+        return number[1:], (1, 1)
     if number.isdecimal():
-        return number, 3, 0
-    return number, 5, 0
+        return number, (3, 0)
+    return number, (5, 0)
 
 
-_sender = lru_cache(maxsize=4096)(_address)
-
-
-@lru_cache(maxsize=4096)
 def _relative_time(seconds: int) -> str:
     """A time from now as SMPP writes it (spec 7.1.1), at least a second and at most 31 days."""
     days, rest = divmod(min(max(seconds, 1), 31 * _DAY_SECONDS), _DAY_SECONDS)

@@ -9,7 +9,7 @@ from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
 from uuid import UUID, uuid4
 
-from shared.carriers import contract
+from shared.carriers import contract, outcomes
 from shared.sms import segmentation
 
 
@@ -32,7 +32,6 @@ def segments(
             encoding=part.encoding,
             udh=part.udh,
             payload=part.payload,
-            text=part.text,
             valid_seconds=valid_seconds,
             submitted_at=datetime.now(UTC),
         )
@@ -48,6 +47,13 @@ def segment(
 ) -> contract.Segment:
     """A message of one segment."""
     return segments(recipient, text, source, None, valid_seconds)[0]
+
+
+def submit(link: contract.Link, segment: contract.Segment) -> asyncio.Future[outcomes.Outcome]:
+    """Hand over one segment, for a future of what it comes to."""
+    outcome: asyncio.Future[outcomes.Outcome] = asyncio.get_running_loop().create_future()
+    link.submit(segment, outcome.set_result)
+    return outcome
 
 
 async def eventually(holds: Callable[[], bool], within_seconds: float = 10) -> None:

@@ -79,7 +79,7 @@ async def submitted(link: contract.Link, **changes: object) -> outcomes.Outcome:
 async def observed(link: contract.Link, **changes: object) -> tuple[outcomes.Outcome, int, bool]:
     """What a submit came to, and the link's room and connection at that moment."""
     segment = segments.segment(stand_ins.RECIPIENT, stand_ins.TEXT)
-    asked = link.submit(msgspec.structs.replace(segment, **changes))
+    asked = segments.submit(link, msgspec.structs.replace(segment, **changes))
     seen: asyncio.Future[tuple[int, bool]] = asyncio.get_running_loop().create_future()
     asked.add_done_callback(lambda _: seen.set_result((link.room, link.connected)))
     return await asyncio.wait_for(asked, 10), *await seen
@@ -191,7 +191,7 @@ async def test_nothing_leaves_after_the_segment_s_time(subject: Subject) -> None
 async def test_a_full_window_sends_nothing_more(subject: Subject) -> None:
     subject.carrier.acts.extend([Act.SILENCE] * WINDOW)
     async with linked(subject) as link:
-        waiting = [link.submit(segments.segment()) for _ in range(WINDOW)]
+        waiting = [segments.submit(link, segments.segment()) for _ in range(WINDOW)]
         await segments.eventually(lambda: len(subject.carrier.taken) == WINDOW)
         assert link.room == 0
         said = await asyncio.wait_for(asyncio.gather(*waiting), 10)
@@ -214,7 +214,7 @@ async def test_room_is_what_is_left_of_the_window_whatever_the_carrier_does(
         while len(asked) < 60:
             await asyncio.wait_for(link.wait_for_room(), 10)
             for _ in range(chance.randint(1, WINDOW)):
-                asked.append(link.submit(segments.segment()))
+                asked.append(segments.submit(link, segments.segment()))
                 seen.add(link.room)
             await asyncio.sleep(chance.choice((0, 0, 0.002)))
             seen.add(link.room)
@@ -232,7 +232,7 @@ async def test_room_is_what_is_left_of_the_window_whatever_the_carrier_does(
 async def test_every_future_ends_when_the_link_closes(subject: Subject) -> None:
     subject.carrier.acts.extend([Act.SILENCE] * 3)
     async with linked(subject) as link:
-        outstanding = [link.submit(segments.segment()) for _ in range(3)]
+        outstanding = [segments.submit(link, segments.segment()) for _ in range(3)]
         await segments.eventually(lambda: len(subject.carrier.taken) == 3)
         waiting = asyncio.ensure_future(link.wait_for_room())
         await asyncio.wait_for(link.close(0.05), 10)
@@ -246,7 +246,7 @@ async def test_every_future_ends_when_the_link_closes(subject: Subject) -> None:
 
 async def test_answers_on_their_way_are_awaited_when_the_link_closes(subject: Subject) -> None:
     async with linked(subject) as link:
-        outstanding = [link.submit(segments.segment()) for _ in range(3)]
+        outstanding = [segments.submit(link, segments.segment()) for _ in range(3)]
         await segments.eventually(lambda: len(subject.carrier.taken) == 3)
         await asyncio.wait_for(link.close(10), 10)
         said = await asyncio.wait_for(asyncio.gather(*outstanding), 1)
@@ -335,11 +335,11 @@ async def test_neither_secret_nor_text_nor_number_is_told_to_anybody(
     for act in acts:
         subject.carrier.acts.append(act)
         async with linked(subject) as link:
-            told += [repr(link), await asyncio.wait_for(link.submit(segment), 10)]
+            told += [repr(link), await asyncio.wait_for(segments.submit(link, segment), 10)]
     subject.carrier.refuses_us = True
     for port in (None, free_port()):
         async with linked(subject, port, wait=False) as link:
-            told.append(await asyncio.wait_for(link.submit(segment), 10))
+            told.append(await asyncio.wait_for(segments.submit(link, segment), 10))
             await asyncio.sleep(0.05)
     subject.carrier.refuses_us = False
     settings = subject.settings()

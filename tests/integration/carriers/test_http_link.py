@@ -81,7 +81,7 @@ async def link_to(url: str, **values: object) -> AsyncIterator[contract.Link]:
 
 
 async def outcome(link: contract.Link, segment: contract.Segment) -> outcomes.Outcome:
-    return await asyncio.wait_for(link.submit(segment), 10)
+    return await asyncio.wait_for(segments.submit(link, segment), 10)
 
 
 ACCEPTED = {"messages": [{"id": "m-1"}]}
@@ -246,7 +246,7 @@ async def test_no_more_than_the_window_is_asked_at_once() -> None:
         return web.json_response(ACCEPTED)
 
     async with web_of(handler) as url, link_to(url, window=3) as link:
-        answers = [link.submit(segments.segment()) for _ in range(3)]
+        answers = [segments.submit(link, segments.segment()) for _ in range(3)]
         assert link.room == 0
         assert await outcome(link, segments.segment()) == outcomes.UNAVAILABLE
         waiting = asyncio.ensure_future(link.wait_for_room())
@@ -309,7 +309,7 @@ async def test_nothing_leaves_when_the_connection_stands_after_the_segment_s_tim
     segment = segments.segment()
     brief = msgspec.structs.replace(segment, leave_by=time.monotonic() + 0.2)
     async with link_to(busy.url) as link:
-        asked = link.submit(brief)
+        asked = segments.submit(link, brief)
         await asyncio.sleep(0.3)
         assert await busy.accept() == b""
         assert await asked == outcomes.UNAVAILABLE

@@ -61,7 +61,7 @@ async def lose(carrier: Carrier) -> tuple[contract.Segment, pdu.SubmitSm]:
     """A submit that is given up as lost while the link goes on."""
     segment = segments.segment()
     await asyncio.wait_for(carrier.link.wait_for_room(), 10)
-    outcome = carrier.link.submit(segment)
+    outcome = segments.submit(carrier.link, segment)
     [submit] = await carrier.peer.receive_submits(1)
     answering = asyncio.ensure_future(answer_enquiries(carrier.peer))
     assert await asyncio.wait_for(outcome, 10) == outcomes.LOST

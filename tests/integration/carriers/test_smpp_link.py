@@ -94,7 +94,7 @@ def void(_: object) -> None:
 
 
 async def outcome(link: contract.Link, segment: contract.Segment) -> outcomes.Outcome:
-    return await asyncio.wait_for(link.submit(segment), 10)
+    return await asyncio.wait_for(segments.submit(link, segment), 10)
 
 
 async def test_every_status_has_its_outcome() -> None:
@@ -190,7 +190,7 @@ async def test_exactly_the_window_of_every_bind_is_used_when_the_carrier_is_slow
 
     async with smsc_of(reply) as scripted, link_to(scripted, binds=2, window=3) as link:
         await segments.eventually(lambda: link.room == 6)
-        waiting = [link.submit(segments.segment()) for _ in range(6)]
+        waiting = [segments.submit(link, segments.segment()) for _ in range(6)]
         assert link.room == 0
         await asyncio.wait_for(full.wait(), 10)
         assert scripted.most_unanswered == 3
@@ -214,7 +214,7 @@ async def test_the_parts_of_a_message_share_a_bind_when_it_has_room() -> None:
     async with smsc_of(reply) as scripted, link_to(scripted, binds=2, window=10) as link:
         await segments.eventually(lambda: link.room == 20)
         parts = segments.segments(text="x" * 700)
-        await asyncio.gather(*(link.submit(part) for part in parts))
+        await asyncio.gather(*(segments.submit(link, part) for part in parts))
     assert len(peers) == 5
     assert len(set(peers)) == 1
 

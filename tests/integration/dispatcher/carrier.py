@@ -32,11 +32,9 @@ class ScriptedCarrier:
     async def wait_for_room(self) -> None:
         return
 
-    def submit(self, segment: contract.Segment) -> asyncio.Future[Outcome]:
+    def submit(self, segment: contract.Segment, on_outcome: contract.OnOutcome) -> None:
         self.submitted.append(segment)
-        future: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
-        future.set_result(next(self._answers))
-        return future
+        on_outcome(next(self._answers))
 
     async def close(self, drain_seconds: float) -> None:
         self.connected = False

@@ -12,7 +12,6 @@ from services.dispatcher.lane import Lane
 from services.dispatcher.record import Recorder
 from shared.broker import envelopes
 from shared.carriers import contract
-from shared.carriers.outcomes import Outcome
 from shared.rules import snapshot
 from tests.integration.dispatcher.carrier import ACCEPTED, Delivered, ScriptedCarrier, desk_of
 from tests.integration.dispatcher.conftest import Town
@@ -31,12 +30,11 @@ class PatientCarrier(ScriptedCarrier):
 
     def __init__(self) -> None:
         super().__init__([])
-        self.answers: list[asyncio.Future[Outcome]] = []
+        self.waiting: list[contract.OnOutcome] = []
 
-    def submit(self, segment: contract.Segment) -> asyncio.Future[Outcome]:
+    def submit(self, segment: contract.Segment, on_outcome: contract.OnOutcome) -> None:
         self.submitted.append(segment)
-        self.answers.append(asyncio.get_running_loop().create_future())
-        return self.answers[-1]
+        self.waiting.append(on_outcome)
 
 
 async def until(reached: Callable[[], object]) -> None:
@@ -67,8 +65,8 @@ async def test_answers_outlive_a_full_disk_and_nothing_new_is_taken_meanwhile(
     await until(lambda: len(link.submitted) == 3)
     # when the disk is full while they are answered and more is delivered
     await owner.execute(_FILL)
-    for answer in link.answers:
-        answer.set_result(ACCEPTED)
+    for on_outcome in link.waiting:
+        on_outcome(ACCEPTED)
     lane.receive(1, delivered[1])
     await asyncio.sleep(1.5)
     # then nothing is acknowledged, submitted, or given up
@@ -77,9 +75,9 @@ async def test_answers_outlive_a_full_disk_and_nothing_new_is_taken_meanwhile(
     assert not running.done()
     # and when there is room again, all of it goes its way
     await owner.execute("DROP FUNCTION refuse CASCADE")
-    await until(lambda: len(link.answers) == 6)
-    for answer in link.answers[3:]:
-        answer.set_result(ACCEPTED)
+    await until(lambda: len(link.waiting) == 6)
+    for on_outcome in link.waiting[3:]:
+        on_outcome(ACCEPTED)
     await until(lambda: all(each.settled for each in delivered))
     states = {state for item in (*first, *second) for state in await town.states(item.message_id)}
     assert states == {"submitted"}

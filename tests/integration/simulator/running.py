@@ -50,7 +50,7 @@ async def linked(
 
 async def outcome(link: contract.Link, segment: contract.Segment) -> outcomes.Outcome:
     await asyncio.wait_for(link.wait_for_room(), 10)
-    return await asyncio.wait_for(link.submit(segment), 10)
+    return await asyncio.wait_for(segments.submit(link, segment), 10)
 
 
 async def receipt(sink: segments.Sink, id_base: str = "same") -> receipts.Receipt:

@@ -130,7 +130,9 @@ async def test_the_recipient_decides_as_it_does_over_smpp(
 ) -> None:
     inbox = Inbox()
     async with simulated(inbox) as carrier, linked(carrier) as link:
-        said = await asyncio.wait_for(link.submit(segments.segment(f"+336123{ending}")), 10)
+        said = await asyncio.wait_for(
+            segments.submit(link, segments.segment(f"+336123{ending}")), 10
+        )
         assert said.kind is kind
         entries = carrier.carrier.journal.after(0, 10)[1]
         assert len(entries) == (state is not None)
@@ -145,7 +147,7 @@ async def test_a_callback_is_repeated_until_it_is_taken() -> None:
     inbox = Inbox()
     inbox.failures = 2
     async with simulated(inbox) as carrier, linked(carrier) as link:
-        said = await asyncio.wait_for(link.submit(segments.segment()), 10)
+        said = await asyncio.wait_for(segments.submit(link, segments.segment()), 10)
         assert (await inbox.next()).carrier_message_id == said.carrier_message_id
 
 
@@ -153,7 +155,7 @@ async def test_a_text_of_several_parts_is_whole_in_the_journal() -> None:
     text = "Ж" * 150
     async with simulated(Inbox()) as carrier, linked(carrier) as link:
         for part in segments.segments(text=text):
-            await asyncio.wait_for(link.submit(part), 10)
+            await asyncio.wait_for(segments.submit(link, part), 10)
         entries = carrier.carrier.journal.after(0, 10)[1]
     assert [entry.whole for entry in entries] == [None, None, text]
     assert {entry.face for entry in entries} == {"http"}
@@ -161,7 +163,7 @@ async def test_a_text_of_several_parts_is_whole_in_the_journal() -> None:
 
 async def test_nothing_is_taken_when_the_key_is_wrong() -> None:
     async with simulated(Inbox()) as carrier, linked(carrier, "wrong") as link:
-        said = await asyncio.wait_for(link.submit(segments.segment()), 10)
+        said = await asyncio.wait_for(segments.submit(link, segments.segment()), 10)
         assert said.kind is Kind.UNAVAILABLE
         assert carrier.carrier.journal.count == 0
 

@@ -80,7 +80,7 @@ async def test_the_link_is_cut_after_the_journal_and_the_receipt_takes_the_next_
 async def test_the_receipt_comes_before_the_answer_when_the_number_asks_for_it() -> None:
     sink = segments.Sink()
     async with running.simulated() as carrier, running.linked(carrier, sink) as link:
-        answer = link.submit(segments.segment("+33612300009"))
+        answer = segments.submit(link, segments.segment("+33612300009"))
         receipt = await running.receipt(sink)
         assert not answer.done()
         said = await asyncio.wait_for(answer, 10)
@@ -109,7 +109,7 @@ async def test_every_accepted_submit_is_in_the_journal_once_with_its_text(tmp_pa
         for number in range(100, 200):
             for part in segments.segments(f"+33611{number:06}", f"{number}:{texts[number % 5]}"):
                 await link.wait_for_room()
-                answers.append(link.submit(part))
+                answers.append(segments.submit(link, part))
         said = await asyncio.wait_for(asyncio.gather(*answers), 20)
     accepted = [each.carrier_message_id for each in said if each.kind is Kind.ACCEPTED]
     written = running.entries(path)
@@ -248,7 +248,7 @@ async def test_all_books_agree_when_everything_goes_wrong_at_once() -> None:
         for number in range(1000):
             await asyncio.wait_for(link.wait_for_room(), 20)
             recipient = f"+33610{number:03}500"
-            asked.append((recipient, link.submit(segments.segment(recipient))))
+            asked.append((recipient, segments.submit(link, segments.segment(recipient))))
         for recipient, answer in asked:
             outcome_of.setdefault(recipient, []).append(await asyncio.wait_for(answer, 20))
         await segments.eventually(lambda: carrier.carrier.outbox.waiting_count == 0, 20)

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 
-from shared.smpp import decoder, encoder, esme, life, pdu, session, smsc, terms, window
+from shared.smpp import codes, decoder, encoder, esme, life, pdu, session, smsc, terms, window
 
 REQUEST = pdu.BindRequest("sluice", "secret")
 MESSAGE = pdu.SubmitSm("SLUICE", "33612345678", b"hello", registered_delivery=1)
+MESSAGE_BODY = encoder.encode(MESSAGE)[codes.HEADER_BYTES :]
 TERMS = terms.Terms(10)
 RECEIPT = pdu.DeliverSm("33612345678", "SLUICE", b"id:1 stat:DELIVRD", esm_class=4)
 PATIENCE_SECONDS = 10
@@ -90,19 +92,29 @@ class ScriptedSmsc:
         self._peers.put_nowait(Peer(reader, writer))
 
 
+Told = asyncio.Queue[window.Answer]
+
+
+def ask(asked: session.Session, leave_by: float = math.inf) -> Told:
+    """Ask for MESSAGE to be taken; what is told of it."""
+    told: Told = asyncio.Queue()
+    asked.ask(codes.COMMAND_SUBMIT_SM, MESSAGE_BODY, told.put_nowait, leave_by)
+    return told
+
+
+async def heard(told: Told) -> window.Answer:
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        return await told.get()
+
+
 class Recorder:
     """Handlers that only remember what a session told them."""
 
     def __init__(self) -> None:
         self.on_request: Callable[[session.Session, pdu.Request], None] = self.keep
-        self.on_late_answer: Callable[[object, window.Answer], None] = self.keep_late
         self.requests: asyncio.Queue[pdu.Request] = asyncio.Queue()
         self.bound: asyncio.Queue[session.Session] = asyncio.Queue()
         self.closed: asyncio.Queue[session.Session] = asyncio.Queue()
-        self.late: asyncio.Queue[tuple[object, window.Answer]] = asyncio.Queue()
-
-    def keep_late(self, key: object, answer: window.Answer) -> None:
-        self.late.put_nowait((key, answer))
 
     def keep(self, _: session.Session, request: pdu.Request) -> None:
         self.requests.put_nowait(request)
@@ -110,10 +122,6 @@ class Recorder:
     async def request(self) -> pdu.Request:
         async with asyncio.timeout(PATIENCE_SECONDS):
             return await self.requests.get()
-
-    async def late_answer(self) -> tuple[object, window.Answer]:
-        async with asyncio.timeout(PATIENCE_SECONDS):
-            return await self.late.get()
 
     async def loss(self) -> life.Loss | None:
         async with asyncio.timeout(PATIENCE_SECONDS):
@@ -130,7 +138,6 @@ class Recorder:
             session.Handlers(
                 lambda peer, request: self.on_request(peer, request),
                 self.closed.put_nowait,
-                on_late_answer=lambda key, answer: self.on_late_answer(key, answer),
             ),
         )
 

@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from shared.smpp import bind, codes, esme, life, pdu, terms, window
+from shared.smpp import bind, codes, esme, life, pdu, session, terms, window
 from tests.integration.smpp import peers
 
 Changes = asyncio.Queue[tuple[bind.BindState, str]]
@@ -38,6 +38,11 @@ async def keeping_bound(
         await kept.close(0.05)
 
 
+def session_of(kept: bind.Bind) -> session.Session:
+    assert kept.current is not None
+    return kept.current
+
+
 async def until(changes: Changes, wanted: Callable[[bind.BindState], bool]) -> str:
     async with asyncio.timeout(peers.PATIENCE_SECONDS):
         while True:
@@ -53,12 +58,12 @@ async def test_requests_flow_when_the_bind_is_up() -> None:
         keeping_bound(scripted.port, recorder) as (kept, _),
     ):
         assert (kept.connected, kept.room) == (False, 0)
-        assert await kept.submit(peers.MESSAGE) == window.NOT_SENT
+        assert kept.current is None
         peer = await scripted.accept_bind()
 
         assert await kept.wait_for_room(peers.PATIENCE_SECONDS)
         assert (kept.connected, kept.room) == (True, 2)
-        answer = kept.submit(peers.MESSAGE)
+        answer = session_of(kept).submit(peers.MESSAGE)
         (submit,) = await peer.receive_submits(1)
         peer.send(pdu.SubmitSmResp(0, "id"), submit.sequence)
 
@@ -75,7 +80,7 @@ async def test_the_bind_comes_back_each_time_when_the_link_is_cut() -> None:
         for _ in range(4):
             peer = await scripted.accept_bind()
             assert await kept.wait_for_room(peers.PATIENCE_SECONDS)
-            answer = kept.submit(peers.MESSAGE)
+            answer = session_of(kept).submit(peers.MESSAGE)
             await peer.receive_submits(1)
             peer.cut()
             assert await answer == window.LOST
@@ -116,7 +121,7 @@ async def test_the_bind_pauses_once_a_burst_and_resumes_when_throttled(status: i
     ):
         peer = await scripted.accept_bind()
         await until(changes, lambda state: state is bind.BindState.BOUND)
-        answers = [kept.submit(peers.MESSAGE) for _ in range(2)]
+        answers = [session_of(kept).submit(peers.MESSAGE) for _ in range(2)]
         for submit in await peer.receive_submits(2):
             peer.send(pdu.SubmitSmResp(status), submit.sequence)
 
@@ -137,7 +142,7 @@ async def test_pauses_grow_while_throttled_and_start_small_after_successes() -> 
         pauses = []
         for status in [codes.ESME_RTHROTTLED] * 3 + [0] * 10 + [codes.ESME_RTHROTTLED]:
             assert await kept.wait_for_room(peers.PATIENCE_SECONDS)
-            answer = kept.submit(peers.MESSAGE)
+            answer = session_of(kept).submit(peers.MESSAGE)
             (submit,) = await peer.receive_submits(1)
             peer.send(pdu.SubmitSmResp(status), submit.sequence)
             await answer
@@ -154,7 +159,7 @@ async def test_unanswered_requests_are_waited_for_when_closing() -> None:
     ):
         peer = await scripted.accept_bind()
         assert await kept.wait_for_room(peers.PATIENCE_SECONDS)
-        answer = kept.submit(peers.MESSAGE)
+        answer = session_of(kept).submit(peers.MESSAGE)
         (submit,) = await peer.receive_submits(1)
 
         closing = asyncio.ensure_future(kept.close(peers.PATIENCE_SECONDS))
@@ -165,7 +170,7 @@ async def test_unanswered_requests_are_waited_for_when_closing() -> None:
         await closing
 
         assert (await answer).message_id == "in time"
-        assert await kept.submit(peers.MESSAGE) == window.NOT_SENT
+        assert kept.current is None
 
 
 def test_a_bind_is_refused_when_smpp_cannot_carry_its_password() -> None:

@@ -130,16 +130,16 @@ async def test_nothing_is_written_when_its_time_passes_while_the_session_is_held
     async with peers.bound_esme() as (ours, peer, _):
         ours.hold()
         now = time.monotonic()
-        late = ours.ask(peers.MESSAGE, window.as_it_is, None, now + 0.02)
-        timely = ours.ask(peers.MESSAGE, window.as_it_is, None, now + 60)
+        late = peers.ask(ours, leave_by=now + 0.02)
+        timely = peers.ask(ours, leave_by=now + 60)
         await asyncio.sleep(0.05)
 
         ours.resume()
 
-        assert await late == window.NOT_SENT
+        assert await peers.heard(late) == window.NOT_SENT
         (submit,) = await peer.receive_submits(1)
         peer.send(pdu.SubmitSmResp(0, "id"), submit.sequence)
-        assert (await timely).message_id == "id"
+        assert (await peers.heard(timely)).message_id == "id"
         await peer.assert_nothing_before_echo()
 
 

@@ -32,71 +32,68 @@ async def test_one_request_is_lost_and_the_link_lives_when_its_answer_never_come
         assert (ours.counts.expired, ours.counts.late, ours.counts.strangers) == (1, 1, 0)
 
 
-async def test_an_answer_is_handed_on_with_its_key_when_it_comes_late() -> None:
+async def test_who_asked_is_told_once_more_when_the_answer_comes_late() -> None:
     timers = life.Timers(response_seconds=0.2)
-    async with peers.bound_esme(timers=timers, window=3) as (ours, peer, recorder):
-        answers = [
-            ours.ask(peers.MESSAGE, window.as_it_is, key) for key in ("first", "second", "third")
-        ]
+    async with peers.bound_esme(timers=timers, window=3) as (ours, peer, _):
+        told = [peers.ask(ours) for _ in range(3)]
         submits = await peer.receive_submits(3)
         enquire = await peer.receive()
         peer.send(pdu.EnquireLinkResp(), enquire.sequence)
-        assert [await each for each in answers] == [window.LOST] * 3
+        assert [await peers.heard(each) for each in told] == [window.LOST] * 3
 
         peer.send(pdu.SubmitSmResp(0, "id-2"), submits[1].sequence)
         peer.send(pdu.SubmitSmResp(codes.ESME_RSYSERR), submits[0].sequence)
         peer.send(pdu.GenericNack(codes.ESME_RINVCMDID), submits[2].sequence)
         peer.send(pdu.SubmitSmResp(0, "again"), submits[1].sequence)
 
-        answered = window.AnswerKind.ANSWERED
-        assert [await recorder.late_answer() for _ in range(3)] == [
-            ("second", window.Answer(answered, 0, "id-2")),
-            ("first", window.Answer(answered, codes.ESME_RSYSERR)),
-            ("third", window.Answer(answered, codes.ESME_RINVCMDID)),
+        late = window.AnswerKind.LATE
+        assert [await peers.heard(each) for each in told] == [
+            window.Answer(late, codes.ESME_RSYSERR),
+            window.Answer(late, 0, "id-2"),
+            window.Answer(late, codes.ESME_RINVCMDID),
         ]
         await peer.assert_nothing_before_echo()
-        assert recorder.late.empty()
+        assert all(each.empty() for each in told)
         assert (ours.counts.late, ours.counts.strangers) == (3, 1)
 
 
 async def test_the_link_lives_when_more_answers_are_late_than_nonsense_is_borne() -> None:
     count = 3 * life.NONSENSE_COUNT_MAX
     timers = life.Timers(response_seconds=0.4)
-    async with peers.bound_esme(timers=timers, window=count) as (ours, peer, recorder):
-        answers = [ours.ask(peers.MESSAGE, window.as_it_is, key) for key in range(count)]
+    async with peers.bound_esme(timers=timers, window=count) as (ours, peer, _):
+        told = [peers.ask(ours) for _ in range(count)]
         submits = await peer.receive_submits(count)
         enquire = await peer.receive()
         peer.send(pdu.EnquireLinkResp(), enquire.sequence)
-        assert {await each for each in answers} == {window.LOST}
+        assert {await peers.heard(each) for each in told} == {window.LOST}
 
         for submit in submits:
             peer.send(pdu.SubmitSmResp(0, f"id-{submit.sequence}"), submit.sequence)
 
-        keys = [(await recorder.late_answer())[0] for _ in range(count)]
-        assert keys == list(range(count))
+        names = [(await peers.heard(each)).message_id for each in told]
+        assert names == [f"id-{submit.sequence}" for submit in submits]
         assert ours.connected
 
 
-async def test_the_link_lives_when_the_handler_of_late_answers_fails() -> None:
+async def test_the_link_lives_when_who_asked_fails_over_each_answer() -> None:
     reported: list[object] = []
     asyncio.get_running_loop().set_exception_handler(lambda _, said: reported.append(said))
     timers = life.Timers(response_seconds=0.2)
-    async with peers.bound_esme(timers=timers) as (ours, peer, recorder):
+    async with peers.bound_esme(timers=timers) as (ours, peer, _):
 
-        def fail(*_: object) -> None:
+        def fail(_: window.Answer) -> None:
             raise KeyError("no such thing")
 
-        recorder.on_late_answer = fail
-        answer = ours.submit(peers.MESSAGE)
+        ours.ask(codes.COMMAND_SUBMIT_SM, peers.MESSAGE_BODY, fail)
         (submit,) = await peer.receive_submits(1)
         enquire = await peer.receive()
+        assert len(reported) == 1
         peer.send(pdu.EnquireLinkResp(), enquire.sequence)
-        assert await answer == window.LOST
         peer.send(pdu.SubmitSmResp(0, "late"), submit.sequence)
 
         await peer.assert_nothing_before_echo()
-        assert ours.counts.handler_failures == 1
-        assert len(reported) == 1
+        assert ours.counts.handler_failures == len(reported) == 2
+        assert ours.connected
 
 
 async def test_the_link_is_dropped_when_the_peer_is_silent() -> None:

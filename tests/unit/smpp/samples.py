@@ -9,6 +9,8 @@ from hypothesis import strategies as st
 
 from shared.smpp import codes, encoder, pdu
 
+GAPS = ("source_addr", "destination_addr", "short_message", "tlvs")
+"""The fields of a message that are no part of an encoder.Form."""
 SUBMIT = pdu.SubmitSm(
     source_addr="SLUICE",
     destination_addr="33612345678",

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.smpp import codes, decoder, encoder, pdu
+from shared.smpp import codes, decoder, encoder, pdu, tlv
 from tests.unit.smpp import samples
 
 
@@ -28,6 +28,72 @@ def test_a_response_survives_the_wire_when_it_fits_the_protocol(
     resp = pdu.SubmitSmResp(status, message_id, sequence, tlvs)
 
     assert decoder.decode(encoder.encode(resp)) == resp
+
+
+@given(samples.message_fields, samples.message_fields)
+def test_a_filled_form_is_the_message_it_stands_for(
+    fields: dict[str, Any], others: dict[str, Any]
+) -> None:
+    message, other = pdu.SubmitSm(**fields), pdu.SubmitSm(**others)
+    own = (message.source_addr, message.destination_addr, message.short_message)
+    written = encoder.encode(message)[codes.HEADER_BYTES :]
+
+    # What stands in the form's gaps is not part of it.
+    gaps = other._replace(**{name: fields[name] for name in fields if name not in samples.GAPS})
+    assert encoder.form(gaps).fill(*own, tlv.pack(message.tlvs)) == written
+
+
+@pytest.mark.parametrize(
+    ("source", "destination", "text", "status"),
+    [
+        ("s" * 21, "1", b"", codes.ESME_RINVPARLEN),
+        ("s", "1" * 21, b"", codes.ESME_RINVPARLEN),
+        ("s\0", "1", b"", codes.ESME_RINVPARLEN),
+        ("s", "1\0", b"", codes.ESME_RINVPARLEN),
+        ("\u20ac", "1", b"", codes.ESME_RINVPARLEN),
+        ("s", "1", b"x" * 255, codes.ESME_RINVMSGLEN),
+    ],
+)
+def test_a_form_is_not_filled_with_what_smpp_cannot_carry(
+    source: str, destination: str, text: bytes, status: int
+) -> None:
+    with pytest.raises(pdu.PduError) as refusal:
+        encoder.form(samples.SUBMIT).fill(source, destination, text)
+
+    assert refusal.value.status == status
+
+
+@pytest.mark.parametrize(
+    ("request_", "answer"),
+    [
+        (samples.SUBMIT, pdu.SubmitSmResp(8, "id", samples.SUBMIT.sequence)),
+        (samples.DELIVER, pdu.DeliverSmResp(8, "", samples.DELIVER.sequence)),
+        (samples.DATA, pdu.DataSmResp(8, "id", samples.DATA.sequence)),
+    ],
+    ids=lambda each: type(each).__name__,
+)
+def test_each_request_has_its_response(request_: pdu.Request, answer: pdu.MessageResp) -> None:
+    frame = encoder.response(request_, 8, "id")
+
+    assert decoder.decode(frame) == answer
+    assert decoder.answered_id(frame) == answer.message_id
+
+
+@pytest.mark.parametrize("message_id", ["i" * 65, "nul\0", "\u20ac"])
+def test_a_response_is_refused_with_an_id_smpp_cannot_carry(message_id: str) -> None:
+    with pytest.raises(pdu.PduError):
+        encoder.response(samples.SUBMIT, 0, message_id)
+
+
+@given(st.binary(max_size=300))
+def test_the_id_of_any_response_can_be_read(body: bytes) -> None:
+    frame = encoder.frame(codes.COMMAND_SUBMIT_SM_RESP, 0, 1, body)
+
+    decoded = decoder.decode(frame)
+
+    assert isinstance(decoded, pdu.SubmitSmResp)
+    expected = body.partition(b"\0")[0][: decoder.TEXT_CHARS_MAX].decode("latin-1")
+    assert decoder.answered_id(frame) == decoded.message_id == expected
 
 
 @pytest.mark.parametrize("sample", samples.EACH, ids=lambda each: type(each).__name__)

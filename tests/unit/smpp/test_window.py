@@ -2,47 +2,51 @@
 
 from __future__ import annotations
 
-import asyncio
-
 import pytest
 
 from shared.smpp import window
 
 OK = window.Answer(window.AnswerKind.ANSWERED, 0, "id")
+Told = list[window.Answer]
 
 
-def put(held: window.Window, *sequences: int) -> list[asyncio.Future[window.Answer]]:
-    loop = asyncio.get_running_loop()
-    futures = [loop.create_future() for _ in sequences]
-    for sequence, future in zip(sequences, futures, strict=True):
-        held.put(sequence, b"%d" % sequence, future, window.as_it_is)
-    return futures
+def held_of(size: int, failures: list[Exception] | None = None) -> window.Window:
+    return window.Window(size, ([] if failures is None else failures).append)
 
 
-async def test_requests_leave_in_order_and_only_as_answers_come_when_it_is_full() -> None:
-    held = window.Window(2)
+def put(held: window.Window, *sequences: int) -> list[Told]:
+    told: list[Told] = [[] for _ in sequences]
+    for sequence, each in zip(sequences, told, strict=True):
+        held.put(sequence, b"%d" % sequence, each.append)
+    return told
+
+
+def test_requests_leave_in_order_and_only_as_answers_come_when_it_is_full() -> None:
+    held = held_of(2)
     first, *_ = put(held, 1, 2, 3, 4)
 
     assert held.take(0, 0) == [b"1", b"2"]
     assert held.take(0, 0) == []
     assert held.settle(1, OK)
     assert held.take(0, 0) == [b"3"]
-    assert first.result() is OK
+    assert first == [OK]
     assert (held.unanswered, held.queued, held.room) == (2, 1, 0)
 
 
-async def test_a_second_answer_is_a_stranger_when_the_first_was_taken() -> None:
-    held = window.Window(2)
-    put(held, 1)
+def test_a_second_answer_is_a_stranger_when_the_first_was_taken() -> None:
+    held = held_of(2)
+    (told,) = put(held, 1)
     held.take(0, 0)
 
     assert held.settle(1, OK)
     assert not held.settle(1, OK)
+    assert not held.settle_late(1, OK)
     assert not held.settle(2, OK)
+    assert told == [OK]
 
 
-async def test_only_the_old_ones_are_lost_when_the_timer_passes() -> None:
-    held = window.Window(3)
+def test_only_the_old_ones_are_lost_when_the_timer_passes() -> None:
+    held = held_of(3)
     old, young, queued = put(held, 1, 2, 3)
     held.size = 1
     held.take(0, 0)
@@ -50,44 +54,63 @@ async def test_only_the_old_ones_are_lost_when_the_timer_passes() -> None:
     held.take(10, 10)
 
     assert held.expire(5) == 1
-    assert old.result() is window.LOST
-    assert not young.done()
-    assert not queued.done()
+    assert old == [window.LOST]
+    assert young == []
+    assert queued == []
 
 
-async def test_written_is_lost_and_queued_is_not_sent_when_the_link_goes() -> None:
-    held = window.Window(1)
+def test_the_owner_is_told_once_more_when_the_answer_comes_late() -> None:
+    held = held_of(1)
+    (told,) = put(held, 1)
+    held.take(0, 0)
+    held.expire(5)
+
+    assert not held.settle(1, OK)
+    assert held.settle_late(1, OK)
+    assert not held.settle_late(1, OK)
+    assert told == [window.LOST, window.Answer(window.AnswerKind.LATE, 0, "id")]
+
+
+def test_written_is_lost_and_queued_is_not_sent_when_the_link_goes() -> None:
+    held = held_of(1)
     written, queued = put(held, 1, 2)
     held.take(0, 0)
 
     held.close()
 
-    assert written.result() is window.LOST
-    assert queued.result() is window.NOT_SENT
+    assert written == [window.LOST]
+    assert queued == [window.NOT_SENT]
 
 
-async def test_a_cancelled_request_is_never_written_when_it_was_still_queued() -> None:
-    held = window.Window(1)
-    first, second = put(held, 1, 2)
-    first.cancel()
+def test_all_others_are_told_when_an_owner_fails() -> None:
+    failures: list[Exception] = []
+    held = held_of(3, failures)
 
-    assert held.take(0, 0) == [b"2"]
-    assert held.unanswered == 1
-    assert not second.done()
+    def fail(_: window.Answer) -> None:
+        raise KeyError("no such thing")
+
+    held.put(1, b"1", fail)
+    (other,) = put(held, 2)
+    held.take(0, 0)
+
+    held.close()
+
+    assert other == [window.LOST]
+    assert [type(each) for each in failures] == [KeyError]
 
 
-async def test_a_request_is_never_written_when_its_time_passed_while_it_was_queued() -> None:
-    held = window.Window(2)
-    loop = asyncio.get_running_loop()
-    overdue, timely = loop.create_future(), loop.create_future()
-    held.put(1, b"1", overdue, window.as_it_is, leave_by=100.0)
-    held.put(2, b"2", timely, window.as_it_is, leave_by=200.0)
+def test_a_request_is_never_written_when_its_time_passed_while_it_was_queued() -> None:
+    held = held_of(2)
+    overdue, timely = Told(), Told()
+    held.put(1, b"1", overdue.append, leave_by=100.0)
+    held.put(2, b"2", timely.append, leave_by=200.0)
 
     assert held.take(0, 150.0) == [b"2"]
-    assert overdue.result() is window.NOT_SENT
+    assert overdue == [window.NOT_SENT]
+    assert timely == []
     assert (held.unanswered, held.queued) == (1, 0)
 
 
 def test_a_window_is_refused_when_it_holds_nothing() -> None:
     with pytest.raises(ValueError):
-        window.Window(0)
+        held_of(0)

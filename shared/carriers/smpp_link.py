@@ -1,0 +1,196 @@
+"""The link to a carrier over SMPP: submits spread over binds, receipts handed in and answered."""
+
+from __future__ import annotations
+
+import asyncio
+import operator
+from functools import partial
+from typing import Protocol
+from uuid import UUID
+
+import structlog
+
+from shared.carriers import contract, outcomes, smpp_receipts
+from shared.smpp import bind, codes, esme, pdu, session, terms, window
+
+_log = structlog.get_logger()
+
+TEMPORARY_PAUSE_SECONDS = 1.0
+_REJECTED, _THROTTLED = outcomes.OutcomeKind.REJECTED, outcomes.OutcomeKind.THROTTLED
+
+
+class Dialect(Protocol):
+    """How one carrier is written to and understood."""
+
+    def write(self, segment: contract.Segment) -> bytes:
+        """The body of a submit_sm. Raises pdu.PduError for what SMPP cannot carry."""
+
+    def read(self, answer: window.Answer) -> outcomes.Outcome:
+        """What an answer says, whether it came in time or not."""
+
+    def strip(self, delivery: pdu.Message) -> bytes | None:
+        """What to keep of a receipt; None for what is none."""
+
+
+class SmppLink:
+    """The `contract.Link` over SMPP: each submit takes the bind with the most room, but the parts
+    of one message stay together where they can, because they arrive best in order."""
+
+    def __init__(
+        self,
+        carrier: str,
+        destination: esme.Destination,
+        agreed: terms.Terms,
+        bind_count: int,
+        dialect: Dialect,
+        on_receipt: contract.ReceiptSink,
+    ) -> None:
+        self._carrier = carrier
+        self._dialect = dialect
+        self._on_receipt = on_receipt
+        self._changed = asyncio.Event()
+        self._storing: dict[asyncio.Future[None], list[_Delivery]] = {}
+        self._last: tuple[UUID, bind.Bind] | None = None
+        self._binds = [
+            bind.Bind(
+                destination,
+                agreed,
+                on_request=self._take_delivery,
+                on_state=partial(self._note_state, number),
+            )
+            for number in range(bind_count)
+        ]
+        for each in self._binds:
+            each.start()
+
+    @property
+    def connected(self) -> bool:
+        return any(each.connected for each in self._binds)
+
+    @property
+    def room(self) -> int:
+        return sum([each.room for each in self._binds])
+
+    async def wait_for_room(self) -> None:
+        while not self.room:
+            self._changed.clear()
+            await self._changed.wait()
+
+    def submit(self, segment: contract.Segment, on_outcome: contract.OnOutcome) -> None:
+        chosen = self._choose(segment)
+        opened = chosen.current
+        if opened is None:
+            on_outcome(outcomes.UNAVAILABLE)
+            return
+        try:
+            body = self._dialect.write(segment)
+        except pdu.PduError as error:
+            code = f"0x{error.status:08X}"
+            reason = "the message cannot be put into SMPP"
+            on_outcome(outcomes.Outcome(_REJECTED, code=code, reason=reason))
+            return
+        on_answer = partial(self._take_answer, chosen, segment, on_outcome)
+        opened.ask(codes.COMMAND_SUBMIT_SM, body, on_answer, segment.leave_by)
+
+    async def close(self, drain_seconds: float) -> None:
+        await asyncio.gather(*(each.close(drain_seconds) for each in self._binds))
+        # Their binds are gone, so nobody can be answered; but what is being stored may be stored.
+        if self._storing:
+            await asyncio.wait(self._storing, timeout=drain_seconds)
+        for unfinished in list(self._storing):
+            unfinished.cancel()
+        self._changed.set()
+
+    def _choose(self, segment: contract.Segment) -> bind.Bind:
+        if len(self._binds) == 1:
+            return self._binds[0]
+        if self._last is not None and self._last[0] == segment.message_id and self._last[1].room:
+            return self._last[1]
+        chosen = max(self._binds, key=_room)
+        self._last = segment.message_id, chosen
+        return chosen
+
+    def _take_answer(
+        self,
+        used: bind.Bind,
+        segment: contract.Segment,
+        on_outcome: contract.OnOutcome,
+        answer: window.Answer,
+    ) -> None:
+        match answer.kind:
+            case window.AnswerKind.ANSWERED:
+                outcome = self._dialect.read(answer)
+            case window.AnswerKind.LOST:
+                outcome = outcomes.LOST
+            case window.AnswerKind.NOT_SENT:
+                outcome = outcomes.UNAVAILABLE
+            case window.AnswerKind.LATE:
+                self._keep_answer(segment, self._dialect.read(answer))
+                return
+        # The bind itself heeds the statuses that say nothing but "slower".
+        if (
+            outcome.kind is _THROTTLED
+            and answer.status not in codes.THROTTLING_STATUSES
+            and used.room
+        ):
+            used.pause(TEMPORARY_PAUSE_SECONDS)
+        self._changed.set()
+        on_outcome(outcome)
+
+    def _keep_answer(self, segment: contract.Segment, outcome: outcomes.Outcome) -> None:
+        """An answer came after its submit had been given up: it is evidence like a receipt, and
+        goes the same way. The carrier would not repeat it."""
+        self._store(
+            smpp_receipts.keep_answer(
+                segment.message_id, segment.part, segment.submitted_at, outcome
+            ),
+            None,
+        )
+
+    def _take_delivery(self, peer: session.Session, request: pdu.Request) -> None:
+        if isinstance(request, pdu.SubmitSm):
+            return
+        body = self._dialect.strip(request)
+        if body is None:
+            # Asking for a repeat would bring it back for ever, and saying yes would lose it unseen.
+            _log.warning("inbound_not_supported", carrier=self._carrier)
+            peer.answer(request, codes.ESME_RX_P_APPN)
+            return
+        # How many may be under way is bounded by the session, which stops reading.
+        self._store(body, (peer, request))
+
+    def _store(self, body: bytes, delivery: _Delivery) -> None:
+        try:
+            storing = self._on_receipt(body)
+        except Exception as error:
+            self._end_delivery(delivery, error)
+            return
+        # Receipts that are stored together may share a future, and then share its one callback.
+        together = self._storing.get(storing)
+        if together is None:
+            self._storing[storing] = [delivery]
+            storing.add_done_callback(self._stored)
+        else:
+            together.append(delivery)
+
+    def _stored(self, storing: asyncio.Future[None]) -> None:
+        error = asyncio.CancelledError() if storing.cancelled() else storing.exception()
+        for delivery in self._storing.pop(storing):
+            self._end_delivery(delivery, error)
+
+    def _end_delivery(self, delivery: _Delivery, error: BaseException | None) -> None:
+        if error is not None:
+            event = "late_answer_not_stored" if delivery is None else "receipt_not_stored"
+            _log.warning(event, carrier=self._carrier, error=type(error).__name__)
+        if delivery is not None:
+            peer, request = delivery
+            peer.answer(request, codes.ESME_ROK if error is None else codes.ESME_RX_T_APPN)
+
+    def _note_state(self, number: int, state: bind.BindState, reason: str) -> None:
+        _log.info("bind_state", carrier=self._carrier, bind=number, state=state, reason=reason)
+        self._changed.set()
+
+
+_Delivery = tuple[session.Session, pdu.Request] | None
+"""A receipt to be answered, and over which session; None for an answer that came late."""
+_room = operator.attrgetter("room")
