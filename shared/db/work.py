@@ -28,12 +28,14 @@ class Waiting(NamedTuple):
     expires_at: datetime
 
 
+# An array is found once, whatever the plan. `IN (SELECT … LIMIT …)` may be found once for each row
+# of the table: slowly, and more rows than the limit.
 _TAKE_READY = """
 UPDATE work SET ready_at = now() + interval '1 second' *
     CASE WHEN carrier_id || ':' || class = ANY ($3::text[]) THEN $4::float8 ELSE $1::float8 END
-WHERE message_id IN (
+WHERE message_id = ANY (ARRAY(
     SELECT message_id FROM work WHERE state = 'ready' AND ready_at <= now()
-    ORDER BY ready_at LIMIT $2 FOR UPDATE SKIP LOCKED)
+    ORDER BY ready_at LIMIT $2 FOR UPDATE SKIP LOCKED))
 RETURNING message_id, account_id, line_id, carrier_id, country, class, segment_count, bypass_gate,
           expires_at"""
 
@@ -219,9 +221,9 @@ async def claim(
 
 
 _TAKE_EXPIRED = """
-DELETE FROM work WHERE message_id IN (
+DELETE FROM work WHERE message_id = ANY (ARRAY(
     SELECT message_id FROM work WHERE expires_at <= now()
-    ORDER BY expires_at LIMIT $1 FOR UPDATE SKIP LOCKED)
+    ORDER BY expires_at LIMIT $1 FOR UPDATE SKIP LOCKED))
 RETURNING message_id"""
 
 
@@ -290,9 +292,9 @@ async def take(connection: Connection, message_ids: Sequence[UUID]) -> list[UUID
 
 _TAKE_DUE = """
 UPDATE work SET state = 'ready', ready_at = now()
-WHERE message_id IN (
+WHERE message_id = ANY (ARRAY(
     SELECT message_id FROM work WHERE state = 'scheduled' AND ready_at <= now()
-    ORDER BY ready_at LIMIT $1 FOR UPDATE SKIP LOCKED)
+    ORDER BY ready_at LIMIT $1 FOR UPDATE SKIP LOCKED))
 RETURNING message_id"""
 
 
