@@ -12,6 +12,8 @@ from shared.broker import envelopes, publish, topology
 from shared.carriers import contract
 from shared.runtime import batching, ids
 
+PACE_SECONDS = 0.01
+"""Between two envelopes, unless receipts come one by one."""
 HOLD_SECONDS = 0.2
 """How long a receipt may be held for the answers that came before it to be recorded."""
 
@@ -30,6 +32,7 @@ class ReceiptDesk:
             self._publish,
             size=envelopes.ENVELOPE_ITEM_COUNT_MAX,
             concurrency=4,
+            pace_seconds=PACE_SECONDS,
             beside_count=envelopes.ENVELOPE_ITEM_COUNT_MAX,
             waiting=20_000,
         )

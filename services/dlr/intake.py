@@ -23,6 +23,9 @@ _log = structlog.get_logger()
 
 BATCH_RECEIPT_COUNT = 500
 """A batch takes no further delivery once it holds so many receipts."""
+PACE_SECONDS = 0.01
+"""Between two batches, unless deliveries come one by one: a batch costs as much as some twenty
+receipts to begin with."""
 
 
 @dataclass(slots=True)
@@ -48,6 +51,7 @@ class Intake:
         self._database = database
         self._readers = readers
         self._waiting: asyncio.Queue[consume.Delivery] = asyncio.Queue(prefetch)
+        self._next_at = 0.0
 
     def take(self, delivery: consume.Delivery) -> None:
         """Queue a delivery; never waits."""
@@ -77,6 +81,9 @@ class Intake:
 
     async def _gather(self) -> list[_Parcel]:
         parcels = [_open(await self._waiting.get())]
+        loop = asyncio.get_running_loop()
+        await asyncio.sleep(self._next_at - loop.time())
+        self._next_at = loop.time() + PACE_SECONDS
         count = len(parcels[0].receipts)
         while count < BATCH_RECEIPT_COUNT and not self._waiting.empty():
             parcels.append(_open(self._waiting.get_nowait()))

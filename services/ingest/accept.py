@@ -23,6 +23,9 @@ REQUEST_COUNT_MAX = 500
 """Single requests in one transaction."""
 BATCH_COUNT_MAX = 4
 """Batch requests, of up to 1,000 messages each, in one transaction."""
+PACE_SECONDS = 0.01
+"""Between two transactions of single requests: those that come in the meantime go together. One
+that comes after a while waits for nobody."""
 WAITING_COUNT_MAX = 5_000
 ACCEPT_SECONDS = 15.0
 
@@ -86,7 +89,10 @@ class Acceptor:
         self._patience = Patience(ACCEPT_SECONDS)
         self._running_keys: set[idempotency.Key] = set()
         self._singles = batching.Batcher[Intake, Answer](
-            self._accept, size=REQUEST_COUNT_MAX, waiting=WAITING_COUNT_MAX
+            self._accept,
+            size=REQUEST_COUNT_MAX,
+            waiting=WAITING_COUNT_MAX,
+            pace_seconds=PACE_SECONDS,
         )
         self._batches = batching.Batcher[Intake, Answer](
             self._accept, size=BATCH_COUNT_MAX, concurrency=2, waiting=WAITING_COUNT_MAX

@@ -68,10 +68,13 @@ def _row(new: NewReceipt) -> tuple[object, ...]:
     `raw`: of the others nobody asks for them."""
     receipt_id, carrier_id, received_at, raw, word, owner = new
     message_id, part = owner[:2] if owner else (None, None)
-    state, name, code, retry = _state(word), "", "", False
+    state, carrier_message_id, code, retry = _state(word), "", "", False
     if owner is None and isinstance(word, Receipt):
-        name, code, retry = word.carrier_message_id, word.code, True
-    return receipt_id, carrier_id, name, state, code, raw, received_at, message_id, part, retry
+        carrier_message_id, code, retry = word.carrier_message_id, word.code, True
+    return (
+        receipt_id, carrier_id, carrier_message_id, state, code, raw, received_at, message_id, part,
+        retry,
+    )  # fmt: skip
 
 
 def _state(word: Receipt | LateAnswer | None) -> str:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import ast
 import re
 from collections.abc import AsyncIterator
 from importlib import import_module
+from inspect import getsource, isfunction
 from pkgutil import iter_modules
+from types import FunctionType
 
 import asyncpg
 import pytest
@@ -79,15 +82,27 @@ async def test_a_line_stored_under_a_word_of_its_own_does_not_stop_the_configura
 
 
 def rows() -> dict[str, list[str]]:
-    """The attributes of each tuple that says which composite type it is a row of."""
+    """The attributes of each tuple that says which composite type it is a row of, and of what each
+    function returns that says so."""
     found: dict[str, list[str]] = {}
     for info in iter_modules(db.__path__):
         for value in vars(import_module(f"shared.db.{info.name}")).values():
             said = " ".join((getattr(value, "__doc__", None) or "").split())
-            names = getattr(value, "_fields", None)
-            if names is not None and (type_name := _ROW.search(said)):
+            if type_name := _ROW.search(said):
+                names = returned(value) if isfunction(value) else value._fields
                 found[type_name[1]] = [messages.SQL_NAMES.get(name, name) for name in names]
     return found
+
+
+def returned(function: FunctionType) -> list[str]:
+    """What a function calls the members of the tuple that it returns."""
+    steps = ast.walk(ast.parse(getsource(function)))
+    (members,) = [
+        each.value.elts
+        for each in steps
+        if isinstance(each, ast.Return) and isinstance(each.value, ast.Tuple)
+    ]
+    return [each.attr if isinstance(each, ast.Attribute) else ast.unparse(each) for each in members]
 
 
 _ROW = re.compile(r"row of the type `(\w+)`")
