@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Iterable
+from functools import partial
 from typing import NamedTuple
+from uuid import UUID
 
 import structlog
 
@@ -21,7 +23,6 @@ from shared.db import work
 from shared.limits.limiter import Permit
 from shared.rules.snapshot import Carrier
 from shared.runtime import redis_link
-from shared.sms import segmentation
 from shared.sms.classes import CLASSES
 
 _log = structlog.get_logger()
@@ -48,6 +49,10 @@ class Held(NamedTuple):
     message_class: int
 
 
+def _segment_count(batch: Iterable[Held]) -> int:
+    return sum([held.item.segment_count for held in batch])
+
+
 class Lane:
     """The way of one carrier's messages through this process."""
 
@@ -60,7 +65,7 @@ class Lane:
         self._recorder = recorder
         self._held: tuple[deque[Held], ...] = tuple(deque() for _ in CLASSES)
         self._wake = asyncio.Event()
-        self._reserved = 0
+        self._reserved = sending.Reserved()
         self._pace_credit = 0
         self._in_flight = 0
         self._at_batch = False
@@ -104,16 +109,17 @@ class Lane:
     def _take_batch(self) -> list[Held]:
         """The most urgent messages that fit into the room that is not reserved, their room
         reserved. One larger than the whole window goes alone."""
-        room = min(self.link.room, BATCH_SEGMENT_COUNT_MAX) - self._reserved
+        reserved = self._reserved
+        room = min(self.link.room, BATCH_SEGMENT_COUNT_MAX) - reserved.count
         batch: list[Held] = []
         for held in self._held:
             while held:
                 need = held[0].item.segment_count
-                alone = not batch and self._reserved == 0 and room > 0
+                alone = not batch and reserved.count == 0 and room > 0
                 if need > room and not alone:
                     return batch
                 room -= need
-                self._reserved += need
+                reserved.count += need
                 batch.append(held.popleft())
         return batch
 
@@ -133,56 +139,39 @@ class Lane:
         if not batch:
             return
         # The same message twice in a batch is a duplicate: it is tried, and found gone, later.
-        by_id = {held.item.message_id: held for held in batch}
-        done = await dispatch.dispatch(self._desk, [held.item for held in by_id.values()])
-        as_set = self._as_set
-        for message, permit in done.to_send:
-            self._send(by_id[message.message_id], message, permit, as_set.reference_bits)
-        sent = {message.message_id for message, _ in done.to_send}
-        if as_set.segments_per_second:
-            # What is not sent, above all what was sent before, leaves its pace to the next.
-            self._pace_credit += sum(held.item.segment_count for held in batch)
-            self._pace_credit -= sum(by_id[message_id].item.segment_count for message_id in sent)
-        self._put_back(
-            [
-                held
-                for held in batch
-                if by_id[held.item.message_id] is not held
-                or (held.item.message_id not in sent and held.item.message_id not in done.at_rest)
-            ]
+        waiting: dict[UUID, Held] = {}
+        twice = [h for h in batch if waiting.setdefault(h.item.message_id, h) is not h]
+        done = await dispatch.dispatch(self._desk, [held.item for held in waiting.values()])
+        self._send(
+            [(waiting.pop(message.message_id), message, permit) for message, permit in done.to_send]
         )
-        for message_id in done.at_rest:
-            self._reserved -= by_id[message_id].item.segment_count
-            self._rest(by_id[message_id])
+        if self._as_set.segments_per_second:
+            # What is not sent, above all what was sent before, leaves its pace to the next.
+            self._pace_credit += _segment_count(batch)
+            self._pace_credit -= sum(permit.segment_count for _, permit in done.to_send)
+        at_rest = [waiting.pop(message_id) for message_id in done.at_rest]
+        self._reserved.count -= _segment_count(at_rest)
+        for held in at_rest:
+            self._rest(held)
+        self._put_back([*waiting.values(), *twice])
         if done.fault is not None:
             await self._pause(done.fault)
 
-    def _send(
-        self,
-        held: Held,
-        message: work.Claimed,
-        permit: Permit,
-        reference_bits: segmentation.ReferenceBits,
-    ) -> None:
-        each = sending.Sending(
-            message,
-            permit,
-            self.link,
-            self._handed_over,
-            lambda ended: self._ended(held, ended),
-            reference_bits=reference_bits,
-        )
-        self._in_flight += 1
-        each.start()
-
-    def _handed_over(self) -> None:
-        """The link counts the segment from now on."""
-        self._reserved -= 1
+    def _send(self, claimed: Iterable[tuple[Held, work.Claimed, Permit]]) -> None:
+        reference_bits = self._as_set.reference_bits
+        for held, message, permit in claimed:
+            self._in_flight += 1
+            sending.Sending(
+                message,
+                permit,
+                self.link,
+                self._reserved,
+                partial(self._ended, held),
+                reference_bits=reference_bits,
+            ).start()
 
     def _ended(self, held: Held, ended: sending.Sending) -> None:
-        self._reserved -= held.item.segment_count - ended.submitted_count
-        recorded = self._recorder.add(ended)
-        recorded.add_done_callback(lambda future: self._recorded(held, future))
+        self._recorder.add(ended).add_done_callback(partial(self._recorded, held))
         self._wake.set()
 
     def _recorded(self, held: Held, future: asyncio.Future[None]) -> None:
@@ -200,8 +189,8 @@ class Lane:
 
     def _put_back(self, batch: list[Held]) -> None:
         """Try these again, before those that came after them."""
+        self._reserved.count -= _segment_count(batch)
         for held in reversed(batch):
-            self._reserved -= held.item.segment_count
             self._held[held.message_class].appendleft(held)
 
     async def _pause(self, error: BaseException) -> None:
@@ -219,7 +208,7 @@ class Lane:
         rate = self._as_set.segments_per_second
         if rate == 0:
             return
-        wanted = sum(held.item.segment_count for held in batch) - self._pace_credit
+        wanted = _segment_count(batch) - self._pace_credit
         wait_ms = 0
         if wanted > 0:
             granted, wait_ms = await self._desk.pace.take_up_to(self.carrier.name, rate, wanted)

@@ -25,20 +25,29 @@ class Answered(NamedTuple):
     outcome: outcomes.Outcome | None
 
 
+class Reserved:
+    """How much of a link's room is promised to parts it does not count yet, in segments."""
+
+    __slots__ = ("count",)
+
+    def __init__(self) -> None:
+        self.count = 0
+
+
 class Sending:
-    """Submits the parts of one message. `on_submit` is called for each part that is handed over,
-    `on_end` once, when every part has an answer. `reference_bits` is what the carrier wants."""
+    """Submits the parts of one message. Each is taken from `reserved` when it is handed over, for
+    from then on the link counts it, or when that will not happen; `on_end` is called once, when
+    every part has an answer. `reference_bits` is what the carrier wants."""
 
     __slots__ = (
         "_link",
         "_next",
         "_on_end",
-        "_on_submit",
+        "_reserved",
         "_segments",
         "answers",
         "message",
         "permit",
-        "submitted_count",
     )
 
     def __init__(
@@ -46,7 +55,7 @@ class Sending:
         message: work.Claimed,
         permit: Permit,
         link: contract.Link,
-        on_submit: Callable[[], None],
+        reserved: Reserved,
         on_end: Callable[[Sending], None],
         *,
         reference_bits: segmentation.ReferenceBits = 16,
@@ -54,9 +63,8 @@ class Sending:
         self.message = message
         self.permit = permit
         self.answers: list[Answered] = []
-        self.submitted_count = 0
         self._link = link
-        self._on_submit = on_submit
+        self._reserved = reserved
         self._on_end = on_end
         self._segments = _segments_of(
             message, permit.taken_monotonic + PERMIT_AGE_SECONDS, reference_bits
@@ -74,14 +82,13 @@ class Sending:
             self._end(outcomes.UNAVAILABLE)
             return
         self._next += 1
-        self.submitted_count += 1
-        self._on_submit()
+        self._reserved.count -= 1
         self._link.submit(segment, self._answered)
 
     def _answered(self, outcome: outcomes.Outcome) -> None:
         self.answers.append(Answered(self._segments[self._next - 1].part, outcome))
         if self._next == len(self._segments):
-            self._on_end(self)
+            self._finish()
             return
         rest = retry.rest_after(outcome.kind)
         if rest is retry.Rest.SUBMIT:
@@ -90,8 +97,12 @@ class Sending:
             self._end(None if rest is retry.Rest.CANCEL else outcomes.UNAVAILABLE)
 
     def _end(self, rest: outcomes.Outcome | None) -> None:
-        self.answers.extend(Answered(s.part, rest) for s in self._segments[self._next :])
-        self._next = len(self._segments)
+        self.answers.extend(Answered(each.part, rest) for each in self._segments[self._next :])
+        self._finish()
+
+    def _finish(self) -> None:
+        # What was handed over has been taken from it already.
+        self._reserved.count -= self.permit.segment_count - self._next
         self._on_end(self)
 
 

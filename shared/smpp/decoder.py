@@ -10,12 +10,11 @@ from shared.smpp import codes, pdu, tlv
 
 TEXT_CHARS_MAX = 255
 
-_TEXT = rb"([^\0]{0,%d})\0" % TEXT_CHARS_MAX
-# All of a message up to its text, in one match: five texts and the numbers between them.
-_MESSAGE_HEAD = re.compile(
-    _TEXT + (rb".." + _TEXT) * 2 + rb"..." + _TEXT * 2 + rb".....", re.DOTALL
-)
-_DATA_HEAD = re.compile(_TEXT + (rb".." + _TEXT) * 2 + rb"...", re.DOTALL)
+# All of a message up to its text, in one match: five texts and the numbers between them. It is
+# matched as Latin-1, an octet a character, so that the texts need not be decoded one by one.
+_TEXT = rf"([^\0]{{0,{TEXT_CHARS_MAX}}})\0"
+_MESSAGE_HEAD = re.compile(_TEXT + (r".." + _TEXT) * 2 + r"..." + _TEXT * 2 + r".....", re.DOTALL)
+_DATA_HEAD = re.compile(_TEXT + (r".." + _TEXT) * 2 + r"...", re.DOTALL)
 
 
 def decode(frame: bytes) -> pdu.Pdu:
@@ -53,7 +52,7 @@ def _text(frame: bytes, start: int) -> tuple[str, int]:
 
 
 def _message(frame: bytes, sequence: int, parameters: tlv.Parser) -> tuple[object, ...]:
-    head = _MESSAGE_HEAD.match(frame, codes.HEADER_BYTES)
+    head = _MESSAGE_HEAD.match(frame.decode("latin-1"), codes.HEADER_BYTES)
     if head is None:
         raise pdu.PduError(codes.ESME_RINVPARLEN)
     service_type, source, destination, schedule, validity = head.groups()
@@ -66,11 +65,10 @@ def _message(frame: bytes, sequence: int, parameters: tlv.Parser) -> tuple[objec
     if tlvs_at > len(frame):
         raise pdu.PduError(codes.ESME_RINVMSGLEN)
     return (
-        source.decode("latin-1"), destination.decode("latin-1"), frame[text_at:tlvs_at],
+        source, destination, frame[text_at:tlvs_at],
         data_coding, frame[after], registered_delivery,
         frame[at], frame[at + 1], frame[after_source], frame[after_source + 1],
-        service_type.decode("latin-1"), frame[after + 1], frame[after + 2],
-        schedule.decode("latin-1"), validity.decode("latin-1"), replace, default_id,
+        service_type, frame[after + 1], frame[after + 2], schedule, validity, replace, default_id,
         parameters(frame, tlvs_at), sequence,
     )  # fmt: skip
 
@@ -88,7 +86,7 @@ def _deliver_sm(frame: bytes, _status: int, sequence: int) -> pdu.DeliverSm:
 
 
 def _data_sm(frame: bytes, _status: int, sequence: int) -> pdu.DataSm:
-    head = _DATA_HEAD.match(frame, codes.HEADER_BYTES)
+    head = _DATA_HEAD.match(frame.decode("latin-1"), codes.HEADER_BYTES)
     if head is None:
         raise pdu.PduError(codes.ESME_RINVPARLEN)
     service_type, source, destination = head.groups()
@@ -96,11 +94,10 @@ def _data_sm(frame: bytes, _status: int, sequence: int) -> pdu.DataSm:
     after_source = at + len(source) + 3
     esm_class, registered_delivery, data_coding = frame[head.end() - 3 : head.end()]
     return pdu.DataSm(
-        source.decode("latin-1"), destination.decode("latin-1"), b"",
+        source, destination, b"",
         data_coding, esm_class, registered_delivery,
         frame[at], frame[at + 1], frame[after_source], frame[after_source + 1],
-        service_type.decode("latin-1"),
-        tlvs=tlv.unpack_sound(frame, head.end()), sequence=sequence,
+        service_type, tlvs=tlv.unpack_sound(frame, head.end()), sequence=sequence,
     )  # fmt: skip
 
 

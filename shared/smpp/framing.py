@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+import struct
+
 from shared.smpp import codes
+
+_LENGTH = struct.Struct(">I")
+_LENGTH_BYTES = _LENGTH.size
+_MIN, _MAX = codes.HEADER_BYTES, codes.PDU_BYTES_MAX
 
 
 class Framer:
@@ -22,24 +28,28 @@ class Framer:
         """Take the next bytes; the frames they complete, in order."""
         if self.broken:
             return []
-        stream: bytes | bytearray = data
-        if self._rest:
-            self._rest += data
-            stream = self._rest
+        rest = self._rest
+        if rest:
+            rest += data
+            # What does not complete a frame is not copied: a peer may send an octet at a time.
+            if len(rest) < _LENGTH_BYTES:
+                return []
+            (length,) = _LENGTH.unpack_from(rest)
+            if _MIN <= length <= _MAX and len(rest) < length:
+                return []
+            data = bytes(rest)
         frames: list[bytes] = []
-        start, end = 0, len(stream)
-        while end - start >= 4:
-            length = int.from_bytes(stream[start : start + 4], "big")
-            if not codes.HEADER_BYTES <= length <= codes.PDU_BYTES_MAX:
+        start, end = 0, len(data)
+        while start + _LENGTH_BYTES <= end:
+            (length,) = _LENGTH.unpack_from(data, start)
+            if not _MIN <= length <= _MAX:
                 self.broken = True
                 self._rest = bytearray()
                 return frames
-            if end - start < length:
+            after = start + length
+            if after > end:
                 break
-            frames.append(bytes(stream[start : start + length]))
-            start += length
-        if stream is data:
-            self._rest = bytearray(data[start:])
-        else:
-            del self._rest[:start]
+            frames.append(data[start:after])
+            start = after
+        self._rest = bytearray(data[start:])
         return frames

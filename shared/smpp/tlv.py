@@ -15,6 +15,7 @@ Parser = Callable[[bytes, int], Tlvs]
 MESSAGE_ID_BYTES_MAX = 255
 
 _HEADER = struct.Struct(">HH")
+_HEADER_BYTES = _HEADER.size
 
 
 class CutShort(ValueError):
@@ -47,15 +48,13 @@ def unpack_sound(frame: bytes, start: int) -> Tlvs:
 def _whole(frame: bytes, start: int) -> tuple[Tlvs, int]:
     """The whole parameters from `start` on, and where the last of them ends."""
     size = len(frame)
-    if start >= size:
-        return (), start
     tlvs: list[tuple[int, bytes]] = []
-    while start + _HEADER.size <= size:
+    while (value_at := start + _HEADER_BYTES) <= size:
         tag, length = _HEADER.unpack_from(frame, start)
-        after = start + _HEADER.size + length
+        after = value_at + length
         if after > size:
             break
-        tlvs.append((tag, frame[start + _HEADER.size : after]))
+        tlvs.append((tag, frame[value_at:after]))
         start = after
     return tuple(tlvs), start
 

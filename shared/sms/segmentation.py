@@ -136,10 +136,10 @@ def split(text: str, reference: int = 0, reference_bits: ReferenceBits = 16) -> 
     Raises ValueError if the reference does not fit into its bits.
     """
     encoding, payload = encodings.encode(text)
+    if 0 < len(payload) <= _SHAPES[encoding].single_octets:
+        return (Part(1, 1, encoding, b"", payload),)
     bounds = _bounds(payload, encoding, reference_bits)
     total = len(bounds) - 1
-    if total == 1:
-        return (Part(1, 1, encoding, b"", payload),)
     if not 0 <= reference < 1 << reference_bits:
         raise ValueError(f"the reference {reference} does not fit into {reference_bits} bits")
     return tuple(

@@ -90,6 +90,11 @@ async def _submit(
     ((message, permit),) = done.to_send
     ended: asyncio.Future[sending.Sending] = asyncio.get_running_loop().create_future()
     sending.Sending(
-        message, permit, carrier, lambda: None, ended.set_result, reference_bits=reference_bits
+        message,
+        permit,
+        carrier,
+        sending.Reserved(),
+        ended.set_result,
+        reference_bits=reference_bits,
     ).start()
     return await asyncio.wait_for(ended, 5)

@@ -30,7 +30,7 @@ async def answered(town: Town) -> sending.Sending:
     ((message, permit),) = done.to_send
     ended: asyncio.Future[sending.Sending] = asyncio.get_running_loop().create_future()
     carrier = ScriptedCarrier([ACCEPTED])
-    sending.Sending(message, permit, carrier, lambda: None, ended.set_result).start()
+    sending.Sending(message, permit, carrier, sending.Reserved(), ended.set_result).start()
     return await asyncio.wait_for(ended, 5)
 
 

@@ -44,3 +44,12 @@ def test_the_largest_pdu_comes_out_when_it_arrives_in_pieces() -> None:
     assert framer.feed(largest[:3]) == []
     assert framer.feed(largest[3:-1]) == []
     assert framer.feed(largest[-1:] + FRAMES[1]) == [largest, FRAMES[1]]
+
+
+@pytest.mark.parametrize("length", [0, 15, codes.PDU_BYTES_MAX + 1])
+def test_framing_is_lost_at_once_when_an_absurd_length_arrives_in_pieces(length: int) -> None:
+    framer = framing.Framer()
+    head = length.to_bytes(4, "big")
+
+    assert [framer.feed(head[:3]), framer.feed(head[3:])] == [[], []]
+    assert framer.broken
