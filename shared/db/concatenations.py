@@ -29,8 +29,8 @@ WITH long AS (
         free_at = greatest(c.free_at, excluded.free_at)
     RETURNING recipient, last_reference
 )
-UPDATE messages m SET concat_reference = (taken.last_reference - long.before_last) & 65535
-FROM long JOIN taken USING (recipient) WHERE m.message_id = long.message_id"""
+UPDATE messages m SET concat_reference = (t.last_reference - t.before_last) & 65535
+FROM (SELECT * FROM long FULL JOIN taken USING (recipient)) t WHERE m.message_id = t.message_id"""
 
 
 async def number(connection: Connection, message_ids: Sequence[UUID]) -> None:
@@ -43,9 +43,9 @@ async def number(connection: Connection, message_ids: Sequence[UUID]) -> None:
 PAGE_COUNT = 1_000
 
 _FORGET = """
-DELETE FROM concatenations WHERE recipient IN (
+DELETE FROM concatenations WHERE recipient = ANY (ARRAY(
     SELECT recipient FROM concatenations
-    WHERE free_at < now() ORDER BY free_at LIMIT $1 FOR UPDATE SKIP LOCKED)"""
+    WHERE free_at < now() ORDER BY free_at LIMIT $1 FOR UPDATE SKIP LOCKED))"""
 
 
 async def sweep(database: asyncpg.Pool) -> None:

@@ -94,9 +94,9 @@ async def insert(connection: Connection, answers: Sequence[tuple[Key, StoredAnsw
 
 
 _FORGET = f"""
-DELETE FROM idempotency_keys WHERE (account_id, key) IN (
-    SELECT account_id, key FROM idempotency_keys
-    WHERE {_OLD} ORDER BY created_at LIMIT $1 FOR UPDATE SKIP LOCKED)"""
+DELETE FROM idempotency_keys WHERE ctid = ANY (ARRAY(
+    SELECT ctid FROM idempotency_keys
+    WHERE {_OLD} ORDER BY created_at LIMIT $1 FOR UPDATE SKIP LOCKED))"""
 
 
 async def sweep(database: asyncpg.Pool) -> None:

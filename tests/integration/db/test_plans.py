@@ -139,8 +139,13 @@ async def plan_of(connection: Connection, sql: str) -> dict[str, Any]:
 
 
 def is_by_index(node: dict[str, Any]) -> bool:
-    """Whether a scan looks rows up; one of a heap does so if the index below it does."""
-    return "Index Cond" in node or any(is_by_index(below) for below in node.get("Plans", []))
+    """Whether a scan looks rows up; one of a heap does so if the index below it does, or if it is
+    told their places."""
+    return (
+        "Index Cond" in node
+        or "TID Cond" in node
+        or any(is_by_index(below) for below in node.get("Plans", []))
+    )
 
 
 def nodes(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:
