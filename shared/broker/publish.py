@@ -67,8 +67,9 @@ class Publisher:
         """Publish one persistent delivery. Raises NotPublished; never waits beyond
         PUBLISH_SECONDS."""
         try:
-            async with asyncio.timeout(self._publish_seconds):
-                await self._publish(queue, body)
+            # Not `asyncio.timeout`: seen with it, who waits on a lost connection hears of it before
+            # the link does, tries again at once, and fails again.
+            await asyncio.wait_for(self._publish(queue, body), self._publish_seconds)
         except link.FAULTS as error:
             if isinstance(error, TimeoutError) and self.link.up:
                 self._suspect(queue)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import uuid
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
@@ -114,4 +115,18 @@ async def test_a_delivery_of_a_link_that_is_gone_ends_without_harm(
     await asyncio.gather(*(delivery.settle() for delivery in stale.values()))
 
     async with consuming(amqp_url, queue) as hands:
+        await hands.holds(COUNT)
+
+
+async def test_everything_comes_again_when_the_broker_closes_the_channel(
+    amqp_url: str, queue: str
+) -> None:
+    async with consuming(amqp_url, queue) as hands:
+        await hands.holds(COUNT)
+        delivery = next(iter(hands.held.values()))
+        hands.held.clear()
+        gc.collect()
+        # A tag that never was, for which RabbitMQ closes the channel alone.
+        await delivery._acks._channel.basic_ack(10_000)
+
         await hands.holds(COUNT)
