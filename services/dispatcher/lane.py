@@ -68,6 +68,7 @@ class Lane:
         self._reserved = sending.Reserved()
         self._pace_credit = 0
         self._in_flight = 0
+        self._recording: dict[asyncio.Future[None], list[Held]] = {}
         self._at_batch = False
         self._quiet = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
@@ -171,15 +172,23 @@ class Lane:
             ).start()
 
     def _ended(self, held: Held, ended: sending.Sending) -> None:
-        self._recorder.add(ended).add_done_callback(partial(self._recorded, held))
+        recorded = self._recorder.add(ended)
+        together = self._recording.get(recorded)
+        if together is None:
+            self._recording[recorded] = [held]
+            recorded.add_done_callback(self._recorded)
+        else:
+            together.append(held)
         self._wake.set()
 
-    def _recorded(self, held: Held, future: asyncio.Future[None]) -> None:
-        self._in_flight -= 1
+    def _recorded(self, recorded: asyncio.Future[None]) -> None:
+        together = self._recording.pop(recorded)
+        self._in_flight -= len(together)
         self._wake.set()
         self._quiet.set()
-        if not future.cancelled() and future.exception() is None:
-            self._rest(held)
+        if not recorded.cancelled() and recorded.exception() is None:
+            for held in together:
+                self._rest(held)
 
     def _rest(self, held: Held) -> None:
         """The message has come to rest in PostgreSQL; its delivery may go when all have."""

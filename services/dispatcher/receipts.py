@@ -28,7 +28,7 @@ class ReceiptDesk:
     def __init__(self, publisher: publish.Publisher, recorder: Recorder) -> None:
         self._publisher = publisher
         self._recorder = recorder
-        self._batcher = batching.Batcher[envelopes.RawReceipt, None](
+        self._gatherer = batching.Gatherer[envelopes.RawReceipt](
             self._publish,
             size=envelopes.ENVELOPE_ITEM_COUNT_MAX,
             concurrency=4,
@@ -42,15 +42,14 @@ class ReceiptDesk:
 
         def hand_in(body: bytes) -> asyncio.Future[None]:
             now_ms = time.time_ns() // 1_000_000
-            return self._batcher.add(envelopes.RawReceipt(ids.uuid7(), carrier_id, now_ms, body))
+            return self._gatherer.add(envelopes.RawReceipt(ids.uuid7(), carrier_id, now_ms, body))
 
         return hand_in
 
-    async def _publish(self, items: Sequence[envelopes.RawReceipt]) -> list[None]:
+    async def _publish(self, items: Sequence[envelopes.RawReceipt]) -> None:
         await self._recorder.settled(HOLD_SECONDS)
         await self._publisher.publish(topology.RECEIPTS, envelopes.encode_receipts(list(items)))
-        return [None] * len(items)
 
     async def drain(self) -> None:
         """Return when every receipt taken in has its answer from the broker."""
-        await self._batcher.drain()
+        await self._gatherer.drain()

@@ -45,15 +45,16 @@ class Recorder:
 
     def __init__(self, desk: Desk) -> None:
         self._desk = desk
-        self._batcher = batching.Batcher[sending.Sending, None](
+        self._gatherer = batching.Gatherer[sending.Sending](
             self._record, size=BATCH_COUNT, pace_seconds=PACE_SECONDS
         )
         self._latest: asyncio.Future[None] | None = None
         self._giving_back: set[asyncio.Task[None]] = set()
 
     def add(self, ended: sending.Sending) -> asyncio.Future[None]:
-        """Record a message's answers; the future ends when they are committed."""
-        self._latest = self._batcher.add(ended)
+        """Record a message's answers; the future ends when they are committed, with all others that
+        are committed together."""
+        self._latest = self._gatherer.add(ended)
         return self._latest
 
     async def settled(self, timeout_seconds: float) -> None:
@@ -64,11 +65,11 @@ class Recorder:
 
     async def drain(self) -> None:
         """Return when everything is recorded, and what was in vain is given back."""
-        await self._batcher.drain()
+        await self._gatherer.drain()
         if self._giving_back:
             await asyncio.wait(self._giving_back)
 
-    async def _record(self, ended: Sequence[sending.Sending]) -> list[None]:
+    async def _record(self, ended: Sequence[sending.Sending]) -> None:
         unused: list[_Unused] = []
         async for attempt in AsyncRetrying(
             retry=retry_if_exception_type(connection.TRANSIENT),
@@ -88,7 +89,6 @@ class Recorder:
             task = asyncio.create_task(self._give_back(unused))
             self._giving_back.add(task)
             task.add_done_callback(self._giving_back.discard)
-        return [None] * len(ended)
 
     async def _give_back(self, unused: Sequence[_Unused]) -> None:
         """Permits of one minute and the same scopes stand in the same slots: they go together."""

@@ -80,7 +80,8 @@ OnOutcome = Callable[[outcomes.Outcome], None]
 ReceiptSink = Callable[[bytes], asyncio.Future[None]]
 """Takes one raw receipt, or an answer that came late (without message text); the future ends once
 the broker has confirmed it, and only then may the carrier be answered. An exception, there or at
-once, says that it could not be stored: the carrier is then asked to repeat it."""
+once, says that it could not be stored: the carrier is then asked to repeat it. Receipts may share a
+future, so nobody cancels it."""
 
 
 class Link(Protocol):

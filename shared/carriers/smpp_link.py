@@ -97,8 +97,6 @@ class SmppLink:
         # Their binds are gone, so nobody can be answered; but what is being stored may be stored.
         if self._storing:
             await asyncio.wait(self._storing, timeout=drain_seconds)
-        for unfinished in list(self._storing):
-            unfinished.cancel()
         self._changed.set()
 
     def _choose(self, segment: contract.Segment) -> bind.Bind:

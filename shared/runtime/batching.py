@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+from abc import ABC, abstractmethod
 from collections import deque
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from typing import Generic, TypeVar
 
 Item = TypeVar("Item")
@@ -15,13 +16,10 @@ class Overloaded(Exception):
     """More is waiting than the batcher may hold."""
 
 
-class Batcher(Generic[Item, Result]):
-    """Gathers items while a flush is under way, then flushes them together.
+class _Flushes(ABC):
+    """When flushes begin; what waits for them, and who is told, is its heirs' affair.
 
-    `flush` gets 1..`size` items in the order they came and returns one result for each; a result
-    that is an exception is raised to its caller alone; an exception out of `flush` is raised to
-    all. At most `concurrency` flushes run at once and at most `waiting` items wait (then
-    Overloaded).
+    At most `concurrency` flushes run at once and at most `waiting` items wait (then Overloaded).
 
     Two ways of making batches larger, neither of which holds up who comes alone: a flush begins at
     the earliest `pace_seconds` after the one before began, and beside another only when
@@ -29,43 +27,28 @@ class Batcher(Generic[Item, Result]):
     """
 
     def __init__(
-        self,
-        flush: Callable[[Sequence[Item]], Awaitable[Sequence[Result | BaseException]]],
-        *,
-        size: int,
-        concurrency: int = 1,
-        waiting: int = 100_000,
-        pace_seconds: float = 0.0,
-        beside_count: int = 1,
+        self, concurrency: int, waiting: int, pace_seconds: float, beside_count: int
     ) -> None:
-        self._flush = flush
-        self._size = size
         self._concurrency = concurrency
         self._waiting_limit = waiting
         self._pace_seconds = pace_seconds
         self._beside_count = beside_count
-        self._waiting: deque[tuple[Item, asyncio.Future[Result]]] = deque()
         self._running: set[asyncio.Task[None]] = set()
         self._scheduled = False
         self._next_at = 0.0
 
+    @abstractmethod
     def __len__(self) -> int:
-        return len(self._waiting)
+        """How many items wait."""
 
-    def add(self, item: Item) -> asyncio.Future[Result]:
-        """Queue the item; the future ends with its result. Raises Overloaded when full."""
-        if len(self._waiting) >= self._waiting_limit:
-            raise Overloaded
-        future: asyncio.Future[Result] = asyncio.get_running_loop().create_future()
-        self._waiting.append((item, future))
-        if not self._scheduled and self._may_begin():
-            self._schedule()
-        return future
+    @abstractmethod
+    def _take(self) -> Coroutine[None, None, None]:
+        """Take a batch out of what waits; the step that flushes it."""
 
     def _may_begin(self) -> bool:
         running_count = len(self._running)
         return not running_count or (
-            running_count < self._concurrency and len(self._waiting) >= self._beside_count
+            running_count < self._concurrency and len(self) >= self._beside_count
         )
 
     def _schedule(self) -> None:
@@ -81,18 +64,65 @@ class Batcher(Generic[Item, Result]):
     def _begin(self) -> None:
         self._scheduled = False
         loop = asyncio.get_running_loop()
-        while self._waiting and self._may_begin():
+        while len(self) and self._may_begin():
             self._next_at = loop.time() + self._pace_seconds
-            count = min(self._size, len(self._waiting))
-            batch = [self._waiting.popleft() for _ in range(count)]
-            task = loop.create_task(self._run(batch))
+            task = loop.create_task(self._take())
             self._running.add(task)
             task.add_done_callback(self._ended)
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         self._running.discard(task)
-        if self._waiting and not self._scheduled and self._may_begin():
+        if len(self) and not self._scheduled and self._may_begin():
             self._schedule()
+
+    async def drain(self) -> None:
+        """Return when nothing waits and nothing runs."""
+        while len(self) or self._running:
+            if self._running:
+                await asyncio.wait(set(self._running))
+            else:
+                await asyncio.sleep(self._pace_seconds)
+
+
+class Batcher(_Flushes, Generic[Item, Result]):
+    """Gathers items while a flush is under way, then flushes them together.
+
+    `flush` gets 1..`size` items in the order they came and returns one result for each; a result
+    that is an exception is raised to its caller alone; an exception out of `flush` is raised to
+    all.
+    """
+
+    def __init__(
+        self,
+        flush: Callable[[Sequence[Item]], Awaitable[Sequence[Result | BaseException]]],
+        *,
+        size: int,
+        concurrency: int = 1,
+        waiting: int = 100_000,
+        pace_seconds: float = 0.0,
+        beside_count: int = 1,
+    ) -> None:
+        super().__init__(concurrency, waiting, pace_seconds, beside_count)
+        self._flush = flush
+        self._size = size
+        self._waiting: deque[tuple[Item, asyncio.Future[Result]]] = deque()
+
+    def __len__(self) -> int:
+        return len(self._waiting)
+
+    def add(self, item: Item) -> asyncio.Future[Result]:
+        """Queue the item; the future ends with its result. Raises Overloaded when full."""
+        if len(self._waiting) >= self._waiting_limit:
+            raise Overloaded
+        future: asyncio.Future[Result] = asyncio.get_running_loop().create_future()
+        self._waiting.append((item, future))
+        if not self._scheduled and self._may_begin():
+            self._schedule()
+        return future
+
+    def _take(self) -> Coroutine[None, None, None]:
+        count = min(self._size, len(self._waiting))
+        return self._run([self._waiting.popleft() for _ in range(count)])
 
     async def _run(self, batch: list[tuple[Item, asyncio.Future[Result]]]) -> None:
         try:
@@ -112,10 +142,54 @@ class Batcher(Generic[Item, Result]):
             else:
                 future.set_result(result)
 
-    async def drain(self) -> None:
-        """Return when nothing waits and nothing runs."""
-        while self._waiting or self._running:
-            if self._running:
-                await asyncio.wait(set(self._running))
-            else:
-                await asyncio.sleep(self._pace_seconds)
+
+class Gatherer(_Flushes, Generic[Item]):
+    """A batcher whose batches succeed or fail as a whole: all items of a batch share one future, so
+    that a caller of many needs one callback for them. Nobody may cancel it."""
+
+    def __init__(
+        self,
+        flush: Callable[[Sequence[Item]], Awaitable[None]],
+        *,
+        size: int,
+        concurrency: int = 1,
+        waiting: int = 100_000,
+        pace_seconds: float = 0.0,
+        beside_count: int = 1,
+    ) -> None:
+        super().__init__(concurrency, waiting, pace_seconds, beside_count)
+        self._flush = flush
+        self._size = size
+        self._batches: deque[tuple[list[Item], asyncio.Future[None]]] = deque()
+        self._count = 0
+
+    def __len__(self) -> int:
+        return self._count
+
+    def add(self, item: Item) -> asyncio.Future[None]:
+        """Queue the item; the future ends with its batch. Raises Overloaded when full."""
+        if self._count >= self._waiting_limit:
+            raise Overloaded
+        if not self._batches or len(self._batches[-1][0]) >= self._size:
+            self._batches.append(([], asyncio.get_running_loop().create_future()))
+        items, future = self._batches[-1]
+        items.append(item)
+        self._count += 1
+        if not self._scheduled and self._may_begin():
+            self._schedule()
+        return future
+
+    def _take(self) -> Coroutine[None, None, None]:
+        items, future = self._batches.popleft()
+        self._count -= len(items)
+        return self._run(items, future)
+
+    async def _run(self, items: list[Item], future: asyncio.Future[None]) -> None:
+        try:
+            await self._flush(items)
+        except BaseException as error:
+            future.set_exception(error)
+            if isinstance(error, asyncio.CancelledError):
+                raise
+        else:
+            future.set_result(None)

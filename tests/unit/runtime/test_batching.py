@@ -172,3 +172,85 @@ async def test_a_pace_holds_up_the_next_flush_and_nobody_who_comes_alone() -> No
     came_at = loop.time()
     await batcher.add(6)
     assert begun[2] - came_at < pace_seconds / 2
+
+
+# What succeeds or fails as a whole
+
+
+class Hall:
+    """A stage that knows no single results."""
+
+    def __init__(self) -> None:
+        self.batches: list[list[int]] = []
+        self.gate = asyncio.Semaphore(0)
+        self.fails = False
+
+    async def flush(self, items: Sequence[int]) -> None:
+        self.batches.append(list(items))
+        await self.gate.acquire()
+        if self.fails:
+            raise ValueError("no")
+
+
+async def test_the_items_of_a_batch_share_a_future_that_ends_with_their_flush() -> None:
+    # given a flush under way
+    hall = Hall()
+    gatherer = batching.Gatherer[int](hall.flush, size=3)
+    first = gatherer.add(1)
+    await some_turns()
+    # when more come than one batch takes
+    rest = [gatherer.add(number) for number in range(2, 7)]
+    # then each batch has a future of its own
+    assert len({first, *rest}) == 3
+    assert (rest[0] is rest[2], rest[2] is rest[3], len(gatherer)) == (True, False, 5)
+    # and it ends when that batch is flushed, not before
+    hall.gate.release()
+    await first
+    await some_turns()
+    assert [rest[0].done(), hall.batches] == [False, [[1], [2, 3, 4]]]
+    hall.gate.release()
+    await rest[0]
+    assert not rest[3].done()
+    hall.gate.release()
+    await gatherer.drain()
+    assert rest[3].done()
+    assert hall.batches == [[1], [2, 3, 4], [5, 6]]
+
+
+async def test_an_item_that_comes_during_a_flush_is_not_told_that_it_was_flushed() -> None:
+    hall = Hall()
+    gatherer = batching.Gatherer[int](hall.flush, size=10)
+    first = gatherer.add(1)
+    await some_turns()
+    second = gatherer.add(2)
+    hall.gate.release()
+    await first
+    assert not second.done()
+    hall.gate.release()
+    await second
+
+
+async def test_a_batch_that_fails_is_no_other_s_affair() -> None:
+    hall = Hall()
+    gatherer = batching.Gatherer[int](hall.flush, size=2)
+    waiting = [gatherer.add(number) for number in range(4)]
+    hall.fails = True
+    hall.gate.release()
+    with pytest.raises(ValueError):
+        await waiting[0]
+    hall.fails = False
+    hall.gate.release()
+    await waiting[2]
+    assert hall.batches == [[0, 1], [2, 3]]
+
+
+async def test_more_than_may_wait_is_refused_by_a_gatherer() -> None:
+    hall = Hall()
+    gatherer = batching.Gatherer[int](hall.flush, size=2, waiting=3)
+    for number in range(3):
+        gatherer.add(number)
+    with pytest.raises(batching.Overloaded):
+        gatherer.add(4)
+    hall.gate.release()
+    hall.gate.release()
+    await gatherer.drain()
