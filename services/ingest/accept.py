@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+from collections import Counter
 from collections.abc import Callable, Sequence
 
 import asyncpg
@@ -26,6 +28,9 @@ BATCH_COUNT_MAX = 4
 PACE_SECONDS = 0.01
 """Between two transactions of single requests: those that come in the meantime go together. One
 that comes after a while waits for nobody."""
+CAREFUL_SECONDS = 1.0
+"""For so long after a message was refused for its price or its day, each is looked at before it is
+stored: who sends on without money does not make others' transactions run twice."""
 WAITING_COUNT_MAX = 5_000
 ACCEPT_SECONDS = 15.0
 
@@ -88,6 +93,7 @@ class Acceptor:
         self._relay = relay
         self._patience = Patience(ACCEPT_SECONDS)
         self._running_keys: set[idempotency.Key] = set()
+        self._careful_until = 0.0
         self._singles = batching.Batcher[Intake, Answer](
             self._accept,
             size=REQUEST_COUNT_MAX,
@@ -125,38 +131,98 @@ class Acceptor:
         await self._batches.drain()
 
     async def _accept(self, intakes: Sequence[Intake]) -> list[Answer | BaseException]:
-        async with self._pool.acquire(timeout=ACQUIRE_SECONDS) as opened, opened.transaction():
-            results, stored = await _store(opened, intakes)
+        async with self._pool.acquire(timeout=ACQUIRE_SECONDS) as opened:
+            try:
+                if time.monotonic() < self._careful_until:
+                    raise _NotForAll
+                async with opened.transaction():
+                    results, stored = await _store_all(opened, intakes)
+            except (_NotForAll, asyncpg.CheckViolationError):
+                async with opened.transaction():
+                    results, stored = await _store_some(opened, intakes)
+                if len(stored) < sum(len(intake.drafts) for intake in intakes):
+                    self._careful_until = time.monotonic() + CAREFUL_SECONDS
         metrics.ACCEPTED.inc(len(stored))
         self._relay.publish_soon(stored)
         return results
 
 
-async def _store(
-    opened: connection.Connection, intakes: Sequence[Intake]
-) -> tuple[list[Answer | BaseException], list[Draft]]:
+_Results = tuple[list[Answer | BaseException], Sequence[Draft]]
+"""What each intake is told, and what was stored."""
+
+
+class _NotForAll(Exception):
+    """Not everything can be stored: each message must be looked at on its own."""
+
+
+async def _store_all(opened: connection.Connection, intakes: Sequence[Intake]) -> _Results:
+    """The transaction, in the hope that everything can be paid for: the wallets, for which all that
+    an account sends at once must wait, are touched last. Raises _NotForAll."""
+    results = await _known_answers(opened, intakes)
+    asking = [intake for intake, result in zip(intakes, results, strict=True) if result is None]
+    drafts = [draft for intake in asking for draft in intake.drafts]
+    if not all(intake.drafts for intake in asking):
+        raise _NotForAll
+    left = await messages.insert(opened, drafts)
+    used = await ledger.used_today(opened, sorted(left))
+    spent_micro: Counter[int] = Counter()
+    taken: Counter[int] = Counter()
+    for draft in drafts:
+        spent_micro[draft.account_id] += draft.price_micro
+        taken[draft.account_id] += draft.segment_count
+    if spent_micro.keys() > left.keys():
+        raise _NotForAll
+    # As they were before: then whoever decides about each message must decide for it.
+    till = _Till(
+        {key: purse.with_more(spent_micro[key]) for key, purse in left.items()},
+        {key: count - taken[key] for key, count in used.items()},
+    )
+    answers = _decide(intakes, results, till)
+    if len(till.accepted) < len(drafts):
+        raise _NotForAll
+    await _finish(opened, drafts, answers)
+    return [_certain(result) for result in results], drafts
+
+
+async def _store_some(opened: connection.Connection, intakes: Sequence[Intake]) -> _Results:
     """The transaction: who may run, who can pay, store them all, remember the answers."""
-    results: list[Answer | BaseException | None] = await _known_answers(opened, intakes)
-    open_places = [place for place, result in enumerate(results) if result is None]
-    accounts = sorted({intakes[place].account_id for place in open_places})
+    results = await _known_answers(opened, intakes)
+    accounts = sorted(
+        {i.account_id for i, result in zip(intakes, results, strict=True) if result is None}
+    )
     purses = await ledger.lock_purses(opened, accounts)
-    used = await ledger.used_today(opened, accounts)
-    till = _Till(purses, used)
-    answers: list[tuple[idempotency.Key, idempotency.StoredAnswer]] = []
-    for place in open_places:
-        intake = intakes[place]
+    till = _Till(purses, await ledger.used_today(opened, accounts))
+    answers = _decide(intakes, results, till)
+    await messages.insert(opened, till.accepted)
+    await _finish(opened, till.accepted, answers)
+    return [_certain(result) for result in results], till.accepted
+
+
+_KeptAnswer = tuple[idempotency.Key, idempotency.StoredAnswer]
+
+
+def _decide(
+    intakes: Sequence[Intake], results: list[Answer | BaseException | None], till: _Till
+) -> list[_KeptAnswer]:
+    """Fill in the results that are missing; what is to be remembered of them."""
+    answers: list[_KeptAnswer] = []
+    for place, intake in enumerate(intakes):
+        if results[place] is not None:
+            continue
         fates = [till.take(draft) for draft in intake.drafts]
-        purse = purses[intake.account_id]
-        answer = intake.answer(fates, till.balance_micro[purse.account_id], purse.currency)
-        results[place] = answer
+        answer = results[place] = intake.answer(fates, *till.balance(intake.account_id))
         if intake.key is not None and any(isinstance(fate, Draft) for fate in fates):
             stored = idempotency.StoredAnswer(intake.fingerprints[0], answer.status, answer.body)
             answers.append(((intake.account_id, intake.key), stored))
-    await messages.insert(opened, till.accepted)
-    long = [each.message_id for each in till.accepted if each.segment_count > 1]
+    return answers
+
+
+async def _finish(
+    opened: connection.Connection, stored: Sequence[Draft], answers: Sequence[_KeptAnswer]
+) -> None:
+    long = [each.message_id for each in stored if each.segment_count > 1]
     await concatenations.number(opened, long)
     await idempotency.insert(opened, answers)
-    return [_certain(result) for result in results], till.accepted
 
 
 async def _known_answers(
@@ -190,6 +256,10 @@ class _Till:
         self._used = used
         self.balance_micro = {key: purse.balance_micro for key, purse in purses.items()}
         self.accepted: list[Draft] = []
+
+    def balance(self, account_id: int) -> tuple[int, str]:
+        """(micro-units, currency) of what is left."""
+        return self.balance_micro[account_id], self._purses[account_id].currency
 
     def take(self, draft: Draft) -> Fate:
         """The draft, now stored and paid for when the transaction commits; or why not."""

@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from uuid import UUID
 
 from shared.db.connection import Connection
@@ -22,6 +22,10 @@ class Purse:
     currency: str
     balance_micro: int
     daily_limit: int
+
+    def with_more(self, amount_micro: int) -> Purse:
+        """The same purse, before so much was taken out of it."""
+        return replace(self, balance_micro=self.balance_micro + amount_micro)
 
 
 _LOCK = f"""
@@ -69,25 +73,42 @@ async def used_today(connection: Connection, account_ids: Sequence[int]) -> dict
     return {row["account_id"]: row["used"] for row in rows}
 
 
-# Both are parts of the one statement that stores messages, for a debit of its own would be a round
-# trip more: they read a part of it named `accepted`, whose rows name their wallets, the number of
-# their segments and the price of one.
+# Parts of the one statement that stores messages, for a debit of its own would be a round trip
+# more: they read a part of it named `accepted`, whose rows name their wallets, the number of their
+# segments and the price of one.
 DEBIT = f"""
     INSERT INTO transfers (from_wallet_id, to_wallet_id, amount_micro, kind, reason, message_id,
         part)
     SELECT wallet_id, revenue_wallet_id, segment_price_micro, '{Kind.DEBIT}', 'accepted',
            message_id, part
-    FROM accepted, generate_series(1, segment_count) AS part"""
+    FROM accepted, generate_series(1, segment_count) AS part
+    RETURNING part"""
 """One transfer for each segment."""
 
+SPENT = """
+    SELECT account_id, wallet_id, revenue_wallet_id,
+           sum(segment_count * segment_price_micro)::bigint AS amount_micro,
+           sum(segment_count) AS segment_count
+    FROM accepted GROUP BY account_id, wallet_id, revenue_wallet_id ORDER BY wallet_id"""
+"""What the transfers of DEBIT take from each wallet."""
+
 SPEND = """
+wallet AS (
     UPDATE wallets w SET balance_micro = w.balance_micro - spent.amount_micro
-    FROM (
-        SELECT wallet_id, sum(segment_count * segment_price_micro)::bigint AS amount_micro
-        FROM accepted GROUP BY wallet_id
-    ) spent
-    WHERE w.wallet_id = spent.wallet_id"""
-"""What the transfers of DEBIT take from each wallet, which must be locked."""
+    FROM spent WHERE w.wallet_id = spent.wallet_id
+    RETURNING w.account_id, w.wallet_id, spent.revenue_wallet_id, w.currency, w.balance_micro,
+              spent.segment_count
+), day AS (
+    INSERT INTO daily_usage AS d (account_id, slot, segment_count)
+    SELECT account_id, floor(extract(epoch FROM clock_timestamp()) / 900)::bigint, segment_count
+    FROM wallet ORDER BY account_id
+    ON CONFLICT (account_id, slot)
+    DO UPDATE SET segment_count = d.segment_count + excluded.segment_count
+)
+SELECT account_id, w.wallet_id, w.revenue_wallet_id, w.currency, w.balance_micro, a.daily_limit
+FROM wallet w JOIN accounts a USING (account_id, currency)"""
+"""The end of that statement, in which `spent` is SPENT: wallets, then the day's usage under their
+locks. Its rows are the purses that are left, where the account's currency is still the wallet's."""
 
 # The unique key (message, part, kind) lets each segment be refunded once; the wallet receives
 # only what was inserted, so a second try moves nothing.

@@ -30,19 +30,20 @@ _OF_DRAFT = _columns(
 )
 
 # One statement, so that nothing of a message can exist without the rest: the row, its segments, the
-# money for them, the day's usage and the work.
+# money for them, the day's usage and the work. Wallets come last, for all that an account sends at
+# the same time must wait for that lock: what they wait for is counted, and so must be done before.
 _INSERT = f"""
-WITH accepted AS (
+WITH accepted AS MATERIALIZED (
     SELECT *, coalesce(send_at, now()) + valid_seconds * interval '1 second' AS expires_at,
            CASE WHEN send_at IS NULL THEN 'queued' ELSE 'scheduled' END AS state
     FROM unnest($1::new_message[])
 ), message AS (
     INSERT INTO messages ({_OF_DRAFT}, status, expires_at, created_at, updated_at)
-    SELECT {_OF_DRAFT}, state, expires_at, now(), now() FROM accepted
+    SELECT {_OF_DRAFT}, state, expires_at, now(), now() FROM accepted RETURNING class
 ), segment AS (
     INSERT INTO segments (message_id, part, state, carrier_id)
     SELECT message_id, part, state, carrier_id
-    FROM accepted, generate_series(1, segment_count) AS part
+    FROM accepted, generate_series(1, segment_count) AS part RETURNING part
 ), debit AS ({ledger.DEBIT}
 ), work AS (
     INSERT INTO work (message_id, account_id, line_id, carrier_id, country, class, segment_count,
@@ -50,21 +51,23 @@ WITH accepted AS (
     SELECT message_id, account_id, line_id, carrier_id, country, class, segment_count,
            CASE WHEN send_at IS NULL THEN 'ready' ELSE 'scheduled' END,
            coalesce(send_at, now() + interval '{RELAY_LEASE_SECONDS} seconds'), expires_at
-    FROM accepted
-), wallet AS ({ledger.SPEND}
-)
-INSERT INTO daily_usage AS d (account_id, slot, segment_count)
-SELECT account_id, floor(extract(epoch FROM clock_timestamp()) / 900)::bigint, sum(segment_count)
-FROM accepted GROUP BY account_id
-ON CONFLICT (account_id, slot)
-DO UPDATE SET segment_count = d.segment_count + excluded.segment_count
-"""  # noqa: S608 - the constants above
+    FROM accepted RETURNING class
+), done AS MATERIALIZED (
+    SELECT (SELECT count(*) FROM message) + (SELECT count(*) FROM segment)
+         + (SELECT count(*) FROM debit) + (SELECT count(*) FROM work) AS row_count
+), spent AS MATERIALIZED (
+    SELECT spent.* FROM done, ({ledger.SPENT}
+    ) spent WHERE done.row_count > 0
+), {ledger.SPEND}"""  # noqa: S608 - the constants above
 
 
-async def insert(connection: Connection, accepted: Sequence[Draft]) -> None:
-    """Store and debit. The purses must be locked, and afford them: else CheckViolationError."""
-    if accepted:
-        await connection.execute(_INSERT, accepted)
+async def insert(connection: Connection, accepted: Sequence[Draft]) -> dict[int, ledger.Purse]:
+    """Store and debit; what is left in each account's purse, locked. One whose currency has changed
+    is missing. Raises CheckViolationError for a purse that cannot pay."""
+    if not accepted:
+        return {}
+    rows = await connection.fetch(_INSERT, accepted)
+    return {row["account_id"]: ledger.Purse(*row) for row in rows}
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,151 @@
+"""Accepting in the hope that all can be paid for: what two at once may do to one purse."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+
+import asyncpg
+import pytest
+
+from services.ingest import accept
+from services.ingest.accept import Answer, Fate, Intake
+from shared.db import migrate, pool
+from shared.rules.compose import Draft
+from tests.drafts import draft
+from tests.servers import as_services
+
+PRICE_MICRO = 1_000
+RICH, CAPPED = 1, 2
+
+
+@pytest.fixture
+async def database(database_url: str) -> AsyncIterator[asyncpg.Pool]:
+    """An account with money for five segments, and one that may send five in a day."""
+    connection = await asyncpg.connect(database_url, timeout=10)
+    await migrate.migrate(connection)
+    await connection.execute(
+        "INSERT INTO accounts (name, currency, daily_limit)"
+        " VALUES ('rich', 'EUR', 1000), ('capped', 'EUR', 5);"
+        "INSERT INTO wallets (account_id, book, currency, balance_micro)"
+        " VALUES (1, 'customer', 'EUR', 5000), (2, 'customer', 'EUR', 5000000),"
+        "        (1, 'customer', 'USD', 0)"
+    )
+    await connection.close(timeout=10)
+    opened = await pool.open_pool(as_services(database_url), "test", 4)
+    try:
+        yield opened
+    finally:
+        await pool.close_pool(opened)
+
+
+async def intake(database: asyncpg.Pool, account_id: int, count: int) -> Intake:
+    """A request for so many messages; its answer tells what is left after it."""
+    wallet_id, revenue_id = [
+        await database.fetchval(
+            "SELECT wallet_id FROM wallets WHERE currency = 'EUR' AND book = $2"
+            " AND account_id IS NOT DISTINCT FROM $1",
+            *purse,
+        )
+        for purse in ((account_id, "customer"), (None, "revenue"))
+    ]
+    drafts = tuple(
+        draft(wallet_id, revenue_id, PRICE_MICRO, account_id=account_id) for _ in range(count)
+    )
+
+    def answer(fates: Sequence[Fate], balance_micro: int, currency: str) -> Answer:
+        taken = sum(isinstance(fate, Draft) for fate in fates)
+        return Answer(202, f"{taken} of {len(fates)}, left {balance_micro} {currency}".encode())
+
+    return Intake(account_id, drafts, None, (), answer)
+
+
+async def stored_count(database: asyncpg.Pool) -> tuple[int, int]:
+    """(messages, debits)."""
+    tables = ("messages", "transfers")
+    first, second = [await database.fetchval(f"SELECT count(*) FROM {name}") for name in tables]
+    return first, second
+
+
+async def test_each_answer_tells_what_is_left_after_its_own_messages(
+    database: asyncpg.Pool,
+) -> None:
+    requests = [await intake(database, RICH, 2), await intake(database, RICH, 1)]
+    async with database.acquire() as opened, opened.transaction():
+        results, stored = await accept._store_all(opened, requests)
+    assert [each.body for each in results if isinstance(each, Answer)] == [
+        b"2 of 2, left 3000 EUR",
+        b"1 of 1, left 2000 EUR",
+    ]
+    assert len(stored) == 3
+    assert await stored_count(database) == (3, 3)
+
+
+async def test_the_second_of_two_at_once_sees_what_the_first_has_spent(
+    database: asyncpg.Pool,
+) -> None:
+    first, second = await intake(database, RICH, 3), await intake(database, RICH, 2)
+    async with database.acquire() as one, database.acquire() as other:
+        # Given one that has everything stored and not committed yet
+        begun = one.transaction()
+        await begun.start()
+        await accept._store_all(one, [first])
+
+        async def store() -> accept._Results:
+            async with other.transaction():
+                return await accept._store_all(other, [second])
+
+        # When another of the same account comes meanwhile
+        waiting = asyncio.create_task(store())
+        await asyncio.sleep(0.2)
+        assert not waiting.done()
+        await begun.commit()
+        # Then it is paid out of what is left
+        ((answer,), _) = await waiting
+    assert isinstance(answer, Answer)
+    assert answer.body == b"2 of 2, left 0 EUR"
+
+
+@pytest.mark.parametrize(
+    ("account_id", "fault"), [(RICH, asyncpg.CheckViolationError), (CAPPED, accept._NotForAll)]
+)
+async def test_nothing_is_stored_when_two_at_once_want_more_than_there_is(
+    database: asyncpg.Pool, account_id: int, fault: type[Exception]
+) -> None:
+    # Given a purse, or a day, for five
+    first, second = await intake(database, account_id, 3), await intake(database, account_id, 3)
+    async with database.acquire() as one, database.acquire() as other:
+        begun = one.transaction()
+        await begun.start()
+        await accept._store_all(one, [first])
+
+        async def store() -> accept._Results:
+            async with other.transaction():
+                return await accept._store_all(other, [second])
+
+        waiting = asyncio.create_task(store())
+        await asyncio.sleep(0.2)
+        await begun.commit()
+        # When two want three each, Then the second is stored not at all, and paid by nobody
+        with pytest.raises(fault):
+            await waiting
+        assert await stored_count(database) == (3, 3)
+        # And when each message is looked at alone, as many are taken as there is room for
+        async with other.transaction():
+            ((answer,), stored) = await accept._store_some(other, [second])
+    assert isinstance(answer, Answer)
+    assert answer.body.startswith(b"2 of 3")
+    assert len(stored) == 2
+    assert await stored_count(database) == (5, 5)
+
+
+async def test_nobody_pays_out_of_a_wallet_that_is_not_the_accounts_any_more(
+    database: asyncpg.Pool, database_url: str
+) -> None:
+    request = await intake(database, RICH, 1)
+    await database.execute("UPDATE accounts SET currency = 'USD' WHERE account_id = $1", RICH)
+    async with database.acquire() as opened:
+        with pytest.raises(accept._NotForAll):
+            async with opened.transaction():
+                await accept._store_all(opened, [request])
+    assert await stored_count(database) == (0, 0)
