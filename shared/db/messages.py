@@ -98,9 +98,10 @@ class StoredMessage:
         return self.segment_count * self.segment_price_micro
 
 
-_COLUMNS = _columns(column.name for column in fields(StoredMessage))
+STORED_COLUMNS = _columns(column.name for column in fields(StoredMessage))
+"""What a StoredMessage is made of, in its order."""
 
-_GET = f"SELECT {_COLUMNS} FROM messages WHERE account_id = $1 AND message_id = $2"  # noqa: S608 - the constant above
+_GET = f"SELECT {STORED_COLUMNS} FROM messages WHERE account_id = $1 AND message_id = $2"  # noqa: S608 - the constant above
 
 
 async def get(connection: Connection, account_id: int, message_id: UUID) -> StoredMessage | None:
@@ -134,48 +135,6 @@ WHERE s.message_id = $1 ORDER BY s.part"""  # noqa: S608 - words of our own
 async def parts(connection: Connection, message_id: UUID) -> list[Part]:
     """The segments of a message that was found with `get`."""
     return [Part(*row) for row in await connection.fetch(_PARTS, message_id)]
-
-
-@dataclass(frozen=True, slots=True)
-class Filter:
-    """Which messages to list; None does not filter. Newest first, below `before`."""
-
-    status: str | None = None
-    recipient: str | None = field(default=None, repr=False)
-    reference: str | None = None
-    created_from: datetime | None = None
-    created_until: datetime | None = None
-    before: UUID | None = None
-
-
-_LIST = f"""
-SELECT {_COLUMNS} FROM messages
-WHERE account_id = $1
-  AND ($2::uuid IS NULL OR message_id < $2)
-  AND ($3::text IS NULL OR status = $3)
-  AND ($4::text IS NULL OR recipient = $4)
-  AND ($5::text IS NULL OR reference = $5)
-  AND ($6::timestamptz IS NULL OR created_at >= $6)
-  AND ($7::timestamptz IS NULL OR created_at < $7)
-ORDER BY message_id DESC LIMIT $8"""  # noqa: S608 - the constant above
-
-
-async def select(
-    connection: Connection, account_id: int, wanted: Filter, limit: int
-) -> list[StoredMessage]:
-    """The account's messages that fit, newest first, at most `limit`."""
-    rows = await connection.fetch(
-        _LIST,
-        account_id,
-        wanted.before,
-        wanted.status,
-        wanted.recipient,
-        wanted.reference,
-        wanted.created_from,
-        wanted.created_until,
-        limit,
-    )
-    return [StoredMessage(*row) for row in rows]
 
 
 _COUNTS = """

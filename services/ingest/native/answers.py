@@ -140,7 +140,9 @@ class MessageWithParts(Message, frozen=True, kw_only=True):
 
 
 class MessagePage(msgspec.Struct, frozen=True):
-    """Messages, newest first; `cursor` leads to the next page and is null on the last."""
+    """Messages, newest first; `cursor` leads to the next page and is null on the last. With filters
+    a page may hold fewer messages than asked for, even none, and still lead on: what does not fit
+    is gone through so many at a time."""
 
     messages: list[Message]
     cursor: str | None

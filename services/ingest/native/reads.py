@@ -13,7 +13,7 @@ from msgspec import UNSET, UnsetType
 
 from services.ingest.native import answers, requests
 from services.ingest.web.entrance import Visit
-from shared.db import connection, events, ledger, messages
+from shared.db import connection, events, ledger, listing, messages
 from shared.sms import e164
 from shared.web import problems
 from shared.web.problems import Refused
@@ -24,6 +24,17 @@ READ_SECONDS = 5.0
 @asynccontextmanager
 async def _reading(visit: Visit) -> AsyncIterator[connection.Connection]:
     async with asyncio.timeout(READ_SECONDS), visit.context.pool.acquire() as opened:
+        yield opened
+
+
+@asynccontextmanager
+async def _listing(visit: Visit) -> AsyncIterator[connection.Connection]:
+    """As `_reading`, when it is the account's turn."""
+    async with (
+        asyncio.timeout(READ_SECONDS),
+        visit.context.lists.turn(visit.account_id),
+        visit.context.pool.acquire() as opened,
+    ):
         yield opened
 
 
@@ -53,15 +64,13 @@ async def message_list(visit: Visit) -> web.Response:
     """A page of the account's messages, newest first."""
     query = requests.query(visit.request, requests.ListQuery)
     wanted = _filter_of(query)
-    async with _reading(visit) as opened:
-        # One more than asked for tells whether there is another page.
-        found = await messages.select(opened, visit.account_id, wanted, query.limit + 1)
-    page = [answers.message(stored) for stored in found[: query.limit]]
-    cursor = str(page[-1].message_id) if len(found) > query.limit else None
-    return answers.response(answers.MessagePage(page, cursor))
+    async with _listing(visit) as opened:
+        found, before = await listing.page(opened, visit.account_id, wanted, query.limit)
+    cursor = None if before is None else str(before)
+    return answers.response(answers.MessagePage([*map(answers.message, found)], cursor))
 
 
-def _filter_of(query: requests.ListQuery) -> messages.Filter:
+def _filter_of(query: requests.ListQuery) -> listing.Filter:
     if query.to is not UNSET:
         try:
             e164.parse(query.to)
@@ -76,7 +85,7 @@ def _filter_of(query: requests.ListQuery) -> messages.Filter:
         raise Refused(
             problems.of(422, "invalid_cursor", "Not a cursor that a page has given.", "cursor")
         )
-    return messages.Filter(
+    return listing.Filter(
         status=None if query.status is UNSET else query.status.value,
         recipient=None if query.to is UNSET else query.to,
         reference=reference,

@@ -9,7 +9,7 @@ import msgspec
 from aiohttp import web
 
 from services.ingest.accept import Acceptor
-from services.ingest.web import auth
+from services.ingest.web import auth, turns
 from shared.access import keys
 from shared.db import watch
 from shared.limits import door
@@ -34,6 +34,7 @@ class Context:
     door: door.Door
     keys: keys.Keys
     proxies: addresses.Proxies
+    lists: turns.Turns = field(default_factory=turns.Turns)
     admissions: _Admissions = field(init=False)
 
     def __post_init__(self) -> None:

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import json
-import re
 import uuid
-from collections.abc import AsyncIterator, Iterator
-from typing import Any
+from collections.abc import AsyncIterator
 
 import asyncpg
 import pytest
@@ -16,6 +14,7 @@ from deploy.local.servers import Servers
 from shared.db import (
     idempotency,
     ledger,
+    listing,
     matching,
     messages,
     migrate,
@@ -25,6 +24,7 @@ from shared.db import (
     work,
 )
 from shared.db.connection import Connection
+from tests.integration.db.plans import is_by_index, nodes, plan_of
 from tests.servers import as_services, in_database
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -72,7 +72,12 @@ STATEMENTS = {
     "accept: store": messages._INSERT,
     "accept: find keys": idempotency._FIND,
     "accept: remember answers": idempotency._INSERT,
-    "an account's newest": messages._LIST,
+    "an account's newest": listing.statement(frozenset()),
+    "an account's newest of a status": listing.statement(frozenset({"status"})),
+    "an account's newest of a reference": listing.statement(frozenset({"reference"})),
+    "an account's newest by everything": listing.statement(
+        frozenset({"status", "recipient", "reference", "created_from", "created_until"})
+    ),
     "relay: take what is ready": work._TAKE_READY,
     "relay: mark as published": work._MARK_PUBLISHED,
     "claim": work._CLAIM,
@@ -124,34 +129,6 @@ async def test_a_hot_statement_finds_its_rows_by_index(connection: Connection, n
         if node["Node Type"].endswith("Scan") and not is_by_index(node)
     ]
     assert read_through == [], plan
-
-
-async def plan_of(connection: Connection, sql: str) -> dict[str, Any]:
-    """The generic plan of a statement."""
-    values = ", ".join(["NULL"] * len(set(re.findall(r"\$\d+", sql))))
-    await connection.execute(f"PREPARE hot AS {sql}")
-    try:
-        explained = await connection.fetchval(f"EXPLAIN (FORMAT JSON) EXECUTE hot({values})")
-    finally:
-        await connection.execute("DEALLOCATE hot")
-    (plan,) = json.loads(explained)
-    return dict(plan["Plan"])
-
-
-def is_by_index(node: dict[str, Any]) -> bool:
-    """Whether a scan looks rows up; one of a heap does so if the index below it does, or if it is
-    told their places."""
-    return (
-        "Index Cond" in node
-        or "TID Cond" in node
-        or any(is_by_index(below) for below in node.get("Plans", []))
-    )
-
-
-def nodes(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    yield plan
-    for below in plan.get("Plans", []):
-        yield from nodes(below)
 
 
 async def test_the_look_itself_notices_a_table_that_is_read_through(
