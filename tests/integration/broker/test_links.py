@@ -196,8 +196,9 @@ async def test_a_queue_that_came_back_dead_is_made_anew_and_holds_up_no_other(
                         faults += 1
                         await publisher.link.wait_up(10)
                 await asyncio.sleep(0.02)
-        # and it is made anew, once, its rows made ready before
-        assert missing == [dead]
+        # and it is made anew, its rows made ready before; a link that is built anew just then may
+        # find it missing as well, and does the same
+        assert set(missing) == {dead}
         assert faults <= 1
         await sink.holds(1)
 
