@@ -13,9 +13,9 @@ from pathlib import Path
 
 import cyclopts
 
-from services.commands import command_line, exits
+from services.commands import command_line
 from services.commands.command_line import Command
-from shared.runtime import settings
+from shared.runtime import exits, settings
 
 RUN_FILE = Path(__file__).resolve().parents[1] / ".run" / "env"
 """What ./run wrote, where the command is called in a checkout."""
@@ -86,8 +86,8 @@ def _run(given: Sequence[str]) -> int:
         return _complain(f"{error} See sluice --help.", exits.BAD_INPUT)
     except settings.SettingsError as error:
         return _complain(str(error), exits.BAD_INPUT)
-    except exits.Refusal as refusal:
-        return _complain(str(refusal), refusal.code)
+    except exits.NotDone as ended:
+        return _complain(str(ended), ended.code)
     except KeyboardInterrupt:
         return 130
     except BrokenPipeError:

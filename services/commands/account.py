@@ -12,11 +12,12 @@ import rich.markup
 import rich.table
 from cyclopts import Parameter
 
-from services.commands import database, exits
+from services.commands import database
 from services.commands.arguments import Json
 from shared.db import accounts, apply, ledger, messages
 from shared.db.connection import Connection
 from shared.ledger import money
+from shared.runtime import exits
 
 app = cyclopts.App(name="account", help="Accounts, their money, counts.")
 
@@ -93,11 +94,11 @@ async def credit(
     try:
         amount_micro = money.parse_amount(amount)
     except money.InvalidAmount as error:
-        raise exits.Refusal(exits.BAD_INPUT, f"AMOUNT: {error}") from None
+        raise exits.NotDone(exits.BAD_INPUT, f"AMOUNT: {error}") from None
     if amount_micro == 0:
-        raise exits.Refusal(exits.BAD_INPUT, "AMOUNT: a credit is more than 0")
+        raise exits.NotDone(exits.BAD_INPUT, "AMOUNT: a credit is more than 0")
     if not reason.strip() or reason == apply.CREDIT_REASON:
-        raise exits.Refusal(
+        raise exits.NotDone(
             exits.BAD_INPUT,
             f"--reason: say why, and not {apply.CREDIT_REASON!r}, which marks credits of a file",
         )
@@ -108,7 +109,7 @@ async def credit(
                 connection, account.account_id, account.currency, amount_micro, reason
             )
         except asyncpg.NumericValueOutOfRangeError:
-            raise exits.Refusal(exits.BAD_INPUT, "AMOUNT: the balance would be too large") from None
+            raise exits.NotDone(exits.BAD_INPUT, "AMOUNT: the balance would be too large") from None
     print(f"balance of {name}: {money.format_amount(balance_micro)} {account.currency}")
     return exits.OK
 
@@ -139,5 +140,5 @@ async def show_all() -> int:
 async def _find(connection: Connection, name: str) -> accounts.Account:
     account = await accounts.find(connection, name)
     if account is None:
-        raise exits.Refusal(exits.BAD_INPUT, f"there is no account {name!r}")
+        raise exits.NotDone(exits.BAD_INPUT, f"there is no account {name!r}")
     return account

@@ -18,8 +18,7 @@ from tenacity import (
     wait_random_exponential,
 )
 
-from services.commands import exits
-from shared.runtime import settings
+from shared.runtime import exits, settings
 
 REQUEST_SECONDS: Final = 30.0
 GIVE_UP_SECONDS: Final = 180.0
@@ -125,7 +124,7 @@ class Api:
         headers = {"Content-Type": "application/json", "Idempotency-Key": key}
         answer = await self._ask("POST", "/v1/messages/batch", _Batch, headers, body)
         if len(answer.results) != len(bodies):
-            raise exits.Refusal(exits.FAILED, "the API answered another number of messages")
+            raise exits.NotDone(exits.FAILED, "the API answered another number of messages")
         return answer.results
 
     async def events(self, cursor: str) -> Page:
@@ -148,7 +147,7 @@ class Api:
         ):
             with attempt:
                 return await self._try(method, path, kind, headers, body)
-        raise exits.Refusal(exits.UNREACHABLE, f"the API at {self._url} did not answer")
+        raise exits.NotDone(exits.UNREACHABLE, f"the API at {self._url} did not answer")
 
     async def _try(
         self,
@@ -164,7 +163,7 @@ class Api:
             ) as response:
                 raw = await response.read()
         except aiohttp.InvalidURL:
-            raise exits.Refusal(exits.BAD_INPUT, "SLUICE_API_URL is not a URL") from None
+            raise exits.NotDone(exits.BAD_INPUT, "SLUICE_API_URL is not a URL") from None
         except (aiohttp.ClientError, OSError, TimeoutError) as error:
             raise _TryAgain(
                 f"cannot reach the API at {self._url}: {type(error).__name__}"
@@ -173,18 +172,18 @@ class Api:
             raise _TryAgain(_said(response.status, raw), _retry_after(response))
         if response.status >= 300:
             code = exits.BAD_INPUT if response.status in (400, 401, 403, 422) else exits.FAILED
-            raise exits.Refusal(code, _said(response.status, raw))
+            raise exits.NotDone(code, _said(response.status, raw))
         try:
             return msgspec.json.decode(raw, type=kind)
         except msgspec.MsgspecError:
-            raise exits.Refusal(
+            raise exits.NotDone(
                 exits.FAILED, f"the API's answer to {method} {path} is not understood"
             ) from None
 
 
 def _give_up(state: RetryCallState) -> None:
     error = state.outcome.exception() if state.outcome else None
-    raise exits.Refusal(exits.UNREACHABLE, f"{error} (tried for {GIVE_UP_SECONDS:.0f} s)")
+    raise exits.NotDone(exits.UNREACHABLE, f"{error} (tried for {GIVE_UP_SECONDS:.0f} s)")
 
 
 def _said(status: int, raw: bytes) -> str:

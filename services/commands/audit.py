@@ -8,9 +8,10 @@ from collections.abc import Sequence
 import rich.console
 import rich.table
 
-from services.commands import database, exits
+from services.commands import database
 from services.commands.arguments import Json
 from shared.db import audit
+from shared.runtime import exits
 
 
 async def run(*, as_json: Json = False) -> int:

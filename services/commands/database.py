@@ -5,23 +5,16 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Annotated
-from urllib.parse import urlsplit
 
 import asyncpg
 from msgspec import Meta
 
-from services.commands import exits
-from shared.db import connection, migrate, schema
-from shared.runtime import settings
+from shared.db import migrate, reach, schema
+from shared.runtime import exits, settings
 
 CONNECT_SECONDS = 5.0
 STATEMENT_SECONDS = 30.0
 LOCK_SECONDS = 15.0
-
-_NOT_LET_IN = (
-    asyncpg.InvalidAuthorizationSpecificationError,
-    asyncpg.InvalidCatalogNameError,
-)
 
 
 class Database(settings.Variables, frozen=True, kw_only=True):
@@ -60,7 +53,7 @@ async def connected(
     *, statement_seconds: float = STATEMENT_SECONDS, to_migrate: bool = False
 ) -> AsyncIterator[asyncpg.Connection]:
     """A connection while the body runs; `to_migrate` as the schema's owner and whatever the schema
-    is. Raises Refusal when the server cannot be reached, also in the middle, when its schema is not
+    is. Raises NotDone when the server cannot be reached, also in the middle, when its schema is not
     this code's, or when it does not allow what the body tries."""
     url = settings.load(Migration).url if to_migrate else settings.load(Database).database_url
     try:
@@ -74,16 +67,14 @@ async def connected(
     except BrokenPipeError:
         # Not the server: whoever read our output has gone.
         raise
-    except schema.SchemaMismatch as error:
-        raise exits.Refusal(exits.FAILED, str(error)) from None
     except asyncpg.LockNotAvailableError:
-        raise exits.Refusal(
+        raise exits.NotDone(
             exits.FAILED, f"another command has been changing the same for {LOCK_SECONDS:.0f} s"
         ) from None
     except asyncpg.InsufficientPrivilegeError as error:
-        raise exits.Refusal(exits.FAILED, f"the database does not allow it: {error}") from None
-    except (*_NOT_LET_IN, *connection.UNREACHABLE) as error:
-        raise exits.Refusal(exits.UNREACHABLE, _sentence(url, error)) from None
+        raise exits.NotDone(exits.FAILED, f"the database does not allow it: {error}") from None
+    except reach.FAULTS as error:
+        raise reach.not_reached(url, error) from None
 
 
 async def _open(url: str, statement_seconds: float) -> asyncpg.Connection:
@@ -99,22 +90,4 @@ async def _open(url: str, statement_seconds: float) -> asyncpg.Connection:
             },
         )
     except ValueError as error:
-        raise exits.Refusal(
-            exits.BAD_INPUT, f"SLUICE_DATABASE_URL is not a PostgreSQL URL: {type(error).__name__}"
-        ) from None
-
-
-def _sentence(url: str, error: BaseException) -> str:
-    # Only host and port: the URL holds a password, and so may an error's text.
-    place = urlsplit(url).netloc.rpartition("@")[2] or "its default place"
-    if isinstance(error, _NOT_LET_IN):
-        why = "it does not let this user in, or has no such database"
-    elif isinstance(error, asyncpg.QueryCanceledError):
-        why = "a statement took too long"
-    elif isinstance(error, TimeoutError):
-        why = "no answer in time"
-    elif isinstance(error, ConnectionRefusedError):
-        why = "nothing listens there"
-    else:
-        why = type(error).__name__
-    return f"cannot reach PostgreSQL at {place}: {why}"
+        raise reach.not_a_url(error) from None

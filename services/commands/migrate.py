@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import time
 
-from services.commands import database, exits
+from services.commands import database
 from shared.db import migrate
+from shared.runtime import exits
 
 MIGRATION_SECONDS = 600.0
 LOOK_SECONDS = 1.0

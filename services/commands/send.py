@@ -15,10 +15,10 @@ from uuid import UUID
 import rich.console
 import rich.table
 
-from services.commands import api, exits, progress, send_file
+from services.commands import api, progress, send_file
 from services.commands.arguments import Flag, Json
 from shared.ledger import money
-from shared.runtime import settings
+from shared.runtime import exits, settings
 from shared.sms import states
 
 SENDING_COUNT: Final = 4
@@ -104,9 +104,9 @@ async def _send(way_in: api.Api, job: send_file.Job, book: _Book, bar: progress.
     except ExceptionGroup as failed:
         # Not except*: what is raised there comes out wrapped in a group again by some Pythons.
         refusal = failed.exceptions[0]
-        if not isinstance(refusal, exits.Refusal):
+        if not isinstance(refusal, exits.NotDone):
             raise
-        raise exits.Refusal(
+        raise exits.NotDone(
             refusal.code, f"{refusal}; {len(book.sent)} messages had been accepted"
         ) from None
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from services.commands import exits
+from shared.runtime import exits
 
 COLUMNS: Final = (
     "to", "text", "from", "reference", "class", "delivery", "send_at", "valid_for",
@@ -48,9 +48,9 @@ def read(file: Path) -> Job:
         raw = file.read_bytes()
         text = raw.decode("utf-8-sig")
     except OSError as error:
-        raise exits.Refusal(exits.BAD_INPUT, f"{file}: {error.strerror}") from None
+        raise exits.NotDone(exits.BAD_INPUT, f"{file}: {error.strerror}") from None
     except UnicodeDecodeError:
-        raise exits.Refusal(exits.BAD_INPUT, f"{file}: is not UTF-8 text") from None
+        raise exits.NotDone(exits.BAD_INPUT, f"{file}: is not UTF-8 text") from None
     faults: list[str] = []
     rows = _json_lines if text.lstrip().startswith("{") else _csv
     items = tuple(rows(text, faults))
@@ -59,7 +59,7 @@ def read(file: Path) -> Job:
     if faults:
         left_out = len(faults) - _FAULT_COUNT_MAX
         shown = faults[:_FAULT_COUNT_MAX] + ([f"and {left_out} more"] if left_out > 0 else [])
-        raise exits.Refusal(exits.BAD_INPUT, *(f"{file}: {fault}" for fault in shown))
+        raise exits.NotDone(exits.BAD_INPUT, *(f"{file}: {fault}" for fault in shown))
     return Job(items, hashlib.sha256(raw).hexdigest())
 
 

@@ -10,13 +10,13 @@ from datetime import UTC, datetime, timedelta
 import asyncpg
 import cyclopts
 
-from services.commands import database, exits
+from services.commands import database
 from services.commands.arguments import Flag, Json
 from shared.access import keys, tokens
 from shared.db import accounts
 from shared.db import tokens as stored
 from shared.db.connection import Connection
-from shared.runtime import settings
+from shared.runtime import exits, settings
 
 app = cyclopts.App(name="token", help="Bearer tokens of an account.")
 
@@ -58,7 +58,7 @@ async def create(
         Print {"account", "name", "token"}.
     """
     if not (name.isprintable() and name.strip() == name and 1 <= len(name) <= NAME_LENGTH_MAX):
-        raise exits.Refusal(
+        raise exits.NotDone(
             exits.BAD_INPUT, f"a token's name is 1 to {NAME_LENGTH_MAX} printable characters"
         )
     good_for = None if expires_in is None else _duration(expires_in)
@@ -70,7 +70,7 @@ async def create(
         try:
             await stored.insert(connection, account, name, token_hash, good_for)
         except asyncpg.UniqueViolationError:
-            raise exits.Refusal(
+            raise exits.NotDone(
                 exits.FAILED, f"account {account!r} already has a token named {name!r}"
             ) from None
     if as_json:
@@ -84,7 +84,7 @@ def _duration(text: str) -> timedelta:
     match = _DURATION.fullmatch(text)
     duration = int(match[1]) * _UNITS[match[2]] if match else timedelta(0)
     if not timedelta(0) < duration <= GOOD_FOR_MAX:
-        raise exits.Refusal(
+        raise exits.NotDone(
             exits.BAD_INPUT, f"--expires-in: expected 30m, 12h or 90d, at most {GOOD_FOR_MAX.days}d"
         )
     return duration
@@ -94,9 +94,9 @@ async def _make_room(connection: Connection, account: str) -> None:
     await stored.end_expired(connection)
     count = await accounts.lock_token_count(connection, account)
     if count is None:
-        raise exits.Refusal(exits.BAD_INPUT, f"there is no account {account!r}")
+        raise exits.NotDone(exits.BAD_INPUT, f"there is no account {account!r}")
     if count >= COUNT_MAX:
-        raise exits.Refusal(exits.FAILED, f"account {account!r} already has {count} tokens")
+        raise exits.NotDone(exits.FAILED, f"account {account!r} already has {count} tokens")
 
 
 @app.command(name="list")
@@ -162,7 +162,7 @@ async def revoke(account: str, name: str, /) -> int:
         revoked = await stored.revoke(connection, account_id, name)
         past = [token.name for token in await stored.ended_of_account(connection, account_id)]
     if not revoked and name not in past:
-        raise exits.Refusal(exits.BAD_INPUT, f"account {account!r} has no token named {name!r}")
+        raise exits.NotDone(exits.BAD_INPUT, f"account {account!r} has no token named {name!r}")
     print(f"token {name!r} of {account}: {'revoked' if revoked else 'had already ended'}")
     return exits.OK
 
@@ -170,5 +170,5 @@ async def revoke(account: str, name: str, /) -> int:
 async def _account_id(connection: Connection, name: str) -> int:
     account = await accounts.find(connection, name)
     if account is None:
-        raise exits.Refusal(exits.BAD_INPUT, f"there is no account {name!r}")
+        raise exits.NotDone(exits.BAD_INPUT, f"there is no account {name!r}")
     return account.account_id

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import AsyncExitStack
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
 from typing import Annotated
 
 import structlog
@@ -55,8 +57,9 @@ def main() -> int:
     return lifecycle.run("dispatcher", lambda stop: serve(chosen, stop))
 
 
-async def serve(chosen: Settings, stop: asyncio.Event) -> None:
-    """Submit until `stop`, then finish what is in flight."""
+@asynccontextmanager
+async def serve(chosen: Settings, stop: asyncio.Event) -> AsyncIterator[None]:
+    """Submit while the body runs, then finish what is in flight. A part that dies sets `stop`."""
     async with AsyncExitStack() as stack:
         database = await pool.open_pool(chosen.database_url, "dispatcher", chosen.dispatcher_pool)
         stack.push_async_callback(pool.close_pool, database)
@@ -102,8 +105,14 @@ async def serve(chosen: Settings, stop: asyncio.Event) -> None:
         await stack.enter_async_context(
             lifecycle.background("configuration", configured.run(), stop)
         )
+        missing = partial(_missing, lanes, publisher.link)
         await stack.enter_async_context(
-            health.serve(chosen.metrics_port, lambda: lanes.waiting_for, chosen.metrics_host)
+            health.serve(chosen.metrics_port, missing, chosen.metrics_host)
         )
         _log.info("dispatching", worker_id=str(worker_id))
-        await stop.wait()
+        yield
+
+
+def _missing(lanes: Lanes, publishing: link.Link) -> str | None:
+    """What readiness lacks. Redis may be away: then what asks for a permit waits."""
+    return lanes.waiting_for if publishing.up else "the broker does not answer"

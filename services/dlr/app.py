@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import AsyncExitStack
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 from typing import Annotated
 
@@ -61,8 +62,10 @@ def main() -> int:
     return lifecycle.run("dlr", lambda stop: serve(chosen, stop))
 
 
-async def serve(chosen: Settings, stop: asyncio.Event) -> None:
-    """Serve until `stop`: then take no more, finish the batch under way, and close."""
+@asynccontextmanager
+async def serve(chosen: Settings, stop: asyncio.Event) -> AsyncIterator[None]:
+    """Serve while the body runs: then take no more, finish the batch under way, and close. A part
+    that dies sets `stop`."""
     async with AsyncExitStack() as parts:
         database = await pool.open_pool(chosen.database_url, "dlr", chosen.receipt_writers + 3)
         parts.push_async_callback(pool.close_pool, database)
@@ -71,16 +74,16 @@ async def serve(chosen: Settings, stop: asyncio.Event) -> None:
         receiving = intake.Intake(database, readers, chosen.receipt_prefetch)
         publisher = _publisher(chosen)
         consumer = _consumer(chosen, receiving)
-        works = {
-            "watch": configured.run(),
-            "late": late.run(database),
-            "overdue": overdue.run(database, chosen.receipt_overdue_every_seconds),
-            **{f"intake-{number}": receiving.run() for number in range(chosen.receipt_writers)},
-            "publish": publisher.link.supervise(),
-            "consume": consumer.link.supervise(),
+        works: dict[str, Callable[[], Coroutine[None, None, None]]] = {
+            "watch": configured.run,
+            "late": partial(late.run, database),
+            "overdue": partial(overdue.run, database, chosen.receipt_overdue_every_seconds),
+            **{f"intake-{number}": receiving.run for number in range(chosen.receipt_writers)},
+            "publish": publisher.link.supervise,
+            "consume": consumer.link.supervise,
         }
         for name, work in works.items():
-            await parts.enter_async_context(lifecycle.background(name, work, stop))
+            await parts.enter_async_context(lifecycle.background(name, work(), stop))
         app = callbacks.Callbacks(readers, publisher).application()
         missing = partial(_missing, consumer.link, publisher.link)
         health.add_routes(app, missing)
@@ -91,7 +94,7 @@ async def serve(chosen: Settings, stop: asyncio.Event) -> None:
             server.listening(app, chosen.dlr_host, chosen.dlr_port, server.caps_of(chosen))
         )
         _log.info("listening", port=port)
-        await stop.wait()
+        yield
         await consumer.stop()
         await _drain(receiving)
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from contextlib import AsyncExitStack
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 from typing import Annotated
 
@@ -64,8 +65,10 @@ def main() -> int:
     return lifecycle.run("ingest", lambda stop: serve(chosen, stop))
 
 
-async def serve(chosen: Settings, stop: asyncio.Event) -> None:
-    """Accept requests until `stop`, then finish those that were taken in."""
+@asynccontextmanager
+async def serve(chosen: Settings, stop: asyncio.Event) -> AsyncIterator[None]:
+    """Accept requests while the body runs, then finish those that were taken in. A part that dies
+    sets `stop`."""
     async with AsyncExitStack() as stack:
         database = await pool.open_pool(chosen.database_url, "ingest", chosen.ingest_pool)
         stack.push_async_callback(pool.close_pool, database)
@@ -89,23 +92,16 @@ async def serve(chosen: Settings, stop: asyncio.Event) -> None:
         used = uses.Uses(database)
         stack.push_async_callback(_write_last, used)
 
-        for name, work in (
-            ("relay", relay.run()),
-            ("configuration", configured.run()),
-            (
-                "keys",
-                lifecycle.every(FORGET_KEYS_SECONDS, partial(idempotency.sweep, database), FAULTS),
-            ),
-            (
-                "references",
-                lifecycle.every(
-                    FORGET_REFERENCES_SECONDS, partial(concatenations.sweep, database), FAULTS
-                ),
-            ),
-            ("tokens", lifecycle.every(END_TOKENS_SECONDS, partial(_end_tokens, database), FAULTS)),
-            ("uses", lifecycle.every(uses.WRITE_SECONDS, used.write, FAULTS)),
+        for name, work in (("relay", relay.run), ("configuration", configured.run)):
+            await stack.enter_async_context(lifecycle.background(name, work(), stop))
+        for name, seconds, step in (
+            ("keys", FORGET_KEYS_SECONDS, partial(idempotency.sweep, database)),
+            ("references", FORGET_REFERENCES_SECONDS, partial(concatenations.sweep, database)),
+            ("tokens", END_TOKENS_SECONDS, partial(_end_tokens, database)),
+            ("uses", uses.WRITE_SECONDS, used.write),
         ):
-            await stack.enter_async_context(lifecycle.background(name, work, stop))
+            every = lifecycle.every(seconds, step, FAULTS)
+            await stack.enter_async_context(lifecycle.background(name, every, stop))
 
         app = web.Application(client_max_size=bodies.BATCH_SIZE_MAX)
         missing = partial(_missing, configured, relay)
@@ -129,7 +125,7 @@ async def serve(chosen: Settings, stop: asyncio.Event) -> None:
             server.listening(app, chosen.ingest_host, chosen.ingest_port, server.caps_of(chosen))
         )
         _log.info("accepting", port=port)
-        await stop.wait()
+        yield
 
 
 def _missing(configured: watch.Watch, relay: Relay) -> str | None:

@@ -28,4 +28,4 @@ def run(options: Annotated[Options | None, Parameter(name="*")] = None) -> int:
              --delivered-share 0.95 --receipt-max-ms 2000
     """
     wanted = options or Options()
-    return lifecycle.run("simulator", lambda stop: simulator.run(wanted, stop))
+    return lifecycle.run("simulator", lambda _stop: simulator.run(wanted))

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
+from collections.abc import AsyncIterator, Awaitable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 import structlog
 
 from services.simulator import carrier, http_face, options, smpp_face
+from shared.runtime import exits
 
 _log = structlog.get_logger()
 
@@ -31,25 +33,38 @@ class Simulator:
 
 
 async def serve(wanted: options.Options) -> Simulator:
-    """Start both faces. Raises OSError when a port or the journal cannot be had."""
-    shared = carrier.Carrier(wanted)
+    """Start both faces. Raises NotDone when a port or the journal cannot be had."""
+    try:
+        shared = carrier.Carrier(wanted)
+    except OSError as error:
+        raise exits.NotDone(
+            exits.BAD_INPUT, f"cannot write {wanted.journal_path}: {error.strerror}"
+        ) from None
     smpp = smpp_face.SmppFace(shared)
     http = http_face.HttpFace(shared, lambda: smpp.bind_count)
     started = Simulator(shared, smpp, http)
     try:
-        started.smpp_port = await smpp.start()
-        started.http_port = await http.start()
-    except OSError:
+        started.smpp_port = await _listening(smpp.start(), wanted.host, wanted.smpp_port)
+        started.http_port = await _listening(http.start(), wanted.host, wanted.http_port)
+    except BaseException:
         await started.close()
         raise
     return started
 
 
-async def run(wanted: options.Options, stop: asyncio.Event) -> None:
-    """Serve until `stop` is set."""
+async def _listening(starting: Awaitable[int], host: str, port: int) -> int:
+    try:
+        return await starting
+    except OSError as error:
+        raise exits.cannot_listen(host, port, error) from None
+
+
+@asynccontextmanager
+async def run(wanted: options.Options) -> AsyncIterator[None]:
+    """Serve while the body runs."""
     running = await serve(wanted)
     _log.info("simulator_ready", smpp_port=running.smpp_port, http_port=running.http_port)
     try:
-        await stop.wait()
+        yield
     finally:
         await running.close()

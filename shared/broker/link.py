@@ -118,12 +118,16 @@ class Link:
 
 
 async def _connect(url: str, name: str) -> AbstractConnection:
-    return await aio_pika.connect(
-        url,
-        timeout=CONNECT_SECONDS,
-        client_properties={"connection_name": name},
-        heartbeat=HEARTBEAT_SECONDS,
-    )
+    try:
+        return await aio_pika.connect(
+            url,
+            timeout=CONNECT_SECONDS,
+            client_properties={"connection_name": name},
+            heartbeat=HEARTBEAT_SECONDS,
+        )
+    except StopAsyncIteration:
+        # What aiormq lets out when the other side hangs up between two frames of the greeting.
+        raise ConnectionResetError("the broker hung up in its greeting") from None
 
 
 @asynccontextmanager

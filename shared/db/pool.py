@@ -8,15 +8,19 @@ import asyncpg
 import structlog
 from tenacity import (
     AsyncRetrying,
+    RetryCallState,
     retry_if_exception_type,
+    retry_if_not_exception_type,
     stop_after_delay,
     wait_random_exponential,
 )
 
-from shared.db import connection, migrate, schema
+from shared.db import connection, migrate, reach, schema
 
 _log = structlog.get_logger()
 
+START_SECONDS = 60.0
+"""How long a process that starts waits for PostgreSQL."""
 ACQUIRE_SECONDS = 5.0
 STATEMENT_SECONDS = 10.0
 LOCK_SECONDS = 5.0
@@ -48,16 +52,37 @@ async def _keep(opened: asyncpg.Connection) -> None:
 async def open_pool(url: str, name: str, size: int) -> asyncpg.Pool:
     """A pool of at most `size` connections, after checking schema and durability.
 
-    Waits up to 60 s for the server; raises SchemaMismatch when the schema is not this code's.
+    Waits up to START_SECONDS for the server. Raises NotDone when it does not come, does not let us
+    in, or has not this code's schema.
     """
+    try:
+        pool = await _connected(url, name, size)
+        try:
+            async with pool.acquire(timeout=ACQUIRE_SECONDS) as opened:
+                await migrate.verify(opened)
+                await _warn_unless_durable(opened)
+        except BaseException:
+            pool.terminate()
+            raise
+    except ValueError as error:
+        raise reach.not_a_url(error) from None
+    except reach.FAULTS as error:
+        raise reach.not_reached(url, error) from None
+    return pool
+
+
+async def _connected(url: str, name: str, size: int) -> asyncpg.Pool:
     async for attempt in AsyncRetrying(
-        retry=retry_if_exception_type(connection.UNREACHABLE),
+        retry=retry_if_exception_type(connection.UNREACHABLE)
+        # What asyncpg cannot read is both.
+        & retry_if_not_exception_type(ValueError),
         wait=wait_random_exponential(multiplier=0.2, max=3),
-        stop=stop_after_delay(60),
+        stop=stop_after_delay(START_SECONDS),
+        before_sleep=_note_failure,
         reraise=True,
     ):
         with attempt:
-            pool = await asyncpg.create_pool(
+            return await asyncpg.create_pool(
                 url,
                 min_size=1,
                 max_size=size,
@@ -75,14 +100,12 @@ async def open_pool(url: str, name: str, size: int) -> asyncpg.Pool:
                     **_PLANNING,
                 },
             )
-    try:
-        async with pool.acquire(timeout=ACQUIRE_SECONDS) as opened:
-            await migrate.verify(opened)
-            await _warn_unless_durable(opened)
-    except BaseException:
-        pool.terminate()
-        raise
-    return pool
+    raise AssertionError("tenacity raises the last error")
+
+
+def _note_failure(state: RetryCallState) -> None:
+    error = state.outcome.exception() if state.outcome else None
+    _log.info("waiting_for_postgresql", error=type(error).__name__)
 
 
 async def _warn_unless_durable(opened: connection.Connection) -> None:

@@ -16,14 +16,19 @@ from functools import cache
 from importlib import resources
 from typing import NamedTuple
 
+from shared.runtime import exits
+
 _NAME = re.compile(r"(\d{4})_[a-z][a-z0-9_]*\.sql")
 _KIND = re.compile(r"-- (?:expand|contract: serves code from (\d+))")
 _UNMARKED = "0001_spine.sql"
 """Released before files said what they are: an expand."""
 
 
-class SchemaMismatch(Exception):
+class SchemaMismatch(exits.NotDone):
     """This database and this code do not go together; the text says what to do."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(exits.FAILED, text)
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,13 +8,13 @@ import os
 import signal
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Annotated, Literal
 
 import structlog
 from msgspec import Meta
 
-from shared.runtime import logs, settings
+from shared.runtime import exits, logs, settings
 
 _log = structlog.get_logger()
 
@@ -42,9 +42,15 @@ class Process(settings.Variables, frozen=True, kw_only=True):
     ] = True
 
 
-def run(service: str, serve: Callable[[asyncio.Event], Awaitable[None]]) -> int:
-    """Run `serve(stop)` until it returns; SIGTERM and SIGINT set `stop`. Returns the exit status:
-    0 after a clean stop, 1 if a part crashed, 70 if stopping took longer than STOP_SECONDS."""
+Role = Callable[[asyncio.Event], AbstractAsyncContextManager[None]]
+"""What a process does: entering starts it, leaving ends it. It is given `stop`, which a part that
+dies sets, so that the others do not go on without it."""
+
+
+def run(service: str, serve: Role) -> int:
+    """Live in `serve(stop)` until SIGTERM or SIGINT, which also break off a start, or until `stop`
+    is set. Returns the exit status: 0 after a clean stop, 1 if a part crashed, that of a NotDone,
+    70 if stopping took longer than STOP_SECONDS."""
     chosen = settings.load(Process)
     logs.configure(service, chosen.log_level)
     with asyncio.Runner(loop_factory=_uvloop_factory() if chosen.uvloop else None) as runner:
@@ -65,27 +71,38 @@ def _spare_collector() -> None:
     gc.set_threshold(YOUNG_OBJECT_COUNT)
 
 
-async def _supervise(serve: Callable[[asyncio.Event], Awaitable[None]]) -> int:
+async def _supervise(serve: Role) -> int:
     _spare_collector()
-    stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
+    stop, started = asyncio.Event(), asyncio.Event()
+    life = asyncio.create_task(_live(serve, stop, started))
+
+    def ask_to_stop() -> None:
+        if stop.is_set():
+            return
+        _log.info("stopping", budget_seconds=STOP_SECONDS)
+        stop.set()
+        asyncio.get_running_loop().call_later(STOP_SECONDS, _give_up)
+        if not started.is_set():
+            life.cancel()
+
     for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, _request_stop, stop)
-    try:
-        await serve(stop)
-    except Exception:
-        _log.exception("crashed")
-        return 1
+        asyncio.get_running_loop().add_signal_handler(number, ask_to_stop)
+    await asyncio.wait({life})
+    error = None if life.cancelled() else life.exception()
+    if isinstance(error, exits.NotDone):
+        _log.error("not_started", why=str(error))
+        return error.code
+    if error is not None:
+        _log.error("crashed", exc_info=error)
+        return exits.FAILED
     _log.info("stopped")
-    return 0
+    return exits.OK
 
 
-def _request_stop(stop: asyncio.Event) -> None:
-    if stop.is_set():
-        return
-    _log.info("stopping", budget_seconds=STOP_SECONDS)
-    stop.set()
-    asyncio.get_running_loop().call_later(STOP_SECONDS, _give_up)
+async def _live(serve: Role, stop: asyncio.Event, started: asyncio.Event) -> None:
+    async with serve(stop):
+        started.set()
+        await stop.wait()
 
 
 def _give_up() -> None:

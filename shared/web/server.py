@@ -13,7 +13,7 @@ import structlog
 from aiohttp import web
 from msgspec import Meta
 
-from shared.runtime import settings
+from shared.runtime import exits, settings
 from shared.web import addresses, connections
 
 _log = structlog.get_logger()
@@ -107,7 +107,8 @@ async def listening(
     *,
     stop_seconds: float = 5.0,
 ) -> AsyncIterator[int]:
-    """Serve an application while the body runs, on every process's shared port; yields the port."""
+    """Serve an application while the body runs, on every process's shared port; yields the port.
+    Raises NotDone when it cannot be had."""
     chosen = caps or connections.Caps()
     app.on_response_prepare.append(_unsigned)
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=stop_seconds)
@@ -127,7 +128,12 @@ async def listening(
         auto_decompress=False,
     )
     try:
-        listener = await loop.create_server(connection, host, port, reuse_port=True, backlog=1024)
+        try:
+            listener = await loop.create_server(
+                connection, host, port, reuse_port=True, backlog=1024
+            )
+        except OSError as error:
+            raise exits.cannot_listen(host, port, error) from None
         try:
             yield listener.sockets[0].getsockname()[1]
         finally:

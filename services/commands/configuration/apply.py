@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from services.commands import database, exits
+from services.commands import database
 from services.commands.arguments import Flag
 from services.commands.configuration import difference, file
 from shared.db import apply, configuration
 from shared.db.connection import Connection
+from shared.runtime import exits
 
 
 async def run(path: Path, /, *, dry_run: Flag = False) -> int:
@@ -33,7 +34,7 @@ async def run(path: Path, /, *, dry_run: Flag = False) -> int:
         current = await apply.read(connection)
         wanted, faults = file.read(text, current)
         if faults:
-            raise exits.Refusal(exits.BAD_INPUT, *(f"{path}: {fault}" for fault in faults))
+            raise exits.NotDone(exits.BAD_INPUT, *(f"{path}: {fault}" for fault in faults))
         found = difference.between(current, wanted)
         for line in difference.lines(found):
             print(line)
@@ -49,9 +50,9 @@ def _read(path: Path) -> str:
     try:
         return path.read_text("utf-8")
     except OSError as error:
-        raise exits.Refusal(exits.BAD_INPUT, f"{path}: {error.strerror}") from None
+        raise exits.NotDone(exits.BAD_INPUT, f"{path}: {error.strerror}") from None
     except UnicodeDecodeError:
-        raise exits.Refusal(exits.BAD_INPUT, f"{path}: is not UTF-8 text") from None
+        raise exits.NotDone(exits.BAD_INPUT, f"{path}: is not UTF-8 text") from None
 
 
 async def _write(connection: Connection, found: difference.Difference) -> None:

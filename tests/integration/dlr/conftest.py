@@ -114,26 +114,11 @@ async def serving(database_url: str, broker: Broker) -> AsyncIterator[Service]:
             dlr_port=_free_port(),
             metrics_port=_free_port(),
         )
-        stop = asyncio.Event()
-        task = asyncio.create_task(app.serve(chosen, stop))
         url = f"http://127.0.0.1:{chosen.dlr_port}"
-        async with aiohttp.ClientSession(url) as client:
+        async with app.serve(chosen, asyncio.Event()), aiohttp.ClientSession(url) as client:
             service = Service(client, f"http://127.0.0.1:{chosen.metrics_port}/metrics")
-            try:
-                await world.eventually(lambda: _answers(service, task))
-                yield service
-            finally:
-                stop.set()
-                await task
-
-
-async def _answers(service: Service, task: asyncio.Task[None]) -> bool:
-    if task.done():
-        task.result()
-    try:
-        return await service.is_ready()
-    except aiohttp.ClientError:
-        return False
+            await world.eventually(service.is_ready)
+            yield service
 
 
 def _free_port() -> int:

@@ -244,6 +244,11 @@ class Gate:
         self._writers: set[asyncio.StreamWriter] = set()
         self._shut = False
 
+    @property
+    def open_count(self) -> int:
+        """Connections that lead through it now."""
+        return len(self._writers) // 2
+
     def cut(self) -> None:
         """Abort every connection that is open now."""
         for writer in list(self._writers):

@@ -181,31 +181,18 @@ async def _serving(
         ingest_port=port,
         metrics_port=free_port(),
     )
-    stop = asyncio.Event()
-    task = asyncio.create_task(app.serve(chosen, stop))
-    try:
-        async with (
-            aiohttp.ClientSession(
-                f"http://127.0.0.1:{port}", timeout=aiohttp.ClientTimeout(total=30)
-            ) as client,
-            asyncio.timeout(START_SECONDS),
-        ):
-            while not await _answers(client, task):
-                await asyncio.sleep(0.05)
-        async with aiohttp.ClientSession(
+    async with (
+        app.serve(chosen, asyncio.Event()),
+        aiohttp.ClientSession(
             f"http://127.0.0.1:{port}", timeout=aiohttp.ClientTimeout(total=30)
-        ) as client:
-            yield client, chosen
-    finally:
-        stop.set()
-        await task
+        ) as client,
+    ):
+        async with asyncio.timeout(START_SECONDS):
+            while not await _is_ready(client):
+                await asyncio.sleep(0.05)
+        yield client, chosen
 
 
-async def _answers(client: aiohttp.ClientSession, task: asyncio.Task[None]) -> bool:
-    if task.done():
-        task.result()
-    try:
-        async with client.get("/health/ready") as answer:
-            return answer.status == 200
-    except aiohttp.ClientError:
-        return False
+async def _is_ready(client: aiohttp.ClientSession) -> bool:
+    async with client.get("/health/ready") as answer:
+        return answer.status == 200

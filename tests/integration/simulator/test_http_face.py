@@ -13,6 +13,7 @@ from aiohttp import web
 from services.simulator import simulator
 from shared.carriers import contract, outcomes, registry
 from shared.carriers.adapters import http
+from shared.runtime import exits
 from shared.sms import receipts
 from tests.integration.carriers import segments
 from tests.integration.simulator import running
@@ -182,7 +183,7 @@ async def test_a_body_is_refused_when_it_is_no_message(body: bytes) -> None:
 async def test_nothing_is_left_open_when_a_port_is_taken() -> None:
     async with running.simulated() as carrier:
         for taken in ({"http_port": carrier.http_port}, {"smpp_port": carrier.smpp_port}):
-            with pytest.raises(OSError, match="in use"):
+            with pytest.raises(exits.NotDone, match="Address already in use"):
                 await simulator.serve(running.options_with(**taken))
 
 

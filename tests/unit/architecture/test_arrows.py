@@ -40,7 +40,7 @@ ALLOWED = {
     "services.simulator": {"runtime", "smpp", "sms"},
     "shared.carriers": {"smpp", "sms"},
     "shared.limits": {"shared.broker.envelopes", "db", "rules", "runtime"},
-    "shared.db": {"ledger", "rules", "sms"},
+    "shared.db": {"ledger", "rules", "runtime", "sms"},
     "shared.broker": {"runtime", "sms"},
     "shared.smpp": set(),
     "shared.rules": {"ledger", "sms"},

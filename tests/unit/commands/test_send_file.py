@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from services.commands import exits, send_file
+from services.commands import send_file
+from shared.runtime import exits
 
 
 def _write(folder: Path, text: str) -> Path:
@@ -54,14 +55,14 @@ def test_json_lines_go_as_they_are(tmp_path: Path) -> None:
     ],
 )
 def test_the_line_is_named_when_it_is_no_message(tmp_path: Path, text: str, fault: str) -> None:
-    with pytest.raises(exits.Refusal) as caught:
+    with pytest.raises(exits.NotDone) as caught:
         send_file.read(_write(tmp_path, text))
     assert fault in str(caught.value)
     assert caught.value.code == exits.BAD_INPUT
 
 
 def test_a_file_that_is_not_there_is_bad_input(tmp_path: Path) -> None:
-    with pytest.raises(exits.Refusal, match="No such file"):
+    with pytest.raises(exits.NotDone, match="No such file"):
         send_file.read(tmp_path / "none")
 
 
