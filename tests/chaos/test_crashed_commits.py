@@ -55,28 +55,35 @@ class Writer:
             return
 
     async def _commit(self, opened: asyncpg.Connection) -> None:
-        name = uuid.uuid4()
         async with opened.transaction():
-            row = await opened.fetchrow("SELECT pg_current_xact_id()::text, now()")
-            assert row is not None
-            self.unheard[name] = Transaction(*row)
-            await opened.execute("INSERT INTO kept VALUES ($1)", name)
+            name = await self.write(opened)
         self.heard[name] = self.unheard.pop(name)
+
+    async def write(self, opened: asyncpg.Connection) -> uuid.UUID:
+        """A row in a transaction that nothing has been heard of yet."""
+        name = uuid.uuid4()
+        row = await opened.fetchrow("SELECT pg_current_xact_id()::text, now()")
+        assert row is not None
+        self.unheard[name] = Transaction(*row)
+        await opened.execute("INSERT INTO kept VALUES ($1)", name)
+        return name
 
 
 async def test_what_is_said_of_a_commit_after_a_crash_is_what_was_kept(postgres: Servers) -> None:
-    # Given many transactions that commit, and one that has written nothing yet
+    # Given many transactions that commit, and one that does not
     url = postgres.database_url
     opened = await asyncpg.connect(url, timeout=10)
     await opened.execute("CREATE TABLE kept (name uuid)")
-    await opened.close(timeout=10)
     writers = [Writer(url) for _ in range(WRITER_COUNT)]
+    await opened.transaction().start()
+    await writers[0].write(opened)
     running = [asyncio.create_task(writer.run()) for writer in writers]
     async with asyncio.timeout(ANSWER_SECONDS):
         while sum(len(writer.heard) for writer in writers) < COMMIT_COUNT:
             await asyncio.sleep(0.01)
     # When PostgreSQL is killed in the middle, and comes back
     await asyncio.to_thread(postgres.kill, "postgres")
+    opened.terminate()
     await asyncio.gather(*running)
     await asyncio.to_thread(postgres.restart, "postgres")
     opened = await asyncpg.connect(url, timeout=10)
