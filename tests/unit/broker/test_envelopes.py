@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from uuid import UUID
 
+import msgspec
 import pytest
 
 from shared.broker import envelopes, topology
@@ -42,12 +43,21 @@ def test_other_bytes_are_unreadable_and_nothing_worse(data: bytes) -> None:
         envelopes.decode_receipts(data)
 
 
-@pytest.mark.parametrize("segment_count", [0, -1, 256])
-@pytest.mark.parametrize("line_id", [2, 0, 2**31, 2**63])
-def test_work_that_nobody_could_have_stored_is_unreadable(line_id: int, segment_count: int) -> None:
-    item = envelopes.WorkItem(UUID(int=1), 1, line_id, "FR", segment_count, 0)
+STORABLE = envelopes.WorkItem(UUID(int=1), 1, 2, "FR", 3, 0)
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        *(("segment_count", count) for count in (0, -1, 256)),
+        *((name, ours) for name in ("account_id", "line_id") for ours in (0, -1, 2**31, 2**63)),
+    ],
+)
+def test_work_that_nobody_could_have_stored_is_unreadable(field: str, value: int) -> None:
+    assert envelopes.decode_work(envelopes.encode_work([STORABLE])) == [STORABLE]
+    stray = msgspec.structs.replace(STORABLE, **{field: value})
     with pytest.raises(envelopes.UnreadableEnvelope):
-        envelopes.decode_work(envelopes.encode_work([item]))
+        envelopes.decode_work(envelopes.encode_work([stray]))
 
 
 def test_a_queue_has_one_name_by_one_rule() -> None:
