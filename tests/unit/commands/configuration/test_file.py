@@ -45,6 +45,19 @@ country = "CI"
 limits = { day = 50 }
 """
 
+GUESSABLE = """
+adapter = "http"
+url = "https://api.example/"
+[carrier.callback]
+auth = "hmac"
+secret = "hush-hush"
+id_field = "id"
+state_field = "state"
+states = { ok = "delivered" }
+
+"""
+"""A carrier that runs where it was set up long ago, and may not be set up any more."""
+
 
 def test_rows_are_complete_when_the_file_leaves_out_what_has_a_default() -> None:
     # Given a good file, When it is read for an empty database
@@ -106,6 +119,17 @@ def test_rows_are_complete_when_the_file_leaves_out_what_has_a_default() -> None
         ('"smpp"', '"pigeon"', "carrier[0].adapter: there is no adapter named 'pigeon'"),
         ('"smpp"', '"registry"', "carrier[0].adapter: there is no adapter named 'registry'"),
         ("port = 2775", "prot = 2775", "carrier[0]: smpp: "),
+        ("hush-hush", "hush-hush" * 8, "carrier[0]: smpp: password: expected at most 64"),
+        (
+            "port = 2775",
+            "port = 2775\ntemporary_statuses = [-1]",
+            "carrier[0]: smpp: temporary_statuses: expected 1 to",
+        ),
+        (
+            GOOD[GOOD.index('adapter = "smpp"') : GOOD.index("[[route]]")],
+            GUESSABLE,
+            "carrier[0]: http: callback.secret: expected at least 16",
+        ),
         ("port = 2775", "port = 2775\nsegments_per_second = -1", "carrier[0].segments_per_second"),
         ('carrier = "practice"', 'carrier = "nobody"', "route[0].carrier: there is no carrier"),
         ('country = "*"', 'country = "Europe"', "route[0].country: expected the two"),
