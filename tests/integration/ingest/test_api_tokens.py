@@ -6,7 +6,7 @@ import asyncio
 import json
 import time
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from datetime import timedelta
 from typing import Any
 
@@ -20,7 +20,13 @@ from shared.access import tokens as access
 from shared.db import tokens
 from shared.db.connection import Connection
 from shared.web.problems import Refused
-from tests.integration.ingest.world import KEYS, OLD_KEY, World
+from tests.integration.ingest.world import (
+    ADDRESS_CONNECTIONS_MAX,
+    KEYS,
+    OLD_KEY,
+    PROXY,
+    World,
+)
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -37,8 +43,10 @@ async def _client_at(town: World, address: str) -> AsyncIterator[aiohttp.ClientS
         yield client
 
 
-async def _status(client: aiohttp.ClientSession, token: str) -> int:
+async def _status(client: aiohttp.ClientSession, token: str, forwarded: str = "") -> int:
     headers = {"Authorization": f"Bearer {token}"}
+    if forwarded:
+        headers["X-Forwarded-For"] = forwarded
     async with client.get("/v1/balance", headers=headers) as answer:
         return answer.status
 
@@ -48,10 +56,12 @@ async def _account_id(town: World, account: str) -> int:
     return int(found)
 
 
-async def _guess(client: aiohttp.ClientSession) -> list[int]:
-    """More wrong tokens than an address may send in a minute; their statuses."""
+async def _guess(client: aiohttp.ClientSession, forwarded: str = "") -> list[int]:
+    """More wrong tokens than an address may send in a minute; their statuses. `{}` in the address
+    they are said to be forwarded for is the number of the guess."""
     return [
-        await _status(client, f"slu_{number:043}") for number in range(auth.FAILURE_COUNT_MAX + 1)
+        await _status(client, f"slu_{number:043}", forwarded.format(number))
+        for number in range(auth.FAILURE_COUNT_MAX + 1)
     ]
 
 
@@ -80,6 +90,18 @@ async def test_another_address_is_told_401_when_one_has_guessed_too_often(town: 
 
         assert await _status(guessing, "slu_" + "w" * 43) == 429
         assert await _status(other, "slu_" + "w" * 43) == 401
+
+
+async def test_guesses_cost_the_client_that_a_proxy_of_ours_names_and_no_other(town: World) -> None:
+    async with _client_at(town, PROXY) as proxy, _client_at(town, "127.0.0.41") as stranger:
+        # Given a client behind our proxy that guesses, and a stranger that guesses and claims each
+        # time to be another
+        behind = await _guess(proxy, "203.0.113.7")
+        claiming = await _guess(stranger, "203.0.113.{}")
+
+        # Then either is told to stop, and another client behind the proxy is not
+        assert (behind[-1], claiming[-1]) == (429, 429)
+        assert await _status(proxy, "slu_" + "w" * 43, "203.0.113.8") == 401
 
 
 async def test_guesses_hold_one_connection_when_the_database_is_slow(town: World) -> None:
@@ -117,6 +139,23 @@ async def _until_waiting(holder: Connection, count: int) -> None:
     async with asyncio.timeout(10):
         while await holder.fetchval(query) < count:
             await asyncio.sleep(0.005)
+
+
+async def test_an_address_holds_no_more_connections_than_the_operator_has_set(town: World) -> None:
+    # Given an address that opens as many as it may, and one more
+    async with AsyncExitStack() as opened:
+        readers = []
+        for _ in range(ADDRESS_CONNECTIONS_MAX + 1):
+            reader, writer = await asyncio.open_connection(
+                "127.0.0.1", town.port, local_addr=("127.0.0.42", 0)
+            )
+            opened.callback(writer.close)
+            readers.append(reader)
+
+        # Then that one is closed without a word, and the others stay
+        with suppress(ConnectionError):
+            assert await asyncio.wait_for(readers[-1].read(), 10) == b""
+        assert not any(reader.at_eof() for reader in readers[:-1])
 
 
 @pytest.mark.parametrize(("account", "told"), [("alice", b"100 Continue"), ("", b"401")])

@@ -27,6 +27,9 @@ KEYS = keys.Keys.read(SECRET_KEY)
 CREDIT_MICRO = 1_000_000_000
 START_SECONDS = 30.0
 JSON = {"Content-Type": "application/json"}
+PROXY = "127.0.0.40"
+"""Where a proxy that ingest trusts calls from."""
+ADDRESS_CONNECTIONS_MAX = 200
 
 ACCOUNTS = (
     apply.Account("alice", "EUR", daily_limit=100_000, requests_per_minute=1_000_000),
@@ -180,6 +183,8 @@ async def _serving(
         secret_key=f"{SECRET_KEY},{OLD_KEY}",
         ingest_port=port,
         metrics_port=free_port(),
+        trusted_proxies=(PROXY,),
+        address_connections_max=ADDRESS_CONNECTIONS_MAX,
     )
     async with (
         app.serve(chosen, asyncio.Event()),
