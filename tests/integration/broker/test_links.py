@@ -160,28 +160,39 @@ async def test_a_queue_that_is_deleted_under_its_consumer_is_made_again_and_cons
         await sink.holds(1)
 
 
+async def _dead_beside_a_living(servers: Servers) -> tuple[str, str]:
+    """(living, dead): a broker that was killed just after it had made the second queue comes back
+    with a dead one."""
+    living, dead = queue_name(), queue_name()
+    async with (
+        await aio_pika.connect(servers.amqp_url) as connection,
+        connection.channel() as channel,
+    ):
+        await topology.declare(channel, living)
+        await asyncio.sleep(REGISTERED_SECONDS)
+        await topology.declare(channel, dead)
+        servers.kill("rabbitmq")
+    await asyncio.to_thread(servers.restart, "rabbitmq")
+    return living, dead
+
+
 async def test_a_queue_that_came_back_dead_is_made_anew_and_holds_up_no_other(
     own_servers: Servers,
 ) -> None:
-    # given a broker that was killed just after it had made a queue: it comes back with a dead one
-    url, living, dead = own_servers.amqp_url, queue_name(), queue_name()
+    # given a dead queue, and nobody who would read it
+    url = own_servers.amqp_url
+    living, dead = await _dead_beside_a_living(own_servers)
     missing: list[str] = []
 
     async def on_missing(name: str) -> None:
         missing.append(name)
 
-    async with await aio_pika.connect(url) as connection, connection.channel() as channel:
-        await topology.declare(channel, living)
-        await asyncio.sleep(REGISTERED_SECONDS)
-        await topology.declare(channel, dead)
-        own_servers.kill("rabbitmq")
-    await asyncio.to_thread(own_servers.restart, "rabbitmq")
     sink, patience = Sink(), revival.Patience(1.0, 3.0, 3.0)
     publisher = publish.Publisher(
         url, "t", lambda: [living, dead], on_missing, publish_seconds=2.0, patience=patience
     )
     consumer = consume.Consumer(url, "t", dead, 10, sink.receive, on_missing, sink.reset)
-    async with link.supervised(publisher.link), link.supervised(consumer.link):
+    async with link.supervised(publisher.link):
         assert await publisher.link.wait_up(10)
         # when it is published to
         published = [asyncio.create_task(_until_confirmed(publisher, dead)) for _ in range(20)]
@@ -200,6 +211,30 @@ async def test_a_queue_that_came_back_dead_is_made_anew_and_holds_up_no_other(
         # find it missing as well, and does the same
         assert set(missing) == {dead}
         assert faults <= 1
+        async with link.supervised(consumer.link):
+            await sink.holds(1)
+
+
+async def test_a_queue_that_came_back_dead_is_made_anew_by_who_only_reads_it(
+    own_servers: Servers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # given a dead queue that nobody publishes to
+    monkeypatch.setattr(topology, "OPERATION_SECONDS", 3.0)
+    monkeypatch.setattr(revival, "PATIENCE", revival.Patience(1.0, 3.0, 3.0))
+    _, dead = await _dead_beside_a_living(own_servers)
+    missing: list[str] = []
+
+    async def on_missing(name: str) -> None:
+        missing.append(name)
+
+    sink, url = Sink(), own_servers.amqp_url
+    consumer = consume.Consumer(url, "t", dead, 10, sink.receive, on_missing, sink.reset)
+    publisher = publish.Publisher(url, "t", list, topology.nothing_to_restore)
+    async with link.supervised(consumer.link), link.supervised(publisher.link):
+        # when it is to be read, then it is made anew, its rows made ready before
+        assert await consumer.link.wait_up(45)
+        assert missing == [dead]
+        await publisher.publish(dead, b"kept")
         await sink.holds(1)
 
 
