@@ -129,8 +129,11 @@ async def test_a_queue_that_confirms_nothing_holds_up_no_other(
     # when there is work for both
     async with asyncio.timeout(20):
         await post.relay._sweep()
-    await post.town.accept(10)
-    await post.town.pool.execute("UPDATE work SET ready_at = now() WHERE class = 1")
+    more = [*await post.town.accept(10), *await post.town.accept(10, message_class=2)]
+    await post.town.pool.execute(
+        "UPDATE work SET ready_at = now() WHERE message_id = ANY ($1)",
+        [item.message_id for item in more],
+    )
     began = time.monotonic()
     await post.relay._sweep()
     # then the other's is published at once
