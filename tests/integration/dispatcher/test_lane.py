@@ -13,6 +13,7 @@ from services.dispatcher.record import Recorder
 from shared.broker import envelopes
 from shared.rules import snapshot
 from shared.runtime import ids
+from shared.sms import segmentation
 from tests.integration.dispatcher.carrier import ACCEPTED, Delivered, ScriptedCarrier, desk_of
 from tests.integration.dispatcher.conftest import Town
 
@@ -68,6 +69,32 @@ async def test_what_was_sent_before_costs_a_slow_carrier_no_time(town: Town) -> 
         while not delivery.settled:
             await asyncio.sleep(0.01)
     assert time.monotonic() - began < 3
+    await lane.drain()
+    running.cancel()
+
+
+@pytest.mark.parametrize(("wanted", "bits"), [("8bit", 8), ("16bit", 16)])
+async def test_parts_bear_the_reference_that_the_carrier_as_it_is_set_now_wants(
+    town: Town, wanted: str, bits: int
+) -> None:
+    # given a lane that is open while its carrier is set anew, and a message that fits either way
+    lane = lane_of(town, link := ScriptedCarrier([ACCEPTED] * 2))
+    await town.pool.execute(
+        "UPDATE carriers SET settings = jsonb_build_object('concatenation', $1::text)", wanted
+    )
+    await town.pool.execute("UPDATE configuration_version SET version = version + 1")
+    await town.configured.refresh()
+    items = await town.accept(1, segment_count=2)
+    await town.pool.execute("UPDATE messages SET body = left(body, 304), concat_reference = 7")
+    # when it is submitted
+    running = asyncio.create_task(lane.run())
+    lane.receive(1, Delivered(envelopes.encode_work(items)))
+    async with asyncio.timeout(10):
+        while len(link.submitted) < 2:
+            await asyncio.sleep(0.01)
+    # then its parts bear the one that is wanted
+    found = [segmentation.parse_udh(each.udh) for each in link.submitted]
+    assert [each and each.reference_bits for each in found] == [bits, bits]
     await lane.drain()
     running.cancel()
 
