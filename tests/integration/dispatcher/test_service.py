@@ -59,25 +59,9 @@ async def service(
         redis_url=redis_url,
         metrics_port=free_port(),
     )
-    stop = asyncio.Event()
-    running = asyncio.create_task(app.serve(chosen, stop))
-    service = Service(town, carrier, f"http://127.0.0.1:{chosen.metrics_port}/health/ready")
-
-    async def answers() -> bool:
-        if running.done():
-            running.result()
-        try:
-            await service.ready()
-        except aiohttp.ClientError:
-            return False
-        return True
-
-    try:
-        await until(answers)
-        yield service
-    finally:
-        stop.set()
-        await running
+    url = f"http://127.0.0.1:{chosen.metrics_port}/health/ready"
+    async with app.serve(chosen, asyncio.Event()):
+        yield Service(town, carrier, url)
 
 
 async def test_a_dispatcher_is_not_ready_and_says_which_carrier_it_cannot_open(
