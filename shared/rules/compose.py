@@ -76,8 +76,7 @@ def compose(
         recipient = e164.parse(wish.to)
     except e164.InvalidNumber as error:
         return Refusal(Code.INVALID_RECIPIENT, str(error), Subject.RECIPIENT)
-    is_special = recipient.kind is e164.NumberKind.SPECIAL
-    if is_special and not account.special_numbers:
+    if recipient.kind is e164.NumberKind.SPECIAL and not account.special_numbers:
         detail = "Premium-rate and other special numbers are not open to this account."
         return Refusal(Code.SPECIAL_NUMBER, detail, Subject.RECIPIENT)
     line = _line_of(current, account, wish.sender)
@@ -89,15 +88,11 @@ def compose(
         return plan
     if refusal := _too_many_segments(line, wish, plan.segment_count):
         return refusal
-    prices = current.special_prices if is_special else current.prices
-    price_micro = prices.get((recipient.country, account.currency))
-    if price_micro is None or carrier is None:
-        kind = "special numbers of " if is_special else ""
-        detail = f"Messages to {kind}{recipient.country} are not offered."
-        return Refusal(Code.UNSUPPORTED_COUNTRY, detail, Subject.RECIPIENT)
-    if wish.max_price_micro is not None and plan.segment_count * price_micro > wish.max_price_micro:
-        detail = "The message would cost more than its ceiling."
-        return Refusal(Code.OVER_MAX_PRICE, detail, Subject.PRICE_CEILING)
+    if carrier is None:
+        return _not_offered(recipient)
+    price_micro = _price_of(current, account, wish, recipient, plan.segment_count)
+    if isinstance(price_micro, Refusal):
+        return price_micro
     return Draft(
         message_id=message_id,
         account_id=account.account_id,
@@ -152,6 +147,31 @@ def _line_of(current: Configuration, account: Account, sender: str | None) -> Li
         return Refusal(Code.INVALID_SENDER, str(error), Subject.SENDER)
     detail = "The account has no line with this sender."
     return Refusal(Code.UNKNOWN_SENDER, detail, Subject.SENDER)
+
+
+def _price_of(
+    current: Configuration,
+    account: Account,
+    wish: Wish,
+    recipient: e164.PhoneNumber,
+    segment_count: int,
+) -> int | Refusal:
+    """Micro-units for each segment; special numbers have prices of their own."""
+    is_special = recipient.kind is e164.NumberKind.SPECIAL
+    prices = current.special_prices if is_special else current.prices
+    price_micro = prices.get((recipient.country, account.currency))
+    if price_micro is None:
+        return _not_offered(recipient)
+    if wish.max_price_micro is not None and segment_count * price_micro > wish.max_price_micro:
+        detail = "The message would cost more than its ceiling."
+        return Refusal(Code.OVER_MAX_PRICE, detail, Subject.PRICE_CEILING)
+    return price_micro
+
+
+def _not_offered(recipient: e164.PhoneNumber) -> Refusal:
+    kind = "special numbers of " if recipient.kind is e164.NumberKind.SPECIAL else ""
+    detail = f"Messages to {kind}{recipient.country} are not offered."
+    return Refusal(Code.UNSUPPORTED_COUNTRY, detail, Subject.RECIPIENT)
 
 
 def _too_many_segments(line: Line, wish: Wish, segment_count: int) -> Refusal | None:
