@@ -90,6 +90,5 @@ class Sweeper:
 
     async def tidy(self) -> None:
         """Forget usage that no window reaches and workers that are long gone."""
-        async with self._pool.acquire(timeout=ACQUIRE_SECONDS) as opened:
-            await limits.forget_old(opened)
-            await workers.forget_dead(opened)
+        await limits.forget_old(self._pool)
+        await workers.forget_dead(self._pool)

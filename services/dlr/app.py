@@ -11,7 +11,7 @@ from typing import Annotated
 import structlog
 from msgspec import Meta
 
-from services.dlr import callbacks, intake, interpreters, late, overdue
+from services.dlr import callbacks, intake, interpreters, late, overdue, retention
 from shared.broker import consume, link, publish, topology
 from shared.db import pool, watch
 from shared.runtime import lifecycle, settings
@@ -78,6 +78,7 @@ async def serve(chosen: Settings, stop: asyncio.Event) -> AsyncIterator[None]:
             "watch": configured.run,
             "late": partial(late.run, database),
             "overdue": partial(overdue.run, database, chosen.receipt_overdue_every_seconds),
+            "retention": partial(retention.run, database),
             **{f"intake-{number}": receiving.run for number in range(chosen.receipt_writers)},
             "publish": publisher.link.supervise,
             "consume": consumer.link.supervise,

@@ -20,7 +20,7 @@ from services.ingest.relay import FAULTS, Relay
 from services.ingest.web import auth, bodies, uses
 from shared.access import keys
 from shared.broker import link, publish, topology
-from shared.db import concatenations, idempotency, lost_queues, pool, tokens, watch
+from shared.db import concatenations, idempotency, ledger, lost_queues, pool, tokens, watch
 from shared.db.pool import ACQUIRE_SECONDS
 from shared.limits import door
 from shared.runtime import lifecycle, redis_link, settings
@@ -30,6 +30,7 @@ _log = structlog.get_logger()
 
 FORGET_KEYS_SECONDS = 60.0
 FORGET_REFERENCES_SECONDS = 600.0
+FORGET_USAGE_SECONDS = 600.0
 END_TOKENS_SECONDS = 10.0
 DATABASE_AWAY_SECONDS = 5.0
 """Without a word of the database for so long, ingest can accept nothing."""
@@ -97,6 +98,7 @@ async def serve(chosen: Settings, stop: asyncio.Event) -> AsyncIterator[None]:
         for name, seconds, step in (
             ("keys", FORGET_KEYS_SECONDS, partial(idempotency.sweep, database)),
             ("references", FORGET_REFERENCES_SECONDS, partial(concatenations.sweep, database)),
+            ("usage", FORGET_USAGE_SECONDS, partial(ledger.forget_usage, database)),
             ("tokens", END_TOKENS_SECONDS, partial(_end_tokens, database)),
             ("uses", uses.WRITE_SECONDS, used.write),
         ):

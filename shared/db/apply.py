@@ -128,6 +128,7 @@ class Platform:
     """What is set once for everybody."""
 
     receipt_deadline_hours: int
+    retention_days: int
 
     @property
     def key(self) -> Key:
@@ -137,7 +138,7 @@ class Platform:
 Row = Platform | Account | Line | Price | SpecialPrice | Carrier | Route | CountryLimit | Credit
 Rows = Mapping[Key, Row]
 
-_PLATFORM = "SELECT receipt_deadline_seconds / 3600 FROM platform"
+_PLATFORM = "SELECT receipt_deadline_seconds / 3600, retention_days FROM platform"
 _ACCOUNTS = """
 SELECT name, currency, daily_limit, requests_per_minute, special_numbers FROM accounts"""
 _LINES = """
@@ -180,7 +181,7 @@ async def read(connection: Connection) -> dict[Key, Row]:
     return {row.key: row for row in rows}
 
 
-_PUT_PLATFORM = "UPDATE platform SET receipt_deadline_seconds = $1 * 3600"
+_PUT_PLATFORM = "UPDATE platform SET receipt_deadline_seconds = $1 * 3600, retention_days = $2"
 _PUT_ACCOUNT = """
 INSERT INTO accounts (name, currency, daily_limit, requests_per_minute, special_numbers)
 VALUES ($1, $2, $3, $4, $5)
@@ -227,7 +228,7 @@ async def put(connection: Connection, row: Row, before: Row | None) -> None:
     other default line must have ceased to be one."""
     match row:
         case Platform():
-            await connection.execute(_PUT_PLATFORM, row.receipt_deadline_hours)
+            await connection.execute(_PUT_PLATFORM, row.receipt_deadline_hours, row.retention_days)
         case Account():
             await _put_account(connection, row)
         case Line():

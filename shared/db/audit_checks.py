@@ -32,6 +32,11 @@ class Check:
     warns_only: bool = False
 
 
+_KEPT = """(
+    SELECT least_id(done_until + interval '1 hour') FROM sweeps WHERE name = 'retention')"""
+"""From this id on nothing has been taken away for its age: clocks may differ by less than that."""
+
+
 def _words(values: Sequence[str] | frozenset[str]) -> str:
     """Words of our own as an SQL list."""
     return ", ".join(f"'{value}'" for value in sorted(values))
@@ -80,8 +85,9 @@ FULL JOIN (
            min(from_wallet_id) AS wallet_id
     FROM transfers WHERE kind = '{Kind.DEBIT}' GROUP BY message_id, part
 ) t USING (message_id, part)
-WHERE t.debit_count IS DISTINCT FROM 1 OR s.segment_price_micro IS DISTINCT FROM t.amount_micro
-   OR s.wallet_id IS DISTINCT FROM t.wallet_id"""
+WHERE coalesce(s.message_id, t.message_id) >= {_KEPT}
+  AND (t.debit_count IS DISTINCT FROM 1 OR s.segment_price_micro IS DISTINCT FROM t.amount_micro
+       OR s.wallet_id IS DISTINCT FROM t.wallet_id)"""
 
 # Evidence that came after a refund changes the status, never the money: then the segment may stand
 # anywhere a carrier's word could bring it, but was accepted later than it was refunded.
@@ -98,8 +104,9 @@ LEFT JOIN segments s ON s.message_id = r.message_id AND s.part = r.part
 WHERE r.refund_count > 1 OR r.amount_micro IS DISTINCT FROM d.amount_micro
    OR r.to_wallet_id IS DISTINCT FROM d.from_wallet_id
    OR r.from_wallet_id IS DISTINCT FROM d.to_wallet_id
-   OR ((s.accepted_at IS NULL AND s.state IN ({_UNSENT})) OR s.accepted_at > r.created_at)
-      IS NOT TRUE"""
+   OR (r.message_id >= {_KEPT}
+       AND ((s.accepted_at IS NULL AND s.state IN ({_UNSENT})) OR s.accepted_at > r.created_at)
+           IS NOT TRUE)"""
 
 _UNREFUNDED = f"""
 SELECT s.message_id, s.part, s.state FROM segments s
@@ -164,6 +171,7 @@ FULL JOIN (SELECT line_id, count(*) AS parked_count FROM work WHERE state = 'par
 WHERE p.line_id IS NULL
    OR (w.line_id IS NULL AND p.ready_at < now() - interval '{GRACE_SECONDS} seconds')"""
 
+# Of an account older than that, the first events may be gone for their age.
 _NUMBERS = """
 SELECT coalesce(a.account_id, h.account_id, e.account_id) AS account_id, h.last_sequence,
        e.event_count, e.least, e.greatest
@@ -171,17 +179,20 @@ FROM accounts a
 FULL JOIN event_heads h USING (account_id)
 FULL JOIN (SELECT account_id, count(*) AS event_count, min(sequence) AS least,
                   max(sequence) AS greatest FROM events GROUP BY account_id) e USING (account_id)
-WHERE a.account_id IS NULL OR h.last_sequence IS DISTINCT FROM coalesce(e.event_count, 0)
-   OR e.least <> 1 OR e.greatest <> e.event_count"""
+CROSS JOIN (SELECT done_until FROM sweeps WHERE name = 'retention') gone
+WHERE a.account_id IS NULL OR h.last_sequence IS NULL
+   OR h.last_sequence <> e.greatest OR e.event_count <> e.greatest - e.least + 1
+   OR (a.created_at > gone.done_until AND h.last_sequence <> coalesce(e.event_count, 0))"""
 
-_LAST_EVENTS = """
+_LAST_EVENTS = f"""
 SELECT coalesce(m.message_id, e.message_id) AS message_id, m.status, e.status AS last_event
 FROM messages m
 FULL JOIN (SELECT DISTINCT ON (message_id) message_id, account_id, status
            FROM events ORDER BY message_id, sequence DESC) e USING (message_id)
-WHERE m.status IS DISTINCT FROM coalesce(
-          e.status, CASE WHEN m.send_at IS NULL THEN 'queued' ELSE 'scheduled' END)
-   OR e.account_id <> m.account_id"""
+WHERE coalesce(m.message_id, e.message_id) >= {_KEPT}
+  AND (m.status IS DISTINCT FROM coalesce(
+           e.status, CASE WHEN m.send_at IS NULL THEN 'queued' ELSE 'scheduled' END)
+       OR e.account_id <> m.account_id)"""
 
 _LINE_USAGE = """
 SELECT l.line_id, u.hour_count, l.hour_limit, u.day_count, l.day_limit, u.month_count, l.month_limit

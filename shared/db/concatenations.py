@@ -11,7 +11,7 @@ from uuid import UUID
 
 import asyncpg
 
-from shared.db import pool
+from shared.db import cleaning
 from shared.db.connection import Connection
 
 # Phones are locked in their order, so that two transactions never wait in a circle.
@@ -40,8 +40,6 @@ async def number(connection: Connection, message_ids: Sequence[UUID]) -> None:
         await connection.execute(_NUMBER, message_ids)
 
 
-PAGE_COUNT = 1_000
-
 _FORGET = """
 DELETE FROM concatenations WHERE recipient = ANY (ARRAY(
     SELECT recipient FROM concatenations
@@ -50,9 +48,5 @@ DELETE FROM concatenations WHERE recipient = ANY (ARRAY(
 
 async def sweep(database: asyncpg.Pool) -> None:
     """Drop the counts of phones that have had no long message for so long that it does not matter
-    which reference comes next, a page a transaction. Several may sweep at once."""
-    while True:
-        async with database.acquire(timeout=pool.ACQUIRE_SECONDS) as opened:
-            done = await opened.execute(_FORGET, PAGE_COUNT)
-        if int(done.rpartition(" ")[2]) < PAGE_COUNT:
-            return
+    which reference comes next."""
+    await cleaning.by_pages(database, _FORGET)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import asyncpg
 
-from shared.db import pool
+from shared.db import cleaning
 from shared.db.connection import Connection
 
 KEEP_DAYS = 7
@@ -100,9 +100,5 @@ DELETE FROM idempotency_keys WHERE ctid = ANY (ARRAY(
 
 
 async def sweep(database: asyncpg.Pool) -> None:
-    """Delete every key that is past its time, a page a transaction. Several may sweep at once."""
-    while True:
-        async with database.acquire(timeout=pool.ACQUIRE_SECONDS) as opened:
-            done = await opened.execute(_FORGET, PAGE_COUNT)
-        if int(done.rpartition(" ")[2]) < PAGE_COUNT:
-            return
+    """Delete every key that is past its time."""
+    await cleaning.by_pages(database, _FORGET, page_count=PAGE_COUNT)

@@ -8,6 +8,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from uuid import UUID
 
+import asyncpg
+
+from shared.db import cleaning
 from shared.db.connection import Connection
 from shared.ledger.transfers import Book, Kind
 
@@ -71,6 +74,22 @@ async def used_today(connection: Connection, account_ids: Sequence[int]) -> dict
     """Segments accepted in the last rolling day. Exact once the accounts' purses are locked."""
     rows = await connection.fetch(_USED_TODAY, account_ids)
     return {row["account_id"]: row["used"] for row in rows}
+
+
+_FORGET_USAGE = """
+DELETE FROM daily_usage d USING (
+    SELECT u.account_id, u.slot FROM accounts a CROSS JOIN LATERAL (
+        SELECT account_id, slot FROM daily_usage
+        WHERE account_id = a.account_id
+          AND slot < floor(extract(epoch FROM now()) / 900)::bigint - 2 * 96
+        ORDER BY slot LIMIT $1 FOR UPDATE SKIP LOCKED
+    ) u LIMIT $1
+) old WHERE d.account_id = old.account_id AND d.slot = old.slot"""
+
+
+async def forget_usage(database: asyncpg.Pool) -> None:
+    """Delete usage of days that no limit reaches any more."""
+    await cleaning.by_pages(database, _FORGET_USAGE)
 
 
 # Parts of the one statement that stores messages, for a debit of its own would be a round trip

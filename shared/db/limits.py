@@ -6,6 +6,9 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from uuid import UUID
 
+import asyncpg
+
+from shared.db import cleaning
 from shared.db.connection import Connection
 
 _FENCE = 0x51C1CE01
@@ -89,9 +92,12 @@ async def usage(connection: Connection, scopes: Sequence[str]) -> dict[str, list
     return found
 
 
-_FORGET = "DELETE FROM limit_usage WHERE minute < extract(epoch FROM now()) / 60 - $1"
+_FORGET = """
+DELETE FROM limit_usage WHERE ctid = ANY (ARRAY(
+    SELECT ctid FROM limit_usage WHERE minute < floor(extract(epoch FROM now()) / 60)::bigint - $1
+    ORDER BY minute LIMIT $2 FOR UPDATE SKIP LOCKED))"""
 
 
-async def forget_old(connection: Connection) -> None:
+async def forget_old(database: asyncpg.Pool) -> None:
     """Delete usage that no window reaches any more."""
-    await connection.execute(_FORGET, KEEP_MINUTES)
+    await cleaning.by_pages(database, _FORGET, KEEP_MINUTES)

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from uuid import UUID
 
+import asyncpg
+
+from shared.db import cleaning
 from shared.db.connection import Connection
 
 BEAT_SECONDS = 2.0
@@ -26,10 +29,12 @@ async def leave(connection: Connection, worker_id: UUID) -> None:
 
 
 _FORGET_DEAD = """
-DELETE FROM workers w WHERE w.seen_at < now() - interval '1 hour'
-  AND NOT EXISTS (SELECT FROM submits u WHERE u.worker_id = w.worker_id)"""
+DELETE FROM workers WHERE worker_id = ANY (ARRAY(
+    SELECT worker_id FROM workers w WHERE w.seen_at < now() - interval '1 hour'
+    AND NOT EXISTS (SELECT FROM submits u WHERE u.worker_id = w.worker_id)
+    LIMIT $1 FOR UPDATE SKIP LOCKED))"""
 
 
-async def forget_dead(connection: Connection) -> None:
+async def forget_dead(database: asyncpg.Pool) -> None:
     """Delete workers that have long been silent and left nothing behind."""
-    await connection.execute(_FORGET_DEAD)
+    await cleaning.by_pages(database, _FORGET_DEAD)

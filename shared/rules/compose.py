@@ -13,6 +13,7 @@ from shared.sms.classes import NORMAL
 
 VALID_SECONDS_DEFAULT = 24 * 3600
 VALID_SECONDS_MAX = 72 * 3600
+SEND_AHEAD_DAYS_MAX = 35
 
 
 class Wish(NamedTuple):

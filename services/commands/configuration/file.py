@@ -22,8 +22,11 @@ from services.commands.configuration.values import (
     Sender,
 )
 from shared.db import apply
-from shared.rules import line_kinds, line_limits
+from shared.rules import line_kinds, line_limits, retention
 from shared.sms import sender_id
+
+RECEIPT_DEADLINE_HOURS = 72
+"""Of a database in which nothing is set."""
 
 Count = Annotated[int, msgspec.Meta(ge=0, le=2**31 - 1)]
 Positive = Annotated[int, msgspec.Meta(ge=1, le=2**31 - 1)]
@@ -36,7 +39,8 @@ class _Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class _Platform(msgspec.Struct, frozen=True, kw_only=True):
-    receipt_deadline_hours: Annotated[int, msgspec.Meta(ge=1, le=24 * 31)]
+    receipt_deadline_hours: Annotated[int, msgspec.Meta(ge=1, le=24 * 31)] | None = None
+    retention_days: Annotated[int, msgspec.Meta(ge=1, le=3660)] | None = None
 
 
 class _Account(msgspec.Struct, frozen=True, kw_only=True):
@@ -97,7 +101,7 @@ def read(text: str, current: apply.Rows) -> tuple[list[apply.Row], list[str]]:
         known = ", ".join(f"[[{table}]]" for table in _TABLES)
         faults.add(name, f"unknown table, expected [platform], {known}")
     placed = [
-        *_platform(tables, faults),
+        *_platform(tables, current, faults),
         *_accounts(tables, faults),
         *_carriers(tables, faults),
         *_lines(tables, faults),
@@ -139,12 +143,28 @@ def _decode(kind: type[Decoded], entry: Table, where: str, faults: Faults) -> De
 Placed = tuple[str, apply.Row]
 
 
-def _platform(tables: Table, faults: Faults) -> Iterator[Placed]:
+def _platform(tables: Table, current: apply.Rows, faults: Faults) -> Iterator[Placed]:
     entry = tables.get("platform", {})
     if not isinstance(entry, dict):
         faults.add("platform", "expected one table that begins with [platform]")
     elif entry and (found := _decode(_Platform, entry, "platform", faults)) is not None:
-        yield "platform", apply.Platform(found.receipt_deadline_hours)
+        row = _completed(found, current)
+        if row.retention_days < (least := retention.days_at_least(row.receipt_deadline_hours)):
+            what = f"expected {least} or more, with receipts' deadline of "
+            faults.add("platform.retention_days", f"{what}{row.receipt_deadline_hours} hours")
+        yield "platform", row
+
+
+def _completed(found: _Platform, current: apply.Rows) -> apply.Platform:
+    """What is named, and of the rest what is set already."""
+    before = current.get(("platform",))
+    hours, days = found.receipt_deadline_hours, found.retention_days
+    if not isinstance(before, apply.Platform):
+        before = apply.Platform(RECEIPT_DEADLINE_HOURS, retention.DAYS)
+    return apply.Platform(
+        before.receipt_deadline_hours if hours is None else hours,
+        before.retention_days if days is None else days,
+    )
 
 
 def _accounts(tables: Table, faults: Faults) -> Iterator[Placed]:

@@ -13,7 +13,7 @@ from msgspec import UNSET, Meta, UnsetType
 from services.ingest.native import faults, refusals
 from shared.access.keys import Keys
 from shared.ledger import money
-from shared.rules.compose import VALID_SECONDS_MAX, Wish
+from shared.rules.compose import SEND_AHEAD_DAYS_MAX, VALID_SECONDS_MAX, Wish
 from shared.sms import segmentation, states
 from shared.sms.classes import CLASSES, NORMAL, ClassName
 from shared.web import problems
@@ -21,7 +21,6 @@ from shared.web.problems import Problem, Refused
 
 BATCH_COUNT_MAX = 1_000
 REFERENCE_LENGTH_MAX = 100
-SEND_AHEAD_DAYS_MAX = 35
 LIST_COUNT_MAX = 200
 EVENT_COUNT_MAX = 1_000
 SEQUENCE_MAX = 2**63 - 1

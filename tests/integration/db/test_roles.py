@@ -23,6 +23,8 @@ REFUSED = [
     "DELETE FROM wallets",
     "DELETE FROM messages",
     "DELETE FROM segments",
+    "DELETE FROM receipts",
+    "DELETE FROM ended_tokens",
     "DROP TRIGGER transfers_are_immutable ON transfers",
     "ALTER TABLE transfers DISABLE TRIGGER ALL",
     "ALTER TABLE wallets DROP CONSTRAINT wallets_balance_micro_check",

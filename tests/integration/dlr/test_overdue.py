@@ -91,7 +91,7 @@ async def test_all_pages_are_ended_by_one_sweep_and_once_by_two_at_the_same_time
 async def test_a_deadline_that_an_operator_sets_is_everybody_s(town: world.World) -> None:
     # given an operator who gives receipts 96 hours instead of 72
     async with town.pool.acquire() as connection:
-        await apply.put(connection, apply.Platform(96), None)
+        await apply.put(connection, apply.Platform(96, 90), None)
     young, old = await town.submit(1), await town.submit(1)
     await town.age(young, 95)
     await town.age(old, 98)
@@ -109,7 +109,7 @@ async def test_a_receipt_without_a_segment_is_looked_for_until_the_deadline(
     town: world.World,
 ) -> None:
     async with town.pool.acquire() as connection:
-        await apply.put(connection, apply.Platform(96), None)
+        await apply.put(connection, apply.Platform(96, 90), None)
         for hours in (95, 97):
             await connection.execute(
                 "INSERT INTO receipts (receipt_id, carrier_id, carrier_message_id, state, code,"
@@ -166,7 +166,7 @@ async def test_what_has_been_looked_at_is_not_looked_at_again(town: world.World)
     await overdue.sweep(town.pool)
 
     # Then the next begins where the one before has ended
-    done_until = await town.pool.fetchval("SELECT done_until FROM sweeps")
+    done_until = await town.pool.fetchval("SELECT done_until FROM sweeps WHERE name = 'overdue'")
     oldest = await town.pool.fetchval("SELECT min(submitted_at) FROM segments")
     newest = await town.pool.fetchval("SELECT max(submitted_at) FROM segments")
     assert oldest < done_until < newest

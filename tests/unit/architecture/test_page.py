@@ -95,6 +95,12 @@ def test_each_table_is_on_the_page() -> None:
     assert {name for row in rows for name in re.findall(r"`(\w+)`", row)} == created
 
 
+def test_each_table_says_who_removes_its_rows() -> None:
+    rows = re.findall(r"^\| `.*\|$", section("Tables"), re.MULTILINE)
+    told = [[cell.strip() for cell in row.strip("|").split("|")] for row in rows]
+    assert [row[0] for row in told if len(row) != 4 or not all(row)] == []
+
+
 def test_each_state_is_on_the_page() -> None:
     moves = re.findall(r"^    (\w+ +→.*)$", section("How a segment moves"), re.MULTILINE)
     drawn = {word for line in moves for word in re.findall(r"[a-z_]+", line)}

@@ -200,11 +200,13 @@ def test_names_of_the_database_are_known_when_the_file_does_not_repeat_them() ->
 
 def test_the_platform_s_own_table_is_read_and_bounded() -> None:
     rows, faults = file.read("[platform]\nreceipt_deadline_hours = 96", {})
-    assert (rows, faults) == ([apply.Platform(96)], [])
+    assert (rows, faults) == ([apply.Platform(96, 90)], [])
 
     for text, fault in (
         ("[platform]\nreceipt_deadline_hours = 0", "platform.receipt_deadline_hours: "),
         ("[platform]\ndeadline = 1", "platform.deadline: unknown key"),
+        ("[platform]\nretention_days = 44", "platform.retention_days: expected 45 or more"),
+        ("[platform]\nreceipt_deadline_hours = 744", "platform.retention_days: expected 101 or"),
         ("[[platform]]\nreceipt_deadline_hours = 96", "platform: expected one table"),
     ):
         rows, faults = file.read(text, {})

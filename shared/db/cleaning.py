@@ -1,0 +1,43 @@
+"""Small rows whose time is over, and all that is older than the platform's retention: taken away in
+pages, each a transaction of its own, so that nobody waits for it for long."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+
+import asyncpg
+
+from shared.db import pool
+
+PAGE_COUNT = 1_000
+PAUSE_FACTOR = 3.0
+"""A page of what the retention has passed is followed by a pause so many times as long, so that a
+database in which much is too old is not held up by it."""
+
+
+async def by_pages(
+    database: asyncpg.Pool, statement: str, *values: object, page_count: int = PAGE_COUNT
+) -> None:
+    """Execute a DELETE whose last argument is how many rows it may take, until it finds fewer.
+    Several may do it at once."""
+    while True:
+        async with database.acquire(timeout=pool.ACQUIRE_SECONDS) as opened:
+            done = await opened.execute(statement, *values, page_count)
+        if int(done.rpartition(" ")[2]) < page_count:
+            return
+
+
+async def forget_old(database: asyncpg.Pool, page_count: int = PAGE_COUNT) -> int:
+    """Take away every message with its segments, receipt, event and ended token that is older than
+    the retention; transfers stay. Returns how many rows of messages, receipts, events and tokens.
+    Of several callers one does it, and the others return at once."""
+    total_count = 0
+    while True:
+        began_at = time.monotonic()
+        async with database.acquire(timeout=pool.ACQUIRE_SECONDS) as opened:
+            gone_count = await opened.fetchval("SELECT forget_old($1)", page_count)
+        if not gone_count:
+            return total_count
+        total_count += gone_count
+        await asyncio.sleep((time.monotonic() - began_at) * PAUSE_FACTOR)

@@ -1,0 +1,231 @@
+"""What is too old goes, page by page, and nothing else; money stays, and the audit is content."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from uuid import UUID
+
+import asyncpg
+import pytest
+
+from shared.db import apply, audit, cleaning, ledger, limits, migrate, pool, workers
+from shared.db.connection import Connection
+from shared.runtime import ids
+from tests.integration.audit import books
+
+AGE = "interval '100 days'"
+
+
+@pytest.fixture
+async def owner(database_url: str) -> AsyncIterator[asyncpg.Connection]:
+    """The schema's owner."""
+    connection = await asyncpg.connect(database_url, timeout=10)
+    try:
+        await migrate.migrate(connection)
+        await connection.execute(_AGED_ID)
+        yield connection
+    finally:
+        await connection.close(timeout=10)
+
+
+@pytest.fixture
+async def services(owner: asyncpg.Connection, services_url: str) -> AsyncIterator[asyncpg.Pool]:
+    """A service's own way in, with its rights and its plans."""
+    opened = await pool.open_pool(services_url, "test", 2)
+    try:
+        yield opened
+    finally:
+        await pool.close_pool(opened)
+
+
+_AGED_ID = f"""
+CREATE FUNCTION aged(id uuid) RETURNS uuid LANGUAGE sql AS $$
+    SELECT (left(least_id(('x' || left(replace(id::text, '-', ''), 12))::bit(48)::bigint
+            * interval '1 millisecond' + 'epoch'::timestamptz - {AGE})::text, 13)
+            || substr(id::text, 14))::uuid
+$$"""
+
+
+async def age(owner: asyncpg.Connection, *message_ids: UUID) -> list[UUID]:
+    """Let messages have come 100 days earlier than they did; their ids by then."""
+    await owner.execute("ALTER TABLE transfers DISABLE TRIGGER transfers_are_immutable")
+    for table in ("messages", "segments", "transfers", "work", "events"):
+        await owner.execute(
+            f"UPDATE {table} SET message_id = aged(message_id) WHERE message_id = ANY ($1)",
+            message_ids,
+        )
+    await owner.execute("ALTER TABLE transfers ENABLE TRIGGER transfers_are_immutable")
+    rows = await owner.fetch("SELECT aged(id) AS id FROM unnest($1::uuid[]) AS id", message_ids)
+    old = [row["id"] for row in rows]
+    await owner.execute(
+        f"UPDATE messages SET created_at = created_at - {AGE} WHERE message_id = ANY ($1)",
+        old,
+    )
+    return old
+
+
+async def breaches(owner: asyncpg.Connection) -> set[str]:
+    return {each.check.name for each in await audit.examine(owner) if each.breach_count}
+
+
+async def test_what_is_too_old_goes_and_its_money_stays(
+    owner: asyncpg.Connection, services: asyncpg.Pool
+) -> None:
+    # Given books in which three messages are old, of which one still waits
+    written = await books.write(owner)
+    delivered, refunded, parked = await age(
+        owner, written.delivered, written.refunded, written.parked
+    )
+    await owner.execute(f"UPDATE accounts SET created_at = created_at - {AGE}")
+    await owner.execute(f"UPDATE events SET created_at = created_at - {AGE} WHERE sequence = 1")
+    await owner.execute(
+        "INSERT INTO receipts (receipt_id, carrier_id, carrier_message_id, state, code, raw,"
+        " received_at) SELECT id, 1, '', 'delivered', '', '', at"
+        f" FROM (VALUES (aged($1), now() - {AGE}), ($1, now())) AS t (id, at)",
+        (kept := ids.uuid7()),
+    )
+    money = await owner.fetch("SELECT * FROM transfers ORDER BY transfer_id")
+    # When services forget what is too old
+    await cleaning.forget_old(services)
+    # Then that is gone, with all that names a phone
+    left = {row["message_id"] for row in await owner.fetch("SELECT message_id FROM messages")}
+    assert left == {
+        written.queued,
+        parked,
+        written.scheduled,
+        written.submitting,
+        written.submitted,
+    }
+    assert not {delivered, refunded} & {
+        row["message_id"] for row in await owner.fetch("SELECT message_id FROM segments")
+    }
+    assert [row["receipt_id"] for row in await owner.fetch("SELECT receipt_id FROM receipts")] == [
+        kept
+    ]
+    assert [row["sequence"] for row in await owner.fetch("SELECT sequence FROM events")] == [
+        2,
+        3,
+        4,
+        5,
+    ]
+    # And no movement of money, and the books agree
+    assert await owner.fetch("SELECT * FROM transfers ORDER BY transfer_id") == money
+    assert await breaches(owner) == set()
+
+
+async def test_the_audit_still_sees_what_is_lost_of_what_is_kept(
+    owner: asyncpg.Connection, services: asyncpg.Pool
+) -> None:
+    # Given that the retention has begun
+    written = await books.write(owner)
+    await cleaning.forget_old(services)
+    assert await breaches(owner) == set()
+    # When something of what is kept is lost, Then it is missed
+    await owner.execute("DELETE FROM events WHERE sequence = 1")
+    await owner.execute("DELETE FROM messages WHERE message_id = $1", written.queued)
+    await owner.execute("DELETE FROM segments WHERE message_id = $1", written.queued)
+    assert await breaches(owner) >= {"debits", "event_numbers"}
+
+
+async def test_pages_take_all_that_is_old_and_look_at_little_else(
+    owner: asyncpg.Connection, services: asyncpg.Pool
+) -> None:
+    # Given a thousand messages, 25 of them old, and as many receipts and events
+    await owner.execute(_MANY.format(now="now()", start=26, end=1_000))
+    await owner.execute(_MANY.format(now=f"now() - {AGE}", start=1, end=25))
+    await owner.execute(_MANY.format(now="now() - interval '80 days'", start=1_001, end=1_010))
+    await owner.execute("INSERT INTO event_heads SELECT n, 1000 FROM generate_series(1, 3) n")
+    # When they are taken in pages of ten
+    gone_count = await cleaning.forget_old(services, 10)
+    # Then each of them is gone, and no other
+    assert gone_count == 3 * 25
+    for table in ("messages", "segments", "receipts", "events"):
+        assert await owner.fetchval(f"SELECT count(*) FROM {table}") == 985
+    # And when none is left, a look costs next to nothing
+    async with services.acquire() as opened, opened.transaction():
+        before = await _looked_at(opened)
+        assert await opened.fetchval("SELECT forget_old(10)") == 0
+        after = await _looked_at(opened)
+    assert max(after[table] - before[table] for table in after) < 10
+
+
+async def _looked_at(connection: Connection) -> dict[str, int]:
+    """Rows of the large tables that this connection has read so far."""
+    rows = await connection.fetch(
+        "SELECT relname, seq_tup_read + coalesce(idx_tup_fetch, 0) FROM pg_stat_xact_user_tables"
+        " WHERE relname IN ('messages', 'segments', 'receipts', 'events')"
+    )
+    return {row[0]: row[1] for row in rows}
+
+
+_MANY = """
+WITH new AS (
+    SELECT n, least_id({now} + n * interval '1 millisecond') AS id, {now} AS at
+    FROM generate_series({start}, {end}) AS n
+), message AS (
+    INSERT INTO messages (message_id, account_id, line_id, carrier_id, wallet_id, sender, recipient,
+        country, encoding, segment_count, class, at_least_once, segment_price_micro, currency,
+        status, created_at, expires_at, updated_at)
+    SELECT id, 1, 1, 1, 1, 'Sluice', '+33600000000', 'FR', 'gsm7', 1, 1, false, 45300, 'EUR',
+        'delivered', at, at, at FROM new
+), segment AS (
+    INSERT INTO segments (message_id, part, state, carrier_id) SELECT id, 1, 'delivered', 1 FROM new
+), receipt AS (
+    INSERT INTO receipts (receipt_id, carrier_id, carrier_message_id, state, code, raw, received_at)
+    SELECT id, 1, '', 'delivered', '', '', at FROM new
+)
+INSERT INTO events (account_id, sequence, message_id, status, reason, created_at)
+SELECT 1 + n % 3, n, id, 'delivered', '', at FROM new"""
+
+
+async def test_a_longer_retention_brings_nothing_back_and_is_kept_from_then_on(
+    owner: asyncpg.Connection, services: asyncpg.Pool
+) -> None:
+    # Given what was forgotten under a retention of 90 days
+    await cleaning.forget_old(services)
+    done_until = await owner.fetchval("SELECT done_until FROM sweeps WHERE name = 'retention'")
+    # When it becomes 200, Then what is still to be asked for does not grow
+    await apply.put(owner, apply.Platform(72, 200), None)
+    await owner.execute(_MANY.format(now="now() - interval '95 days'", start=1, end=5))
+    await cleaning.forget_old(services)
+    asked = await owner.fetchval("SELECT done_until FROM sweeps WHERE name = 'retention'")
+    assert asked == done_until
+
+
+async def test_nothing_goes_that_may_still_move_whatever_is_set(
+    owner: asyncpg.Connection, services: asyncpg.Pool
+) -> None:
+    # Given a retention below what `sluice apply` lets pass
+    await apply.put(owner, apply.Platform(72, 1), None)
+    await owner.execute(_MANY.format(now="now() - interval '44 days'", start=1, end=5))
+    # When it is kept to, Then what may still be sent and receipted is there
+    assert await cleaning.forget_old(services) == 0
+
+
+async def test_small_rows_go_in_pages_when_their_time_is_over(
+    owner: asyncpg.Connection, services: asyncpg.Pool
+) -> None:
+    # Given usage and workers, old and new, more than a page of them
+    count = cleaning.PAGE_COUNT + 500
+    await owner.execute(
+        f"""
+        INSERT INTO accounts (name, currency) SELECT n, 'EUR' FROM generate_series(1, 40) AS n;
+        INSERT INTO limit_usage SELECT 'line:1', floor(extract(epoch FROM now()) / 60) - age,
+            gen_random_uuid(), 1 FROM generate_series(46100, 46099 + {count}) AS age;
+        INSERT INTO limit_usage SELECT 'line:1', floor(extract(epoch FROM now()) / 60) - 44640,
+            gen_random_uuid(), 1;
+        INSERT INTO daily_usage SELECT account_id, floor(extract(epoch FROM now()) / 900) - age, 1
+            FROM accounts, generate_series(90, 250) AS age;
+        INSERT INTO workers SELECT gen_random_uuid(), now(), now() - interval '2 hours'
+            FROM generate_series(1, {count});
+        INSERT INTO workers VALUES (gen_random_uuid(), now(), now())"""
+    )
+    # When they are swept
+    await limits.forget_old(services)
+    await ledger.forget_usage(services)
+    await workers.forget_dead(services)
+    # Then what some limit reaches, or lives, is left
+    assert await owner.fetchval("SELECT count(*) FROM limit_usage") == 1
+    assert await owner.fetchval("SELECT count(*) FROM workers") == 1
+    assert await owner.fetchval("SELECT count(DISTINCT account_id) FROM daily_usage") == 40
+    assert 40 * 97 <= await owner.fetchval("SELECT count(*) FROM daily_usage") <= 40 * 104
