@@ -10,7 +10,7 @@ from shared.web import server
 
 
 def chosen(**values: object) -> server.Settings:
-    return server.Settings(database_url="postgresql://x", amqp_url="amqp://x", **values)  # type: ignore[arg-type]
+    return server.Settings(database_url="postgresql://x", amqp_url="amqp://x", **values)  # type: ignore[arg-type] # of each its field
 
 
 def test_the_bounds_are_those_that_were_set() -> None:
