@@ -79,8 +79,8 @@ ORDER BY message_id FOR UPDATE"""
 _OF_THIS_SUBMIT = "(t.accepted OR t.submitted_at IS NULL OR t.submitted_at = u.submitted_at)"
 _ABOUT = "u.message_id = t.message_id AND u.part = t.part"
 _MAY_MOVE = f"""
-    (CASE WHEN t.landed_at IS NULL THEN s.state ELSE 'submitting' END || ' ' || t.state)
-    = ANY ({_MOVES})"""
+    (CASE WHEN t.landed_at IS NOT NULL AND s.state IN ({_WAITING}) THEN 'submitting'
+     ELSE s.state END || ' ' || t.state) = ANY ({_MOVES})"""
 
 # In the order of the locks that `shared.db` tells: each part needs all of the one before. What an
 # UPDATE reads is materialized: where it meets a row that was changed since the statement began, it

@@ -9,6 +9,8 @@ CREATE TABLE submits ( -- a row is an intent: it is there before any byte leaves
     submitted_at timestamptz NOT NULL,
     PRIMARY KEY (message_id, part)
 );
+-- Nobody may end a submit between the copy and the trigger below.
+LOCK TABLE segments IN SHARE ROW EXCLUSIVE MODE;
 INSERT INTO submits (message_id, part, worker_id, submitted_at)
 SELECT message_id, part, worker_id, submitted_at FROM segments WHERE state = 'submitting';
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from uuid import UUID
 
@@ -90,6 +91,45 @@ async def test_what_is_being_submitted_at_the_migration_goes_on(
     assert await standing(before, message_id) == ["submitting"]
     assert await recorded(before, message_id) == ("submitted", 1)
     assert await before.fetchval("SELECT count(*) FROM submits") == 0
+
+
+async def test_what_is_recorded_while_the_schema_grows_is_not_under_way_afterwards(
+    before: asyncpg.Connection, database_url: str
+) -> None:
+    # Given a submit of the release before, whose answer is being recorded
+    message_id = await accept(before)
+    await before.execute("DELETE FROM work")
+    await before.fetch(_CLAIM_OF_OLD, message_id, OLD)
+    recorder = await asyncpg.connect(database_url, timeout=10)
+    try:
+        recording = recorder.transaction()
+        await recording.start()
+        await recorder.execute(_RECORD_OF_OLD, message_id)
+        # When the schema grows meanwhile
+        growing = asyncio.create_task(expand(before))
+        await asyncio.sleep(0.3)
+        await recording.commit()
+        await growing
+    finally:
+        await recorder.close(timeout=10)
+    # Then nothing is under way
+    assert await standing(before, message_id) == ["submitted"]
+
+
+async def test_a_row_of_a_submit_that_has_ended_moves_nothing_back(
+    before: asyncpg.Connection,
+) -> None:
+    await migrate.migrate(before)
+    # Given a segment that has ended, and a row that should not be there
+    message_id = await accept(before)
+    await before.execute("UPDATE segments SET state = 'delivered', submitted_at = now()")
+    await before.execute("INSERT INTO submits VALUES ($1, 1, $2, now())", message_id, OLD)
+    # When a sweep takes its worker for dead
+    async with before.transaction():
+        found = await submits.abandoned(before, -1, 10)
+        await segments.settle_all(before, found, SegmentState.IN_DOUBT)
+    # Then the row goes, and nothing else
+    assert await standing(before, message_id) == ["delivered"]
 
 
 async def test_an_intent_of_the_release_before_is_seen_and_ended_by_either(
