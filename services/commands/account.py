@@ -19,6 +19,8 @@ from shared.db.connection import Connection
 from shared.ledger import money
 from shared.runtime import exits
 
+_ALLOWED = {True: "allowed", False: "refused"}
+
 app = cyclopts.App(name="account", help="Accounts, their money, counts.")
 
 
@@ -50,6 +52,7 @@ async def show(name: str, /, *, as_json: Json = False) -> int:
         "daily_limit": account.daily_limit,
         "used_today": used.get(account.account_id, 0),
         "requests_per_minute": account.requests_per_minute,
+        "special_numbers": account.special_numbers,
         "counts": {
             status: {"messages": message_count, "segments": segment_count}
             for status, message_count, segment_count, _ in counts
@@ -71,7 +74,8 @@ def _print(shown: dict[str, object]) -> None:
             for status, count in value.items():
                 print(f"{status:<20} {count['messages']} messages, {count['segments']} segments")
         else:
-            print(f"{name.replace('_', ' '):<20} {value}")
+            told = _ALLOWED[value] if isinstance(value, bool) else value
+            print(f"{name.replace('_', ' '):<20} {told}")
 
 
 @app.command

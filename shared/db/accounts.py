@@ -10,7 +10,8 @@ from shared.ledger.transfers import Kind
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """An account and its active wallet; `balance_micro` in micro-units of `currency`."""
+    """An account and its active wallet; `balance_micro` in micro-units of `currency`.
+    `special_numbers`: it may send to premium-rate and other special numbers."""
 
     account_id: int
     name: str
@@ -18,10 +19,12 @@ class Account:
     balance_micro: int
     daily_limit: int
     requests_per_minute: int
+    special_numbers: bool
 
 
 _SELECT = """
-SELECT a.account_id, a.name, a.currency, w.balance_micro, a.daily_limit, a.requests_per_minute
+SELECT a.account_id, a.name, a.currency, w.balance_micro, a.daily_limit, a.requests_per_minute,
+       a.special_numbers
 FROM accounts a JOIN wallets w ON w.account_id = a.account_id AND w.currency = a.currency
 WHERE $1::text IS NULL OR a.name = $1
 ORDER BY a.name"""

@@ -144,6 +144,7 @@ async def test_credit_arrives_and_the_books_agree(command: Command, tmp_path: Pa
         "daily_limit": 200,
         "used_today": 0,
         "requests_per_minute": 60,
+        "special_numbers": False,
         "counts": {},
         "debited": "0.00",
         "refunded": "0.00",
