@@ -76,7 +76,7 @@ def write_private(file: Path, text: str) -> None:
 def claim_port(ports: Kept[int], name: str) -> int:
     """Return the port kept for `name` if it is free, otherwise keep a new free one."""
     port = ports.get(name, _find_port)
-    if not _is_free(port):
+    if not is_free(port):
         port = _find_port()
         ports.put(name, port)
     return port
@@ -84,12 +84,13 @@ def claim_port(ports: Kept[int], name: str) -> int:
 
 def _find_port() -> int:
     for port in random.sample(_PORTS, _PORT_TRIES):
-        if _is_free(port):
+        if is_free(port):
             return port
     raise OSError("no free port on the loopback interface")
 
 
-def _is_free(port: int) -> bool:
+def is_free(port: int) -> bool:
+    """Whether nobody listens on a port of the loopback interface."""
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 
 import asyncpg
 import pytest
@@ -67,6 +68,27 @@ async def stored_count(database: asyncpg.Pool) -> tuple[int, int]:
     return first, second
 
 
+@asynccontextmanager
+async def beside(
+    database: asyncpg.Pool, first: Intake, second: Intake
+) -> AsyncIterator[asyncio.Task[accept._Results]]:
+    """The second is being stored while the first has all of it stored and commits only then."""
+    async with database.acquire() as one, database.acquire() as other:
+        begun = one.transaction()
+        await begun.start()
+        await accept._store_all(one, [first])
+
+        async def store() -> accept._Results:
+            async with other.transaction():
+                return await accept._store_all(other, [second])
+
+        waiting = asyncio.create_task(store())
+        await asyncio.sleep(0.2)
+        assert not waiting.done()
+        await begun.commit()
+        yield waiting
+
+
 async def test_each_answer_tells_what_is_left_after_its_own_messages(
     database: asyncpg.Pool,
 ) -> None:
@@ -85,21 +107,8 @@ async def test_the_second_of_two_at_once_sees_what_the_first_has_spent(
     database: asyncpg.Pool,
 ) -> None:
     first, second = await intake(database, RICH, 3), await intake(database, RICH, 2)
-    async with database.acquire() as one, database.acquire() as other:
-        # Given one that has everything stored and not committed yet
-        begun = one.transaction()
-        await begun.start()
-        await accept._store_all(one, [first])
-
-        async def store() -> accept._Results:
-            async with other.transaction():
-                return await accept._store_all(other, [second])
-
-        # When another of the same account comes meanwhile
-        waiting = asyncio.create_task(store())
-        await asyncio.sleep(0.2)
-        assert not waiting.done()
-        await begun.commit()
+    # Given one that has everything stored, when another of the same account comes meanwhile
+    async with beside(database, first, second) as waiting:
         # Then it is paid out of what is left
         ((answer,), _) = await waiting
     assert isinstance(answer, Answer)
@@ -114,25 +123,14 @@ async def test_nothing_is_stored_when_two_at_once_want_more_than_there_is(
 ) -> None:
     # Given a purse, or a day, for five
     first, second = await intake(database, account_id, 3), await intake(database, account_id, 3)
-    async with database.acquire() as one, database.acquire() as other:
-        begun = one.transaction()
-        await begun.start()
-        await accept._store_all(one, [first])
-
-        async def store() -> accept._Results:
-            async with other.transaction():
-                return await accept._store_all(other, [second])
-
-        waiting = asyncio.create_task(store())
-        await asyncio.sleep(0.2)
-        await begun.commit()
+    async with beside(database, first, second) as waiting:
         # When two want three each, Then the second is stored not at all, and paid by nobody
         with pytest.raises(fault):
             await waiting
-        assert await stored_count(database) == (3, 3)
-        # And when each message is looked at alone, as many are taken as there is room for
-        async with other.transaction():
-            ((answer,), stored) = await accept._store_some(other, [second])
+    assert await stored_count(database) == (3, 3)
+    # And when each message is looked at alone, as many are taken as there is room for
+    async with database.acquire() as opened, opened.transaction():
+        ((answer,), stored) = await accept._store_some(opened, [second])
     assert isinstance(answer, Answer)
     assert answer.body.startswith(b"2 of 3")
     assert len(stored) == 2

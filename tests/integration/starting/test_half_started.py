@@ -13,6 +13,7 @@ from typing import Any
 import asyncpg
 import pytest
 
+from deploy.local import kept
 from services.dispatcher import app as dispatcher
 from services.dlr import app as dlr
 from services.ingest import app as ingest
@@ -74,7 +75,7 @@ async def test_nothing_is_left_wherever_a_start_breaks_off(
                 break
         except error:
             await _closed(lambda: asyncio.all_tasks() <= before, f"tasks after step {step}")
-            await _closed(lambda: _is_free(port), f"the port after step {step}")
+            await _closed(lambda: kept.is_free(port), f"the port after step {step}")
             await _closed(lambda: not site.open_count, f"links after step {step}")
     assert step > 8
     assert await _worker_count(migrated) == 0
@@ -88,7 +89,7 @@ async def test_nothing_is_left_of_a_simulator_whose_second_port_is_taken() -> No
         with pytest.raises(Exception, match="cannot listen"):
             await simulator.serve(wanted)
     assert asyncio.all_tasks() <= before
-    assert _is_free(first)
+    assert kept.is_free(first)
 
 
 async def _closed(holds: Callable[[], bool], what: str) -> None:
@@ -96,16 +97,6 @@ async def _closed(holds: Callable[[], bool], what: str) -> None:
     while not holds():
         assert asyncio.get_running_loop().time() < deadline, what
         await asyncio.sleep(0.01)
-
-
-def _is_free(port: int) -> bool:
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind(("127.0.0.1", port))
-        except OSError:
-            return False
-    return True
 
 
 async def _worker_count(url: str) -> int:
