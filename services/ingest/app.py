@@ -105,29 +105,36 @@ async def serve(chosen: Settings, stop: asyncio.Event) -> AsyncIterator[None]:
             every = lifecycle.every(seconds, step, FAULTS)
             await stack.enter_async_context(lifecycle.background(name, every, stop))
 
-        app = web.Application(client_max_size=bodies.BATCH_SIZE_MAX)
+        context = routes.Context(
+            pool=database,
+            watch=configured,
+            acceptor=acceptor,
+            authenticator=auth.Authenticator(database, platform, used),
+            door=door.Door(redis),
+            keys=platform,
+            proxies=addresses.Proxies(chosen.trusted_proxies),
+        )
         missing = partial(_missing, configured, relay)
-        health.add_routes(app, missing)
-        routes.add_routes(
-            app,
-            routes.Context(
-                pool=database,
-                watch=configured,
-                acceptor=acceptor,
-                authenticator=auth.Authenticator(database, platform, used),
-                door=door.Door(redis),
-                keys=platform,
-                proxies=addresses.Proxies(chosen.trusted_proxies),
-            ),
-        )
-        await stack.enter_async_context(
-            health.serve(chosen.metrics_port, missing, chosen.metrics_host)
-        )
-        port = await stack.enter_async_context(
-            server.listening(app, chosen.ingest_host, chosen.ingest_port, server.caps_of(chosen))
-        )
-        _log.info("accepting", port=port)
-        yield
+        async with _listening(chosen, context, missing) as port:
+            _log.info("accepting", port=port)
+            yield
+
+
+@asynccontextmanager
+async def _listening(
+    chosen: Settings, context: routes.Context, missing: health.Readiness
+) -> AsyncIterator[int]:
+    """The operator's port and the producers' are open while the body runs; yields the latter."""
+    app = web.Application(client_max_size=bodies.BATCH_SIZE_MAX)
+    health.add_routes(app, missing)
+    routes.add_routes(app, context)
+    async with (
+        health.serve(chosen.metrics_port, missing, chosen.metrics_host),
+        server.listening(
+            app, chosen.ingest_host, chosen.ingest_port, server.caps_of(chosen)
+        ) as port,
+    ):
+        yield port
 
 
 def _missing(configured: watch.Watch, relay: Relay) -> str | None:
