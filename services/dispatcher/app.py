@@ -94,7 +94,7 @@ async def serve(chosen: Settings, stop: asyncio.Event) -> AsyncIterator[None]:
         for seconds, step in (
             (workers.BEAT_SECONDS, sweeper.beat),
             (0.5, scheduler.turn),
-            (1.0, sweeper.expire),
+            (5.0, sweeper.expire),
             (1.0, sweeper.put_back),
             (2.0, sweeper.doubt),
             (2.0, sweeper.resubmit),

@@ -32,20 +32,25 @@ async def apply(
     connection: Connection,
     readers: interpreters.Interpreters,
     batch: Sequence[envelopes.RawReceipt],
+    *,
+    some_here: bool = False,
 ) -> Tally:
-    """Store the batch and let what it says act. Applying it again changes nothing.
+    """Store the batch and let what it says act, in one transaction. Applying it again changes
+    nothing; with `some_here`, see `receipts.insert`, it stores nothing either.
 
     A receipt nobody can read is kept as it is; one whose segment is not known (yet) is kept to be
     tried again.
     """
-    # In the order of ids, so that two processes with the same receipts never wait in a circle.
-    ordered = sorted(batch, key=lambda raw: raw.receipt_id.int)
+    # Each once, for its link may have gone and brought it again. In the order of ids, so that two
+    # processes with the same receipts never wait in a circle.
+    once = {raw.receipt_id: raw for raw in batch}
+    ordered = sorted(once.values(), key=lambda raw: raw.receipt_id.int)
     words = [_word(readers, raw) for raw in ordered]
     new = await _with_owners(connection, ordered, words)
-    try:
-        changed_count = await _write(connection, new)
-    except receipts.Repeated:
-        changed_count = await _write(connection, new, some_here=True)
+    async with connection.transaction():
+        await receipts.insert(connection, new, some_here=some_here)
+        # Last, for it locks the heads of the event logs until the commit.
+        changed_count = await segments.settle(connection, _proofs(new))
     unreadable_count = words.count(None)
     matched_count = sum(each.owner is not None for each in new)
     return Tally(
@@ -109,20 +114,12 @@ def _owner(
     return None
 
 
-async def _write(
-    connection: Connection, new: Sequence[receipts.NewReceipt], *, some_here: bool = False
-) -> int:
-    """One transaction; returns how many messages changed status. For `some_here`, and the error
-    without it, see `receipts.insert`."""
-    proofs = [
+def _proofs(new: Sequence[receipts.NewReceipt]) -> list[segments.Evidence]:
+    return [
         proof
         for each in new
         if each.owner is not None and (proof := _proof(each.word, each.owner)) is not None
     ]
-    async with connection.transaction():
-        await receipts.insert(connection, new, some_here=some_here)
-        # Last, for it locks the heads of the event logs until the commit.
-        return await segments.settle(connection, proofs)
 
 
 def _proof(word: Receipt | LateAnswer | None, owner: matching.Owner) -> segments.Evidence | None:
@@ -142,4 +139,4 @@ async def keep_unread(connection: Connection, raw: envelopes.RawReceipt) -> None
     new = receipts.NewReceipt(
         raw.receipt_id, raw.carrier_id, _received_at(raw), raw.body, word=None, owner=None
     )
-    await receipts.insert(connection, [new], some_here=True)
+    await receipts.insert(connection, [new])

@@ -92,8 +92,9 @@ class Intake:
 
     async def _apply(self, parcels: Sequence[_Parcel]) -> None:
         batch = [receipt for parcel in parcels for receipt in parcel.receipts]
+        some_here = any(parcel.delivery.redelivered for parcel in parcels)
         try:
-            await self._persist(batch)
+            await self._persist(batch, some_here=some_here)
         except Exception as error:
             _log.error("receipt_batch_failed", count=len(batch), error=type(error).__name__)
             for parcel in parcels:
@@ -103,7 +104,7 @@ class Intake:
     async def _apply_alone(self, parcel: _Parcel, receipt: envelopes.RawReceipt) -> None:
         """Apply one receipt of a batch that failed, so that the others are not harmed by it."""
         try:
-            await self._persist([receipt])
+            await self._persist([receipt], some_here=True)
         except Exception as error:
             _log.error(
                 "receipt_not_applied",
@@ -112,14 +113,21 @@ class Intake:
             )
             parcel.poisoned |= not await self._keep(receipt)
 
-    async def _persist(self, batch: Sequence[envelopes.RawReceipt]) -> None:
+    async def _persist(self, batch: Sequence[envelopes.RawReceipt], *, some_here: bool) -> None:
+        """Apply until it has succeeded. What is tried again may be here already, as what was
+        delivered before: perhaps only the answer to a commit was lost."""
         if not batch:
             return
         async for attempt in _attempts():
             with attempt:
                 await self._readers.learn({raw.carrier_id for raw in batch})
                 async with self._database.acquire(timeout=pool.ACQUIRE_SECONDS) as opened:
-                    _count(await apply.apply(opened, self._readers, batch))
+                    again = attempt.retry_state.attempt_number > 1
+                    _count(
+                        await apply.apply(
+                            opened, self._readers, batch, some_here=some_here or again
+                        )
+                    )
 
     async def _keep(self, receipt: envelopes.RawReceipt) -> bool:
         try:

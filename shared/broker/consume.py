@@ -14,12 +14,14 @@ _log = structlog.get_logger()
 
 
 class Delivery:
-    """One delivery; its link may have gone meanwhile, and then it comes again by itself."""
+    """One delivery; its link may have gone meanwhile, and then it comes again by itself, as
+    `redelivered`."""
 
-    __slots__ = ("_acks", "_tag", "body")
+    __slots__ = ("_acks", "_tag", "body", "redelivered")
 
-    def __init__(self, body: bytes, tag: int, told: acks.Acks) -> None:
+    def __init__(self, body: bytes, tag: int, told: acks.Acks, *, redelivered: bool) -> None:
         self.body = body
+        self.redelivered = redelivered
         self._tag = tag
         self._acks = told
 
@@ -82,7 +84,14 @@ class Consumer:
         async def receive(message: DeliveredMessage) -> None:
             if message.delivery_tag is not None:
                 told.received(message.delivery_tag)
-                self._on_delivery(Delivery(message.body, message.delivery_tag, told))
+                self._on_delivery(
+                    Delivery(
+                        message.body,
+                        message.delivery_tag,
+                        told,
+                        redelivered=bool(message.redelivered),
+                    )
+                )
 
         try:
             started = await channel.basic_consume(

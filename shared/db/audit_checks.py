@@ -78,8 +78,8 @@ _DEBITS = f"""
 SELECT coalesce(s.message_id, t.message_id) AS message_id, coalesce(s.part, t.part) AS part,
        CASE WHEN t.debit_count IS NULL THEN 'no debit' WHEN s.message_id IS NULL THEN 'no segment'
             WHEN t.debit_count > 1 THEN 'debited twice' ELSE 'other amount or wallet' END AS fault
-FROM (SELECT s.message_id, s.part, m.segment_price_micro, m.wallet_id
-      FROM segments s LEFT JOIN messages m USING (message_id)) s
+FROM (SELECT p.message_id, p.part, m.segment_price_micro, m.wallet_id
+      FROM parts p JOIN messages m USING (message_id)) s
 FULL JOIN (
     SELECT message_id, part, count(*) AS debit_count, min(amount_micro) AS amount_micro,
            min(from_wallet_id) AS wallet_id
@@ -123,12 +123,9 @@ LEFT JOIN carriers c ON c.carrier_id = m.carrier_id
 WHERE l.line_id IS NULL OR w.wallet_id IS NULL OR c.carrier_id IS NULL"""
 
 _PARTS = """
-SELECT coalesce(m.message_id, s.message_id) AS message_id, m.segment_count, s.found_count
-FROM messages m
-FULL JOIN (SELECT message_id, count(*) AS found_count, min(part) AS least, max(part) AS greatest
-           FROM segments GROUP BY message_id) s USING (message_id)
-WHERE m.segment_count IS DISTINCT FROM s.found_count OR s.least <> 1
-   OR s.greatest <> s.found_count"""
+SELECT s.message_id, s.part, m.segment_count FROM segments s
+LEFT JOIN messages m USING (message_id)
+WHERE (s.part BETWEEN 1 AND m.segment_count) IS NOT TRUE"""
 
 # A claim deletes the row and takes every waiting part with it; parts that go back to the queue get
 # a row again in the same transaction. So parts wait exactly as long as there is a row.
@@ -137,7 +134,7 @@ SELECT coalesce(w.message_id, s.message_id) AS message_id, w.state AS work_state
        w.segment_count, s.waiting_count, s.states
 FROM work w
 FULL JOIN (SELECT message_id, count(*) AS waiting_count, string_agg(DISTINCT state, ',') AS states
-           FROM segments s WHERE {segments.IS_WAITING} GROUP BY message_id) s USING (message_id)
+           FROM parts WHERE {segments.IS_WAITING} GROUP BY message_id) s USING (message_id)
 WHERE w.segment_count IS DISTINCT FROM s.waiting_count
    OR (w.state, s.states) NOT IN ({_PAIRS})"""
 
@@ -149,9 +146,11 @@ WHERE expires_at < now() - interval '{GRACE_SECONDS} seconds'
 # After a restart of PostgreSQL nobody could be heard, so every worker gets the same time again.
 _SUBMITTING = f"""
 SELECT u.message_id, u.part, u.worker_id, u.submitted_at, s.state FROM submits u
+LEFT JOIN messages m USING (message_id)
 LEFT JOIN segments s USING (message_id, part)
 LEFT JOIN workers w ON w.worker_id = u.worker_id
-WHERE s.state IN ({_WAITING}, 'submitting') IS NOT TRUE
+WHERE (u.part BETWEEN 1 AND m.segment_count) IS NOT TRUE
+    OR s.state NOT IN ({_WAITING}, 'submitting')
     OR u.submitted_at < now() - interval '{SUBMITTING_SECONDS} seconds'
     OR greatest(w.seen_at, u.submitted_at, pg_postmaster_start_time())
        < now() - interval '{GRACE_SECONDS + workers.SILENCE_SECONDS} seconds'"""
@@ -171,24 +170,43 @@ FULL JOIN (SELECT line_id, count(*) AS parked_count FROM work WHERE state = 'par
 WHERE p.line_id IS NULL
    OR (w.line_id IS NULL AND p.ready_at < now() - interval '{GRACE_SECONDS} seconds')"""
 
-# Of an account older than that, the first events may be gone for their age.
+# What follows what: an account's rows all together, then page after page. Of an account older than
+# the retention, the first events may be gone for their age.
 _NUMBERS = """
 SELECT coalesce(a.account_id, h.account_id, e.account_id) AS account_id, h.last_sequence,
-       e.event_count, e.least, e.greatest
+       e.event_count, e.least, e.greatest, e.is_broken
 FROM accounts a
 FULL JOIN event_heads h USING (account_id)
-FULL JOIN (SELECT account_id, count(*) AS event_count, min(sequence) AS least,
-                  max(sequence) AS greatest FROM events GROUP BY account_id) e USING (account_id)
+FULL JOIN (
+    SELECT account_id, sum(event_count) AS event_count, min(least) AS least,
+           max(greatest) AS greatest,
+           bool_or(is_uneven OR event_count <> greatest - least + 1 OR least <> before + 1)
+               AS is_broken
+    FROM (
+        SELECT *, lag(greatest) OVER (PARTITION BY account_id ORDER BY is_page, greatest) AS before
+        FROM (
+            SELECT account_id, false AS is_page, count(*) AS event_count, min(sequence) AS least,
+                   max(sequence) AS greatest, false AS is_uneven
+            FROM events GROUP BY account_id
+            UNION ALL
+            SELECT account_id, true, cardinality(message_ids),
+                   last_sequence - cardinality(message_ids) + 1, last_sequence,
+                   NOT cardinality(message_ids) = ALL (ARRAY[
+                       cardinality(statuses), cardinality(reasons), cardinality(refs)])
+            FROM event_pages
+        ) span
+    ) follower GROUP BY account_id
+) e USING (account_id)
 CROSS JOIN (SELECT done_until FROM sweeps WHERE name = 'retention') gone
 WHERE a.account_id IS NULL OR h.last_sequence IS NULL
-   OR h.last_sequence <> e.greatest OR e.event_count <> e.greatest - e.least + 1
+   OR h.last_sequence <> e.greatest OR e.is_broken
    OR (a.created_at > gone.done_until AND h.last_sequence <> coalesce(e.event_count, 0))"""
 
 _LAST_EVENTS = f"""
 SELECT coalesce(m.message_id, e.message_id) AS message_id, m.status, e.status AS last_event
 FROM messages m
 FULL JOIN (SELECT DISTINCT ON (message_id) message_id, account_id, status
-           FROM events ORDER BY message_id, sequence DESC) e USING (message_id)
+           FROM all_events ORDER BY message_id, sequence DESC) e USING (message_id)
 WHERE coalesce(m.message_id, e.message_id) >= {_KEPT}
   AND (m.status IS DISTINCT FROM coalesce(
            e.status, CASE WHEN m.send_at IS NULL THEN 'queued' ELSE 'scheduled' END)
@@ -214,12 +232,12 @@ CHECKS = (
           _WALLETS),
     Check("transfers", "money moves between the right books of one currency", "transfers",
           _DIRECTIONS),
-    Check("debits", "each segment was debited once, at its price", "segments", _DEBITS),
+    Check("debits", "each segment was debited once, at its price", "parts", _DEBITS),
     Check("refunds", "refunds equal their debit, once, for what no carrier took", "transfers",
           _REFUNDS),
     Check("unrefunded", "what ended unsent was refunded", "segments", _UNREFUNDED),
     Check("owners", "messages have a line, wallet and carrier that fit", "messages", _OWNERS),
-    Check("parts", "messages have exactly their parts, 1 to n", "messages", _PARTS),
+    Check("parts", "what is written of parts is of parts that a message has", "segments", _PARTS),
     Check("work", "what waits has its row of work, nothing else has", "work", _WORK),
     Check("overdue_work", "nothing waits past its time", "work", _OVERDUE_WORK),
     Check("submitting", "submits end, or their worker lives", "submits", _SUBMITTING),
@@ -227,7 +245,8 @@ CHECKS = (
           _NO_RECEIPT),
     Check("parked_lines", "lines with parked messages are woken, others are not", "parked_lines",
           _PARKED_LINES),
-    Check("event_numbers", "events of an account are numbered without gaps", "events", _NUMBERS),
+    Check("event_numbers", "events of an account are numbered without gaps", "all_events",
+          _NUMBERS),
     Check("last_events", "the last event of a message is its status", "messages", _LAST_EVENTS),
     Check("line_usage", "lines are within their limits (unless these were lowered)", "limit_usage",
           _LINE_USAGE, warns_only=True),
@@ -240,12 +259,12 @@ COMBINATIONS = """
 SELECT m.status, s.states, count(*) AS message_count
 FROM messages m
 JOIN (SELECT message_id, array_agg(DISTINCT state ORDER BY state) AS states
-      FROM segments GROUP BY message_id) s USING (message_id)
+      FROM parts GROUP BY message_id) s USING (message_id)
 GROUP BY m.status, s.states"""
 
 OF_COMBINATION = """
 SELECT m.message_id, m.status, s.states
 FROM messages m
 JOIN (SELECT message_id, array_agg(DISTINCT state ORDER BY state) AS states
-      FROM segments GROUP BY message_id) s USING (message_id)
+      FROM parts GROUP BY message_id) s USING (message_id)
 WHERE m.status = $1 AND s.states = $2 LIMIT $3"""

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+import uuid
 
 import asyncpg
 
@@ -28,15 +29,18 @@ async def by_pages(
             return
 
 
+_FORGET_OLD = "SELECT row_count, end_id FROM forget_old($1, $2)"
+
+
 async def forget_old(database: asyncpg.Pool, page_count: int = PAGE_COUNT) -> int:
     """Take away every message with its segments, receipt, event and ended token that is older than
     the retention; transfers stay. Returns how many rows of messages, receipts, events and tokens.
     Of several callers one does it, and the others return at once."""
-    total_count = 0
+    total_count, reached = 0, uuid.UUID(int=0)
     while True:
         began_at = time.monotonic()
         async with database.acquire(timeout=pool.ACQUIRE_SECONDS) as opened:
-            gone_count = await opened.fetchval("SELECT forget_old($1)", page_count)
+            ((gone_count, reached),) = await opened.fetch(_FORGET_OLD, page_count, reached)
         if not gone_count:
             return total_count
         total_count += gone_count

@@ -10,25 +10,36 @@ from shared.db.connection import Connection
 
 # The head's row lock is held until commit, so numbers become visible in order. To know how many
 # there are, all that changed must be known: so heads are locked after whatever changes messages.
+# What is to be written goes through them, for to be joined later it would have to be sorted again.
 APPEND_CHANGED = """
-counted AS (
-    SELECT account_id, count(*) AS fresh_count FROM changed GROUP BY account_id
+fresh AS (
+    SELECT account_id, count(*) AS event_count, array_agg(message_id) AS message_ids,
+           array_agg(status) AS statuses, array_agg(reason) AS reasons, array_agg(reference) AS refs
+    FROM (SELECT * FROM changed ORDER BY account_id, message_id) c GROUP BY account_id
 ), head AS (
-    SELECT h.account_id, c.fresh_count FROM event_heads h JOIN counted c USING (account_id)
+    SELECT f.* FROM event_heads h JOIN fresh f USING (account_id)
     ORDER BY h.account_id FOR UPDATE OF h
 ), bumped AS (
-    UPDATE event_heads h SET last_sequence = h.last_sequence + head.fresh_count
+    UPDATE event_heads h SET last_sequence = h.last_sequence + head.event_count
     FROM head WHERE h.account_id = head.account_id
-    RETURNING h.account_id, h.last_sequence - head.fresh_count AS before
+    RETURNING h.last_sequence, head.*
 ), event AS (
     INSERT INTO events (account_id, sequence, message_id, status, reason, reference)
-    SELECT c.account_id,
-           b.before + row_number() OVER (PARTITION BY c.account_id ORDER BY c.message_id),
-           c.message_id, c.status, c.reason, c.reference
-    FROM changed c FULL JOIN bumped b USING (account_id)
+    SELECT b.account_id, b.last_sequence - b.event_count + e.place,
+           e.message_id, e.status, e.reason, e.reference
+    FROM bumped b
+    CROSS JOIN LATERAL unnest(b.message_ids, b.statuses, b.reasons, b.refs) WITH ORDINALITY
+        AS e (message_id, status, reason, reference, place)
+    WHERE (SELECT old_readers FROM platform)
+), event_page AS (
+    INSERT INTO event_pages (account_id, last_sequence, message_ids, statuses, reasons, refs)
+    SELECT account_id, last_sequence, message_ids, statuses, reasons, refs FROM bumped
+    WHERE NOT (SELECT old_readers FROM platform)
 )"""
 """Parts of the one statement that changes messages, in which `changed` is what they have become: an
-event for each."""
+event for each. They make one page an account; or rows of `events`, while old processes may read
+them. A page holds no more than the statement was told of: callers come with at most a batch of
+receipts (`services.dlr.intake`), of answers (`services.dispatcher.record`), or a sweep's page."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,15 +54,40 @@ class StoredEvent:
     created_at: datetime
 
 
+# An account's rows come before its pages. Numbers have no gaps, so it is known from the first page
+# up to which number is read, and by the index up to which page; only the retention makes it begin
+# later than asked for.
 _AFTER = """
-SELECT sequence, message_id, status, reason, reference, created_at FROM events
-WHERE account_id = $1 AND sequence > $2 ORDER BY sequence LIMIT $3"""
+WITH apart AS MATERIALIZED (
+    SELECT sequence, message_id, status, reason, reference, created_at FROM events
+    WHERE account_id = $1 AND sequence > $2 ORDER BY sequence LIMIT $3
+), span AS MATERIALIZED (
+    SELECT before, before + $3 - (SELECT count(*) FROM apart) AS until FROM (
+        SELECT greatest($2, last_sequence - cardinality(message_ids)) AS before FROM event_pages
+        WHERE account_id = $1 AND last_sequence > $2 ORDER BY last_sequence LIMIT 1
+    ) first WHERE (SELECT count(*) FROM apart) < $3
+)
+SELECT * FROM apart
+UNION ALL
+SELECT paged.* FROM span CROSS JOIN LATERAL (
+    SELECT p.last_sequence - cardinality(p.message_ids) + e.place AS sequence,
+           e.message_id, e.status, e.reason, e.reference, p.created_at
+    FROM event_pages p
+    CROSS JOIN LATERAL unnest(p.message_ids, p.statuses, p.reasons, p.refs) WITH ORDINALITY
+        AS e (message_id, status, reason, reference, place)
+    WHERE p.account_id = $1 AND p.last_sequence > span.before
+      AND p.last_sequence <= coalesce((
+          SELECT last.last_sequence FROM event_pages last
+          WHERE last.account_id = $1 AND last.last_sequence >= span.until
+          ORDER BY last.last_sequence LIMIT 1), span.until)
+) paged WHERE paged.sequence > span.before AND paged.sequence <= span.until
+ORDER BY sequence"""
 
 
 async def after(
     connection: Connection, account_id: int, sequence: int, limit: int
 ) -> list[StoredEvent]:
-    """The account's events numbered above `sequence`, oldest first."""
+    """The account's events numbered above `sequence`, oldest first, at most `limit`."""
     return [
         StoredEvent(*row) for row in await connection.fetch(_AFTER, account_id, sequence, limit)
     ]

@@ -12,7 +12,6 @@ from shared.db import ledger
 from shared.db.connection import Connection
 from shared.ledger.transfers import Kind
 from shared.rules.compose import Draft
-from shared.sms.states import SegmentState
 
 SQL_NAMES = {"message_class": "class"}
 """Columns and attributes that are not called as in Python."""
@@ -43,7 +42,8 @@ WITH accepted AS MATERIALIZED (
 ), segment AS (
     INSERT INTO segments (message_id, part, state, carrier_id)
     SELECT message_id, part, state, carrier_id
-    FROM accepted, generate_series(1, segment_count) AS part RETURNING part
+    FROM accepted, generate_series(1, segment_count) AS part
+    WHERE (SELECT old_readers FROM platform) RETURNING part
 ), debit AS ({ledger.DEBIT}
 ), work AS (
     INSERT INTO work (message_id, account_id, line_id, carrier_id, country, class, segment_count,
@@ -124,12 +124,10 @@ class Part:
 
 
 _PARTS = f"""
-SELECT s.part, CASE WHEN u.part IS NULL THEN s.state ELSE '{SegmentState.SUBMITTING}' END, s.code,
-       coalesce(u.submitted_at, s.submitted_at), s.accepted_at, s.finished_at,
-       EXISTS (SELECT FROM transfers t WHERE t.message_id = s.message_id AND t.part = s.part
+SELECT part, state, code, submitted_at, accepted_at, finished_at,
+       EXISTS (SELECT FROM transfers t WHERE t.message_id = p.message_id AND t.part = p.part
                AND t.kind = '{Kind.REFUND}')
-FROM segments s LEFT JOIN submits u USING (message_id, part)
-WHERE s.message_id = $1 ORDER BY s.part"""  # noqa: S608 - words of our own
+FROM parts p WHERE message_id = $1 ORDER BY part"""  # noqa: S608 - a word of our own
 
 
 async def parts(connection: Connection, message_id: UUID) -> list[Part]:

@@ -1,14 +1,13 @@
-"""Every raw receipt, kept; those whose segment is not known yet are tried again until the
-deadline."""
+"""Every raw receipt, kept: in pages if its segment was known at once; else in a row of its own,
+which is tried again until the deadline."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import NamedTuple
 from uuid import UUID
-
-import asyncpg
 
 from shared.db.connection import Connection
 from shared.db.matching import Clue, Owner
@@ -33,17 +32,18 @@ class NewReceipt(NamedTuple):
         return f"NewReceipt({self.receipt_id})"
 
 
-class Repeated(Exception):
-    """Some of these receipts are here already. Nothing was stored, and the transaction is lost."""
+class KeptReceipt(NamedTuple):
+    """A receipt as it is kept, once it has found its segment."""
 
+    message_id: UUID
+    part: int
+    state: str
+    received_at: datetime
+    raw: bytes
+    carrier_id: int
 
-_INSERT = """
-INSERT INTO receipts (receipt_id, carrier_id, carrier_message_id, state, code, raw, received_at,
-                      message_id, part, retry_at)
-SELECT receipt_id, carrier_id, carrier_message_id, state, code, raw, received_at, message_id, part,
-       CASE WHEN retry THEN now() + interval '200 milliseconds' END
-FROM unnest($1::new_receipt[])"""
-_INSERT_MISSING = f"{_INSERT} ON CONFLICT (receipt_id) DO NOTHING"
+    def __repr__(self) -> str:
+        return f"KeptReceipt({self.message_id}, {self.part}, {self.state!r})"
 
 
 async def insert(
@@ -51,30 +51,25 @@ async def insert(
 ) -> None:
     """Store receipts within a transaction of the caller; those without an owner to be tried again.
 
-    A delivery may be repeated, though it hardly ever is: then this raises Repeated. With
-    `some_here` what is here already stays as it is, which costs a third more.
+    With `some_here` those with an owner may be here already, which costs a look at all that came
+    for messages of their time; those without are always stored once. Who stores the same at the
+    same moment is not seen, and keeps it a second time.
     """
-    try:
-        rows = [_row(each) for each in new]
-        await connection.execute(_INSERT_MISSING if some_here else _INSERT, rows)
-    except asyncpg.UniqueViolationError:
-        raise Repeated from None
+    owned = [(each.receipt_id, _kept(each, each.owner)) for each in new if each.owner is not None]
+    if owned and some_here:
+        owned = await _missing(connection, owned)
+    if owned:
+        await connection.execute(_INSERT_PAGES, _pages(kept for _, kept in owned))
+    if rows := [_row(each) for each in new if each.owner is None]:
+        await connection.execute(_INSERT, rows)
     if seeking := [row for each in new if (row := _seeking(each)) is not None]:
         await connection.execute(_SEEK, seeking)
 
 
-def _row(new: NewReceipt) -> tuple[object, ...]:
-    """A row of the type `new_receipt`. Only what is looked for again has its id and code beside
-    `raw`: of the others nobody asks for them."""
-    receipt_id, carrier_id, received_at, raw, word, owner = new
-    message_id, part = owner[:2] if owner else (None, None)
-    state, carrier_message_id, code, retry = _state(word), "", "", False
-    if owner is None and isinstance(word, Receipt):
-        carrier_message_id, code, retry = word.carrier_message_id, word.code, True
-    return (
-        receipt_id, carrier_id, carrier_message_id, state, code, raw, received_at, message_id, part,
-        retry,
-    )  # fmt: skip
+def _kept(new: NewReceipt, owner: Owner) -> KeptReceipt:
+    return KeptReceipt(
+        owner.message_id, owner.part, _state(new.word), new.received_at, new.raw, new.carrier_id
+    )
 
 
 def _state(word: Receipt | LateAnswer | None) -> str:
@@ -85,6 +80,136 @@ def _state(word: Receipt | LateAnswer | None) -> str:
             return word.verdict
         case None:
             return UNREADABLE
+
+
+_STRETCH_BITS = 96
+"""An id without so many of its last bits is the stretch of 2^16 ms in which its message was made:
+ids begin with 48 bits of milliseconds."""
+
+
+def _stretch(message_id: UUID) -> int:
+    return message_id.int >> _STRETCH_BITS
+
+
+_INSERT_PAGES = """
+INSERT INTO receipt_pages (last_message_id, first_message_id, carrier_id, message_ids, parts,
+                           states, received_at, raws)
+SELECT last_message_id, first_message_id, carrier_id, message_ids, parts, states, received_at, raws
+FROM unnest($1::new_receipt_page[])"""
+
+
+class _ReceiptPage(NamedTuple):
+    """Receipts of one carrier for messages of one stretch, in the order they came; a row of the
+    type `new_receipt_page`."""
+
+    last_message_id: UUID
+    first_message_id: UUID
+    carrier_id: int
+    message_ids: Sequence[UUID]
+    parts: Sequence[int]
+    states: Sequence[str]
+    received_at: Sequence[datetime]
+    raws: Sequence[bytes]
+
+
+def _pages(receipts: Iterable[KeptReceipt]) -> list[_ReceiptPage]:
+    """As few as can be."""
+    pages: defaultdict[tuple[int, int], list[KeptReceipt]] = defaultdict(list)
+    for each in receipts:
+        pages[each.carrier_id, _stretch(each.message_id)].append(each)
+    return [_page(carrier_id, page) for (carrier_id, _), page in pages.items()]
+
+
+def _page(carrier_id: int, receipts: Sequence[KeptReceipt]) -> _ReceiptPage:
+    message_ids, parts, states, received_at, raws, _ = zip(*receipts, strict=True)
+    return _ReceiptPage(
+        max(message_ids),
+        min(message_ids),
+        carrier_id,
+        message_ids,
+        parts,
+        states,
+        received_at,
+        raws,
+    )
+
+
+# A page never reaches beyond its stretch, so what may hold a message lies between the message and
+# the stretch's end. "Is true" keeps the planner from making a join of it, which would compare each
+# receipt with all that are asked for.
+_OF_MESSAGES = """
+SELECT message_id, part, state, received_at, raw, carrier_id FROM (
+    SELECT k.message_id, k.part, k.state, k.received_at, k.raw, p.carrier_id, k.place
+    FROM unnest($2::uuid[], $3::uuid[], $4::uuid[]) AS s (first_id, last_id, end_id)
+    JOIN receipt_pages p ON p.last_message_id BETWEEN s.first_id AND s.end_id
+                        AND p.first_message_id <= s.last_id
+    CROSS JOIN LATERAL unnest(p.message_ids, p.parts, p.states, p.received_at, p.raws)
+        WITH ORDINALITY AS k (message_id, part, state, received_at, raw, place)
+    WHERE (k.message_id IN (SELECT unnest($1::uuid[]))) IS TRUE
+    UNION ALL
+    SELECT message_id, part, state, received_at, raw, carrier_id, 0
+    FROM unnest($1::uuid[]) AS asked (message_id) JOIN receipts USING (message_id)
+) kept ORDER BY received_at, place"""
+
+
+async def of_message(connection: Connection, message_id: UUID) -> list[KeptReceipt]:
+    """What was kept of a message, oldest first."""
+    return await _of_messages(connection, {message_id})
+
+
+async def _of_messages(connection: Connection, message_ids: set[UUID]) -> list[KeptReceipt]:
+    spans: defaultdict[int, list[UUID]] = defaultdict(list)
+    for each in message_ids:
+        spans[_stretch(each)].append(each)
+    rows = await connection.fetch(
+        _OF_MESSAGES,
+        message_ids,
+        [min(span) for span in spans.values()],
+        [max(span) for span in spans.values()],
+        [UUID(int=(stretch + 1 << _STRETCH_BITS) - 1) for stretch in spans],
+    )
+    return [KeptReceipt(*row) for row in rows]
+
+
+_HERE = "SELECT receipt_id FROM receipts WHERE receipt_id = ANY ($1::uuid[])"
+
+
+async def _missing(
+    connection: Connection, owned: Sequence[tuple[UUID, KeptReceipt]]
+) -> list[tuple[UUID, KeptReceipt]]:
+    """Those that are not here yet. Pages hold no ids of receipts: what says the same of the same
+    segment in the same words, and came in the same millisecond, is the same. One that had no owner
+    when it came is a row, and stays one."""
+    rows = await connection.fetch(_HERE, [receipt_id for receipt_id, _ in owned])
+    here = {row["receipt_id"] for row in rows}
+    kept = set(await _of_messages(connection, {each.message_id for _, each in owned}))
+    return [
+        (receipt_id, each)
+        for receipt_id, each in owned
+        if receipt_id not in here and each not in kept
+    ]
+
+
+_INSERT = """
+INSERT INTO receipts (receipt_id, carrier_id, carrier_message_id, state, code, raw, received_at,
+                      retry_at)
+SELECT receipt_id, carrier_id, carrier_message_id, state, code, raw, received_at,
+       CASE WHEN retry THEN now() + interval '200 milliseconds' END
+FROM unnest($1::new_receipt[]) ON CONFLICT (receipt_id) DO NOTHING"""
+
+
+def _row(new: NewReceipt) -> tuple[object, ...]:
+    """A row of the type `new_receipt`, without an owner. Only what is looked for again has its id
+    and code beside `raw`: of the others nobody asks for them."""
+    receipt_id, carrier_id, received_at, raw, word, _ = new
+    state, carrier_message_id, code, retry = _state(word), "", "", False
+    message_id = part = None
+    if isinstance(word, Receipt):
+        carrier_message_id, code, retry = word.carrier_message_id, word.code, True
+    return (
+        receipt_id, carrier_id, carrier_message_id, state, code, raw, received_at, message_id, part,
+        retry,
+    )  # fmt: skip
 
 
 _SEEK = """

@@ -1,8 +1,9 @@
 """The one road by which segments move, and the table of moves its only map (law 4).
 
-A segment that waits is written when its submit has ended: meanwhile a row of `submits` says that it
-is `submitting`. One statement does it for any number of segments, by `states.MOVES` and the roll-up
-of `states`, put into it as words.
+A segment has no row until there is a word of it: the end of its submit, parking, or an end without
+a submit. Until then its message says where it stands, and a row of `submits` that it is
+`submitting`; the view `parts` puts the three together. One statement moves any number of segments,
+by `states.MOVES` and the roll-up of `states`, put into it as words.
 """
 
 # ruff: noqa: S608 - what is put into the statements are words of our own
@@ -67,8 +68,8 @@ _TO_REFUND = words.listed(refunds.ENDED_UNSENT)
 _MOVES = words.array(f"{start} {end}" for start, ends in states.MOVES.items() for end in ends)
 _ROLL_UP = ", ".join(f"'{state}'" for state in states.ROLL_UP)
 
-IS_WAITING = f"s.state IN ({_WAITING}) AND NOT {submits.UNDER_WAY}"
-"""Of a segment `s`: it may be submitted, and nobody is at it."""
+IS_WAITING = f"state IN ({_WAITING})"
+"""Of a row of `parts`: it may be submitted, and nobody is at it."""
 
 # Several at once only for messages of several parts, whose status nobody may work out from parts
 # that are just being moved.
@@ -78,23 +79,52 @@ ORDER BY message_id FOR UPDATE"""
 
 _OF_THIS_SUBMIT = "(t.accepted OR t.submitted_at IS NULL OR t.submitted_at = u.submitted_at)"
 _ABOUT = "u.message_id = t.message_id AND u.part = t.part"
-_MAY_MOVE = f"""
-    (CASE WHEN t.landed_at IS NOT NULL AND s.state IN ({_WAITING}) THEN 'submitting'
-     ELSE s.state END || ' ' || t.state) = ANY ({_MOVES})"""
+_IS_FINISHED = f"t.state IN ({_FINAL})"
+# Whose id nobody knows is found by its phone (see `matching`).
+_IS_NAMELESS = "t.state IN ('in_doubt', 'submitted') AND coalesce(t.carrier_message_id, {}) IS NULL"
+
+
+def _may_move(stands: str, is_waiting: str) -> str:
+    """Whether the table of moves lets a segment go that `stands` there; waiting, it may have been
+    under way until just now."""
+    return f"""
+    (CASE WHEN t.landed_at IS NOT NULL AND {is_waiting} THEN 'submitting'
+     ELSE {stands} END || ' ' || t.state) = ANY ({_MOVES})"""
+
+
+_MAY_MOVE = _may_move("s.state", f"s.state IN ({_WAITING})")
+_MAY_BEGIN = _may_move("CASE m.status WHEN 'scheduled' THEN 'scheduled' ELSE 'queued' END", "true")
 
 # In the order of the locks that `shared.db` tells: each part needs all of the one before. What an
 # UPDATE reads is materialized: where it meets a row that was changed since the statement began, it
-# looks once more, and what is read in any other way would then be empty.
+# looks once more, and what is read in any other way would then be empty. The first word of a
+# segment comes from whoever ends its submit or holds its row of work: all others find its row.
 _WRITTEN = f"""
 WITH said AS (
     SELECT * FROM unnest($1::segment_evidence[]) ORDER BY message_id, part
 ), landed AS (
     DELETE FROM submits u USING said t WHERE {_ABOUT} AND {_OF_THIS_SUBMIT}
     RETURNING u.message_id, u.part, u.submitted_at
-), evidence AS MATERIALIZED (
-    SELECT t.*, l.submitted_at AS landed_at
+), heard AS (
+    SELECT t.*, l.submitted_at AS landed_at,
+           l.part IS NOT NULL OR (t.submitted_at IS NULL AND NOT t.accepted) AS may_be_first
     FROM said t FULL JOIN landed l ON l.message_id = t.message_id AND l.part = t.part
+), evidence AS MATERIALIZED (
+    SELECT t.*, t.may_be_first AND s.part IS NULL AS is_first
+    FROM heard t LEFT JOIN segments s
+      ON s.message_id = CASE WHEN t.may_be_first THEN t.message_id END AND s.part = t.part
     ORDER BY t.message_id, t.part
+), begun AS (
+    INSERT INTO segments (message_id, part, state, attempt_count, carrier_id, submitted_at,
+        accepted_at, finished_at, carrier_message_id, code, reason, recipient)
+    SELECT t.message_id, t.part, t.state, (t.landed_at IS NOT NULL AND t.state <> 'queued')::int,
+           m.carrier_id, t.landed_at, CASE WHEN t.accepted THEN clock_timestamp() END,
+           CASE WHEN {_IS_FINISHED} THEN now() END, t.carrier_message_id, t.code, t.reason,
+           CASE WHEN {_IS_NAMELESS.format("NULL")} THEN m.recipient END
+    FROM evidence t JOIN messages m USING (message_id)
+    WHERE t.is_first AND {_MAY_BEGIN}
+    RETURNING message_id, part, state, reason, accepted_at IS NULL AS unaccepted,
+              submitted_at IS NOT NULL AS by_this
 ), written AS (
     UPDATE segments s
     SET state = CASE WHEN {_MAY_MOVE} THEN t.state ELSE s.state END,
@@ -105,38 +135,38 @@ WITH said AS (
         attempt_count = s.attempt_count + (t.landed_at IS NOT NULL AND t.state <> 'queued')::int
                         - (s.state = 'submitting')::int,
         carrier_message_id = coalesce(t.carrier_message_id, s.carrier_message_id),
-        -- Whose id nobody knows is found by its phone (see `matching`).
-        recipient = CASE
-            WHEN t.state IN ('in_doubt', 'submitted')
-                 AND coalesce(t.carrier_message_id, s.carrier_message_id) IS NULL
+        recipient = CASE WHEN {_IS_NAMELESS.format("s.carrier_message_id")}
             THEN (SELECT recipient FROM messages m WHERE m.message_id = s.message_id)
             ELSE s.recipient END,
         accepted_at = CASE WHEN t.accepted THEN coalesce(s.accepted_at, clock_timestamp())
                       ELSE s.accepted_at END,
-        finished_at = CASE WHEN t.state IN ({_FINAL}) AND s.finished_at IS NULL AND {_MAY_MOVE}
+        finished_at = CASE WHEN {_IS_FINISHED} AND s.finished_at IS NULL AND {_MAY_MOVE}
                       THEN now() ELSE s.finished_at END
     FROM evidence t
-    WHERE s.message_id = t.message_id AND s.part = t.part
+    WHERE NOT t.is_first AND s.message_id = t.message_id AND s.part = t.part
       AND (t.landed_at IS NOT NULL OR t.accepted OR t.submitted_at IS NULL
            OR (t.submitted_at = s.submitted_at AND NOT {submits.UNDER_WAY}))
       AND (t.carrier_message_id IS NOT NULL OR (t.accepted AND s.accepted_at IS NULL)
            OR {_MAY_MOVE})
     RETURNING s.message_id, s.part, s.state, s.reason, s.accepted_at IS NULL AS unaccepted,
-              t.alone, t.landed_at IS NOT NULL AS by_this
+              t.landed_at IS NOT NULL AS by_this, t.alone
+), moved AS MATERIALIZED (
+    SELECT message_id, part, state, reason, unaccepted, by_this, {{alone}} AS alone FROM begun
+    UNION ALL
+    SELECT message_id, part, state, reason, unaccepted, by_this, alone FROM written
 )"""
 
 # Of messages of several parts: what the other parts have come to decides, too.
 _ROLLED_UP = f""", part AS (
     SELECT DISTINCT ON (message_id, part) message_id, part, state, reason FROM (
-        SELECT message_id, part, state, reason, 0 AS age FROM written WHERE NOT alone
+        SELECT message_id, part, state, reason, 0 AS age FROM moved WHERE NOT alone
         UNION ALL
-        SELECT s.message_id, s.part,
-               CASE WHEN {submits.UNDER_WAY} THEN 'submitting' ELSE s.state END, s.reason, 1
-        FROM (SELECT DISTINCT message_id FROM written WHERE NOT alone) several
-        JOIN segments s USING (message_id)
+        SELECT p.message_id, p.part, p.state, p.reason, 1
+        FROM (SELECT DISTINCT message_id FROM moved WHERE NOT alone) several
+        JOIN parts p USING (message_id)
     ) p ORDER BY message_id, part, age
 ), status AS MATERIALIZED (
-    SELECT message_id, state, reason FROM written WHERE alone
+    SELECT message_id, state, reason FROM moved WHERE alone
     UNION ALL (
         SELECT DISTINCT ON (message_id) message_id,
                CASE state WHEN 'submitting' THEN 'queued' ELSE state END,
@@ -146,9 +176,10 @@ _ROLLED_UP = f""", part AS (
 )"""
 
 
-def _statement(of_several: str, status: str) -> str:
-    """The one statement, with `status` to be read from that part of it."""
-    return f"""{_WRITTEN}{of_several}, changed AS (
+def _statement(alone: bool, of_several: str, status: str) -> str:
+    """The one statement, with `status` to be read from that part of it; `alone`: each message is
+    known to be of one part."""
+    return f"""{_WRITTEN.format(alone=alone)}{of_several}, changed AS (
     UPDATE messages m SET status = t.state, reason = t.reason, updated_at = now()
     FROM {status} t WHERE m.message_id = t.message_id AND m.status <> t.state
     RETURNING m.account_id, m.message_id, m.status, m.reason, m.reference
@@ -159,13 +190,13 @@ FROM (
         SELECT FROM evidence t, submits u
         WHERE t.landed_at IS NULL AND {_ABOUT} AND {_OF_THIS_SUBMIT}) AS overtaken
 ) done LEFT JOIN (
-    SELECT message_id, part, state, by_this FROM written
+    SELECT message_id, part, state, by_this FROM moved
     WHERE unaccepted AND (state = 'queued' OR state IN ({_TO_REFUND}))
 ) unsent ON true"""
 
 
-_SETTLE = _statement(_ROLLED_UP, "status")
-_SETTLE_ALONE = _statement("", "written")
+_SETTLE = _statement(False, _ROLLED_UP, "status")
+_SETTLE_ALONE = _statement(True, "", "moved")
 """For messages of one part, whose status is that part's: half as much to begin with."""
 
 
@@ -227,7 +258,7 @@ async def settle_all(
 
 
 _WAITING_PARTS = f"""
-SELECT message_id, part FROM segments s WHERE message_id = ANY ($1::uuid[]) AND {IS_WAITING}"""
+SELECT message_id, part FROM parts WHERE message_id = ANY ($1::uuid[]) AND {IS_WAITING}"""
 
 
 async def settle_waiting(
@@ -275,7 +306,7 @@ async def take_overdue(connection: Connection, limit: int) -> list[Submit]:
 
 _DOUBTFUL = """
 SELECT s.message_id, s.part, s.submitted_at FROM segments s JOIN messages m USING (message_id)
-WHERE s.recipient IS NOT NULL AND s.submitted_at < now() - $1 * interval '1 second'
+WHERE s.recipient > '' AND s.submitted_at < now() - $1 * interval '1 second'
   AND s.submitted_at > now() - (SELECT receipt_deadline())
   AND s.state = 'in_doubt' AND m.at_least_once AND s.attempt_count < $2 AND m.expires_at > now()
 ORDER BY s.submitted_at LIMIT $3"""

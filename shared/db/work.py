@@ -179,8 +179,8 @@ WITH wanted AS (
     SELECT m.message_id, m.account_id, m.line_id, m.country, m.sender, m.recipient, m.body,
            m.segment_count,
            CASE m.segment_count WHEN 1 THEN '{{1}}' ELSE ARRAY(
-               SELECT part FROM segments s WHERE s.message_id = m.message_id
-               AND {segments.IS_WAITING} ORDER BY part) END AS parts,
+               SELECT part FROM parts p WHERE p.message_id = m.message_id
+               AND p.{segments.IS_WAITING} ORDER BY part) END AS parts,
            floor(extract(epoch FROM c.expires_at - now()))::int AS valid_seconds,
            now() AS submitted_at, c.deferral_count, m.concat_reference
     FROM claimed c JOIN messages m USING (message_id)
@@ -220,15 +220,22 @@ async def claim(
     return Claim(in_force, Transaction(transaction_id, began_at), found)
 
 
+# What has just been accepted is claimed so soon that an entry in an index by its end would be for
+# nothing. While it is leased nobody looks; after that it is found by the index of what is ready.
 _TAKE_EXPIRED = """
 DELETE FROM work WHERE message_id = ANY (ARRAY(
-    SELECT message_id FROM work WHERE expires_at <= now()
-    ORDER BY expires_at LIMIT $1 FOR UPDATE SKIP LOCKED))
+    SELECT message_id FROM work WHERE state <> 'ready' AND expires_at <= now()
+    ORDER BY expires_at LIMIT $1 FOR UPDATE SKIP LOCKED
+) || ARRAY(
+    SELECT message_id FROM work
+    WHERE state = 'ready' AND ready_at <= now() AND expires_at <= now()
+    ORDER BY ready_at LIMIT $1 FOR UPDATE SKIP LOCKED))
 RETURNING message_id"""
 
 
 async def take_expired(connection: Connection, limit: int) -> list[UUID]:
-    """Own, and so end, messages whose time is over while they waited."""
+    """Own, and so end, messages whose time is over while they waited: at most `limit` of those that
+    are ready for the relay, and as many others."""
     return [row["message_id"] for row in await connection.fetch(_TAKE_EXPIRED, limit)]
 
 
@@ -241,7 +248,7 @@ SELECT m.message_id, m.account_id, m.line_id, m.carrier_id, m.country, m.class, 
        now() + t.delay_ms * interval '1 millisecond', m.expires_at, t.deferral_count
 FROM unnest($1::uuid[], $2::int[], $3::int[]) AS t (message_id, delay_ms, deferral_count)
 JOIN messages m USING (message_id)
-JOIN segments s ON s.message_id = m.message_id AND {segments.IS_WAITING}
+JOIN parts p ON p.message_id = m.message_id AND p.{segments.IS_WAITING}
 GROUP BY m.message_id, t.delay_ms, t.deferral_count
 ON CONFLICT (message_id) DO UPDATE
 SET segment_count = excluded.segment_count, state = excluded.state, ready_at = excluded.ready_at,

@@ -12,12 +12,14 @@ from tests.bench import contender
 
 _HEADS = "SELECT account_id, last_sequence FROM event_heads"
 
-# Events are numbered without gaps in the order of their commits, so each is read once.
+# Events are numbered without gaps in the order of their commits, and a head is only ever seen at
+# the end of a page, so each is read once.
 _SINCE = """
 SELECT h.account_id, h.last_sequence,
-       (SELECT count(*) FILTER (WHERE e.status = 'delivered') FROM events e
-        WHERE e.account_id = h.account_id AND e.sequence > coalesce(seen.last_sequence, 0)
-          AND e.sequence <= h.last_sequence) AS delivered_count
+       (SELECT coalesce(sum(cardinality(array_positions(p.statuses, 'delivered'))), 0)
+        FROM event_pages p
+        WHERE p.account_id = h.account_id AND p.last_sequence > coalesce(seen.last_sequence, 0)
+          AND p.last_sequence <= h.last_sequence) AS delivered_count
 FROM event_heads h LEFT JOIN unnest($1::int[], $2::bigint[]) AS seen (account_id, last_sequence)
     USING (account_id)
 WHERE h.last_sequence > coalesce(seen.last_sequence, 0)"""

@@ -14,13 +14,13 @@ _PARTS = """
 SELECT m.message_id::text, m.recipient, s.part, s.state, s.accepted_at IS NOT NULL AS accepted,
        count(*) FILTER (WHERE t.kind = 'debit') AS debit_count,
        count(*) FILTER (WHERE t.kind = 'refund') AS refund_count
-FROM accounts a JOIN messages m USING (account_id) JOIN segments s USING (message_id)
+FROM accounts a JOIN messages m USING (account_id) JOIN parts s USING (message_id)
 LEFT JOIN transfers t USING (message_id, part)
 WHERE a.name = $1
 GROUP BY m.message_id, m.recipient, s.part, s.state, s.accepted_at"""
 
 _DOUBTED = """
-SELECT DISTINCT e.message_id::text FROM accounts a JOIN events e USING (account_id)
+SELECT DISTINCT e.message_id::text FROM accounts a JOIN all_events e USING (account_id)
 WHERE a.name = $1 AND e.status = 'in_doubt'"""
 
 _STATUSES = """

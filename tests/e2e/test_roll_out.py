@@ -18,7 +18,7 @@ from tests.chaos import arena, books, database, load, scenario
 RELEASE = Path(__file__).parents[1] / "releases" / "0.1.0.zip"
 ROLES = ("dlr", "dispatcher", "ingest")
 ACCOUNT = "shop"
-CONTRACTS = ("0008_long_references.sql", "0010_segments_at_rest.sql")
+CONTRACTS = ("0008_long_references.sql", "0010_segments_at_rest.sql", "0014_pages_only.sql")
 PER_SECOND = 40.0
 STEP_COUNT = 50
 """Messages that each stage of the roll-out must accept and see delivered before the next."""

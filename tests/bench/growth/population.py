@@ -9,9 +9,12 @@ from collections.abc import AsyncIterator
 import asyncpg
 
 CHUNK_COUNT = 50_000
+_PAGE_COUNT = 50
+"""Receipts of one transaction, where messages come fast."""
 _PAST_DAYS = 20
 _STATEMENT_SECONDS = 600.0
-_TABLES = ("messages", "segments", "transfers", "events", "receipts", "work")
+_PAGE_EVENT_COUNT = 20
+_TABLES = ("messages", "segments", "transfers", "event_pages", "receipt_pages", "work")
 
 # Who sends, in turn: account by account, and each account's lines one after the other.
 _PAYERS = """
@@ -83,20 +86,24 @@ WITH {_FRESH}, message AS ({_MESSAGE.format(status="ended")}
            created_at + interval '150 ms', created_at + interval '2 seconds', carrier_message_id
     FROM fresh
 ), transfer AS ({_TRANSFER}
-), event AS (
-    INSERT INTO events (account_id, sequence, message_id, status, reason, reference, created_at)
-    SELECT account_id, sequence + step, message_id,
-           CASE step WHEN 1 THEN 'submitted' ELSE ended END, '', reference,
-           created_at + step * interval '1 second'
-    FROM fresh, generate_series(1, 2) AS step
-), receipt AS (
-    INSERT INTO receipts (receipt_id, carrier_id, carrier_message_id, state, code, raw, received_at,
-        message_id, part)
-    SELECT message_id, carrier_id, carrier_message_id, ended, '000',
-           convert_to('id:' || carrier_message_id || ' sub:001 dlvrd:001 submit date:2611250000 '
-                      || 'done date:2611250000 stat:DELIVRD err:000 text:Your parcel', 'UTF8'),
-           created_at + interval '2 seconds', message_id, 1
-    FROM fresh
+), event_page AS (
+    INSERT INTO event_pages (account_id, last_sequence, message_ids, statuses, reasons, refs,
+        created_at)
+    SELECT account_id, max(sequence) + 2, array_agg(message_id ORDER BY sequence, step),
+           array_agg(CASE step WHEN 1 THEN 'submitted' ELSE ended END ORDER BY sequence, step),
+           array_agg(''::text), array_agg(reference ORDER BY sequence, step),
+           max(created_at) + interval '2 seconds'
+    FROM fresh, generate_series(1, 2) AS step GROUP BY account_id, sequence / {_PAGE_EVENT_COUNT}
+), receipt_page AS (
+    INSERT INTO receipt_pages (last_message_id, first_message_id, carrier_id, message_ids, parts,
+        states, received_at, raws)
+    SELECT (array_agg(message_id ORDER BY n DESC))[1], (array_agg(message_id ORDER BY n))[1],
+           carrier_id, array_agg(message_id ORDER BY n), array_agg(1::smallint),
+           array_agg(ended ORDER BY n), array_agg(created_at + interval '2 seconds' ORDER BY n),
+           array_agg(convert_to(
+               'id:' || carrier_message_id || ' sub:001 dlvrd:001 submit date:2611250000 '
+               || 'done date:2611250000 stat:DELIVRD err:000 text:Your parcel', 'UTF8') ORDER BY n)
+    FROM fresh GROUP BY carrier_id, "left"(message_id::text, 8), n / {_PAGE_COUNT}
 ), head AS (
     INSERT INTO event_heads AS h (account_id, last_sequence)
     SELECT account_id, max(sequence) + 2 FROM fresh GROUP BY account_id
@@ -106,9 +113,6 @@ WITH {_FRESH}, message AS ({_MESSAGE.format(status="ended")}
 
 _WAITING = f"""
 WITH {_FRESH}, message AS ({_MESSAGE.format(status="'queued'")}
-), segment AS (
-    INSERT INTO segments (message_id, part, state, carrier_id)
-    SELECT message_id, 1, 'queued', carrier_id FROM fresh
 ), transfer AS ({_TRANSFER}
 ), work AS (
     INSERT INTO work (message_id, account_id, line_id, carrier_id, country, class, segment_count,

@@ -43,6 +43,11 @@ async def test_nothing_is_found_when_a_refunded_message_turns_out_delivered(
     assert await _breaches(connection) == {}
 
 
+def _twice(*columns: str) -> str:
+    """The beginning of a statement that doubles arrays of pages."""
+    return f"UPDATE event_pages SET {', '.join(f'{each} = {each} || {each}' for each in columns)} "
+
+
 _FALSIFICATIONS = (
     ("wallets", "UPDATE wallets SET balance_micro = balance_micro + 1 WHERE wallet_id = 7", "7"),
     (
@@ -67,7 +72,8 @@ _FALSIFICATIONS = (
     ("debits", "DELETE FROM transfers WHERE message_id = '{queued}' AND part = 2", "{queued}"),
     ("debits", "UPDATE transfers SET amount_micro = 1 WHERE message_id = '{queued}'", "{queued}"),
     ("debits", "UPDATE messages SET wallet_id = 8 WHERE message_id = '{queued}'", "{queued}"),
-    ("debits", "DELETE FROM segments WHERE message_id = '{queued}' AND part = 2", "{queued}"),
+    ("debits", "UPDATE messages SET segment_count = 1 WHERE message_id = '{queued}'", "{queued}"),
+    ("debits", "DELETE FROM messages WHERE message_id = '{queued}'", "{queued}"),
     (
         "debits",
         "ALTER TABLE transfers DROP CONSTRAINT transfers_message_id_part_kind_key;"
@@ -116,13 +122,12 @@ _FALSIFICATIONS = (
     ("owners", "UPDATE messages SET line_id = 2 WHERE message_id = '{submitted}'", "{submitted}"),
     ("owners", "UPDATE messages SET currency = 'USD' WHERE message_id = '{queued}'", "{queued}"),
     ("owners", "UPDATE messages SET carrier_id = 9 WHERE message_id = '{queued}'", "{queued}"),
-    ("parts", "UPDATE messages SET segment_count = 3 WHERE message_id = '{queued}'", "{queued}"),
     (
         "parts",
-        "UPDATE segments SET part = 3 WHERE message_id = '{queued}' AND part = 2",
-        "{queued}",
+        "UPDATE segments SET part = 3 WHERE message_id = '{parked}' AND part = 2",
+        "{parked}",
     ),
-    ("parts", "DELETE FROM messages WHERE message_id = '{queued}'", "{queued}"),
+    ("parts", "DELETE FROM messages WHERE message_id = '{parked}'", "{parked}"),
     (
         "statuses",
         "UPDATE messages SET status = 'delivered' WHERE message_id = '{submitted}'",
@@ -144,7 +149,7 @@ _FALSIFICATIONS = (
     (
         "work",
         "INSERT INTO submits SELECT message_id, part, gen_random_uuid(), now()"
-        " FROM segments WHERE message_id = '{queued}'",
+        " FROM parts WHERE message_id = '{queued}'",
         "{queued}",
     ),
     (
@@ -176,9 +181,13 @@ _FALSIFICATIONS = (
     ),
     (
         "submitting",
-        "UPDATE segments SET state = 'delivered' WHERE message_id = '{submitting}'",
+        "INSERT INTO segments (message_id, part, state, carrier_id)"
+        " SELECT message_id, 1, 'delivered', carrier_id FROM messages"
+        " WHERE message_id = '{submitting}'",
         "{submitting}",
     ),
+    ("submitting", "UPDATE submits SET part = 3 WHERE part = 2", "{submitting}"),
+    ("work", "DELETE FROM segments WHERE message_id = '{delivered}' AND part = 2", "{delivered}"),
     (
         "no_receipt",
         "UPDATE segments SET submitted_at = now() - interval '74 hours'"
@@ -191,14 +200,31 @@ _FALSIFICATIONS = (
         "INSERT INTO parked_lines VALUES (2, now() - interval '2 minutes')",
         "2",
     ),
-    ("event_numbers", "DELETE FROM events WHERE sequence = 3", "account_id"),
-    ("event_numbers", "DELETE FROM events WHERE sequence = 5", "account_id"),
-    ("event_numbers", "UPDATE events SET sequence = 9 WHERE sequence = 3", "account_id"),
+    ("event_numbers", "DELETE FROM event_pages WHERE last_sequence = 1", "account_id"),
+    ("event_numbers", "DELETE FROM event_pages WHERE last_sequence = 3", "account_id"),
+    ("event_numbers", "DELETE FROM event_pages WHERE last_sequence = 5", "account_id"),
+    ("event_numbers", "UPDATE event_pages SET last_sequence = 9 WHERE last_sequence = 3", "9"),
+    ("event_numbers", _twice("message_ids") + "WHERE last_sequence = 3", "account_id"),
+    ("event_numbers", _twice("statuses") + "WHERE last_sequence = 3", "account_id"),
+    ("event_numbers", _twice("reasons") + "WHERE last_sequence = 3", "account_id"),
+    ("event_numbers", _twice("refs") + "WHERE last_sequence = 3", "account_id"),
+    (
+        # As many events as numbers, one of which is there twice and one not at all.
+        "event_numbers",
+        _twice("message_ids", "statuses", "reasons", "refs") + "WHERE last_sequence = 3;"
+        "DELETE FROM event_pages WHERE last_sequence = 4",
+        "account_id",
+    ),
     ("event_numbers", "DELETE FROM event_heads WHERE account_id = 2", "2"),
-    ("last_events", "DELETE FROM events WHERE message_id = '{submitted}'", "{submitted}"),
     (
         "last_events",
-        "UPDATE events SET account_id = 2 WHERE message_id = '{submitted}'",
+        "UPDATE event_pages SET statuses = ARRAY['delivered']"
+        " WHERE message_ids = ARRAY['{submitted}'::uuid]",
+        "{submitted}",
+    ),
+    (
+        "last_events",
+        "UPDATE event_pages SET account_id = 2 WHERE message_ids = ARRAY['{submitted}'::uuid]",
         "{submitted}",
     ),
     ("line_usage", "UPDATE lines SET hour_limit = 7", "line_id"),
@@ -218,6 +244,42 @@ async def test_the_row_is_named_when_something_is_falsified(
     assert check in breaches
     wanted = _filled(named, written)
     assert any(wanted in row.values() or wanted in row for row in breaches[check].rows)
+
+
+_IN_ROWS = """
+INSERT INTO events
+SELECT account_id, sequence, message_id, status, reason, reference, created_at
+FROM all_events WHERE sequence <= 3;
+DELETE FROM event_pages WHERE last_sequence <= 3"""
+"""The first three events as the release before wrote them."""
+
+
+@pytest.mark.parametrize(
+    ("check", "statement"),
+    [
+        ("event_numbers", "DELETE FROM events WHERE sequence = 1"),
+        ("event_numbers", "DELETE FROM events WHERE sequence = 2"),
+        ("event_numbers", "DELETE FROM events WHERE sequence = 3"),
+        ("event_numbers", "UPDATE events SET sequence = 9 WHERE sequence = 3"),
+        ("event_numbers", "UPDATE events SET sequence = 5 WHERE sequence = 3"),
+        ("event_numbers", "DELETE FROM event_pages WHERE last_sequence = 4"),
+        ("event_numbers", "DELETE FROM event_pages"),
+        ("event_numbers", _twice("message_ids", "statuses", "reasons", "refs")),
+        ("last_events", "DELETE FROM events WHERE message_id = '{submitted}'"),
+        ("last_events", "UPDATE events SET account_id = 2 WHERE message_id = '{submitted}'"),
+    ],
+)
+async def test_it_is_found_when_rows_and_pages_do_not_fit(
+    connection: asyncpg.Connection, written: books.Books, check: str, statement: str
+) -> None:
+    # Given rows of events that are followed by pages, which agree
+    await connection.execute(_IN_ROWS)
+    assert await _breaches(connection) == {}
+    assert await books.count_events(connection) == 5
+
+    # When one of them changes, Then the check for it says so
+    await connection.execute(_filled(statement, written))
+    assert check in await _breaches(connection)
 
 
 def _filled(text: str, written: books.Books) -> str:

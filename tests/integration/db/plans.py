@@ -12,10 +12,11 @@ from shared.db.connection import Connection
 
 async def plan_of(connection: Connection, sql: str) -> dict[str, Any]:
     """The generic plan of a statement."""
-    values = ", ".join(["NULL"] * len(set(re.findall(r"\$\d+", sql))))
+    count = len(set(re.findall(r"\$\d+", sql)))
+    values = f"({', '.join(['NULL'] * count)})" if count else ""
     await connection.execute(f"PREPARE hot AS {sql}")
     try:
-        explained = await connection.fetchval(f"EXPLAIN (FORMAT JSON) EXECUTE hot({values})")
+        explained = await connection.fetchval(f"EXPLAIN (FORMAT JSON) EXECUTE hot{values}")
     finally:
         await connection.execute("DEALLOCATE hot")
     (plan,) = json.loads(explained)

@@ -10,16 +10,15 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-import asyncpg
 import pytest
 import pytest_asyncio
 
 from deploy.local.servers import Servers
-from shared.db import listing, migrate, pool
+from shared.db import listing
 from shared.db.connection import Connection
 from shared.db.listing import LOOK_COUNT, Filter
+from tests.integration.db.filled import filled
 from tests.integration.db.plans import nodes
-from tests.servers import as_services, in_database
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -47,24 +46,9 @@ FROM generate_series(0, {count} - 1) AS n,
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def connection(servers: Servers) -> AsyncIterator[Connection]:
     """As a service has it, on a database with one account that has sent a lot."""
-    name = f"listing_{uuid.uuid4().hex}"
-    url = in_database(servers.database_url, name)
-    keeper = await asyncpg.connect(servers.database_url, timeout=10)
-    try:
-        await keeper.execute(f'CREATE DATABASE "{name}"')
-        owner = await asyncpg.connect(url, timeout=10)
-        await migrate.migrate(owner)
-        begin_ms = int(BEGIN.timestamp() * 1000)
-        await owner.execute(_FILL.format(count=ROW_COUNT, begin_ms=begin_ms))
-        await owner.execute("VACUUM ANALYZE messages")
-        await owner.close(timeout=10)
-        service = await pool.open_pool(as_services(url), "test", 1)
-        async with service.acquire(timeout=10) as opened:
-            yield opened
-        await pool.close_pool(service)
-    finally:
-        await keeper.execute(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
-        await keeper.close(timeout=10)
+    fill = _FILL.format(count=ROW_COUNT, begin_ms=int(BEGIN.timestamp() * 1000))
+    async with filled(servers, fill, "VACUUM ANALYZE messages") as opened:
+        yield opened
 
 
 FILTERS = {

@@ -10,13 +10,25 @@ import asyncpg
 import pytest
 
 from shared.db import messages, migrate, schema, segments, submits
+from shared.runtime import ids
 from shared.sms.states import SegmentState
 from tests import claims
 from tests.drafts import draft
 
+_OLD_CODE = 8
 OLD = UUID(int=1)
 NEW = UUID(int=2)
 
+# What its accept left behind, as far as a claim has to do with it.
+_ACCEPT_OF_OLD = """
+WITH message AS (
+    INSERT INTO messages (message_id, account_id, line_id, carrier_id, wallet_id, sender, recipient,
+        country, body, encoding, segment_count, class, at_least_once, segment_price_micro, currency,
+        status, created_at, expires_at, updated_at)
+    VALUES ($1, 1, 1, 1, 1, 'Sluice', '+33612345678', 'FR', 'x', 'gsm7', 1, 1, false, 1000, 'EUR',
+        'queued', now(), now() + interval '1 hour', now())
+)
+INSERT INTO segments (message_id, part, state, carrier_id) VALUES ($1, 1, 'queued', 1)"""
 # As the claim of 0.1.0 did it, once it had deleted the row of work.
 _CLAIM_OF_OLD = """
 UPDATE segments SET state = 'submitting', worker_id = $2, submitted_at = now(),
@@ -33,7 +45,7 @@ async def before(database_url: str) -> AsyncIterator[asyncpg.Connection]:
     """The schema of the release before, as its owner."""
     connection = await asyncpg.connect(database_url, timeout=10)
     try:
-        await migrate.migrate(connection, schema.known()[:8])
+        await migrate.migrate(connection, schema.known()[:_OLD_CODE])
         await connection.execute(
             "INSERT INTO accounts (name, currency) VALUES ('shop', 'EUR');"
             "INSERT INTO wallets (account_id, book, currency, balance_micro)"
@@ -54,8 +66,17 @@ async def accept(connection: asyncpg.Connection) -> UUID:
     return accepted.message_id
 
 
+async def accept_as_old(connection: asyncpg.Connection) -> UUID:
+    """A message that a process of the release before has accepted, and taken to be submitted."""
+    message_id = ids.uuid7()
+    await connection.execute(_ACCEPT_OF_OLD, message_id)
+    return message_id
+
+
 async def expand(connection: asyncpg.Connection) -> None:
-    await migrate.migrate(connection, schema.known()[:9])
+    """As far as it goes while processes of the release before are alive."""
+    expands = [each for each in schema.known() if not each.serves_from or each.number <= _OLD_CODE]
+    await migrate.migrate(connection, expands)
 
 
 async def standing(connection: asyncpg.Connection, message_id: UUID) -> list[str]:
@@ -80,8 +101,7 @@ async def test_what_is_being_submitted_at_the_migration_goes_on(
     before: asyncpg.Connection,
 ) -> None:
     # Given a segment that a process of the release before is submitting
-    message_id = await accept(before)
-    await before.execute("DELETE FROM work")
+    message_id = await accept_as_old(before)
     await before.fetch(_CLAIM_OF_OLD, message_id, OLD)
     # When the schema grows, and when what only that release needs is taken away
     await expand(before)
@@ -97,8 +117,7 @@ async def test_what_is_recorded_while_the_schema_grows_is_not_under_way_afterwar
     before: asyncpg.Connection, database_url: str
 ) -> None:
     # Given a submit of the release before, whose answer is being recorded
-    message_id = await accept(before)
-    await before.execute("DELETE FROM work")
+    message_id = await accept_as_old(before)
     await before.fetch(_CLAIM_OF_OLD, message_id, OLD)
     recorder = await asyncpg.connect(database_url, timeout=10)
     try:
@@ -122,7 +141,11 @@ async def test_a_row_of_a_submit_that_has_ended_moves_nothing_back(
     await migrate.migrate(before)
     # Given a segment that has ended, and a row that should not be there
     message_id = await accept(before)
-    await before.execute("UPDATE segments SET state = 'delivered', submitted_at = now()")
+    await before.execute(
+        "INSERT INTO segments (message_id, part, state, carrier_id, submitted_at)"
+        " VALUES ($1, 1, 'delivered', 1, now())",
+        message_id,
+    )
     await before.execute("INSERT INTO submits VALUES ($1, 1, $2, now())", message_id, OLD)
     # When a sweep takes its worker for dead
     async with before.transaction():

@@ -3,124 +3,187 @@
 from __future__ import annotations
 
 import json
-import uuid
 from collections.abc import AsyncIterator
 
-import asyncpg
 import pytest
 import pytest_asyncio
 
 from deploy.local.servers import Servers
 from shared.db import (
+    events,
     idempotency,
     ledger,
     listing,
     matching,
     messages,
-    migrate,
-    pool,
+    parking,
     receipts,
     segments,
     work,
 )
 from shared.db.connection import Connection
+from tests.integration.db.filled import filled
 from tests.integration.db.plans import is_by_index, nodes, plan_of
-from tests.servers import as_services, in_database
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
-HOT = {"messages", "segments", "work", "transfers", "receipts", "events", "idempotency_keys"}
-ROW_COUNT = 10_000
+HOT = {
+    "messages",
+    "segments",
+    "work",
+    "transfers",
+    "receipts",
+    "receipt_pages",
+    "events",
+    "event_pages",
+    "idempotency_keys",
+}
+ROW_COUNT = 1_000_000
 
-# Every message has two segments and is paid for; a tenth waits, a tenth is being submitted.
-_FILL = """
+# A message a millisecond, each paid for and of one segment; a fifth of them still wait or are being
+# submitted.
+_FILL = (
+    f"""
+CREATE TABLE fresh AS
+SELECT n, least_id('2026-01-01'::timestamptz + n * interval '1 millisecond') AS message_id,
+    (n % 50)::int AS account_id, (n % 100)::int AS line_id, (1 + n % 3)::int AS carrier_id
+FROM generate_series(1, {ROW_COUNT}) AS n""",
+    """
 INSERT INTO messages (message_id, account_id, line_id, carrier_id, wallet_id, sender, recipient,
     country, encoding, segment_count, class, at_least_once, segment_price_micro, currency, status,
-    created_at, expires_at, updated_at)
-SELECT md5(n::text)::uuid, n % 50, n % 100, 1 + n % 3, n % 50, 'Sluice', '+33600000000', 'FR',
-    'gsm7', 2, 1, false, 45300, 'EUR', 'delivered', now(), now(), now()
-FROM generate_series(1, {count}) AS n;
-INSERT INTO segments (message_id, part, state, carrier_id, submitted_at, carrier_message_id)
-SELECT m.message_id, part,
-    CASE n % 10 WHEN 0 THEN 'queued' WHEN 1 THEN 'queued' WHEN 2 THEN 'submitted'
-                ELSE 'delivered' END,
-    m.carrier_id, now() - n * interval '1 second', 'id ' || n || part
-FROM (SELECT *, row_number() OVER () AS n FROM messages) m, generate_series(1, 2) AS part;
+    reference, created_at, expires_at, updated_at)
+SELECT message_id, account_id, line_id, carrier_id, account_id, 'Sluice', '+336' || n, 'FR',
+    'gsm7', 1 + (n % 100 = 0)::int, 1, false, 45300, 'EUR', 'delivered',
+    CASE n % 10 WHEN 0 THEN 'order ' || n END, now(), now(), now()
+FROM fresh""",
+    """
+INSERT INTO segments (message_id, part, state, carrier_id, submitted_at, carrier_message_id,
+    recipient)
+SELECT message_id, 1, CASE n % 10 WHEN 2 THEN 'submitted' ELSE 'delivered' END, carrier_id,
+    now() - n * interval '1 second', 'id ' || n, CASE n % 1000 WHEN 2 THEN '+336' || n END
+FROM fresh WHERE n % 5 > 0""",
+    """
+INSERT INTO submits (message_id, part, worker_id, submitted_at)
+SELECT message_id, 1, message_id, now() FROM fresh WHERE n % 1000 = 0""",
+    """
 INSERT INTO transfers (from_wallet_id, to_wallet_id, amount_micro, kind, reason, message_id, part)
-SELECT 1000 + account_id, 1, 45300, 'debit', 'accepted', message_id, part
-FROM messages, generate_series(1, 2) AS part;
+SELECT 1000 + account_id, 1, 45300, 'debit', 'accepted', message_id, 1 FROM fresh""",
+    """
 INSERT INTO work (message_id, account_id, line_id, carrier_id, country, class, segment_count, state,
     ready_at, expires_at)
-SELECT message_id, account_id, line_id, carrier_id, 'FR', 1, 2,
-    (ARRAY['ready', 'published', 'parked', 'scheduled'])[1 + line_id % 4], now(),
-    now() + (row_number() OVER () - 100) * interval '1 second'
-FROM messages;
+SELECT message_id, account_id, line_id, carrier_id, 'FR', 1, 1,
+    (ARRAY['ready', 'published', 'parked', 'scheduled'])[1 + n / 5 % 4], now(),
+    now() + n * interval '1 second'
+FROM fresh WHERE n % 5 = 0 AND n % 1000 > 0""",
+    """
 INSERT INTO receipts (receipt_id, carrier_id, carrier_message_id, state, code, raw, received_at,
-    message_id, part, retry_at)
+    message_id, part, retry_at, phones)
 SELECT message_id, carrier_id, 'id', 'delivered', '', '', now(), message_id, 1,
-    CASE WHEN line_id = 7 THEN now() END
-FROM messages;
-INSERT INTO event_heads (account_id, last_sequence) SELECT n, 200 FROM generate_series(0, 49) AS n;
+    CASE line_id WHEN 7 THEN now() END, CASE line_id WHEN 7 THEN ARRAY['336' || n] END
+FROM fresh""",
+    """
+INSERT INTO receipt_pages (last_message_id, first_message_id, carrier_id, message_ids, parts,
+    states, received_at, raws)
+SELECT message_id, message_id, carrier_id, ARRAY[message_id], '{1}', '{delivered}', ARRAY[now()],
+    ARRAY[''::bytea]
+FROM fresh WHERE n % 20 = 0""",
+    "INSERT INTO event_heads SELECT account_id, 25000 FROM generate_series(0, 49) AS account_id",
+    """
 INSERT INTO events (account_id, sequence, message_id, status, reason)
-SELECT n % 50, n / 50, md5(n::text)::uuid, 'delivered', '' FROM generate_series(1, {count}) AS n;
+SELECT account_id, n / 50, message_id, 'delivered', '' FROM fresh""",
+    """
+INSERT INTO event_pages (account_id, last_sequence, message_ids, statuses, reasons, refs)
+SELECT account_id, 20000 + n / 50, ARRAY[message_id], '{delivered}', '{""}', '{shop}'
+FROM fresh WHERE n <= 250000""",
+    """
 INSERT INTO idempotency_keys (account_id, key, fingerprint, http_status, answer)
-SELECT n % 50, 'key ' || n, '', 202, '' FROM generate_series(1, {count}) AS n;
-ANALYZE
-"""
+SELECT account_id, 'key ' || n, '', 202, '' FROM fresh""",
+    "DROP TABLE fresh",
+    "VACUUM ANALYZE",
+)
 
 STATEMENTS = {
-    "accept: store": messages._INSERT,
-    "accept: find keys": idempotency._FIND,
-    "accept: remember answers": idempotency._INSERT,
-    "an account's newest": listing.statement(frozenset()),
-    "an account's newest of a status": listing.statement(frozenset({"status"})),
-    "an account's newest of a reference": listing.statement(frozenset({"reference"})),
-    "an account's newest by everything": listing.statement(
-        frozenset({"status", "recipient", "reference", "created_from", "created_until"})
+    "accept: store": (messages._INSERT, "accounts_pkey wallets_pkey"),
+    "accept: find keys": (idempotency._FIND, "idempotency_keys_pkey"),
+    "accept: remember answers": (idempotency._INSERT, ""),
+    "one message": (messages._GET, "messages_of_account"),
+    "its parts": (
+        messages._PARTS,
+        "messages_pkey segments_pkey submits_pkey transfers_message_id_part_kind_key",
     ),
-    "relay: take what is ready": work._TAKE_READY,
-    "relay: mark as published": work._MARK_PUBLISHED,
-    "claim": work._CLAIM,
-    "settle: lock": segments._LOCK,
-    "settle: of several parts": segments._SETTLE,
-    "settle: of one part": segments._SETTLE_ALONE,
-    "settle: refund": ledger._REFUND,
-    "settle: back to work": work._REQUEUE,
-    "receipts: find the segment": matching._BY_ID,
-    "receipts: without an id": matching._NAMELESS,
-    "receipts: due again": receipts._TAKE_UNMATCHED,
-    "receipts: matched late": receipts._MATCHED,
-    "sweep: expired": work._TAKE_EXPIRED,
-    "sweep: overdue": segments._OVERDUE,
-    "sweep: old keys": idempotency._FORGET,
+    "an account's newest": (listing.statement(frozenset()), "messages_of_account"),
+    "an account's newest of a status": (
+        listing.statement(frozenset({"status"})),
+        "messages_of_account",
+    ),
+    "an account's newest of a reference": (
+        listing.statement(frozenset({"reference"})),
+        "messages_by_reference_and_id",
+    ),
+    "an account's newest by everything": (
+        listing.statement(
+            frozenset({"status", "recipient", "reference", "created_from", "created_until"})
+        ),
+        "messages_by_reference_and_id",
+    ),
+    "relay: take what is ready": (work._TAKE_READY, "work_pkey work_ready_until"),
+    "relay: mark as published": (work._MARK_PUBLISHED, "work_pkey"),
+    "relay: how long ago published": (work._PUBLISHED_AGES, "work_published"),
+    "relay: publish again": (work._REPUBLISH, "carriers_pkey work_published"),
+    "relay: take what is due": (work._TAKE_DUE, "work_pkey work_scheduled"),
+    "claim": (work._CLAIM, "messages_pkey segments_pkey submits_pkey work_pkey"),
+    "park": (parking._PARK, "work_pkey"),
+    "schedule: who is first": (parking._HEADS, "work_parked"),
+    "schedule: release": (parking._RELEASE, "work_parked work_pkey"),
+    "settle: lock": (segments._LOCK, "messages_pkey"),
+    "settle: of several parts": (
+        segments._SETTLE,
+        "event_heads_pkey messages_pkey segments_pkey submits_pkey",
+    ),
+    "settle: of one part": (
+        segments._SETTLE_ALONE,
+        "event_heads_pkey messages_pkey segments_pkey submits_pkey",
+    ),
+    "settle: refund": (ledger._REFUND, "transfers_message_id_part_kind_key wallets_pkey"),
+    "settle: back to work": (work._REQUEUE, "messages_pkey segments_pkey submits_pkey"),
+    "receipts: find the segment": (matching._BY_ID, "messages_pkey segments_by_carrier_message"),
+    "receipts: without an id": (matching._NAMELESS, "segments_nameless submits_pkey"),
+    "receipts: who else claims it": (
+        matching._RIVALS,
+        "messages_pkey receipts_claiming submits_pkey",
+    ),
+    "receipts: keep a page": (receipts._INSERT_PAGES, ""),
+    "receipts: keep what waits": (receipts._INSERT, ""),
+    "receipts: are they here": (receipts._HERE, "receipts_pkey"),
+    "receipts: of messages": (
+        receipts._OF_MESSAGES,
+        "receipt_pages_by_message receipts_of_message",
+    ),
+    "receipts: due again": (receipts._TAKE_UNMATCHED, "receipts_unmatched"),
+    "receipts: matched late": (receipts._MATCHED, "receipts_pkey"),
+    "events: after a number": (events._AFTER, "event_pages_pkey events_pkey"),
+    "sweep: expired": (work._TAKE_EXPIRED, "work_expiring work_pkey work_ready_until"),
+    "sweep: overdue": (segments._OVERDUE, "segments_by_submit"),
+    "sweep: in doubt": (segments._DOUBTFUL, "messages_pkey segments_doubted"),
+    "sweep: old keys": (idempotency._FORGET, "idempotency_keys_age"),
 }
+"""Statement, and the indexes that its plan asks: one that is lost fails its test."""
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def connection(servers: Servers) -> AsyncIterator[Connection]:
     """As a service has it, on a database with something in it."""
-    name = f"plans_{uuid.uuid4().hex}"
-    url = in_database(servers.database_url, name)
-    keeper = await asyncpg.connect(servers.database_url, timeout=10)
-    try:
-        await keeper.execute(f'CREATE DATABASE "{name}"')
-        owner = await asyncpg.connect(url, timeout=10)
-        await migrate.migrate(owner)
-        await owner.execute(_FILL.format(count=ROW_COUNT))
-        await owner.close(timeout=10)
-        service = await pool.open_pool(as_services(url), "test", 1)
-        async with service.acquire(timeout=10) as opened:
-            yield opened
-        await pool.close_pool(service)
-    finally:
-        await keeper.execute(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
-        await keeper.close(timeout=10)
+    async with filled(servers, *_FILL) as opened:
+        yield opened
 
 
 @pytest.mark.parametrize("name", STATEMENTS)
-async def test_a_hot_statement_finds_its_rows_by_index(connection: Connection, name: str) -> None:
+async def test_a_hot_statement_finds_its_rows_by_its_indexes(
+    connection: Connection, name: str
+) -> None:
     # Given the plan that is made once and for all, whatever the values
-    plan = await plan_of(connection, STATEMENTS[name])
+    statement, indexes = STATEMENTS[name]
+    plan = await plan_of(connection, statement)
     # Then every hot table in it is asked by a condition on an index, and none is read through
     scans = [node for node in nodes(plan) if node.get("Relation Name") in HOT]
     read_through = [
@@ -129,6 +192,10 @@ async def test_a_hot_statement_finds_its_rows_by_index(connection: Connection, n
         if node["Node Type"].endswith("Scan") and not is_by_index(node)
     ]
     assert read_through == [], plan
+    # And the indexes are those that are kept for it
+    assert {node["Index Name"] for node in nodes(plan) if "Index Name" in node} == {
+        *indexes.split()
+    }
 
 
 async def test_the_look_itself_notices_a_table_that_is_read_through(

@@ -15,7 +15,7 @@ from tests.integration.audit import books
 from tests.integration.commands.sluice import Command
 from tests.servers import as_services, in_database
 
-BOOKS = ("transfers", "events")
+BOOKS = ("transfers", "events", "event_pages")
 REFUSED = [
     *(f"UPDATE {table} SET created_at = now()" for table in BOOKS),
     *(f"DELETE FROM {table}" for table in BOOKS),
@@ -24,6 +24,8 @@ REFUSED = [
     "DELETE FROM messages",
     "DELETE FROM segments",
     "DELETE FROM receipts",
+    "UPDATE receipt_pages SET carrier_id = 0",
+    "DELETE FROM receipt_pages",
     "DELETE FROM ended_tokens",
     "DROP TRIGGER transfers_are_immutable ON transfers",
     "ALTER TABLE transfers DISABLE TRIGGER ALL",

@@ -125,5 +125,5 @@ async def _books(town: Town, item: envelopes.WorkItem) -> tuple[object, ...]:
     segment = await town.pool.fetchrow(
         "SELECT * FROM segments WHERE message_id = $1", item.message_id
     )
-    events = await town.pool.fetchval("SELECT count(*) FROM events")
+    events = await town.pool.fetchval("SELECT count(*) FROM all_events")
     return segment, events, await town.waiting(), await town.balance_micro()

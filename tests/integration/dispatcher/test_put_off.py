@@ -153,7 +153,11 @@ async def test_a_part_queued_again_beside_one_that_waits_goes_with_it(
     await send(town, item, [outcomes.LOST])
     await town.pool.execute("UPDATE work SET state = $1, ready_at = now()", beside)
     if beside == "parked":
-        await town.pool.execute("UPDATE segments SET state = 'parked' WHERE part = 2")
+        await town.pool.execute(
+            "INSERT INTO segments (message_id, part, state, carrier_id)"
+            " SELECT message_id, 2, 'parked', carrier_id FROM messages"
+            " ON CONFLICT (message_id, part) DO UPDATE SET state = 'parked'"
+        )
         await town.pool.execute("UPDATE messages SET status = 'parked'")
         await town.pool.execute("INSERT INTO parked_lines VALUES ($1, now())", item.line_id)
     # when the doubt is submitted again

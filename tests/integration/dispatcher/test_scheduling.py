@@ -170,7 +170,10 @@ async def test_hundreds_of_lines_that_wake_together_all_have_their_turn(town: To
         UPDATE work SET line_id = l.line_id, account_id = l.account_id, state = 'parked'
         FROM w JOIN l USING (place) WHERE work.message_id = w.message_id"""
     )
-    await town.pool.execute("UPDATE segments SET state = 'parked'")
+    await town.pool.execute(
+        "INSERT INTO segments (message_id, part, state, carrier_id)"
+        " SELECT message_id, 1, 'parked', carrier_id FROM messages"
+    )
     await town.pool.execute(
         "INSERT INTO parked_lines SELECT DISTINCT line_id, now() FROM work ON CONFLICT DO NOTHING"
     )

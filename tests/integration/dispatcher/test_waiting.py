@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
 from services.dispatcher import park
 from services.dispatcher.dispatch import dispatch
 from services.dispatcher.schedule import Scheduler
 from services.dispatcher.sweep import Sweeper
+from shared.broker.envelopes import WorkItem
 from shared.carriers import outcomes
 from shared.db import connection
 from shared.limits.limiter import Wait
@@ -65,11 +67,32 @@ async def test_a_line_is_forgotten_when_nobody_is_parked_on_it(town: Town) -> No
 
 
 async def test_what_waited_past_its_validity_is_refunded(town: Town) -> None:
-    items = await town.accept(5, line=town.small, valid_seconds=0)
-    await Sweeper(town.pool, ids.uuid7(), 60, set()).expire()
-    assert {await town.status(item.message_id) for item in items} == {"expired"}
+    # given messages whose time is over: some still leased by who accepted them, some not any more,
+    # some in RabbitMQ
+    leased, due, published = [await town.accept(5, line=town.small, valid_seconds=0) for _ in "123"]
+    await _stand(town, due, "ready")
+    await _stand(town, published, "published")
+    # when they are swept
+    sweeper = Sweeper(town.pool, ids.uuid7(), 60, set())
+    await sweeper.expire()
+    # then those end whom nobody is at
+    assert {await town.status(each.message_id) for each in (*due, *published)} == {"expired"}
+    assert {await town.status(each.message_id) for each in leased} == {"queued"}
+    # and the others when their lease is over
+    await _stand(town, leased, "ready")
+    await sweeper.expire()
+    assert {await town.status(each.message_id) for each in leased} == {"expired"}
     assert await town.balance_micro() == CREDIT_MICRO
     assert await town.waiting() == {}
+
+
+async def _stand(town: Town, items: Sequence[WorkItem], state: str) -> None:
+    """As the relay or RabbitMQ has them."""
+    await town.pool.execute(
+        "UPDATE work SET state = $2, ready_at = now() WHERE message_id = ANY ($1)",
+        [each.message_id for each in items],
+        state,
+    )
 
 
 async def test_what_a_dead_worker_was_submitting_is_in_doubt(town: Town) -> None:

@@ -55,7 +55,12 @@ async def _stand(town: Town, message_id: UUID, state: WorkState, after: float) -
             after,
         )
         (segments, *_) = sorted(SEGMENTS[state])
-    await town.pool.execute("UPDATE segments SET state = $1", segments)
+    await town.pool.execute(
+        "INSERT INTO segments (message_id, part, state, carrier_id)"
+        " SELECT message_id, 1, $1, carrier_id FROM messages"
+        " ON CONFLICT (message_id, part) DO UPDATE SET state = $1",
+        segments,
+    )
 
 
 @pytest.mark.parametrize("start", list(WorkState))

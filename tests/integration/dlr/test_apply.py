@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from itertools import permutations
 
-from services.dlr import interpreters
+from services.dlr import interpreters, late
 from shared.broker import envelopes
 from shared.carriers.adapters import smpp
 from shared.db import receipts, segments
@@ -18,13 +19,15 @@ async def test_a_message_is_delivered_when_its_receipt_says_so(
     town: world.World, readers: Readers
 ) -> None:
     [message_id] = await town.submit(1)
+    receipt = town.receipt(message_id, "DELIVRD")
 
-    tally = await town.apply(readers, town.receipt(message_id, "DELIVRD"))
+    tally = await town.apply(readers, receipt)
 
     assert (tally.matched_count, tally.changed_count) == (1, 1)
     assert await town.history(message_id) == ["submitted", "delivered"]
-    [stored] = await town.pool.fetch("SELECT message_id, part, state, retry_at FROM receipts")
-    assert tuple(stored) == (message_id, 1, "delivered", None)
+    received_at = datetime.fromtimestamp(receipt.received_at_ms / 1000, UTC)
+    [kept] = await town.kept(message_id)
+    assert kept == (message_id, 1, "delivered", received_at, receipt.body, receipt.carrier_id)
 
 
 async def test_a_message_waits_for_all_its_segments_when_one_is_delivered(
@@ -51,7 +54,7 @@ async def test_nothing_happens_when_a_receipt_is_repeated_a_hundred_times(
         await town.apply(readers, *(town.receipt(message_id, "UNDELIV") for _ in range(10)))
 
     assert await town.history(message_id) == ["submitted", "undelivered"]
-    assert await town.count("receipts") == 100
+    assert len(await town.kept(message_id)) == 100
     assert await town.balance_micro() == balance_micro
 
 
@@ -62,10 +65,10 @@ async def test_a_receipt_is_stored_once_when_its_delivery_is_repeated(
     receipt = town.receipt(message_id, "DELIVRD")
 
     await town.apply(readers, receipt, receipt)
-    again = await town.apply(readers, receipt)
+    again = await town.apply(readers, receipt, some_here=True)
 
     assert again.changed_count == 0
-    assert await town.count("receipts") == 1
+    assert len(await town.kept(message_id)) == 1
     assert await town.history(message_id) == ["submitted", "delivered"]
 
 
@@ -76,11 +79,53 @@ async def test_what_is_new_is_stored_when_some_of_its_batch_is_here_already(
     repeated = town.receipt(first, "DELIVRD")
     await town.apply(readers, repeated)
 
-    tally = await town.apply(readers, repeated, town.receipt(second, "DELIVRD"))
+    tally = await town.apply(readers, repeated, town.receipt(second, "DELIVRD"), some_here=True)
 
     assert tally.changed_count == 1
-    assert await town.count("receipts") == 2
+    assert [len(await town.kept(each)) for each in (first, second)] == [1, 1]
     assert await town.statuses([first, second]) == {"delivered"}
+
+
+async def test_a_receipt_that_waits_is_stored_once_when_its_segment_is_known_at_its_repetition(
+    town: world.World, readers: Readers
+) -> None:
+    [message_id] = await town.hand_over(1)
+    receipt = town.receipt(message_id, "DELIVRD")
+    await town.apply(readers, receipt)
+    await town.answer([message_id])
+
+    for _ in range(2):
+        await town.apply(readers, receipt, some_here=True)
+
+    assert await town.kept_count() == 1
+    assert await town.history(message_id) == ["submitted", "delivered"]
+
+
+async def test_receipts_of_a_message_are_found_wherever_they_are_kept_in_the_order_they_came(
+    town: world.World, readers: Readers
+) -> None:
+    [message_id], [other] = await town.hand_over(1, segment_count=2), await town.submit(1)
+    await town.apply(readers, town.receipt(message_id, "ENROUTE", part=2))
+    await town.answer([message_id], segment_count=2)
+    await town.pool.execute("UPDATE receipts SET retry_at = now()")
+    await late.sweep(town.pool)
+    await town.apply(
+        readers,
+        town.receipt(message_id, "ENROUTE"),
+        town.receipt(other, "DELIVRD"),
+        town.receipt(message_id, "DELIVRD"),
+    )
+    await town.apply(readers, town.receipt(message_id, "UNDELIV", part=2))
+
+    kept = await town.kept(message_id)
+
+    assert [(each.part, each.state) for each in kept] == [
+        (2, "enroute"),
+        (1, "enroute"),
+        (1, "delivered"),
+        (2, "undelivered"),
+    ]
+    assert await town.count("receipts") == 1
 
 
 async def test_an_id_is_stored_beside_the_raw_receipt_only_while_its_segment_is_looked_for(
@@ -90,12 +135,13 @@ async def test_an_id_is_stored_beside_the_raw_receipt_only_while_its_segment_is_
 
     await town.apply(readers, *(town.receipt(each, "DELIVRD") for each in (matched, unmatched)))
 
-    rows = await town.pool.fetch(
-        "SELECT carrier_message_id, code, raw FROM receipts ORDER BY message_id NULLS LAST"
-    )
-    names = [world.carrier_name_of(each) for each in (matched, unmatched)]
-    assert [tuple(row)[:2] for row in rows] == [("", ""), (names[1], "DELIVRD")]
-    assert all(name.encode() in row["raw"] for name, row in zip(names, rows, strict=True))
+    [kept] = await town.kept(matched)
+    assert world.carrier_name_of(matched).encode() in kept.raw
+
+    [row] = await town.pool.fetch("SELECT carrier_message_id, code, raw FROM receipts")
+    name = world.carrier_name_of(unmatched)
+    assert tuple(row)[:2] == (name, "DELIVRD")
+    assert name.encode() in row["raw"]
 
 
 async def test_every_order_ends_the_same_when_receipts_contradict_each_other(
@@ -128,8 +174,9 @@ async def test_one_refund_stands_when_a_refused_message_turns_out_delivered(
     for message_id, order in zip(message_ids, orders, strict=True):
         name = world.carrier_name_of(message_id)
         await town.pool.execute(
-            "UPDATE segments SET carrier_message_id = $2, submitted_at = now()"
-            " WHERE message_id = $1",
+            "INSERT INTO segments"
+            " (message_id, part, state, carrier_id, carrier_message_id, submitted_at)"
+            " SELECT $1, 1, 'queued', carrier_id, $2, now() FROM messages WHERE message_id = $1",
             message_id,
             name,
         )

@@ -91,7 +91,7 @@ async def test_each_receipt_is_matched_once_when_several_processes_sweep(
     await asyncio.gather(*(late.sweep(town.pool) for _ in range(4)))
 
     assert await town.statuses(message_ids) == {"undelivered"}
-    assert await town.count("events WHERE status = 'undelivered'") == 600
+    assert await town.count("all_events WHERE status = 'undelivered'") == 600
 
 
 async def test_no_receipt_is_missed_when_it_races_its_answer(

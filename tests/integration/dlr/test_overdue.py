@@ -84,7 +84,7 @@ async def test_all_pages_are_ended_by_one_sweep_and_once_by_two_at_the_same_time
     await asyncio.gather(*(overdue.sweep(town.pool) for _ in range(2)))
 
     assert await town.statuses(message_ids) == {"unknown"}
-    assert await town.count("events WHERE status = 'unknown'") == len(message_ids)
+    assert await town.count("all_events WHERE status = 'unknown'") == len(message_ids)
     assert await town.balance_micro() == world.CREDIT_MICRO
 
 

@@ -15,7 +15,7 @@ import msgspec
 
 from services.dlr import apply, interpreters
 from shared.broker import envelopes
-from shared.db import events, ledger, messages, segments
+from shared.db import events, ledger, messages, receipts, segments
 from shared.runtime import ids
 from shared.sms import states
 from tests import claims
@@ -145,10 +145,25 @@ class World:
         return envelopes.RawReceipt(ids.uuid7(), self.carrier_ids[carrier], now_ms, body)
 
     async def apply(
-        self, readers: interpreters.Interpreters, *batch: envelopes.RawReceipt
+        self,
+        readers: interpreters.Interpreters,
+        *batch: envelopes.RawReceipt,
+        some_here: bool = False,
     ) -> apply.Tally:
         async with self.pool.acquire() as connection:
-            return await apply.apply(connection, readers, batch)
+            return await apply.apply(connection, readers, batch, some_here=some_here)
+
+    async def kept(self, message_id: UUID) -> list[receipts.KeptReceipt]:
+        """The receipts that were kept of a message, oldest first."""
+        async with self.pool.acquire() as connection:
+            return await receipts.of_message(connection, message_id)
+
+    async def kept_count(self) -> int:
+        """The receipts of all messages, and those that nobody knows whose they are."""
+        paged = await self.pool.fetchval(
+            "SELECT coalesce(sum(cardinality(message_ids)), 0)::int FROM receipt_pages"
+        )
+        return int(paged) + await self.count("receipts")
 
     async def age(self, message_ids: Sequence[UUID], hours: int) -> None:
         """Let time pass since these were submitted."""

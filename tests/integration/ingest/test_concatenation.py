@@ -125,7 +125,7 @@ async def test_parts_are_priced_with_the_header_that_their_carrier_wants(town: W
     assert (await town.post("alice", "/v1/preview", {"text": BRIM}, 200))["segments"] == 3
     for answer in sent.values():
         stored = await town.pool.fetchval(
-            "SELECT count(*) FROM segments WHERE message_id = $1", UUID(answer["id"])
+            "SELECT count(*) FROM parts WHERE message_id = $1", UUID(answer["id"])
         )
         assert stored == answer["segments"]
 

@@ -100,7 +100,7 @@ class World:
     async def books(self) -> tuple[int, ...]:
         """What a request that is refused must leave alone."""
         rows = await self.pool.fetch(
-            "SELECT (SELECT count(*) FROM messages), (SELECT count(*) FROM segments), "
+            "SELECT (SELECT count(*) FROM messages), (SELECT count(*) FROM parts), "
             "(SELECT count(*) FROM transfers), (SELECT count(*) FROM idempotency_keys), "
             "(SELECT sum(balance_micro)::bigint FROM wallets), (SELECT count(*) FROM work), "
             "(SELECT coalesce(sum(segment_count), 0) FROM daily_usage)"

@@ -1,0 +1,241 @@
+"""Events in rows of their own, as the release before reads them, and in pages from its end on."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from uuid import UUID
+
+import asyncpg
+import pytest
+
+from shared.db import audit, events, messages, migrate, pool, schema, segments
+from shared.db.connection import Connection
+from shared.sms.states import SegmentState
+from tests import claims
+from tests.drafts import draft
+
+WORKER = UUID(int=1)
+PRICE_MICRO = 1_000
+CONTRACT = 14
+"""From this migration on there are pages."""
+
+_ACCOUNTS = """
+INSERT INTO accounts (name, currency) VALUES ('shop', 'EUR'), ('other', 'EUR');
+INSERT INTO wallets (account_id, book, currency, balance_micro)
+SELECT account_id, 'customer', 'EUR', 1000000 FROM accounts;
+INSERT INTO event_heads (account_id) SELECT account_id FROM accounts"""
+
+
+@pytest.fixture
+async def owner(database_url: str) -> AsyncIterator[asyncpg.Connection]:
+    """The schema's owner, while processes of the release before are still there: two accounts."""
+    async with connected(database_url) as opened:
+        await migrate.migrate(opened, [each for each in schema.known() if not each.serves_from])
+        await opened.execute(_ACCOUNTS)
+        yield opened
+
+
+@pytest.fixture
+async def services(owner: asyncpg.Connection, services_url: str) -> AsyncIterator[asyncpg.Pool]:
+    """A service's own way in, with its rights and its plans."""
+    opened = await pool.open_pool(services_url, "test", 4)
+    try:
+        yield opened
+    finally:
+        await pool.close_pool(opened)
+
+
+@asynccontextmanager
+async def connected(url: str) -> AsyncIterator[asyncpg.Connection]:
+    connection = await asyncpg.connect(url, timeout=10)
+    try:
+        yield connection
+    finally:
+        await connection.close(timeout=10)
+
+
+async def accept(services: asyncpg.Pool, *account_ids: int) -> list[UUID]:
+    """A message of each of these accounts, on its way to a carrier."""
+    async with services.acquire() as opened, opened.transaction():
+        wallet_ids = {
+            row["account_id"]: row["wallet_id"]
+            for row in await opened.fetch("SELECT account_id, wallet_id FROM wallets")
+        }
+        revenue_id = await opened.fetchval(
+            "SELECT wallet_id FROM wallets WHERE book = 'revenue' AND currency = 'EUR'"
+        )
+        accepted = [
+            draft(
+                wallet_ids[account_id],
+                revenue_id,
+                PRICE_MICRO,
+                account_id=account_id,
+                reference=f"order {place}" if place % 2 else None,
+            )
+            for place, account_id in enumerate(account_ids)
+        ]
+        await messages.insert(opened, accepted)
+        message_ids = [each.message_id for each in accepted]
+        await claims.claim(opened, message_ids, WORKER)
+    return message_ids
+
+
+async def happen(services: asyncpg.Pool, message_ids: Sequence[UUID], state: SegmentState) -> None:
+    """Let messages come to a state, all by one statement."""
+    async with services.acquire() as opened:
+        await settle(opened, message_ids, state)
+
+
+async def settle(connection: Connection, message_ids: Sequence[UUID], state: SegmentState) -> None:
+    said = [segments.Evidence(each, 1, state, accepted=True, alone=True) for each in message_ids]
+    assert await segments.settle(connection, said) == len(message_ids)
+
+
+async def layout(owner: asyncpg.Connection, account_id: int) -> tuple[list[int], list[int]]:
+    """Numbers of an account's rows, and the last ones of its pages."""
+    rows = await owner.fetch(
+        "SELECT sequence FROM events WHERE account_id = $1 ORDER BY sequence", account_id
+    )
+    pages = await owner.fetch(
+        "SELECT last_sequence FROM event_pages WHERE account_id = $1 ORDER BY last_sequence",
+        account_id,
+    )
+    return [row[0] for row in rows], [row[0] for row in pages]
+
+
+async def told(
+    services: asyncpg.Pool, account_id: int, sequence: int = 0, limit: int = 100
+) -> list[tuple[int, UUID, str, str | None]]:
+    """What a producer reads after a cursor."""
+    async with services.acquire() as opened:
+        found = await events.after(opened, account_id, sequence, limit)
+    return [(each.sequence, each.message_id, each.status, each.reference) for each in found]
+
+
+async def breaches(owner: asyncpg.Connection) -> set[str]:
+    """Names of the checks of events that find something."""
+    found = await audit.examine(owner)
+    return {each.check.name for each in found if each.rows} & {"event_numbers", "last_events"}
+
+
+async def test_numbers_go_on_when_the_last_old_process_has_gone(
+    owner: asyncpg.Connection, services: asyncpg.Pool
+) -> None:
+    # Given messages of two accounts, and what happened while old processes may read it
+    message_ids = await accept(services, 1, 1, 2, 1)
+    of_shop = [message_ids[0], message_ids[1], message_ids[3]]
+    await happen(services, message_ids, SegmentState.SUBMITTED)
+    assert await layout(owner, 1) == ([1, 2, 3], [])
+    assert await layout(owner, 2) == ([1], [])
+    # When they have gone, and more happens
+    await migrate.migrate(owner)
+    await happen(services, message_ids, SegmentState.UNDELIVERED)
+    await happen(services, of_shop[:1], SegmentState.DELIVERED)
+    # Then that is written in pages, one of an account for each time
+    assert await layout(owner, 1) == ([1, 2, 3], [6, 7])
+    assert await layout(owner, 2) == ([1], [2])
+    # And producers read all of it in order
+    references = [None, "order 1", "order 3"]
+    assert await told(services, 1) == [
+        *zip((1, 2, 3), of_shop, ["submitted"] * 3, references, strict=True),
+        *zip((4, 5, 6), of_shop, ["undelivered"] * 3, references, strict=True),
+        (7, of_shop[0], "delivered", None),
+    ]
+    assert await told(services, 2) == [
+        (1, message_ids[2], "submitted", None),
+        (2, message_ids[2], "undelivered", None),
+    ]
+    assert await breaches(owner) == set()
+
+
+async def test_every_cursor_and_limit_gives_what_follows(
+    owner: asyncpg.Connection, services: asyncpg.Pool
+) -> None:
+    # Given three rows, a page of three, one of one, and one of two
+    message_ids = await accept(services, 1, 1, 1)
+    await happen(services, message_ids, SegmentState.SUBMITTED)
+    await migrate.migrate(owner)
+    await happen(services, message_ids, SegmentState.UNDELIVERED)
+    await happen(services, message_ids[:1], SegmentState.DELIVERED)
+    await happen(services, message_ids[1:], SegmentState.DELIVERED)
+    everything = await told(services, 1)
+    assert [each[0] for each in everything] == [*range(1, 10)]
+    # Then from wherever one reads, and however much at once, nothing is missed or told twice
+    for cursor in range(11):
+        for limit in range(1, 11):
+            assert await told(services, 1, cursor, limit) == everything[cursor : cursor + limit]
+    # When the first ones have gone for their age, Then an old cursor goes on with what is left
+    await owner.execute("DELETE FROM events; DELETE FROM event_pages WHERE last_sequence = 6")
+    assert await told(services, 1, 0, 2) == everything[6:8]
+    assert await told(services, 1, 2) == everything[6:]
+
+
+async def test_no_row_comes_after_a_page_whoever_waits_for_what(
+    owner: asyncpg.Connection, services: asyncpg.Pool, database_url: str
+) -> None:
+    # Given a schema that waits for the one contract only
+    await migrate.migrate(owner, [each for each in schema.known() if each.number != CONTRACT])
+    # And somebody who began to write while old processes were there, and is held up
+    message_ids = await accept(services, 1, 1)
+    async with connected(database_url) as keeper, connected(database_url) as migrator:
+        kept = keeper.transaction()
+        await kept.start()
+        await keeper.execute(
+            "SELECT FROM messages WHERE message_id = $1 FOR UPDATE", message_ids[0]
+        )
+        early = asyncio.create_task(happen(services, message_ids[:1], SegmentState.SUBMITTED))
+        await waiting(owner, 1)
+        # When the last of them has gone, and another event of the account comes
+        migrating = asyncio.create_task(migrate.migrate(migrator))
+        await waiting(owner, 2)
+        late = asyncio.create_task(happen(services, message_ids[1:], SegmentState.SUBMITTED))
+        await waiting(owner, 3)
+        await kept.commit()
+        await asyncio.gather(early, migrating, late)
+    # Then who began first is first in the log
+    assert await layout(owner, 1) == ([1], [2])
+    assert [each[1] for each in await told(services, 1)] == message_ids
+    assert await breaches(owner) == set()
+
+
+async def waiting(owner: asyncpg.Connection, count: int) -> None:
+    """Return once so many connections to this database wait for a lock."""
+    async with asyncio.timeout(10):
+        while count > await owner.fetchval(
+            "SELECT count(*) FROM pg_stat_activity"
+            " WHERE datname = current_database() AND wait_event_type = 'Lock'"
+        ):
+            await asyncio.sleep(0.01)
+
+
+async def test_a_producer_that_is_far_behind_costs_what_it_is_given(
+    owner: asyncpg.Connection, services: asyncpg.Pool
+) -> None:
+    # Given two thousand pages of ten events, of which nothing is known to the planner
+    await migrate.migrate(owner)
+    await owner.execute(
+        "INSERT INTO event_pages (account_id, last_sequence, message_ids, statuses, reasons, refs)"
+        " SELECT 1, n * 10, array_fill(gen_random_uuid(), ARRAY[10]),"
+        " array_fill('delivered'::text, ARRAY[10]), array_fill(''::text, ARRAY[10]),"
+        " array_fill(NULL::text, ARRAY[10]) FROM generate_series(1, 2000) n"
+    )
+    for cursor, limit, page_count in ((0, 100, 10), (5, 100, 11), (19_995, 100, 1), (20_000, 1, 0)):
+        async with services.acquire() as opened, opened.transaction():
+            before = await looked_at(opened)
+            found = await events.after(opened, 1, cursor, limit)
+            after = await looked_at(opened)
+        assert len(found) == min(limit, 20_000 - cursor)
+        # Then only those pages are read that hold what is given, and two looks tell which
+        assert after - before <= page_count + 2
+
+
+async def looked_at(connection: Connection) -> int:
+    """Pages of events that this connection's transaction has read so far."""
+    return int(
+        await connection.fetchval(
+            "SELECT seq_tup_read + coalesce(idx_tup_fetch, 0) FROM pg_stat_xact_user_tables"
+            " WHERE relname = 'event_pages'"
+        )
+    )
