@@ -7,7 +7,7 @@ import dataclasses
 import time
 import uuid
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -63,8 +63,13 @@ class Port:
         await self.lanes.fit(current)
 
     async def publish(self, carrier: snapshot.Carrier, item: envelopes.WorkItem) -> None:
+        """As the relay does it: again, while the lane has not yet made its queue."""
         queue = topology.mt_queue(carrier.name, 1)
-        await self.publisher.publish(queue, envelopes.encode_work([item]))
+        async with asyncio.timeout(20):
+            while True:
+                with suppress(publish.NotPublished):
+                    return await self.publisher.publish(queue, envelopes.encode_work([item]))
+                await asyncio.sleep(0.01)
 
     async def send(self, carrier: snapshot.Carrier) -> envelopes.WorkItem:
         """A message on its way to a carrier."""
