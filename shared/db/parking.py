@@ -79,7 +79,8 @@ def _keys(full: Sequence[Full]) -> list[str]:
     return [f"{line_id}:{country}" for line_id, country in full]
 
 
-# One row more than there is room for tells whether somebody stays behind.
+# One row more than there is room for tells whether somebody stays behind. "Is true" keeps the
+# planner from going through all that is parked anywhere.
 _RELEASE = """
 WITH head AS (
     SELECT w.message_id, t.line_id, t.room,
@@ -92,10 +93,10 @@ WITH head AS (
         ORDER BY class, message_id LIMIT t.room + 1
     ) w
 ), released AS (
-    UPDATE work w SET state = 'ready', ready_at = now(), bypass_gate = true
-    FROM head h
-    WHERE w.message_id = h.message_id AND w.state = 'parked' AND h.running <= h.room
-    RETURNING w.message_id
+    UPDATE work SET state = 'ready', ready_at = now(), bypass_gate = true
+    WHERE message_id = ANY (ARRAY(SELECT message_id FROM head WHERE running <= room))
+      AND (state = 'parked') IS TRUE
+    RETURNING message_id
 )
 SELECT ARRAY(SELECT message_id FROM released) AS released,
        ARRAY(SELECT DISTINCT line_id FROM head WHERE running > room) AS more"""

@@ -15,7 +15,7 @@ from datetime import datetime
 from typing import NamedTuple
 from uuid import UUID
 
-from shared.db import events, ledger, submits, words
+from shared.db import events, ledger, words
 from shared.db.connection import Connection
 from shared.db.submits import Submit
 from shared.ledger import refunds
@@ -77,8 +77,6 @@ _LOCK = """
 SELECT FROM messages WHERE message_id = ANY ($1::uuid[]) AND segment_count > 1
 ORDER BY message_id FOR UPDATE"""
 
-_OF_THIS_SUBMIT = "(t.accepted OR t.submitted_at IS NULL OR t.submitted_at = u.submitted_at)"
-_ABOUT = "u.message_id = t.message_id AND u.part = t.part"
 _IS_FINISHED = f"t.state IN ({_FINAL})"
 # Whose id nobody knows is found by its phone (see `matching`).
 _IS_NAMELESS = "t.state IN ('in_doubt', 'submitted') AND coalesce(t.carrier_message_id, {}) IS NULL"
@@ -99,12 +97,19 @@ _MAY_BEGIN = _may_move("CASE m.status WHEN 'scheduled' THEN 'scheduled' ELSE 'qu
 # UPDATE reads is materialized: where it meets a row that was changed since the statement began, it
 # looks once more, and what is read in any other way would then be empty. The first word of a
 # segment comes from whoever ends its submit or holds its row of work: all others find its row.
+# A submit is looked up by a limited subquery, which is one look at an index whatever is believed of
+# the table: where it is believed to be empty, a join would go through all of it for each segment.
 _WRITTEN = f"""
 WITH said AS (
-    SELECT * FROM unnest($1::segment_evidence[]) ORDER BY message_id, part
+    SELECT t.*, u.place, u.place IS NOT NULL
+           AND (t.accepted OR t.submitted_at IS NULL OR t.submitted_at = u.begun_at) AS may_land
+    FROM unnest($1::segment_evidence[]) t LEFT JOIN LATERAL (
+        SELECT ctid AS place, submitted_at AS begun_at FROM submits u
+        WHERE u.message_id = t.message_id AND u.part = t.part LIMIT 1
+    ) u ON true ORDER BY message_id, part
 ), landed AS (
-    DELETE FROM submits u USING said t WHERE {_ABOUT} AND {_OF_THIS_SUBMIT}
-    RETURNING u.message_id, u.part, u.submitted_at
+    DELETE FROM submits WHERE ctid = ANY (ARRAY(SELECT place FROM said WHERE may_land))
+    RETURNING message_id, part, submitted_at
 ), heard AS (
     SELECT t.*, l.submitted_at AS landed_at,
            l.part IS NOT NULL OR (t.submitted_at IS NULL AND NOT t.accepted) AS may_be_first
@@ -145,7 +150,7 @@ WITH said AS (
     FROM evidence t
     WHERE NOT t.is_first AND s.message_id = t.message_id AND s.part = t.part
       AND (t.landed_at IS NOT NULL OR t.accepted OR t.submitted_at IS NULL
-           OR (t.submitted_at = s.submitted_at AND NOT {submits.UNDER_WAY}))
+           OR (t.submitted_at = s.submitted_at AND t.place IS NULL))
       AND (t.carrier_message_id IS NOT NULL OR (t.accepted AND s.accepted_at IS NULL)
            OR {_MAY_MOVE})
     RETURNING s.message_id, s.part, s.state, s.reason, s.accepted_at IS NULL AS unaccepted,
@@ -161,9 +166,9 @@ _ROLLED_UP = f""", part AS (
     SELECT DISTINCT ON (message_id, part) message_id, part, state, reason FROM (
         SELECT message_id, part, state, reason, 0 AS age FROM moved WHERE NOT alone
         UNION ALL
-        SELECT p.message_id, p.part, p.state, p.reason, 1
-        FROM (SELECT DISTINCT message_id FROM moved WHERE NOT alone) several
-        JOIN parts p USING (message_id)
+        SELECT several.message_id, p.part, p.state, p.reason, 1
+        FROM (SELECT DISTINCT message_id FROM moved WHERE NOT alone) several CROSS JOIN LATERAL (
+            SELECT * FROM parts WHERE message_id = several.message_id OFFSET 0) p
     ) p ORDER BY message_id, part, age
 ), status AS MATERIALIZED (
     SELECT message_id, state, reason FROM moved WHERE alone
@@ -186,9 +191,8 @@ def _statement(alone: bool, of_several: str, status: str) -> str:
 ), {events.APPEND_CHANGED}
 SELECT done.changed_count, done.overtaken, unsent.*
 FROM (
-    SELECT (SELECT count(*) FROM changed) AS changed_count, EXISTS (
-        SELECT FROM evidence t, submits u
-        WHERE t.landed_at IS NULL AND {_ABOUT} AND {_OF_THIS_SUBMIT}) AS overtaken
+    SELECT (SELECT count(*) FROM changed) AS changed_count,
+           EXISTS (SELECT FROM evidence WHERE may_land AND landed_at IS NULL) AS overtaken
 ) done LEFT JOIN (
     SELECT message_id, part, state, by_this FROM moved
     WHERE unaccepted AND (state = 'queued' OR state IN ({_TO_REFUND}))

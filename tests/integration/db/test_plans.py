@@ -43,11 +43,11 @@ ROW_COUNT = 1_000_000
 # A message a millisecond, each paid for and of one segment; a fifth of them still wait or are being
 # submitted.
 _FILL = (
-    f"""
+    """
 CREATE TABLE fresh AS
 SELECT n, least_id('2026-01-01'::timestamptz + n * interval '1 millisecond') AS message_id,
     (n % 50)::int AS account_id, (n % 100)::int AS line_id, (1 + n % 3)::int AS carrier_id
-FROM generate_series(1, {ROW_COUNT}) AS n""",
+FROM generate_series(1, $count) AS n""",
     """
 INSERT INTO messages (message_id, account_id, line_id, carrier_id, wallet_id, sender, recipient,
     country, encoding, segment_count, class, at_least_once, segment_price_micro, currency, status,
@@ -173,7 +173,28 @@ STATEMENTS = {
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def connection(servers: Servers) -> AsyncIterator[Connection]:
     """As a service has it, on a database with something in it."""
-    async with filled(servers, *_FILL) as opened:
+    async with filled(servers, *_fill(ROW_COUNT)) as opened:
+        yield opened
+
+
+def _fill(count: int) -> list[str]:
+    return [statement.replace("$count", str(count)) for statement in _FILL]
+
+
+# What was learned of a page from which all rows are gone is that there will be none, however many
+# come before it is looked at again.
+_LEARN_NOTHING = """
+DELETE FROM {table} WHERE message_id NOT IN (SELECT message_id FROM {table} LIMIT 5);
+CLUSTER {table} USING {table}_pkey;
+DELETE FROM {table};
+ANALYZE {table}"""
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def surprised(servers: Servers) -> AsyncIterator[Connection]:
+    """A service's connection to a database which believes that nothing ever waits."""
+    learn = [_LEARN_NOTHING.format(table=table) for table in ("work", "submits")]
+    async with filled(servers, *_fill(20_000), *learn) as opened:
         yield opened
 
 
@@ -196,6 +217,23 @@ async def test_a_hot_statement_finds_its_rows_by_its_indexes(
     assert {node["Index Name"] for node in nodes(plan) if "Index Name" in node} == {
         *indexes.split()
     }
+
+
+@pytest.mark.parametrize("name", STATEMENTS.keys() - {"receipts: who else claims it"})
+async def test_what_waits_is_found_by_index_also_where_nothing_was_when_it_was_learned(
+    surprised: Connection, name: str
+) -> None:
+    # Given a plan that is made for a table of which no row is expected
+    plan = await plan_of(surprised, STATEMENTS[name][0])
+    # Then it does not go through all that may be there by then, once for each row of another
+    went_through = [
+        node["Node Type"]
+        for node in nodes(plan)
+        if node.get("Relation Name") in {"work", "submits"}
+        and node["Node Type"].endswith("Scan")
+        and not is_by_index(node)
+    ]
+    assert went_through == [], plan
 
 
 async def test_the_look_itself_notices_a_table_that_is_read_through(
