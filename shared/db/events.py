@@ -9,20 +9,19 @@ from uuid import UUID
 from shared.db.connection import Connection
 
 # The head's row lock is held until commit, so numbers become visible in order. To know how many
-# there are, all that changed must be known: so heads are locked after whatever changes messages.
+# there are, all that changed must be known: so heads are locked after whatever changes messages, in
+# the order of accounts, whichever of the two is gone through.
 # What is to be written goes through them, for to be joined later it would have to be sorted again.
 APPEND_CHANGED = """
-fresh AS (
+fresh AS MATERIALIZED (
     SELECT account_id, count(*) AS event_count, array_agg(message_id) AS message_ids,
            array_agg(status) AS statuses, array_agg(reason) AS reasons, array_agg(reference) AS refs
-    FROM (SELECT * FROM changed ORDER BY account_id, message_id) c GROUP BY account_id
-), head AS (
-    SELECT f.* FROM event_heads h JOIN fresh f USING (account_id)
-    ORDER BY h.account_id FOR UPDATE OF h
+    FROM (SELECT * FROM changed ORDER BY account_id, message_id) c
+    GROUP BY account_id ORDER BY account_id
 ), bumped AS (
-    UPDATE event_heads h SET last_sequence = h.last_sequence + head.event_count
-    FROM head WHERE h.account_id = head.account_id
-    RETURNING h.last_sequence, head.*
+    UPDATE event_heads h SET last_sequence = h.last_sequence + f.event_count
+    FROM fresh f WHERE h.account_id = f.account_id
+    RETURNING h.last_sequence, f.*
 ), event AS (
     INSERT INTO events (account_id, sequence, message_id, status, reason, reference)
     SELECT b.account_id, b.last_sequence - b.event_count + e.place,
