@@ -117,15 +117,17 @@ class Fleet:
 
     # The command -----------------------------------------------------------------------------
 
-    def sluice(self, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
-        """Run the `sluice` command to its end."""
+    def sluice(
+        self, *arguments: str, check: bool = True, seconds: float = 120.0
+    ) -> subprocess.CompletedProcess[str]:
+        """Run the `sluice` command to its end, which comes within so many seconds."""
         done = subprocess.run(
             [sys.executable, "-m", "services", *arguments],
             env={"SLUICE_MIGRATION_DATABASE_URL": self.servers.database_url, **self.environment},
             cwd=self._root,
             capture_output=True,
             text=True,
-            timeout=120,
+            timeout=seconds,
             check=False,
         )
         if check and done.returncode:
@@ -156,9 +158,9 @@ class Fleet:
         created = self.sluice("token", "create", account_name, name, "--json")
         return str(json.loads(created.stdout)["token"])
 
-    def audit(self) -> dict[str, Any]:
-        """The auditor's verdict."""
-        done = self.sluice("audit", "--json", check=False)
+    def audit(self, seconds: float = 120.0) -> dict[str, Any]:
+        """The auditor's verdict, which comes within so many seconds."""
+        done = self.sluice("audit", "--json", check=False, seconds=seconds)
         try:
             verdict: dict[str, Any] = json.loads(done.stdout)
         except ValueError:

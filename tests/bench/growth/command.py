@@ -20,6 +20,7 @@ SMALL = case.Size(stored=10_000, lines=10, accounts=1, backlog=10_000)
 _FULL = case.Size(stored=10_000_000, lines=100_000, accounts=1_000, backlog=1_000_000)
 _WARM_UP_COUNT = 1_000
 _REST_SECONDS = 10.0
+_AUDIT_SECONDS = 3_600.0
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -72,13 +73,15 @@ async def _grow(options: argparse.Namespace) -> int:
                 for name, each in (("small", SMALL), ("large", size))
             ]
             await _measure(cases, options, status.update)
+            found = outcome.Outcome(*(outcome.of(each) for each in cases))
+            outcome.show(found)
+            if options.json:
+                text = json.dumps(outcome.as_json(found), indent=2, ensure_ascii=False)
+                options.json.write_text(text + "\n", "utf-8")
             status.update("auditing")
-            verdicts = [await asyncio.to_thread(each.where.fleet.audit) for each in cases]
-    found = outcome.Outcome(*(outcome.of(each) for each in cases))
-    outcome.show(found)
-    if options.json:
-        text = json.dumps(outcome.as_json(found), indent=2, ensure_ascii=False)
-        options.json.write_text(text + "\n", "utf-8")
+            verdicts = [
+                await asyncio.to_thread(each.where.fleet.audit, _AUDIT_SECONDS) for each in cases
+            ]
     return _conclude(verdicts)
 
 
