@@ -135,10 +135,33 @@ class Platform:
         return ("platform",)
 
 
-Row = Platform | Account | Line | Price | SpecialPrice | Carrier | Route | CountryLimit | Credit
+@dataclass(frozen=True, slots=True)
+class Egress:
+    """Places, each a host and a port, where requests to customers' URLs may go as well."""
+
+    allow: tuple[str, ...]
+
+    @property
+    def key(self) -> Key:
+        return ("egress",)
+
+
+Row = (
+    Platform
+    | Egress
+    | Account
+    | Line
+    | Price
+    | SpecialPrice
+    | Carrier
+    | Route
+    | CountryLimit
+    | Credit
+)
 Rows = Mapping[Key, Row]
 
 _PLATFORM = "SELECT receipt_deadline_seconds / 3600, retention_days FROM platform"
+_EGRESS = "SELECT egress_allow FROM platform"
 _ACCOUNTS = """
 SELECT name, currency, daily_limit, requests_per_minute, special_numbers FROM accounts"""
 _LINES = """
@@ -168,6 +191,7 @@ async def read(connection: Connection) -> dict[Key, Row]:
     rows: list[Row] = []
     async with connection.transaction(isolation="repeatable_read", readonly=True):
         rows += [Platform(*row) for row in await connection.fetch(_PLATFORM)]
+        rows += [Egress(tuple(row[0])) for row in await connection.fetch(_EGRESS)]
         rows += [Account(*row) for row in await connection.fetch(_ACCOUNTS)]
         rows += [Line(*row) for row in await connection.fetch(_LINES)]
         rows += [Price(*row) for row in await connection.fetch(_PRICES)]
@@ -182,6 +206,7 @@ async def read(connection: Connection) -> dict[Key, Row]:
 
 
 _PUT_PLATFORM = "UPDATE platform SET receipt_deadline_seconds = $1 * 3600, retention_days = $2"
+_PUT_EGRESS = "UPDATE platform SET egress_allow = $1"
 _PUT_ACCOUNT = """
 INSERT INTO accounts (name, currency, daily_limit, requests_per_minute, special_numbers)
 VALUES ($1, $2, $3, $4, $5)
@@ -229,6 +254,8 @@ async def put(connection: Connection, row: Row, before: Row | None) -> None:
     match row:
         case Platform():
             await connection.execute(_PUT_PLATFORM, row.receipt_deadline_hours, row.retention_days)
+        case Egress():
+            await connection.execute(_PUT_EGRESS, row.allow)
         case Account():
             await _put_account(connection, row)
         case Line():

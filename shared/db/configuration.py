@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from shared.db.connection import Connection
-from shared.rules import line_kinds
+from shared.rules import destinations, line_kinds
 from shared.rules.snapshot import Account, Carrier, Configuration, Limits, Line
 
 CHANNEL = "sluice_configuration"
@@ -32,6 +32,7 @@ _PRICES = "SELECT country, currency, amount_micro FROM prices"
 _SPECIAL_PRICES = "SELECT country, currency, amount_micro FROM special_prices"
 _CARRIERS = "SELECT carrier_id, name, adapter, segments_per_second, settings FROM carriers"
 _LONG_REFERENCES = "SELECT long_references FROM platform"
+_EGRESS = "SELECT egress_allow FROM platform"
 _ROUTES = "SELECT country, carrier_id FROM routes ORDER BY country, priority, carrier_id"
 _COUNTRY_LIMITS = """
 SELECT account_id, country, hour_limit, day_limit, month_limit FROM country_limits"""
@@ -68,6 +69,7 @@ async def load(connection: Connection) -> Configuration:
             )
             for row in await connection.fetch(_CARRIERS)
         ]
+        egress_allow = await connection.fetchval(_EGRESS)
         routes: dict[str, tuple[int, ...]] = {}
         for country, carrier_id in await connection.fetch(_ROUTES):
             routes[country] = (*routes.get(country, ()), carrier_id)
@@ -83,6 +85,7 @@ async def load(connection: Connection) -> Configuration:
         carriers={carrier.carrier_id: carrier for carrier in carriers},
         routes=routes,
         country_limits={(row[0], row[1]): Limits(*row[2:]) for row in country_limits},
+        egress_allowed=frozenset(map(destinations.read_host_port, egress_allow)),
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from shared.rules.destinations import HostPort
 from shared.rules.line_kinds import LineKind
 from shared.sms import segmentation
 
@@ -80,6 +81,8 @@ class Configuration:
     """country or '*' → carrier ids, best first."""
     country_limits: Mapping[tuple[int | None, str], Limits]
     """(account or None for the platform, country) → limits."""
+    egress_allowed: frozenset[HostPort] = frozenset()
+    """Where requests to customers' URLs may go beside the public internet."""
 
     def carrier_for(self, country: str) -> Carrier | None:
         """The best carrier to a country, by its own routes or else by those for '*'."""

@@ -13,6 +13,7 @@ from services.commands.configuration import carriers
 from services.commands.configuration.faults import Faults
 from services.commands.configuration.values import (
     AccountName,
+    AllowedPlace,
     Country,
     Credit,
     Currency,
@@ -41,6 +42,10 @@ class _Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class _Platform(msgspec.Struct, frozen=True, kw_only=True):
     receipt_deadline_hours: Annotated[int, msgspec.Meta(ge=1, le=24 * 31)] | None = None
     retention_days: Annotated[int, msgspec.Meta(ge=1, le=3660)] | None = None
+
+
+class _Egress(msgspec.Struct, frozen=True, kw_only=True):
+    allow: Annotated[list[AllowedPlace], msgspec.Meta(max_length=1_000)] = []
 
 
 class _Account(msgspec.Struct, frozen=True, kw_only=True):
@@ -97,11 +102,12 @@ def read(text: str, current: apply.Rows) -> tuple[list[apply.Row], list[str]]:
     except tomllib.TOMLDecodeError as error:
         return [], [f"not valid TOML: {error}"]
     faults = Faults()
-    for name in tables.keys() - {"platform", *_TABLES}:
+    for name in tables.keys() - {"platform", "egress", *_TABLES}:
         known = ", ".join(f"[[{table}]]" for table in _TABLES)
-        faults.add(name, f"unknown table, expected [platform], {known}")
+        faults.add(name, f"unknown table, expected [platform], [egress], {known}")
     placed = [
         *_platform(tables, current, faults),
+        *_egress(tables, faults),
         *_accounts(tables, faults),
         *_carriers(tables, faults),
         *_lines(tables, faults),
@@ -153,6 +159,15 @@ def _platform(tables: Table, current: apply.Rows, faults: Faults) -> Iterator[Pl
             what = f"expected {least} or more, with receipts' deadline of "
             faults.add("platform.retention_days", f"{what}{row.receipt_deadline_hours} hours")
         yield "platform", row
+
+
+def _egress(tables: Table, faults: Faults) -> Iterator[Placed]:
+    """All places that are allowed: the file's take the place of those before."""
+    entry = tables.get("egress", {})
+    if not isinstance(entry, dict):
+        faults.add("egress", "expected one table that begins with [egress]")
+    elif "egress" in tables and (found := _decode(_Egress, entry, "egress", faults)) is not None:
+        yield "egress", apply.Egress(tuple(dict.fromkeys(map(str, found.allow))))
 
 
 def _completed(found: _Platform, current: apply.Rows) -> apply.Platform:

@@ -9,7 +9,7 @@ from typing import Final
 import phonenumbers
 
 from shared.ledger import money
-from shared.rules import line_kinds
+from shared.rules import destinations, line_kinds
 from shared.sms import sender_id
 
 _ACCOUNT: Final = re.compile(r"[^\s*][^\x00-\x1f]{0,63}")
@@ -54,6 +54,12 @@ class Price(int):
 
 class Credit(int):
     """Micro-units; written as a decimal string, or as a whole number of units."""
+
+    __slots__ = ()
+
+
+class AllowedPlace(str):
+    """A host and a port, as `destinations.read_host_port` reads them."""
 
     __slots__ = ()
 
@@ -114,5 +120,6 @@ _READERS: Final[dict[type, Callable[[str], object]]] = {
     Currency: _currency,
     Price: _price,
     Credit: lambda text: Credit(money.parse_amount(text)),
+    AllowedPlace: lambda text: AllowedPlace(str(destinations.read_host_port(text))),
     Sender: lambda text: Sender(sender_id.parse(text).value),
 }

@@ -211,3 +211,26 @@ def test_the_platform_s_own_table_is_read_and_bounded() -> None:
     ):
         rows, faults = file.read(text, {})
         assert any(sentence.startswith(fault) for sentence in faults), faults
+
+
+def test_places_that_are_allowed_take_the_place_of_those_before() -> None:
+    # Given a file that allows places, one of them twice
+    text = '[egress]\nallow = ["127.0.0.1:19000", "hooks.internal:80", "HOOKS.internal:80"]'
+
+    # Then each stands there once; none stand there where the list is empty
+    assert file.read(text, {}) == ([apply.Egress(("127.0.0.1:19000", "hooks.internal:80"))], [])
+    assert file.read("[egress]\nallow = []", {}) == ([apply.Egress(())], [])
+
+
+@pytest.mark.parametrize(
+    ("text", "fault"),
+    [
+        ('[egress]\nallow = ["127.0.0.1"]', "egress.allow[0]: expected a host and a port"),
+        ('[egress]\nallow = "127.0.0.1:1"', "egress.allow: Expected `array`, got `str`"),
+        ('[egress]\nhosts = ["127.0.0.1:1"]', "egress.hosts: unknown key"),
+        ('[[egress]]\nallow = ["127.0.0.1:1"]', "egress: expected one table"),
+    ],
+)
+def test_what_is_no_place_is_not_allowed(text: str, fault: str) -> None:
+    _, faults = file.read(text, {})
+    assert any(sentence.startswith(fault) for sentence in faults), faults
