@@ -16,6 +16,7 @@ from services.dispatcher import app as dispatcher
 from services.dlr import app as dlr
 from services.ingest import app as ingest
 from services.simulator import options
+from services.webhooks import app as webhooks
 from shared.runtime import lifecycle, settings, variables
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -32,10 +33,12 @@ class Section(NamedTuple):
 
 SECTIONS = (
     Section("Every process", "Services and the simulator.", (lifecycle.Process,)),
-    Section("Every service", "Ingest, dispatcher and dlr.", (settings.Servers,)),
+    Section("Every service", "But the simulator.", (settings.ServiceVariables,)),
+    Section("Ingest, dispatcher and dlr", "Who works for the queues.", (settings.Servers,)),
     Section("sluice ingest", "The HTTP API and its relay.", (ingest.Settings,)),
     Section("sluice dispatcher", "From the queues to the carriers.", (dispatcher.Settings,)),
     Section("sluice dlr", "From the carriers' receipts to statuses.", (dlr.Settings,)),
+    Section("sluice webhooks", "From the log of events to producers.", (webhooks.Settings,)),
     Section(
         "Commands",
         "What is asked at a terminal: `sluice apply`, `sluice send` and the others.",

@@ -32,6 +32,7 @@ ROLES = (
         "services.dlr.app:main",
         "Take the carriers' receipts and tell producers what became of their messages.",
     ),
+    Command("webhooks", "services.webhooks.app:main", "Tell producers' webhooks what happened."),
     Command(
         "simulator",
         "services.simulator.command:app",

@@ -18,7 +18,7 @@ from services.ingest.accept import Acceptor
 from services.ingest.native import routes
 from services.ingest.relay import FAULTS, Relay
 from services.ingest.web import auth, bodies, uses
-from shared.access import keys
+from shared.access import keys, vault
 from shared.broker import link, publish, topology
 from shared.db import concatenations, idempotency, ledger, lost_queues, pool, tokens, watch
 from shared.db.pool import ACQUIRE_SECONDS
@@ -112,6 +112,7 @@ async def serve(chosen: Settings, stop: asyncio.Event) -> AsyncIterator[None]:
             authenticator=auth.Authenticator(database, platform, used),
             door=door.Door(redis),
             keys=platform,
+            vault=vault.Vault(platform),
             proxies=addresses.Proxies(chosen.trusted_proxies),
         )
         missing = partial(_missing, configured, relay)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
@@ -81,6 +82,32 @@ SELECT paged.* FROM span CROSS JOIN LATERAL (
           ORDER BY last.last_sequence LIMIT 1), span.until)
 ) paged WHERE paged.sequence > span.before AND paged.sequence <= span.until
 ORDER BY sequence"""
+
+
+# Each by one look at the page that holds its number.
+_AT = """
+SELECT found.* FROM unnest($2::bigint[]) AS wanted (number)
+CROSS JOIN LATERAL (
+    SELECT sequence, message_id, status, reason, reference, created_at FROM events
+    WHERE account_id = $1 AND sequence = wanted.number
+    UNION ALL
+    SELECT wanted.number, p.message_ids[p.place], p.statuses[p.place], p.reasons[p.place],
+           p.refs[p.place], p.created_at
+    FROM (
+        SELECT *, (wanted.number - last_sequence + cardinality(message_ids))::integer AS place
+        FROM event_pages WHERE account_id = $1 AND last_sequence >= wanted.number
+        ORDER BY last_sequence LIMIT 1
+    ) p WHERE p.place >= 1
+) found
+ORDER BY sequence"""
+
+
+async def at(
+    connection: Connection, account_id: int, sequences: Sequence[int]
+) -> list[StoredEvent]:
+    """The account's events of these numbers, oldest first; those that the retention has taken away
+    are missing."""
+    return [StoredEvent(*row) for row in await connection.fetch(_AT, account_id, sequences)]
 
 
 async def after(

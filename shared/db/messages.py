@@ -110,6 +110,18 @@ async def get(connection: Connection, account_id: int, message_id: UUID) -> Stor
     return None if row is None else StoredMessage(*row)
 
 
+_GET_MANY = f"""
+SELECT {STORED_COLUMNS} FROM messages WHERE message_id = ANY ($2) AND account_id = $1"""  # noqa: S608 - the constant above
+
+
+async def get_many(
+    connection: Connection, account_id: int, message_ids: Sequence[UUID]
+) -> dict[UUID, StoredMessage]:
+    """Those of these messages that the account has."""
+    rows = await connection.fetch(_GET_MANY, account_id, message_ids)
+    return {row["message_id"]: StoredMessage(*row) for row in rows}
+
+
 @dataclass(frozen=True, slots=True)
 class Part:
     """One segment as its message's producer may read it."""
@@ -133,6 +145,21 @@ FROM parts p WHERE message_id = $1 ORDER BY part"""  # noqa: S608 - a word of ou
 async def parts(connection: Connection, message_id: UUID) -> list[Part]:
     """The segments of a message that was found with `get`."""
     return [Part(*row) for row in await connection.fetch(_PARTS, message_id)]
+
+
+_PARTS_OF_MANY = _PARTS.replace("SELECT part,", "SELECT message_id, part,").replace(
+    "message_id = $1 ORDER", "message_id = ANY ($1) ORDER"
+)
+
+
+async def parts_of_many(
+    connection: Connection, message_ids: Sequence[UUID]
+) -> dict[UUID, list[Part]]:
+    """The segments of messages that were found with `get_many`."""
+    found: dict[UUID, list[Part]] = {message_id: [] for message_id in message_ids}
+    for message_id, *part in await connection.fetch(_PARTS_OF_MANY, message_ids):
+        found[message_id].append(Part(*part))
+    return found
 
 
 _COUNTS = """

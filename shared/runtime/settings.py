@@ -73,11 +73,10 @@ Connections = Annotated[
 ]
 
 
-class Servers(Variables, frozen=True, kw_only=True):
+class ServiceVariables(Variables, frozen=True, kw_only=True):
     """What every service reads."""
 
     database_url: DatabaseUrl
-    amqp_url: AmqpUrl
     metrics_port: Annotated[
         int,
         Meta(
@@ -88,6 +87,12 @@ class Servers(Variables, frozen=True, kw_only=True):
         ),
     ] = 0
     metrics_host: Annotated[str, Meta(description="The address of that port.")] = "127.0.0.1"
+
+
+class Servers(ServiceVariables, frozen=True, kw_only=True):
+    """What every service reads that works for the queues."""
+
+    amqp_url: AmqpUrl
 
 
 SettingsT = TypeVar("SettingsT", bound=Variables)

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import fields
-from datetime import datetime
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
@@ -12,24 +10,19 @@ import msgspec
 from aiohttp import web
 from msgspec import UNSET, Meta, UnsetType
 
-from shared.db import events, messages
+from shared.db import events, webhooks
 from shared.ledger import money
 from shared.rules.compose import Draft
-from shared.sms.classes import CLASSES
+from shared.shapes.message import Amount, Message, Segments, Status, Time
 from shared.web.problems import Problem
 
 CONTENT_TYPE = "application/json"
-
-_Amount = Annotated[str, Meta(description="A decimal string.", examples=["0.0453"])]
-_Status = Annotated[str, Meta(extra_json_schema={"$ref": "#/components/schemas/MessageStatus"})]
-_Time = Annotated[datetime, Meta(tz=True)]
-_Segments = Annotated[int, Meta(description="How many SMS the message takes on the air.", ge=1)]
 
 
 class Money(msgspec.Struct, frozen=True):
     """An amount, exactly."""
 
-    amount: _Amount
+    amount: Amount
     currency: str
 
 
@@ -38,9 +31,9 @@ class Accepted(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     id: UUID
     status: Literal["queued", "scheduled"]
-    segments: _Segments
+    segments: Segments
     encoding: str
-    price: _Amount
+    price: Amount
     currency: str
     balance: Money | UnsetType = UNSET
     """What remains; in a batch it stands once, beside the results."""
@@ -50,9 +43,9 @@ class DryRun(msgspec.Struct, frozen=True, kw_only=True):
     """What would have become of a message; nothing is stored or charged."""
 
     status: Literal["dry_run"] = "dry_run"
-    segments: _Segments
+    segments: Segments
     encoding: str
-    price: _Amount
+    price: Amount
     currency: str
 
 
@@ -94,49 +87,9 @@ class Preview(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What a text would take, and cost if its recipient was given."""
 
     encoding: str
-    segments: _Segments
-    price: _Amount | UnsetType = UNSET
+    segments: Segments
+    price: Amount | UnsetType = UNSET
     currency: str | UnsetType = UNSET
-
-
-class Message(msgspec.Struct, frozen=True, kw_only=True):
-    """A message and where it stands."""
-
-    message_id: UUID = msgspec.field(name="id")
-    status: _Status
-    reason: str
-    sender: str = msgspec.field(name="from")
-    recipient: str = msgspec.field(name="to")
-    country: str
-    encoding: str
-    segment_count: _Segments = msgspec.field(name="segments")
-    class_name: str = msgspec.field(name="class")
-    delivery: str
-    price: _Amount
-    currency: str
-    reference: str | None
-    created_at: _Time
-    send_at: _Time | None
-    expires_at: _Time
-    updated_at: _Time
-
-
-class Part(msgspec.Struct, frozen=True, kw_only=True):
-    """One segment of a message and where it stands."""
-
-    part: int
-    state: str
-    code: str
-    submitted_at: _Time | None
-    accepted_at: _Time | None
-    finished_at: _Time | None
-    refunded: bool
-
-
-class MessageWithParts(Message, frozen=True, kw_only=True):
-    """A message with each of its segments."""
-
-    parts: list[Part]
 
 
 class MessagePage(msgspec.Struct, frozen=True):
@@ -153,10 +106,10 @@ class Event(msgspec.Struct, frozen=True, kw_only=True):
 
     sequence: int
     message_id: UUID
-    status: _Status
+    status: Status
     reason: str
     reference: str | None
-    created_at: _Time
+    created_at: Time
 
 
 class EventPage(msgspec.Struct, frozen=True):
@@ -164,6 +117,53 @@ class EventPage(msgspec.Struct, frozen=True):
 
     events: list[Event]
     cursor: str
+
+
+class Webhook(msgspec.Struct, frozen=True, kw_only=True):
+    """A URL that is told of events. `reason` says why it is disabled: `by_owner`; `gone`, it
+    answered 410; `failing`, for days it took nothing. `cursor` is how far it has been told, of
+    which `retries` events are to be tried again."""
+
+    webhook_id: UUID = msgspec.field(name="id")
+    url: str
+    events: list[str]
+    state: Literal["active", "disabled"]
+    reason: str
+    created_at: Time
+    updated_at: Time
+    old_secret_until: Time | None
+    failing_since: Time | None
+    cursor: str
+    retry_count: int = msgspec.field(name="retries")
+
+
+class WebhookWithSecret(Webhook, frozen=True, kw_only=True):
+    """A webhook with the secret that its requests are signed with: it is not shown again."""
+
+    secret: str
+
+
+class WebhookList(msgspec.Struct, frozen=True):
+    """All webhooks of the account, the oldest first."""
+
+    webhooks: list[Webhook]
+
+
+class WebhookTry(msgspec.Struct, frozen=True, kw_only=True):
+    """A request that told of the event of this number. `status` is null where no answer came, and
+    `outcome` says what came instead."""
+
+    sequence: int
+    status: int | None
+    outcome: str
+    tried_at: Time
+
+
+class WebhookTryPage(msgspec.Struct, frozen=True):
+    """Tries, newest first; `cursor` leads to the next page and is null on the last."""
+
+    tries: list[WebhookTry]
+    cursor: str | None
 
 
 encode = msgspec.json.Encoder().encode
@@ -218,35 +218,33 @@ def failed(problem: Problem) -> Failed:
     return Failed(Fault(code=problem.code, detail=problem.detail, field=problem.field))
 
 
-_AS_STORED = [
-    field.name
-    for field in fields(messages.StoredMessage)
-    if field.name in Message.__struct_fields__
-]
-
-
-def message(stored: messages.StoredMessage) -> Message:
-    """A message as its producer reads it."""
-    return Message(**_members(stored))
-
-
-def message_with_parts(
-    stored: messages.StoredMessage, parts: Sequence[messages.Part]
-) -> MessageWithParts:
-    """A message as its producer reads it, with its segments."""
-    shown = [msgspec.convert(part, Part, from_attributes=True) for part in parts]
-    return MessageWithParts(**_members(stored), parts=shown)
-
-
-def _members(stored: messages.StoredMessage) -> dict[str, Any]:
-    members = {name: getattr(stored, name) for name in _AS_STORED}
-    members["class_name"] = CLASSES[stored.message_class]
-    members["delivery"] = "at_least_once" if stored.at_least_once else "at_most_once"
-    members["price"] = money.format_amount(stored.price_micro)
-    return members
-
-
 def event_page(stored: Sequence[events.StoredEvent], after: int) -> EventPage:
     """The page that follows `after`."""
     page = [msgspec.convert(event, Event, from_attributes=True) for event in stored]
     return EventPage(page, str(stored[-1].sequence if stored else after))
+
+
+def webhook(stored: webhooks.StoredWebhook) -> Webhook:
+    """A webhook as its owner reads it."""
+    return Webhook(**_webhook_members(stored))
+
+
+def webhook_with_secret(stored: webhooks.StoredWebhook, secret: str) -> WebhookWithSecret:
+    """The same with a secret that was made just now."""
+    return WebhookWithSecret(**_webhook_members(stored), secret=secret)
+
+
+def _webhook_members(stored: webhooks.StoredWebhook) -> dict[str, Any]:
+    shared_names = set(Webhook.__struct_fields__) - {"cursor"}
+    members = {name: getattr(stored, name) for name in shared_names}
+    return members | {"cursor": str(stored.read_until)}
+
+
+def webhook_try(stored: webhooks.StoredTry) -> WebhookTry:
+    """A try as its webhook's owner reads it."""
+    return WebhookTry(
+        sequence=stored.sequence,
+        status=stored.status or None,
+        outcome=stored.outcome,
+        tried_at=stored.tried_at,
+    )

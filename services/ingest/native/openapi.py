@@ -17,13 +17,15 @@ Json = dict[str, object]
 _SHARED_REFUSALS = (401, 429, 500, 503)
 _MEANINGS = {
     200: "Done.",
-    202: "Stored and paid for.",
+    201: "Done; what is shown once is in here.",
+    202: "Stored and paid for, or under way.",
+    204: "It is gone.",
     400: "The request cannot be read.",
     401: "The token is missing or wrong.",
     402: "The balance does not cover the message.",
     404: "There is no such thing in this account.",
     408: "The body came too slowly.",
-    409: "A request with this idempotency key is still running.",
+    409: "A request with this idempotency key is still running, or there is no room for more.",
     413: "The body is too large.",
     415: "The body is not plain JSON in UTF-8.",
     422: "A field is missing, unknown or wrong.",
@@ -74,7 +76,7 @@ def _schemas() -> Json:
     ]
     queries = [route.query for route in routes.ROUTES if route.query]
     for route in routes.ROUTES:
-        kinds += route.answers.values()
+        kinds += [kind for kind in route.answers.values() if kind]
         kinds += [route.body] if route.body else []
     components = _components([*kinds, *queries])
     # A query's members are parameters; only what they refer to has a name.
@@ -116,8 +118,10 @@ def _parameters(route: routes.Route) -> list[Json]:
 def _query_parameters(kind: type[msgspec.Struct]) -> list[Json]:
     """The members of a query's shape, one parameter each."""
     parameters: list[Json] = []
-    for name, schema in _components([kind])[kind.__name__]["properties"].items():
-        parameter: Json = {"name": name, "in": "query", "required": False}
+    described = _components([kind])[kind.__name__]
+    required = described.get("required", ())
+    for name, schema in described["properties"].items():
+        parameter: Json = {"name": name, "in": "query", "required": name in required}
         if "description" in schema:
             parameter["description"] = schema.pop("description")
         parameters.append(parameter | {"schema": schema})
@@ -134,7 +138,9 @@ def _responses(route: routes.Route) -> Json:
     return responses
 
 
-def _response(status: int, content_type: str, kind: type[msgspec.Struct]) -> Json:
+def _response(status: int, content_type: str, kind: type[msgspec.Struct] | None) -> Json:
+    if kind is None:
+        return {"description": _MEANINGS[status]}
     return {
         "description": _MEANINGS[status],
         "content": {content_type: {"schema": _reference(kind)}},

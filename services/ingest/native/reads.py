@@ -6,7 +6,6 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
-from uuid import UUID
 
 from aiohttp import web
 from msgspec import UNSET, UnsetType
@@ -14,6 +13,7 @@ from msgspec import UNSET, UnsetType
 from services.ingest.native import answers, requests
 from services.ingest.web.entrance import Visit
 from shared.db import connection, events, ledger, listing, messages
+from shared.shapes import message as shapes
 from shared.sms import e164
 from shared.web import problems
 from shared.web.problems import Refused
@@ -40,7 +40,7 @@ async def _listing(visit: Visit) -> AsyncIterator[connection.Connection]:
 
 async def message(visit: Visit) -> web.Response:
     """One message with its parts; 404 alike for another account's and for none."""
-    message_id = _uuid(visit.request.match_info["id"])
+    message_id = requests.uuid_of(visit.request.match_info["id"])
     found = None
     if message_id is not None:
         async with _reading(visit) as opened:
@@ -50,14 +50,7 @@ async def message(visit: Visit) -> web.Response:
         raise Refused(
             problems.of(404, "no_such_message", "The account has no message with this id.")
         )
-    return answers.response(answers.message_with_parts(found, parts))
-
-
-def _uuid(text: str) -> UUID | None:
-    try:
-        return UUID(text)
-    except ValueError:
-        return None
+    return answers.response(shapes.shown_with_parts(found, parts))
 
 
 async def message_list(visit: Visit) -> web.Response:
@@ -67,7 +60,7 @@ async def message_list(visit: Visit) -> web.Response:
     async with _listing(visit) as opened:
         found, before = await listing.page(opened, visit.account_id, wanted, query.limit)
     cursor = None if before is None else str(before)
-    return answers.response(answers.MessagePage([*map(answers.message, found)], cursor))
+    return answers.response(answers.MessagePage([*map(shapes.shown, found)], cursor))
 
 
 def _filter_of(query: requests.ListQuery) -> listing.Filter:
@@ -81,7 +74,7 @@ def _filter_of(query: requests.ListQuery) -> listing.Filter:
     if reference and (fault := requests.unstorable("reference", reference)):
         raise Refused(fault)
     before = None
-    if query.cursor is not UNSET and (before := _uuid(query.cursor)) is None:
+    if query.cursor is not UNSET and (before := requests.uuid_of(query.cursor)) is None:
         raise Refused(
             problems.of(422, "invalid_cursor", "Not a cursor that a page has given.", "cursor")
         )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Annotated, Literal, TypeVar
+from uuid import UUID
 
 import msgspec
 from aiohttp import web
@@ -13,6 +14,7 @@ from msgspec import UNSET, Meta, UnsetType
 from services.ingest.native import faults, refusals
 from shared.access.keys import Keys
 from shared.ledger import money
+from shared.rules import destinations
 from shared.rules.compose import SEND_AHEAD_DAYS_MAX, VALID_SECONDS_MAX, Wish
 from shared.sms import segmentation, states
 from shared.sms.classes import CLASSES, NORMAL, ClassName
@@ -24,6 +26,7 @@ REFERENCE_LENGTH_MAX = 100
 LIST_COUNT_MAX = 200
 EVENT_COUNT_MAX = 1_000
 SEQUENCE_MAX = 2**63 - 1
+PATTERN_COUNT_MAX = 32
 
 _To = Annotated[
     str, Meta(description="The recipient's number in E.164: '+' and digits, nothing else.")
@@ -167,12 +170,70 @@ class EventsQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     limit: Annotated[int, Meta(ge=1, le=EVENT_COUNT_MAX)] = 100
 
 
+_Url = Annotated[
+    str,
+    Meta(
+        min_length=1,
+        max_length=destinations.URL_LENGTH_MAX,
+        description="Where events are posted: https, and a public host.",
+        examples=["https://hooks.example.com/sms"],
+    ),
+]
+_Patterns = Annotated[
+    list[Annotated[str, Meta(max_length=64)]],
+    Meta(
+        min_length=1,
+        max_length=PATTERN_COUNT_MAX,
+        description="Types of events, all of a family, or all.",
+        examples=[["message.*", "inbound.received"]],
+    ),
+]
+
+
+class WebhookBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A URL to be told of events."""
+
+    url: _Url
+    events: _Patterns
+
+
+class WebhookChange(
+    msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True
+):
+    """What is to be different about a webhook. Any change, also of nothing, has what failed tried
+    again at once."""
+
+    url: _Url | UnsetType = UNSET
+    events: _Patterns | UnsetType = UNSET
+    state: Literal["active", "disabled"] | UnsetType = UNSET
+
+
+class ReplayQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """From where on to tell again."""
+
+    after: Annotated[
+        int,
+        Meta(ge=0, le=SEQUENCE_MAX, description="A cursor of GET /v1/events; 0: the beginning."),
+    ]
+
+
+class TriesQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Which tries to list."""
+
+    cursor: Annotated[
+        int,
+        Meta(ge=0, le=SEQUENCE_MAX, description="The cursor of the page before."),
+    ] = SEQUENCE_MAX
+
+
 Body = TypeVar("Body", bound=msgspec.Struct)
 Query = TypeVar("Query", bound=msgspec.Struct)
 
 send_decoder = msgspec.json.Decoder(SendBody)
 batch_decoder = msgspec.json.Decoder(BatchBody)
 preview_decoder = msgspec.json.Decoder(PreviewBody)
+webhook_decoder = msgspec.json.Decoder(WebhookBody)
+change_decoder = msgspec.json.Decoder(WebhookChange)
 canonical = msgspec.json.Encoder().encode
 """A decoded body as bytes that do not depend on blanks, on the order of members or on escapes."""
 
@@ -191,6 +252,14 @@ def decode(decoder: msgspec.json.Decoder[Body], raw: bytes) -> Body | Problem:
     if raw.count(b'"') + escaped_count == canonical(body).count(b'"'):
         return body
     return faults.of_repeated_field(raw) or body
+
+
+def uuid_of(text: str) -> UUID | None:
+    """An id as it stands in a path or a cursor; None for what is none."""
+    try:
+        return UUID(text)
+    except ValueError:
+        return None
 
 
 def query(request: web.Request, kind: type[Query]) -> Query:

@@ -9,9 +9,10 @@ from pathlib import Path
 import msgspec
 from aiohttp import web
 
-from services.ingest.native import answers, reads, requests, sends
+from services.ingest.native import answers, reads, requests, sends, webhooks
 from services.ingest.web import counts, entrance
 from shared.db import connection
+from shared.shapes import message
 from shared.web import bodies, refused
 
 DOCUMENT = Path(__file__).with_name("openapi.json")
@@ -22,14 +23,14 @@ Handler = Callable[[entrance.Visit], Awaitable[web.Response]]
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """One operation. `answers` are the successes by status; `refusals` the further statuses that
-    this operation may answer with, beside those that all share."""
+    """One operation. `answers` are the successes by status, None where there is no body;
+    `refusals` the further statuses that it may answer with, beside those that all share."""
 
     method: str
     path: str
     handler: Handler
     summary: str
-    answers: Mapping[int, type[msgspec.Struct]]
+    answers: Mapping[int, type[msgspec.Struct] | None]
     refusals: tuple[int, ...]
     body: type[msgspec.Struct] | None = None
     query: type[msgspec.Struct] | None = None
@@ -73,7 +74,7 @@ ROUTES = (
         "/v1/messages/{id}",
         reads.message,
         "One message with its parts",
-        {200: answers.MessageWithParts},
+        {200: message.MessageWithParts},
         (404,),
     ),
     Route(
@@ -95,6 +96,74 @@ ROUTES = (
         (400, 422),
         query=requests.EventsQuery,
     ),
+    Route(
+        "POST",
+        "/v1/webhooks",
+        webhooks.create_webhook,
+        "Have events posted to a URL",
+        {201: answers.WebhookWithSecret},
+        (409, *_BODY_REFUSALS),
+        body=requests.WebhookBody,
+    ),
+    Route(
+        "GET",
+        "/v1/webhooks",
+        webhooks.webhook_list,
+        "The account's webhooks",
+        {200: answers.WebhookList},
+        (),
+    ),
+    Route(
+        "GET",
+        "/v1/webhooks/{id}",
+        webhooks.webhook,
+        "One webhook and how it fares",
+        {200: answers.Webhook},
+        (404,),
+    ),
+    Route(
+        "PATCH",
+        "/v1/webhooks/{id}",
+        webhooks.change_webhook,
+        "Change a webhook, disable it, or have it tried again",
+        {200: answers.Webhook},
+        (404, *_BODY_REFUSALS),
+        body=requests.WebhookChange,
+    ),
+    Route(
+        "DELETE",
+        "/v1/webhooks/{id}",
+        webhooks.delete_webhook,
+        "Delete a webhook",
+        {204: None},
+        (404,),
+    ),
+    Route(
+        "POST",
+        "/v1/webhooks/{id}/rotate",
+        webhooks.rotate_secret,
+        "Sign with a new secret, and for a day with the old one too",
+        {200: answers.WebhookWithSecret},
+        (404,),
+    ),
+    Route(
+        "POST",
+        "/v1/webhooks/{id}/replay",
+        webhooks.replay_events,
+        "Tell a webhook once more of what followed a cursor",
+        {202: answers.Webhook},
+        (400, 404, 422),
+        query=requests.ReplayQuery,
+    ),
+    Route(
+        "GET",
+        "/v1/webhooks/{id}/tries",
+        webhooks.try_list,
+        "What was tried for a webhook in the last week, newest first",
+        {200: answers.WebhookTryPage},
+        (400, 404, 422),
+        query=requests.TriesQuery,
+    ),
 )
 
 
@@ -102,9 +171,12 @@ def add_routes(app: web.Application, context: Context) -> None:
     """Give an application the API, its description, and the layer that answers refusals."""
     app.middlewares.append(refused.answering(counts.note, away=connection.UNREACHABLE))
     for route in ROUTES:
-        add = app.router.add_get if route.method == "GET" else app.router.add_post
         handler = _admitting(context, route.handler)
-        add(route.path, handler, expect_handler=bodies.wait_to_continue)
+        expect = bodies.wait_to_continue
+        if route.method == "GET":
+            app.router.add_get(route.path, handler, expect_handler=expect)
+        else:
+            app.router.add_route(route.method, route.path, handler, expect_handler=expect)
     app.router.add_get("/openapi.json", _serving(DOCUMENT.read_bytes()))
 
 

@@ -10,7 +10,7 @@ from aiohttp import web
 
 from services.ingest.accept import Acceptor
 from services.ingest.web import auth, turns
-from shared.access import keys
+from shared.access import keys, vault
 from shared.db import watch
 from shared.limits import door
 from shared.rules import snapshot
@@ -33,6 +33,7 @@ class Context:
     authenticator: auth.Authenticator
     door: door.Door
     keys: keys.Keys
+    vault: vault.Vault
     proxies: addresses.Proxies
     lists: turns.Turns = field(default_factory=turns.Turns)
     admissions: _Admissions = field(init=False)

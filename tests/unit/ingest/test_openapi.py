@@ -38,6 +38,8 @@ def test_every_route_is_described_with_a_name_of_its_own(document: dict[str, Any
     assert len(set(described.values())) == len(described)
 
 
-@pytest.mark.parametrize("name", ["SendBody", "BatchBody", "PreviewBody"])
+@pytest.mark.parametrize(
+    "name", ["SendBody", "BatchBody", "PreviewBody", "WebhookBody", "WebhookChange"]
+)
 def test_bodies_are_closed(document: dict[str, Any], name: str) -> None:
     assert document["components"]["schemas"][name]["additionalProperties"] is False
