@@ -1,0 +1,312 @@
+"""A pusher tells each webhook every event at least once, and spares who cannot take them."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import Any
+from uuid import UUID
+
+import msgspec
+import pytest
+from aiohttp import web
+
+from services.webhooks import course, policy
+from shared.access import keys, signatures, vault
+from shared.db import events, messages, webhooks
+from shared.shapes import message as shapes
+from tests.integration.dlr.world import eventually
+from tests.integration.webhooks.hooks import SECRET_KEY, VAULT, Hooks
+from tests.receiver import Receiver, receiving
+
+OLD_KEY = "an older key of this platform and long"
+pytestmark = pytest.mark.usefixtures("quick")
+
+
+async def test_an_event_is_told_with_its_messages_newest_state(
+    hooks: Hooks, receiver: Receiver
+) -> None:
+    # Given a webhook, and a message that was submitted and has been delivered since
+    _, secret = await hooks.add(receiver.url)
+    (message_id,) = await hooks.town.submit(1)
+    async with hooks.pushing():
+        await receiver.hears(1)
+
+    # Then it is told what the API tells, signed, with the event's number and type
+    (told,) = receiver.received
+    told.check(secret)
+    assert told.headers["Content-Type"] == "application/json"
+    (event,) = await hooks.logged()
+    assert told.body["type"] == "message.submitted"
+    data = told.body["data"]
+    assert data.pop("sequence") == event.sequence
+    async with hooks.town.pool.acquire() as connection:
+        stored = await messages.get(connection, hooks.town.account_id, message_id)
+        assert stored is not None
+        shown = shapes.shown_with_parts(stored, await messages.parts(connection, message_id))
+    assert data == msgspec.json.decode(msgspec.json.encode(shown))
+
+
+async def test_a_webhook_hears_what_it_asked_for_from_when_it_was_made(
+    hooks: Hooks, receiver: Receiver
+) -> None:
+    # Given events before there was a webhook, and one that asks for what does not happen
+    await hooks.town.submit(3)
+    await hooks.add(receiver.url, ["message.submitted"])
+    deaf_id, _ = await hooks.add(receiver.url + "/deaf", ["message.delivered", "inbound.*"])
+
+    # When more happens
+    await hooks.town.submit(200)
+    async with hooks.pushing():
+        await receiver.hears(200)
+
+        # Then it hears these, once each, and the other has read past them
+        assert len(receiver.received) == 200
+        assert receiver.sequences == set(range(4, 204))
+        assert {one.path for one in receiver.received} == {"/hook"}
+
+        async def has_read() -> bool:
+            return (await hooks.get(deaf_id)).read_until == 203
+
+        await eventually(has_read)
+    assert receiver.under_way_max <= course.AT_ONCE_COUNT
+
+
+async def test_an_event_that_is_not_taken_holds_up_no_other(
+    hooks: Hooks, receiver: Receiver
+) -> None:
+    # Given a receiver that cannot take the third event yet
+    webhook_id, secret = await hooks.add(receiver.url)
+    await hooks.town.submit(20)
+    stuck = True
+    receiver.answers = lambda body: 500 if body["data"]["sequence"] == 3 and stuck else 200
+    async with hooks.pushing():
+        await receiver.hears(19)
+
+        # Then the others are taken, and it is tried again until it is
+        await hooks.town.submit(20)
+        await receiver.hears(39)
+        assert (await hooks.get(webhook_id)).retry_count == 1
+        stuck = False
+        await receiver.hears(40)
+    for one in receiver.received:
+        one.check(secret)
+    assert (await hooks.get(webhook_id)).retry_count == 0
+
+    # And its tries are listed with their statuses
+    statuses = [one.status for one in await hooks.tries(webhook_id) if one.sequence == 3]
+    assert statuses[0] == 200
+    assert set(statuses[1:]) == {500}
+
+
+async def test_who_is_away_costs_little_and_gets_exactly_what_it_missed(hooks: Hooks) -> None:
+    # Given a receiver that is away while a thousand things happen
+    async with receiving() as first:
+        port = first.port
+        await hooks.allow(port)
+        webhook_id, _ = await hooks.add(first.url)
+        await hooks.town.submit(10)
+        async with hooks.pushing():
+            await first.hears(10)
+    async with hooks.pushing():
+        for _ in range(10):
+            await hooks.town.submit(100)
+        await asyncio.sleep(1.5)
+
+        # Then few rows wait for it, and few requests were made
+        stands = await hooks.get(webhook_id)
+        assert stands.failing_since is not None
+        assert stands.retry_count <= policy.PROBE_COUNT + course.AT_ONCE_COUNT
+        assert len(await hooks.tries(webhook_id)) < 40
+
+        # When it is back, Then it gets what it missed, each once
+        async with receiving(port) as second:
+            await second.hears(1_000)
+            assert len(second.taken) == 1_000
+            assert second.sequences == set(range(11, 1_011))
+
+            async def is_well() -> bool:
+                stands = await hooks.get(webhook_id)
+                return stands.failing_since is None and stands.retry_count == 0
+
+            await eventually(is_well)
+
+
+async def test_gone_disables_and_its_owner_may_enable_it_again(
+    hooks: Hooks, receiver: Receiver
+) -> None:
+    webhook_id, _ = await hooks.add(receiver.url)
+    receiver.answers = lambda _body: 410
+    await hooks.town.submit(30)
+    async with hooks.pushing():
+
+        async def is_disabled() -> bool:
+            return (await hooks.get(webhook_id)).state == "disabled"
+
+        await eventually(is_disabled)
+        assert (await hooks.get(webhook_id)).reason == policy.GONE_REASON
+        heard_count = len(receiver.received)
+        assert heard_count <= course.AT_ONCE_COUNT
+        await asyncio.sleep(0.5)
+        assert len(receiver.received) == heard_count
+
+        # When it is enabled again, Then nothing was lost
+        receiver.answers = lambda _body: 204
+        await hooks.change(webhook_id, state="active")
+        await receiver.hears(30)
+
+
+async def test_days_of_failure_disable(
+    hooks: Hooks, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Given days that are short
+    monkeypatch.setattr(policy, "DISABLE_SECONDS", 1.0)
+    webhook_id, _ = await hooks.add(receiver.url)
+    receiver.answers = lambda _body: 503
+    await hooks.town.submit(3)
+    async with hooks.pushing():
+
+        async def is_disabled() -> bool:
+            return (await hooks.get(webhook_id)).state == "disabled"
+
+        await eventually(is_disabled)
+    stands = await hooks.get(webhook_id)
+    assert stands.reason == policy.FAILING_REASON
+    assert stands.retry_count == 3
+
+
+async def test_who_asks_for_time_gets_it(hooks: Hooks, receiver: Receiver) -> None:
+    async def busy(_body: dict[str, Any]) -> web.StreamResponse:
+        return web.Response(status=429, headers={"Retry-After": "2"})
+
+    await hooks.add(receiver.url)
+    receiver.answers = busy
+    await hooks.town.submit(50)
+    async with hooks.pushing():
+
+        async def is_asked() -> bool:
+            return bool(receiver.received)
+
+        await eventually(is_asked)
+        asked_at = time.monotonic()
+        await asyncio.sleep(1.0)
+        assert len(receiver.received) <= course.AT_ONCE_COUNT
+        receiver.answers = lambda _body: 200
+        await receiver.hears(50)
+        assert time.monotonic() - asked_at >= 1.9
+
+
+async def test_a_tarpit_does_not_hold_up_the_others(hooks: Hooks, receiver: Receiver) -> None:
+    # Given one that never answers, beside one that does
+    async def stuck(_body: dict[str, Any]) -> web.StreamResponse:
+        await asyncio.sleep(30)
+        return web.Response()
+
+    async with receiving() as tarpit:
+        tarpit.answers = stuck
+        await hooks.allow(receiver.port, tarpit.port)
+        await hooks.add(tarpit.url)
+        await hooks.add(receiver.url)
+        async with hooks.pushing():
+            began_at = time.monotonic()
+            await hooks.town.submit(300)
+            await receiver.hears(300)
+            assert time.monotonic() - began_at < 5
+        assert tarpit.under_way_max <= course.AT_ONCE_COUNT
+
+
+async def test_a_replay_tells_again_what_followed(hooks: Hooks, receiver: Receiver) -> None:
+    webhook_id, _ = await hooks.add(receiver.url)
+    await hooks.town.submit(20)
+    async with hooks.pushing():
+        await receiver.hears(20)
+        first = {one.headers["webhook-id"] for one in receiver.taken}
+
+        # When what followed the fifth is asked for again
+        receiver.taken.clear()
+        await hooks.replay(webhook_id, 5)
+        await receiver.hears(15)
+
+    # Then it comes under the same ids
+    assert receiver.sequences == set(range(6, 21))
+    assert {one.headers["webhook-id"] for one in receiver.taken} < first
+
+
+async def test_two_secrets_are_good_while_one_is_rotated(hooks: Hooks, receiver: Receiver) -> None:
+    webhook_id, old = await hooks.add(receiver.url)
+    new = signatures.make_secret()
+    async with hooks.town.pool.acquire() as connection:
+        await webhooks.rotate(connection, hooks.town.account_id, webhook_id, VAULT.seal(new))
+    await hooks.town.submit(1)
+    async with hooks.pushing():
+        await receiver.hears(1)
+    for secret in (old, new):
+        receiver.taken[0].check(secret)
+
+
+async def test_a_url_that_leads_inside_is_tried_and_never_reached(
+    hooks: Hooks, receiver: Receiver
+) -> None:
+    # Given a webhook whose place was allowed when it was made, and is no more
+    webhook_id, _ = await hooks.add(receiver.url)
+    await hooks.allow()
+    await hooks.town.submit(2)
+    async with hooks.pushing():
+
+        async def is_tried() -> bool:
+            return bool(await hooks.tries(webhook_id))
+
+        await eventually(is_tried)
+    assert receiver.received == []
+    assert {(one.status, one.outcome) for one in await hooks.tries(webhook_id)} == {
+        (0, "not_allowed")
+    }
+
+
+async def test_several_pushers_share_and_tell_each_event_once(
+    hooks: Hooks, receiver: Receiver
+) -> None:
+    for number in range(5):
+        await hooks.add(f"{receiver.url}/{number}")
+    async with hooks.pushing(), hooks.pushing(), hooks.pushing():
+        for _ in range(5):
+            await hooks.town.submit(40)
+        async with asyncio.timeout(20):
+            while len(receiver.taken) < 1_000:
+                await asyncio.sleep(0.02)
+        await asyncio.sleep(0.3)
+    assert len(receiver.taken) == len({(one.path, one.sequence) for one in receiver.taken}) == 1_000
+
+
+async def test_a_secret_goes_over_to_the_platforms_new_key(
+    hooks: Hooks, receiver: Receiver
+) -> None:
+    # Given a secret under the platform's older key
+    webhook_id, secret = await hooks.add(receiver.url)
+    older = vault.Vault(keys.Keys.read(OLD_KEY))
+    await hooks.town.pool.execute(
+        "UPDATE webhooks SET sealed_secret = $2 WHERE webhook_id = $1",
+        webhook_id,
+        older.seal(secret),
+    )
+    await hooks.town.submit(1)
+    async with hooks.pushing(secret_key=f"{SECRET_KEY},{OLD_KEY}"):
+        await receiver.hears(1)
+
+    # Then it is read without that key from then on
+    receiver.taken[0].check(secret)
+    sealed = await hooks.town.pool.fetchval(
+        "SELECT sealed_secret FROM webhooks WHERE webhook_id = $1", webhook_id
+    )
+    assert VAULT.open(sealed) == secret
+
+
+async def test_events_are_found_by_their_numbers(hooks: Hooks) -> None:
+    # Given events in several pages
+    for count in (1, 5, 1, 20):
+        await hooks.town.submit(count)
+    every = {event.sequence: event for event in await hooks.logged()}
+    async with hooks.town.pool.acquire() as connection:
+        found = await events.at(connection, hooks.town.account_id, [27, 1, 2, 6, 7, 8, 28, 1_000])
+    assert found == [every[number] for number in (1, 2, 6, 7, 8, 27)]
+    assert isinstance(found[0].message_id, UUID)
