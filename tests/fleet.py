@@ -9,7 +9,7 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ import aiohttp
 from deploy.local.servers import Servers
 
 ROOT = Path(__file__).parent.parent
+ROLES = ("simulator", "dlr", "dispatcher", "ingest", "webhooks")
 READY_SECONDS = 40.0
 STOP_SECONDS = 35.0
 
@@ -214,11 +215,11 @@ class Fleet:
         except (aiohttp.ClientError, TimeoutError):
             return False
 
-    async def start_all(self) -> None:
+    async def start_all(self, roles: Sequence[str] = ROLES) -> None:
         """One of each role, ready."""
-        for role in ("simulator", "dlr", "dispatcher", "ingest"):
+        for role in roles:
             self.start(role)
-        await self.ready("simulator", "dlr", "dispatcher", "ingest")
+        await self.ready(*roles)
 
     def pid(self, name: str) -> int:
         """The process id of a running process."""

@@ -28,6 +28,7 @@ ROLES = (
     Role("dlr", "SLUICE_DLR_PORT"),
     Role("dispatcher", "SLUICE_METRICS_PORT"),
     Role("ingest", "SLUICE_INGEST_PORT"),
+    Role("webhooks", "SLUICE_METRICS_PORT"),
 )
 
 _PORTS = {

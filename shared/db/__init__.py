@@ -11,5 +11,7 @@ Whoever locks more than one row takes them in this order, so that nobody waits i
 7. wallets, in the order of their ids; whoever accepts has no lock from 1 to 6 but a key's,
 8. the day's usage, under the wallet's lock.
 
+Webhooks are locked one at a time, with what hangs on them and nothing else.
+
 A row that nobody else can know yet may be inserted at any time.
 """

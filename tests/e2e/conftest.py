@@ -16,7 +16,6 @@ from tests import fleet
 from tests.e2e import producer
 from tests.servers import in_database
 
-ROLES = ("simulator", "dlr", "dispatcher", "ingest")
 CALLBACK_KEY = "a key for callbacks"
 
 WEB_CARRIER = """

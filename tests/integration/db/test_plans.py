@@ -17,6 +17,7 @@ from shared.db import (
     matching,
     messages,
     parking,
+    pushes,
     receipts,
     segments,
     work,
@@ -37,6 +38,8 @@ HOT = {
     "events",
     "event_pages",
     "idempotency_keys",
+    "webhooks",
+    "webhook_retries",
 }
 ROW_COUNT = 1_000_000
 
@@ -98,6 +101,16 @@ FROM fresh WHERE n <= 250000""",
     """
 INSERT INTO idempotency_keys (account_id, key, fingerprint, http_status, answer)
 SELECT account_id, 'key ' || n, '', 202, '' FROM fresh""",
+    """
+INSERT INTO accounts (account_id, name, currency) OVERRIDING SYSTEM VALUE
+SELECT n, 'account ' || n, 'EUR' FROM generate_series(0, 49) AS n""",
+    """
+INSERT INTO webhooks (webhook_id, account_id, url, events, sealed_secret, read_until)
+SELECT message_id, account_id, '', '{*}', '', 25000 FROM fresh WHERE n <= 500""",
+    """
+INSERT INTO webhook_retries (webhook_id, sequence, try_count, first_tried_at, due_at)
+SELECT message_id, number, 1, now(), now() + number * interval '1 second'
+FROM fresh, generate_series(1, 100) AS number WHERE n <= 500""",
     "DROP TABLE fresh",
     "VACUUM ANALYZE",
 )
@@ -162,6 +175,16 @@ STATEMENTS = {
     "receipts: due again": (receipts._TAKE_UNMATCHED, "receipts_unmatched"),
     "receipts: matched late": (receipts._MATCHED, "receipts_pkey"),
     "events: after a number": (events._AFTER, "event_pages_pkey events_pkey"),
+    "events: by their numbers": (events._AT, "event_pages_pkey events_pkey"),
+    "webhooks: the messages": (messages._GET_MANY, "messages_pkey"),
+    "webhooks: their parts": (
+        messages._PARTS_OF_MANY,
+        "messages_pkey segments_pkey submits_pkey transfers_message_id_part_kind_key",
+    ),
+    "webhooks: lease": (pushes._LEASE, "event_heads_pkey webhooks_by_due webhooks_pkey"),
+    "webhooks: what is due again": (pushes._PENDING, "webhook_retries_by_due"),
+    "webhooks: the oldest of it": (pushes._OLDEST, "webhook_retries_pkey"),
+    "webhooks: stand": (pushes._STAND, "webhook_retries_by_due webhooks_pkey"),
     "sweep: expired": (work._TAKE_EXPIRED, "work_expiring work_pkey work_ready_until"),
     "sweep: overdue": (segments._OVERDUE, "segments_by_submit"),
     "sweep: in doubt": (segments._DOUBTFUL, "messages_pkey segments_doubted"),

@@ -1,4 +1,4 @@
-"""The four services as processes that are about to start, and what they say."""
+"""The services as processes that are about to start, and what they say."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ import aiohttp
 
 from tests.fleet import free_port
 
-WITH_DATABASE = ("ingest", "dispatcher", "dlr")
+WITH_DATABASE = ("ingest", "dispatcher", "dlr", "webhooks")
 ROLES = (*WITH_DATABASE, "simulator")
 SECRET = "hush-hush-hush"
 """Stands in every URL and key: nothing may repeat it."""

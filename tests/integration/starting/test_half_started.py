@@ -18,6 +18,7 @@ from services.dispatcher import app as dispatcher
 from services.dlr import app as dlr
 from services.ingest import app as ingest
 from services.simulator import options, simulator
+from services.webhooks import app as webhooks
 from tests.fleet import free_port
 from tests.integration.starting.conftest import Site
 
@@ -53,7 +54,11 @@ def breaking(step: int, error: type[BaseException]) -> type[AsyncExitStack]:
 
 
 @pytest.mark.parametrize("error", [Broken, asyncio.CancelledError], ids=["fault", "stop"])
-@pytest.mark.parametrize("app", [ingest, dispatcher, dlr], ids=["ingest", "dispatcher", "dlr"])
+@pytest.mark.parametrize(
+    "app",
+    [ingest, dispatcher, dlr, webhooks],
+    ids=["ingest", "dispatcher", "dlr", "webhooks"],
+)
 async def test_nothing_is_left_wherever_a_start_breaks_off(
     site: Site,
     migrated: str,

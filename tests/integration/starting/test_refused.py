@@ -108,6 +108,7 @@ async def test_a_schema_of_another_version_ends_it(
         ("ingest", "SLUICE_METRICS_PORT"),
         ("dispatcher", "SLUICE_METRICS_PORT"),
         ("dlr", "SLUICE_DLR_PORT"),
+        ("webhooks", "SLUICE_METRICS_PORT"),
         ("simulator", "SLUICE_SIMULATOR_SMPP_PORT"),
         ("simulator", "SLUICE_SIMULATOR_HTTP_PORT"),
     ],
@@ -126,6 +127,7 @@ async def test_a_port_that_is_taken_ends_it(
     ("role", "variable", "text", "sentence"),
     [
         ("ingest", "SLUICE_SECRET_KEY", roles.SECRET, "SLUICE_SECRET_KEY"),
+        ("webhooks", "SLUICE_SECRET_KEY", roles.SECRET, "SLUICE_SECRET_KEY"),
         ("dispatcher", "SLUICE_RESUBMIT_SECONDS", "soon", "SLUICE_RESUBMIT_SECONDS: expected"),
         ("dlr", "SLUICE_AMQP_URL", f"http://a:{roles.SECRET}@b", "SLUICE_AMQP_URL: expected"),
         ("simulator", "SLUICE_SIMULATOR_CUT_SHARE", "1.5", "cut_share: expected"),

@@ -83,7 +83,7 @@ async def test_it_starts_without_rabbitmq(
         assert await starting.ended(STOP_SECONDS) == exits.OK
 
 
-@pytest.mark.parametrize("role", roles.WITH_DATABASE)
+@pytest.mark.parametrize("role", WITHOUT_BROKER)
 async def test_it_stops_without_rabbitmq(site: Site, tmp_path: Path, role: str) -> None:
     site.rabbit.shut()
     async with roles.started(role, tmp_path, site.environment) as starting:

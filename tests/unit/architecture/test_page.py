@@ -58,7 +58,7 @@ def test_what_a_room_says_it_holds_is_in_it(room: str, text: str) -> None:
 
 def test_each_step_of_the_way_is_a_file() -> None:
     way = section("The way of a message, and what is stored at each step")
-    steps = re.findall(r"\b(ingest|dispatcher|dlr)/(\w+)", way)
+    steps = re.findall(r"\b(ingest|dispatcher|dlr|webhooks)/(\w+)", way)
     assert len(steps) >= 8
     missing = [
         f"{room}/{step}"

@@ -59,8 +59,8 @@ def test_every_fault_has_its_sentence_and_no_value_is_shown(tmp_path: Path) -> N
     assert str(caught.value).splitlines() == [
         "SLUICE_DATABASE_URL: expected text such as "
         "postgresql://sluice:password@127.0.0.1:5432/sluice",
-        "SLUICE_AMQP_URL is not set",
         "SLUICE_METRICS_PORT: expected a whole number from 0 to 65,535 (port)",
+        "SLUICE_AMQP_URL is not set",
         "SLUICE_POOL_SIZE: expected a whole number from 2 to 1,000 (connections)",
         "SLUICE_EVERY_SECONDS: expected a number above 0 (seconds)",
         "SLUICE_WORD: expected one of A, B",
