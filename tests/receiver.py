@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -23,10 +24,8 @@ class Received:
     headers: Mapping[str, str]
     raw: bytes
     path: str
-
-    @property
-    def body(self) -> dict[str, Any]:
-        return dict(msgspec.json.decode(self.raw))
+    body: dict[str, Any]
+    at_seconds: float
 
     @property
     def sequence(self) -> int:
@@ -61,7 +60,9 @@ class Receiver:
 
     async def take(self, request: web.Request) -> web.StreamResponse:
         """Record one request and answer it."""
-        one = Received(dict(request.headers), await request.read(), request.path)
+        raw = await request.read()
+        body = msgspec.json.decode(raw)
+        one = Received(dict(request.headers), raw, request.path, body, time.time())
         self.received.append(one)
         self.under_way += 1
         self.under_way_max = max(self.under_way_max, self.under_way)

@@ -137,7 +137,8 @@ async def _read(means: Means, leased: Leased) -> _Plan:
         pending={each.sequence: each for each in waiting},
         ended=[sequence for sequence in sequences if sequence not in known],
         reads_until=reads_until,
-        has_more=len(fresh) == READ_COUNT or len(wanted) == room or len(waiting) == BATCH_COUNT,
+        has_more=len(waiting) == BATCH_COUNT
+        or (room > 0 and (len(fresh) == READ_COUNT or len(wanted) == room)),
     )
 
 
@@ -256,8 +257,9 @@ def _course(means: Means, leased: Leased, plan: _Plan, progress: _Progress) -> p
 
 
 async def _record(means: Means, leased: Leased, course: pushes.Course) -> bool:
+    # What was told is told again if this is not written down, so it waits as long as it counts.
     async with (
-        means.database.acquire(timeout=ACQUIRE_SECONDS) as connection,
+        means.database.acquire(timeout=pushes.LEASE_SECONDS) as connection,
         connection.transaction(),
     ):
         kept = await pushes.record(connection, leased, course, RETRY_COUNT_MAX)

@@ -46,13 +46,15 @@ class Pusher:
 
     async def turn(self) -> None:
         """Take what has something to be told now, up to what there is room for."""
-        room = min(LEASE_COUNT, COURSE_COUNT_MAX - len(self._courses))
-        if self._stops or room <= 0:
-            return
-        async with self._database.acquire(timeout=ACQUIRE_SECONDS) as opened:
-            taken = await pushes.lease(opened, ids.uuid7(), room)
-        for leased in taken:
-            self._begin(leased)
+        while (room := min(LEASE_COUNT, COURSE_COUNT_MAX - len(self._courses))) > 0:
+            if self._stops:
+                return
+            async with self._database.acquire(timeout=ACQUIRE_SECONDS) as opened:
+                taken = await pushes.lease(opened, ids.uuid7(), room)
+            for leased in taken:
+                self._begin(leased)
+            if len(taken) < room:
+                return
 
     def _begin(self, leased: Leased) -> None:
         task = asyncio.create_task(course.run(self._means, leased))

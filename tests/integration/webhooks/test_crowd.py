@@ -1,0 +1,82 @@
+"""A thousand webhooks, and one among them that never answers: the others hardly notice."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from pathlib import Path
+from typing import Any
+
+from aiohttp import web
+
+from shared.access import signatures
+from tests.integration.starting import roles
+from tests.integration.webhooks.hooks import SECRET_KEY, VAULT, Hooks
+from tests.receiver import Receiver, receiving
+
+WEBHOOK_COUNT = 1_000
+TURN_COUNT = 5
+TURN_SECONDS = 3.0
+TARPIT_SECONDS = 60.0
+SLACK_SECONDS = 0.1
+"""What a busy machine may add to a percentile."""
+
+_CROWD = """
+INSERT INTO webhooks (webhook_id, account_id, url, events, sealed_secret, read_until)
+SELECT gen_random_uuid(), $1, $2 || n, '{*}', $3, 0 FROM generate_series(1, $4) AS n"""
+
+
+async def test_one_tarpit_among_a_thousand_costs_the_others_little(
+    hooks: Hooks, receiver: Receiver, tmp_path: Path
+) -> None:
+    # Given a thousand webhooks that answer, and the time it takes to tell them
+    sealed = VAULT.seal(signatures.make_secret())
+    await hooks.town.pool.execute(
+        _CROWD, hooks.town.account_id, receiver.url + "/", sealed, WEBHOOK_COUNT
+    )
+    environment = {"SLUICE_DATABASE_URL": hooks.database_url, "SLUICE_SECRET_KEY": SECRET_KEY}
+
+    async def stuck(_body: dict[str, Any]) -> web.StreamResponse:
+        await asyncio.sleep(TARPIT_SECONDS)
+        return web.Response()
+
+    async with (
+        roles.started("webhooks", tmp_path, environment) as pusher,
+        receiving() as tarpit,
+    ):
+        tarpit.answers = stuck
+        await hooks.allow(receiver.port, tarpit.port)
+        await pusher.becomes("")
+        await _delays(hooks, receiver, 1)  # its first connections
+        without = await _delays(hooks, receiver, TURN_COUNT)
+
+        # When one that never answers joins them
+        await hooks.add(tarpit.url)
+        beside = await _delays(hooks, receiver, TURN_COUNT)
+        pusher.stop()
+        assert await pusher.ended(25) == 0
+
+    # Then the others are told as soon as before
+    figures = [(_share(each, 0.5), _share(each, 0.99)) for each in (without, beside)]
+    print("seconds from an event to its webhook, p50 and p99, without and beside:", figures)
+    assert tarpit.received
+    assert figures[1][1] <= 1.1 * figures[0][1] + SLACK_SECONDS
+
+
+async def _delays(hooks: Hooks, receiver: Receiver, turn_count: int) -> list[float]:
+    """How long after its event each webhook was told, in some turns of one event."""
+    delays: list[float] = []
+    for _ in range(turn_count):
+        receiver.received.clear()
+        began_at = time.time()
+        await hooks.town.submit(1)
+        async with asyncio.timeout(30):
+            while len(receiver.received) < WEBHOOK_COUNT:
+                await asyncio.sleep(0.01)
+        delays += [one.at_seconds - began_at for one in receiver.received]
+        await asyncio.sleep(max(0.0, began_at + TURN_SECONDS - time.time()))
+    return delays
+
+
+def _share(delays: list[float], share: float) -> float:
+    return round(sorted(delays)[int(share * (len(delays) - 1))], 3)
