@@ -50,10 +50,10 @@ _LEASED = """w.lease_id, w.webhook_id, w.account_id, w.url, w.events, w.sealed_s
 _LEASE = f"""
 WITH due AS MATERIALIZED (
     SELECT w.webhook_id FROM webhooks w
-    JOIN event_heads h ON h.account_id = w.account_id
     WHERE w.state = 'active' AND w.due_at <= now() AND w.leased_until < now()
-      AND (w.retry_at <= now() OR h.last_sequence > w.read_until)
-    ORDER BY w.leased_until LIMIT $2 FOR UPDATE OF w SKIP LOCKED
+      AND (w.retry_at <= now() OR w.read_until < (
+          SELECT h.last_sequence FROM event_heads h WHERE h.account_id = w.account_id))
+    ORDER BY w.leased_until LIMIT $2 FOR UPDATE SKIP LOCKED
 )
 UPDATE webhooks w
 SET lease_id = $1, leased_until = now() + interval '{LEASE_SECONDS} seconds'

@@ -176,7 +176,7 @@ STATEMENTS = {
     "receipts: matched late": (receipts._MATCHED, "receipts_pkey"),
     "events: after a number": (events._AFTER, "event_pages_pkey events_pkey"),
     "events: by their numbers": (events._AT, "event_pages_pkey events_pkey"),
-    "webhooks: the messages": (messages._GET_MANY, "messages_pkey"),
+    "webhooks: the messages": (messages._GET_MANY, "messages_of_account"),
     "webhooks: their parts": (
         messages._PARTS_OF_MANY,
         "messages_pkey segments_pkey submits_pkey transfers_message_id_part_kind_key",
