@@ -22,6 +22,7 @@ from deploy.local import (
     kept,
     place,
     processes,
+    recorder,
     roles,
     screen,
     servers,
@@ -31,6 +32,7 @@ from deploy.local import (
 _HERE = Path(__file__).resolve().parent
 _SAMPLE = _HERE / "sample.csv"
 _DEMO = _HERE / "demo.toml"
+_RECORDER = "recorder"
 _COMMAND_SECONDS = 120.0
 _INTERRUPTS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
@@ -116,7 +118,7 @@ def _bring_up(folder: Path, job: Path | None, *, may_install: bool) -> int:
             workers = [roles.Worker(role, stands_on.place, environ) for role in roles.ROLES]
             stack.enter_context(_running(workers))
             if job:
-                return _once(job, environ)
+                return _once(job, stands_on.place.port(_RECORDER), environ)
             _show(environ)
             supervisor.watch(workers, stands_on)
         except KeyboardInterrupt:
@@ -183,7 +185,8 @@ def _prepare(stands_on: servers.Servers) -> dict[str, str]:
         _sluice({**environ, kept.OWNER_URL: stands_on.database_url}, "migrate")
     with screen.step("demo account, prices and routes applied"):
         demo = stands_on.place.folder / "demo.toml"
-        kept.write_private(demo, string.Template(_DEMO.read_text()).substitute(variables))
+        filled = variables | {_RECORDER: str(stands_on.place.port(_RECORDER))}
+        kept.write_private(demo, string.Template(_DEMO.read_text()).substitute(filled))
         _sluice(environ, "apply", str(demo))
     variables["SLUICE_TOKEN"] = _token(stands_on, environ)
     kept.write_environment(
@@ -222,17 +225,23 @@ def _sluice(environ: Mapping[str, str], *arguments: str) -> str:
     return done.stdout
 
 
-def _once(job: Path, environ: Mapping[str, str]) -> int:
-    """Send the job, follow it, audit; returns the worse of the two exit codes."""
-    codes = []
-    for arguments in (["send", str(job), "--follow"], ["audit"]):
-        screen.say()
-        command = [str(checkout.SLUICE), *arguments]
-        codes.append(
-            subprocess.run(command, env=environ, cwd=checkout.ROOT, check=False).returncode
-        )
+def _once(job: Path, port: int, environ: Mapping[str, str]) -> int:
+    """Send the job, follow it while a webhook on this port is told of it, audit; returns the worse
+    of the two exit codes."""
     screen.say()
-    return max(abs(code) for code in codes)
+    with recorder.told(port, environ):
+        sent = _foreground(environ, "send", str(job), "--follow")
+    screen.say()
+    audited = _foreground(environ, "audit")
+    screen.say()
+    return max(sent, audited)
+
+
+def _foreground(environ: Mapping[str, str], *arguments: str) -> int:
+    """Run a command that says for itself what it does; its exit code."""
+    command = [str(checkout.SLUICE), *arguments]
+    done = subprocess.run(command, env=environ, cwd=checkout.ROOT, check=False)
+    return abs(done.returncode)
 
 
 def _show(environ: Mapping[str, str]) -> None:

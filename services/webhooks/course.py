@@ -31,6 +31,8 @@ READ_COUNT = 500
 """Events of the log that are looked through for them."""
 RETRY_COUNT_MAX = 200
 """Events of a webhook that may wait to be told again; with so many it is told nothing new."""
+ROUND_COUNT = 50
+"""Rounds of a lease: then its secrets are read anew, and others have their turn."""
 AT_ONCE_COUNT = 8
 """Requests to one webhook at a time."""
 UNREADABLE_PAUSE_SECONDS = 300.0
@@ -73,13 +75,13 @@ class _Progress:
 
 
 async def run(means: Means, leased: Leased) -> None:
-    """Rounds, until the webhook has heard all there is, or has to be left alone for a while, or the
-    lease is another's. Raises what an unreachable database raises; then the lease runs out."""
+    """Some rounds, until the webhook has heard all there is, or has to be left alone for a while,
+    or the lease is another's. Raises what an unreachable database raises; then the lease runs out."""
     secrets = await _secrets(means, leased)
-    while secrets:
+    for rounds_left in reversed(range(ROUND_COUNT if secrets else 0)):
         plan = await _read(means, leased)
         progress = await _tell(means, leased, plan, secrets)
-        course = _course(means, leased, plan, progress)
+        course = _course(leased, plan, progress, may_go_on=bool(rounds_left) and not means.stops())
         if not await _record(means, leased, course) or not course.goes_on:
             return
         leased = leased._replace(
@@ -215,7 +217,7 @@ async def _attempt(
     )
 
 
-def _course(means: Means, leased: Leased, plan: _Plan, progress: _Progress) -> pushes.Course:
+def _course(leased: Leased, plan: _Plan, progress: _Progress, *, may_go_on: bool) -> pushes.Course:
     """What to write down of a round."""
     now = datetime.now(UTC)
     before = Standing(leased.failure_count, leased.failing_since)
@@ -237,7 +239,7 @@ def _course(means: Means, leased: Leased, plan: _Plan, progress: _Progress) -> p
     left = [event.sequence for event in plan.told if event.sequence not in progress.begun]
     unread = [sequence for sequence in left if sequence not in plan.pending]
     recovered = before.is_probed and any(attempt.is_taken for attempt in progress.attempts)
-    goes_on = not (standing.pause_seconds or standing.disabled_for or means.stops())
+    goes_on = may_go_on and not (standing.pause_seconds or standing.disabled_for)
     return pushes.Course(
         read_until=min(unread) - 1 if unread else plan.reads_until,
         ended=ended,

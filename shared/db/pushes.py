@@ -142,9 +142,9 @@ class Postponed(NamedTuple):
 class Course:
     """What a round has done, and how the webhook stands after it.
 
-    `ended` are retries that wait no more. With `failure_count` of `failing_count` or more, nothing
-    is read but one event each `pause_seconds`. `disabled_for` is the reason to disable it, or "".
-    `recovered`: what waits is told at once. `goes_on`: the lease is kept.
+    `ended` are retries that wait no more. Nothing is done for `pause_seconds`, and then one event
+    told if it `is_probed`. `disabled_for` is the reason to disable it, or "". `recovered`: what
+    waits is told at once. `goes_on`: the lease is kept.
     """
 
     read_until: int

@@ -130,10 +130,11 @@ def test_a_fresh_checkout_sends_a_job_with_one_command(tmp_path: Path) -> None:
         timeout=RUN_SECONDS,
         check=False,
     )
-    # then every message arrives, the books agree, and nothing is left running
+    # then every message arrives, a webhook is told, the books agree, and nothing is left running
     assert done.returncode == 0, done.stdout + done.stderr
     assert "all books agree" in done.stdout
     assert re.search(r"delivered\s+40\s+40", done.stdout)
+    assert "was told of 40 message.delivered, all signed" in done.stdout
     assert not [pid for pid in _processes_naming(fresh) if pid != os.getpid()]
 
 
