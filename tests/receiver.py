@@ -48,6 +48,7 @@ class Receiver:
     taken: list[Received] = field(default_factory=list)
     under_way: int = 0
     under_way_max: int = 0
+    close: Callable[[], Awaitable[None]] = field(init=False)
 
     @property
     def url(self) -> str:
@@ -92,6 +93,7 @@ async def receiving(port: int = 0) -> AsyncIterator[Receiver]:
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", port).start()
     receiver.port = runner.addresses[0][1]
+    receiver.close = runner.cleanup
     try:
         yield receiver
     finally:

@@ -76,7 +76,7 @@ class _Progress:
 
 async def run(means: Means, leased: Leased) -> None:
     """Some rounds, until the webhook has heard all there is, or has to be left alone for a while,
-    or the lease is another's. Raises what an unreachable database raises; then the lease runs out."""
+    or the lease is another's. Raises what an unreachable database raises; the lease runs out."""
     secrets = await _secrets(means, leased)
     for rounds_left in reversed(range(ROUND_COUNT if secrets else 0)):
         plan = await _read(means, leased)
