@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import gzip
+import ssl
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
+from pathlib import Path
 
 import pytest
 from aiohttp import web
 
 from shared.rules.destinations import HostPort
 from shared.web import egress
-from tests.integration.web import canary, name_server
+from tests.integration.web import canary, certificates, name_server
 
 OUTSIDE = "2000::1"
 """A public address that nobody has."""
@@ -24,10 +26,15 @@ def client(
     *allowed: HostPort,
     look_up: egress.LookUp | None = None,
     deadline_seconds: float = 3.0,
+    trust: ssl.SSLContext | None = None,
 ) -> egress.GuardedClient:
     """A client that may go to these ports, and to what an operator has allowed."""
     return egress.GuardedClient(
-        lambda: set(allowed), look_up=look_up, ports=ports, deadline_seconds=deadline_seconds
+        lambda: set(allowed),
+        look_up=look_up,
+        ports=ports,
+        deadline_seconds=deadline_seconds,
+        trust=trust,
     )
 
 
@@ -35,13 +42,13 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 @asynccontextmanager
-async def receiver(handler: Handler) -> AsyncIterator[HostPort]:
+async def receiver(handler: Handler, tls: ssl.SSLContext | None = None) -> AsyncIterator[HostPort]:
     """A customer's server, where it listens."""
     app = web.Application()
     app.router.add_post("/hook", handler)
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
     await runner.setup()
-    site = web.TCPSite(runner, "127.0.0.1", 0)
+    site = web.TCPSite(runner, "127.0.0.1", 0, ssl_context=tls)
     await site.start()
     try:
         yield HostPort("127.0.0.1", runner.addresses[0][1])
@@ -222,4 +229,29 @@ async def test_a_silent_server_costs_its_deadline_and_a_slow_body_a_second() -> 
         began_at = time.monotonic()
         assert (await out.post(f"http://{place}/hook?body", {}, b"{}")).status == 200
         assert time.monotonic() - began_at < 3
+        await out.close()
+
+
+async def test_the_name_of_the_url_must_be_that_of_the_certificate(tmp_path: Path) -> None:
+    # Given a server with a certificate for its name
+    async def take(request: web.Request) -> web.Response:
+        assert request.host.startswith("hooks.example")
+        return web.Response()
+
+    async def look_up(_host: str, _port: int) -> list[str]:
+        return ["127.0.0.1"]
+
+    server, trust = certificates.contexts("hooks.example", tmp_path)
+    async with receiver(take, server) as place:
+        named, other = (HostPort(name, place.port) for name in ("hooks.example", "other.example"))
+
+        # Then it is asked by that name, if who has signed it is trusted, and by no other
+        out = client(set(), named, other, look_up=look_up, trust=trust)
+        assert (await out.post(f"https://{named}/hook", {}, b"{}")).status == 200
+        with pytest.raises(egress.NoStatus, match="tls_failed"):
+            await out.post(f"https://{other}/hook", {}, b"{}")
+        await out.close()
+        out = client(set(), named, look_up=look_up)
+        with pytest.raises(egress.NoStatus, match="tls_failed"):
+            await out.post(f"https://{named}/hook", {}, b"{}")
         await out.close()
