@@ -54,6 +54,11 @@ OPERATION = (
     Command("token", "services.commands.tokens:app", "Bearer tokens of an account."),
     Command("account", "services.commands.account:app", "Accounts, their money, counts."),
     Command(
+        "inbound",
+        "services.commands.inbound:run",
+        "List what phones have sent that belongs to no account, the newest first.",
+    ),
+    Command(
         "audit",
         "services.commands.audit:run",
         "Prove on one snapshot that money, states, work and events agree; name each row that does"

@@ -12,7 +12,8 @@ import structlog
 from msgspec import Meta
 
 from services.dispatcher.dispatch import FAULTS, Desk
-from services.dispatcher.lanes import Lanes
+from services.dispatcher.inbound import InboundDesk
+from services.dispatcher.lanes import Deliveries, Lanes
 from services.dispatcher.receipts import ReceiptDesk
 from services.dispatcher.record import Recorder
 from services.dispatcher.schedule import Scheduler
@@ -79,12 +80,14 @@ async def serve(chosen: Settings, stop: asyncio.Event) -> AsyncIterator[None]:
         recorder = Recorder(desk)
         receipts = ReceiptDesk(publisher, recorder)
         stack.push_async_callback(receipts.drain)
+        inbound = InboundDesk(database)
+        stack.push_async_callback(inbound.drain)
 
         sweeper = Sweeper(database, worker_id, chosen.resubmit_seconds, desk.unheard)
         await sweeper.beat()
         stack.push_async_callback(sweeper.leave)
         stack.push_async_callback(recorder.drain)
-        lanes = Lanes(chosen.amqp_url, desk, recorder, receipts, stop)
+        lanes = Lanes(chosen.amqp_url, desk, recorder, Deliveries(receipts, inbound), stop)
         stack.push_async_callback(lanes.close)
         await lanes.fit(configured.current)
         configured.on_change(lanes.fit)
@@ -98,6 +101,7 @@ async def serve(chosen: Settings, stop: asyncio.Event) -> AsyncIterator[None]:
             (1.0, sweeper.put_back),
             (2.0, sweeper.doubt),
             (2.0, sweeper.resubmit),
+            (1.0, inbound.forget_heard),
             (600.0, sweeper.tidy),
         ):
             every = lifecycle.every(seconds, step, FAULTS)

@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from contextlib import AsyncExitStack
+from dataclasses import dataclass
 from functools import partial
 
 import structlog
 
 from services.dispatcher import dispatch
+from services.dispatcher.inbound import InboundDesk
 from services.dispatcher.lane import Lane
 from services.dispatcher.receipts import ReceiptDesk
 from services.dispatcher.record import Recorder
@@ -53,6 +55,14 @@ class _Berth:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class Deliveries:
+    """Who takes what carriers deliver over their links."""
+
+    receipts: ReceiptDesk
+    inbound: InboundDesk
+
+
 class Lanes:
     """Opens a lane for each carrier and keeps it fitting the configuration.
 
@@ -65,7 +75,7 @@ class Lanes:
         amqp_url: str,
         desk: dispatch.Desk,
         recorder: Recorder,
-        receipts: ReceiptDesk,
+        deliveries: Deliveries,
         stop: asyncio.Event,
         drain_seconds: float = DRAIN_SECONDS,
     ) -> None:
@@ -73,7 +83,7 @@ class Lanes:
         self._stop = stop
         self._desk = desk
         self._recorder = recorder
-        self._receipts = receipts
+        self._deliveries = deliveries
         self._drain_seconds = drain_seconds
         self._berths: dict[int, _Berth] = {}
         self._tasks: dict[int, asyncio.Task[None]] = {}
@@ -137,8 +147,12 @@ class Lanes:
             try:
                 adapter = registry.adapter(carrier.adapter)
                 settings = registry.settings(carrier.adapter, carrier.settings)
-                sink = self._receipts.sink(carrier.carrier_id)
-                return adapter.open_link(carrier.name, settings, sink)
+                return adapter.open_link(
+                    carrier.name,
+                    settings,
+                    self._deliveries.receipts.sink(carrier.carrier_id),
+                    self._deliveries.inbound.sink(carrier.carrier_id),
+                )
             except Exception as error:
                 foreseen = isinstance(error, (LookupError, ValueError, OSError))
                 word = str(error) if foreseen else type(error).__name__

@@ -11,7 +11,7 @@ from typing import Annotated
 import structlog
 from msgspec import Meta
 
-from services.dlr import callbacks, intake, interpreters, late, overdue, retention
+from services.dlr import callbacks, inbound, intake, interpreters, late, overdue, retention
 from shared.broker import consume, link, publish, topology
 from shared.db import pool, watch
 from shared.runtime import lifecycle, settings
@@ -51,6 +51,15 @@ class Settings(server.Settings, frozen=True, kw_only=True):
             extra={"unit": "batches"},
         ),
     ] = 1
+    inbound_parts_seconds: Annotated[
+        float,
+        Meta(
+            description="So long the parts of an inbound message wait for those that are missing;"
+            " then it is handed on without them.",
+            gt=0,
+            le=86_400,
+        ),
+    ] = 600.0
 
 
 def main() -> int:
@@ -67,7 +76,7 @@ async def serve(chosen: Settings, stop: asyncio.Event) -> AsyncIterator[None]:
     """Serve while the body runs: then take no more, finish the batch under way, and close. A part
     that dies sets `stop`."""
     async with AsyncExitStack() as parts:
-        database = await pool.open_pool(chosen.database_url, "dlr", chosen.receipt_writers + 3)
+        database = await pool.open_pool(chosen.database_url, "dlr", chosen.receipt_writers + 4)
         parts.push_async_callback(pool.close_pool, database)
         configured = await watch.Watch.start(database)
         readers = interpreters.Interpreters(configured)
@@ -78,6 +87,8 @@ async def serve(chosen: Settings, stop: asyncio.Event) -> AsyncIterator[None]:
             "watch": configured.run,
             "late": partial(late.run, database),
             "overdue": partial(overdue.run, database, chosen.receipt_overdue_every_seconds),
+            "inbound": partial(inbound.run, database, chosen.inbound_parts_seconds),
+            "inbound-seen": partial(inbound.forget, database),
             "retention": partial(retention.run, database),
             **{f"intake-{number}": receiving.run for number in range(chosen.receipt_writers)},
             "publish": publisher.link.supervise,
@@ -85,7 +96,7 @@ async def serve(chosen: Settings, stop: asyncio.Event) -> AsyncIterator[None]:
         }
         for name, work in works.items():
             await parts.enter_async_context(lifecycle.background(name, work(), stop))
-        app = callbacks.Callbacks(readers, publisher).application()
+        app = callbacks.Callbacks(readers, publisher, partial(inbound.keep, database)).application()
         missing = partial(_missing, consumer.link, publisher.link)
         health.add_routes(app, missing)
         await parts.enter_async_context(

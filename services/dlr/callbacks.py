@@ -1,11 +1,14 @@
-"""Carriers' HTTP calls: believed or refused, published, and answered once the broker has them."""
+"""Carriers' HTTP calls: believed or refused, and answered once what they bring is kept: receipts by
+the broker, what phones send by PostgreSQL."""
 
 from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from functools import partial
 from http import HTTPStatus
+from typing import TypeVar
 
 import structlog
 from aiohttp import web
@@ -13,7 +16,9 @@ from aiohttp import web
 from services.dlr import interpreters, metrics, reading
 from shared.broker import envelopes, publish, topology
 from shared.carriers import contract
+from shared.db import connection
 from shared.runtime import batching, ids
+from shared.sms import inbound
 from shared.web import bodies, problems, refused
 
 _log = structlog.get_logger()
@@ -22,11 +27,23 @@ WAITING_RECEIPT_COUNT_MAX = 20_000
 """Receipts that wait for the broker; above it carriers are asked to come again."""
 
 
+KeepInbound = Callable[[int, Sequence[inbound.InboundPart]], Awaitable[None]]
+"""Stores what phones have sent through a carrier, or raises."""
+_Take = Callable[[interpreters.Interpreter, contract.CallbackRequest], Awaitable[web.Response]]
+_Admitted = TypeVar("_Admitted")
+
+
 class Callbacks:
     """The door for all carriers that call us."""
 
-    def __init__(self, readers: interpreters.Interpreters, publisher: publish.Publisher) -> None:
+    def __init__(
+        self,
+        readers: interpreters.Interpreters,
+        publisher: publish.Publisher,
+        keep_inbound: KeepInbound,
+    ) -> None:
         self._readers = readers
+        self._keep_inbound = keep_inbound
         self._publisher = publisher
         self._unproven = reading.Unproven()
         self._outgoing = batching.Batcher[envelopes.RawReceipt, None](
@@ -38,52 +55,57 @@ class Callbacks:
         )
 
     def application(self) -> web.Application:
-        """The two paths. What is read of a call depends on its path alone, so that a carrier's name
-        cannot be tried out: with a secret in it nothing, until that has proved right."""
+        """The paths, two for each kind. What is read of a call depends on its path alone, so that a
+        carrier's name cannot be tried out: with a secret in it nothing, until that has proved
+        right."""
         app = web.Application(client_max_size=reading.BODY_MAX_BYTES)
         app.middlewares.append(refused.answering(_count))
-        for path, receive in (
-            ("/carriers/{name}/receipts", self._receive_unproven),
-            ("/carriers/{name}/receipts/{secret}", self._receive),
+        for path, take in (
+            ("/carriers/{name}/receipts", self._take_receipts),
+            ("/carriers/{name}/inbound", self._take_inbound),
         ):
-            app.router.add_post(path, receive, expect_handler=bodies.wait_to_continue)
+            for whole_path, receive in (
+                (path, partial(self._receive_unproven, take)),
+                (f"{path}/{{secret}}", partial(self._receive, take)),
+            ):
+                app.router.add_post(whole_path, receive, expect_handler=bodies.wait_to_continue)
         return app
 
-    async def _receive(self, request: web.Request) -> web.Response:
+    async def _receive(self, take: _Take, request: web.Request) -> web.Response:
         name, secret = request.match_info["name"], request.match_info["secret"]
         reader = self._readers.named(name)
         if reader is None:
             raise _nobody_calls()
         if not reader.knows_secret(secret):
             raise _unproven(name)
-        return await self._take(request, reader, secret, await reading.read(request))
+        return await take(reader, _call(request, secret, await reading.read(request)))
 
-    async def _receive_unproven(self, request: web.Request) -> web.Response:
+    async def _receive_unproven(self, take: _Take, request: web.Request) -> web.Response:
         """A call whose proof is over its body."""
         name = request.match_info["name"]
         reader = self._readers.named(name)
         body = await self._unproven.read(request, name if reader else reading.NOBODY)
         if reader is None:
             raise _nobody_calls()
-        return await self._take(request, reader, "", body)
+        return await take(reader, _call(request, "", body))
 
-    async def _take(
-        self, request: web.Request, reader: interpreters.Interpreter, secret: str, body: bytes
+    async def _take_receipts(
+        self, reader: interpreters.Interpreter, call: contract.CallbackRequest
     ) -> web.Response:
-        admitted = reader.admit(
-            contract.CallbackRequest(
-                path_secret=secret,
-                headers=_texts(request.headers),
-                query=request.query,
-                content_type=request.headers.get("Content-Type", ""),
-                body=body,
-            )
-        )
-        if admitted is None:
-            raise _nobody_calls()
-        if isinstance(admitted, contract.CallbackRefusal):
-            raise _refused(request.match_info["name"], admitted)
-        return await self._store(reader.carrier_id, admitted)
+        return await self._store(reader.carrier_id, _admitted(reader, reader.admit(call)))
+
+    async def _take_inbound(
+        self, reader: interpreters.Interpreter, call: contract.CallbackRequest
+    ) -> web.Response:
+        """200 once all of it is stored. Raises Refused with 503: the carrier repeats the call, and
+        what had been stored of it is recognised."""
+        parts = _admitted(reader, reader.admit_inbound(call))
+        try:
+            await self._keep_inbound(reader.carrier_id, parts)
+        except connection.TRANSIENT as error:
+            _log.warning("inbound_not_stored", count=len(parts), error=type(error).__name__)
+            raise reading.come_again("the messages could not be stored") from None
+        return web.Response()
 
     async def _store(self, carrier_id: int, receipts: Sequence[bytes]) -> web.Response:
         """200 once every receipt of the call is on the broker's disk. Raises Refused with 503: the
@@ -106,6 +128,27 @@ class Callbacks:
     async def _publish(self, receipts: Sequence[envelopes.RawReceipt]) -> Sequence[None]:
         await self._publisher.publish(topology.RECEIPTS, envelopes.encode_receipts(list(receipts)))
         return [None] * len(receipts)
+
+
+def _call(request: web.Request, secret: str, body: bytes) -> contract.CallbackRequest:
+    return contract.CallbackRequest(
+        path_secret=secret,
+        headers=_texts(request.headers),
+        query=request.query,
+        content_type=request.headers.get("Content-Type", ""),
+        body=body,
+    )
+
+
+def _admitted(
+    reader: interpreters.Interpreter, admitted: _Admitted | contract.CallbackRefusal | None
+) -> _Admitted:
+    """What a call has brought. Raises Refused."""
+    if admitted is None:
+        raise _nobody_calls()
+    if isinstance(admitted, contract.CallbackRefusal):
+        raise _refused(reader.name, admitted)
+    return admitted
 
 
 def _texts(headers: Mapping[str, str]) -> dict[str, str]:

@@ -11,7 +11,7 @@ import structlog
 from shared.carriers import contract, registry
 from shared.db import watch
 from shared.rules import snapshot
-from shared.sms import receipts
+from shared.sms import inbound, receipts
 
 _log = structlog.get_logger()
 
@@ -21,6 +21,7 @@ class Interpreter:
     """One carrier's adapter, ready to read."""
 
     carrier_id: int
+    name: str
     adapter: registry.Adapter
     settings: msgspec.Struct = field(repr=False)
 
@@ -35,6 +36,14 @@ class Interpreter:
         if self.adapter.admit_callback is None:
             return None
         return self.adapter.admit_callback(self.settings, request)
+
+    def admit_inbound(
+        self, request: contract.CallbackRequest
+    ) -> tuple[inbound.InboundPart, ...] | contract.CallbackRefusal | None:
+        """What phones have sent, in a call; None when this way of speaking knows no calls."""
+        if self.adapter.admit_inbound is None:
+            return None
+        return self.adapter.admit_inbound(self.settings, request)
 
     def knows_secret(self, path_secret: str) -> bool:
         """Whether a call with this secret in its path is this carrier's."""
@@ -81,7 +90,7 @@ class Interpreters:
                 _log.error("carrier_not_understood", carrier=carrier.name, error=str(error))
                 continue
             interpreter = Interpreter(
-                carrier.carrier_id, registry.adapter(carrier.adapter), settings
+                carrier.carrier_id, carrier.name, registry.adapter(carrier.adapter), settings
             )
             self._by_id[carrier.carrier_id] = interpreter
             self._by_name[carrier.name] = interpreter

@@ -20,6 +20,9 @@ STATUS_CHANGES = prometheus_client.Counter(
 LATE_MATCHES = prometheus_client.Counter(
     "sluice_dlr_late_matches", "Receipts that found their segment only later."
 )
+INBOUND = prometheus_client.Counter(
+    "sluice_dlr_inbound", "Inbound messages of several parts: whole, incomplete.", ["outcome"]
+)
 OVERDUE = prometheus_client.Counter(
     "sluice_dlr_overdue_segments", "Segments whose receipt did not come within the deadline."
 )

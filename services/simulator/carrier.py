@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import random
+import re
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from typing import NamedTuple
 
 from services.simulator import counters, journal, moods, options, outbox
+from shared.sms import segmentation
 
 
 class Submit(NamedTuple):
@@ -32,6 +35,9 @@ class Taken(NamedTuple):
     answer_seconds: float
 
 
+_LETTER = re.compile("[A-Za-z]")
+
+
 class Carrier:
     """The simulated carrier itself. Ids are 64 bits in hexadecimal, unique over all runs that begin
     in different seconds."""
@@ -45,6 +51,7 @@ class Carrier:
         self._random = random.Random(wanted.seed)  # noqa: S311 - chance to play with, no secret
         self._run = f"{int(time.time()) & 0xFFFFFFFF:08x}"
         self._number = 0
+        self._reference = 0
 
     def take(self, submit: Submit) -> Taken:
         """Decide about a submit; an accepted one is in the journal when this returns."""
@@ -64,7 +71,10 @@ class Carrier:
             counts.cut += 1
         self._number += 1
         message_id = f"{self._run}{self._number:08x}"
-        self._note(submit, message_id)
+        whole = self._note(submit, message_id)
+        if mood.echoes and whole and not _LETTER.search(submit.source):
+            with suppress(segmentation.TextTooLong):
+                self.phone_sends(submit.system_id, submit.recipient, submit.source, whole)
         return Taken(submit, mood, message_id, answer_seconds)
 
     def owe_receipt(self, taken: Taken, on_settled: Callable[[], None] | None = None) -> None:
@@ -90,6 +100,17 @@ class Carrier:
             delay += taken.answer_seconds
         self.outbox.post(receipt, delay)
 
+    def phone_sends(self, system_id: str, source: str, recipient: str, text: str) -> int:
+        """Post what a phone sends to a number of this system_id, in parts where it is long; returns
+        how many. Raises what `segmentation.split` raises."""
+        self._reference = self._reference + 1 & 0xFF
+        parts = segmentation.split(text, self._reference, 8)
+        for part in parts:
+            coding = segmentation.data_coding(part.encoding)
+            item = outbox.Inbound(system_id, source, recipient, coding, part.udh, part.payload)
+            self.outbox.post(item, 0.0)
+        return len(parts)
+
     def _receipt_id(self, message_id: str) -> str:
         return str(int(message_id, 16)) if self.options.decimal_receipts else message_id
 
@@ -98,7 +119,8 @@ class Carrier:
             return low_ms / 1000
         return self._random.uniform(low_ms, high_ms) / 1000
 
-    def _note(self, submit: Submit, message_id: str) -> None:
+    def _note(self, submit: Submit, message_id: str) -> str | None:
+        """Write it into the journal; the message's text, if this completes it."""
         entry = journal.Entry(
             time.time() * 1000,
             submit.face,
@@ -110,3 +132,4 @@ class Carrier:
             "",
         )
         self.journal.add(entry, submit.udh, submit.payload)
+        return entry.whole

@@ -6,8 +6,8 @@ import msgspec
 
 
 class Counts(msgspec.Struct):
-    """Submits and receipts since the start or the last reset. `unanswered` and `cut` submits are
-    among the `accepted`; `receipts_sent` are those the other side took."""
+    """Submits, receipts and parts of inbound messages since the start or the last reset.
+    `unanswered` and `cut` submits are among the `accepted`; what was `sent` the other side took."""
 
     accepted: int = 0
     refused: int = 0
@@ -17,6 +17,9 @@ class Counts(msgspec.Struct):
     receipts_sent: int = 0
     receipts_repeated: int = 0
     receipts_given_up: int = 0
+    inbound_sent: int = 0
+    inbound_repeated: int = 0
+    inbound_given_up: int = 0
 
 
 class Counters:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import hmac
+import re
 import time
 from collections.abc import Callable
 
@@ -13,7 +14,7 @@ import msgspec
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
-from services.simulator import carrier, journal, moods, outbox
+from services.simulator import carrier, journal, moods, outbox, smpp_face
 from shared.sms import encoding, segmentation
 
 SYSTEM_ID = "http"
@@ -35,6 +36,22 @@ class _Message(msgspec.Struct, rename={"recipient": "to", "source": "from"}):
     encoding: encoding.Encoding = encoding.Encoding.GSM7
 
 
+class _Inbound(msgspec.Struct, rename={"recipient": "to", "source": "from"}):
+    """What a phone sends, and to which number."""
+
+    source: str
+    recipient: str
+    text: str
+
+    def __post_init__(self) -> None:
+        for number in (self.source, self.recipient):
+            if not _ADDRESS.fullmatch(number):
+                raise ValueError("from and to: expected a number, a short code or a name")
+
+
+_ADDRESS = re.compile(r"\+?[A-Za-z0-9 ]{1,20}")
+
+
 class _Page(msgspec.Struct):
     next: int
     entries: list[journal.Entry]
@@ -43,9 +60,9 @@ class _Page(msgspec.Struct):
 class HttpFace:
     """A web server over one carrier; receipts are posted to the callback URL, few at a time."""
 
-    def __init__(self, shared: carrier.Carrier, bind_count: Callable[[], int]) -> None:
+    def __init__(self, shared: carrier.Carrier, smpp: smpp_face.SmppFace) -> None:
         self._carrier = shared
-        self._bind_count = bind_count
+        self._smpp = smpp
         self._calls: set[asyncio.Task[None]] = set()
         self._client = aiohttp.ClientSession(
             timeout=aiohttp.ClientTimeout(total=CALLBACK_SECONDS),
@@ -59,6 +76,7 @@ class HttpFace:
                 web.get("/counters", self._for_operators(self._count)),
                 web.post("/counters/reset", self._for_operators(self._reset)),
                 web.get("/journal", self._for_operators(self._tail)),
+                web.post("/inbound", self._send_inbound),
                 web.post("/http/messages", self._take),
             ]
         )
@@ -84,18 +102,16 @@ class HttpFace:
         await asyncio.gather(*self._calls, return_exceptions=True)
         await self._client.close()
 
-    def deliver(
-        self, receipt: outbox.Receipt, settled: Callable[[outbox.Receipt, bool], None]
-    ) -> bool:
+    def deliver(self, item: outbox.Item, settled: Callable[[outbox.Item, bool], None]) -> bool:
         """`outbox.Face`: one POST to the callback URL."""
-        if len(self._calls) >= CALLBACKS_MAX:
+        if len(self._calls) >= CALLBACKS_MAX or not isinstance(item, outbox.Receipt):
             return False
-        call = asyncio.get_running_loop().create_task(self._call(receipt, settled))
+        call = asyncio.get_running_loop().create_task(self._call(item, settled))
         self._calls.add(call)
         return True
 
     async def _call(
-        self, receipt: outbox.Receipt, settled: Callable[[outbox.Receipt, bool], None]
+        self, receipt: outbox.Receipt, settled: Callable[[outbox.Item, bool], None]
     ) -> None:
         wanted = self._carrier.options
         body = msgspec.json.encode(
@@ -142,7 +158,7 @@ class HttpFace:
         shown = {
             **msgspec.structs.asdict(counts.total()),
             "receipts_waiting": self._carrier.outbox.waiting_count,
-            "binds": self._bind_count(),
+            "binds": self._smpp.bind_count,
             "journal": self._carrier.journal.count,
             "by_system_id": counts.by_system_id(),
         }
@@ -158,6 +174,22 @@ class HttpFace:
             return _answer({"error": "after: expected a whole number"}, 400)
         position, entries = self._carrier.journal.after(int(after), JOURNAL_PAGE)
         return _answer(_Page(position, entries))
+
+    async def _send_inbound(self, request: web.Request) -> web.Response:
+        """Let a phone send something now, over SMPP. It is open to whoever reaches the port, for it
+        tells nothing; but no page in a browser may send it unasked."""
+        if request.content_type != _JSON:
+            return _answer({"error": "unsupported_media_type"}, 415)
+        if not self._smpp.system_id:
+            return _answer({"error": "nobody_bound"}, 503)
+        try:
+            sent = msgspec.json.decode(await request.read(), type=_Inbound)
+            part_count = self._carrier.phone_sends(
+                self._smpp.system_id, sent.source, sent.recipient, sent.text
+            )
+        except (msgspec.DecodeError, ValueError) as error:
+            return _answer({"error": "invalid_request", "detail": str(error)}, 400)
+        return _answer({"parts": part_count}, 202)
 
     async def _take(self, request: web.Request) -> web.Response:
         if not _is_bearer(request, self._carrier.options.password):

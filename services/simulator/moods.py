@@ -15,6 +15,7 @@ The last five digits of a recipient may ask for a fate; all other numbers share 
 | 00009 | accepted, answered once its receipt has been taken | DELIVRD, at once |
 | 00010 | accepted | none, ever |
 | 00011 | accepted, never answered | none, ever |
+| 00012 | accepted; the phone sends the text back to a sender that is no name | DELIVRD |
 """
 
 from __future__ import annotations
@@ -53,11 +54,13 @@ class Stat(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Mood:
-    """One submit's fate; without `stat` there is no receipt, and `at_once` waives its delay."""
+    """One submit's fate; without `stat` there is no receipt, and `at_once` waives its delay.
+    `echoes`: the phone sends back what it gets."""
 
     answer: Answer = Answer.ACCEPT
     stat: Stat | None = Stat.DELIVRD
     at_once: bool = False
+    echoes: bool = False
 
 
 MAGIC = {
@@ -72,6 +75,7 @@ MAGIC = {
     "00009": Mood(Answer.AFTER_RECEIPT, at_once=True),
     "00010": Mood(stat=None),
     "00011": Mood(Answer.SILENCE, None),
+    "00012": Mood(echoes=True),
 }
 REFUSED = Mood(Answer.REFUSE, None)
 THROTTLED = Mood(Answer.THROTTLE, None)

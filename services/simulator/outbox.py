@@ -1,4 +1,5 @@
-"""Receipts on their way: kept until they are due, and until the other side has taken them."""
+"""Receipts and phones' messages on their way: kept until they are due, and until the other side has
+taken them."""
 
 from __future__ import annotations
 
@@ -37,16 +38,36 @@ class Receipt(msgspec.Struct, eq=False):
         return f"Receipt({self.message_id}, {self.stat})"
 
 
-class Face(Protocol):
-    """A way to hand receipts over."""
+class Inbound(msgspec.Struct, eq=False):
+    """One part of what a phone sends; `payload` is in the alphabet of `data_coding`. The rest is as
+    with receipts."""
 
-    def deliver(self, receipt: Receipt, settled: Callable[[Receipt, bool], None]) -> bool:
+    system_id: str
+    source: str
+    recipient: str
+    data_coding: int
+    udh: bytes
+    payload: bytes
+    on_settled: Callable[[], None] | None = None
+    attempts: int = 0
+
+    def __repr__(self) -> str:
+        return "Inbound()"
+
+
+Item = Receipt | Inbound
+
+
+class Face(Protocol):
+    """A way to hand over what is due."""
+
+    def deliver(self, item: Item, settled: Callable[[Item, bool], None]) -> bool:
         """Start handing one over and call `settled` with whether it was taken; False if there is no
         room for it now, and `settled` is then never called."""
 
 
 class Outbox:
-    """All faces' receipts in one heap by due time, under one timer; no task for any of them.
+    """All faces' items in one heap by due time, under one timer; no task for any of them.
 
     At most WAITING_MAX wait: the rest are given up, and counted. One not taken is repeated after
     `retry_seconds`, twice as long each time, ATTEMPTS_MAX times.
@@ -56,8 +77,8 @@ class Outbox:
         self._counts = counts
         self._retry_seconds = retry_seconds
         self._loop = asyncio.get_running_loop()
-        self._due: list[tuple[float, int, Receipt]] = []
-        self._ready: dict[str, deque[Receipt]] = {}
+        self._due: list[tuple[float, int, Item]] = []
+        self._ready: dict[str, deque[Item]] = {}
         self._faces: dict[str, Face] = {}
         self._number = 0
         self._waiting_count = 0
@@ -67,27 +88,28 @@ class Outbox:
 
     @property
     def waiting_count(self) -> int:
-        """Receipts not yet taken by the other side, those being handed over included."""
+        """Items not yet taken by the other side, those being handed over included."""
         return self._waiting_count
 
     def attach(self, system_id: str, face: Face) -> None:
-        """From now on this face hands over the receipts of this system_id."""
+        """From now on this face hands over the items of this system_id."""
         self._faces[system_id] = face
 
-    def post(self, receipt: Receipt, delay_seconds: float) -> None:
-        """Take a receipt to be handed over after that time."""
+    def post(self, item: Item, delay_seconds: float) -> None:
+        """Take an item to be handed over after that time."""
         if self._waiting_count >= WAITING_MAX:
-            self._counts.of(receipt.system_id).receipts_given_up += 1
+            self._note(item, "given_up")
             return
         self._waiting_count += 1
-        self._schedule(receipt, delay_seconds)
+        self._schedule(item, delay_seconds)
 
     def drain(self, system_id: str) -> None:
         """Hand over what is due, as far as there is room. Call it when there may be room again."""
         ready = self._ready.get(system_id)
-        if not ready:
+        face = self._faces.get(system_id)
+        if not ready or face is None:
             return
-        deliver = self._faces[system_id].deliver
+        deliver = face.deliver
         while ready and deliver(ready[0], self._settled):
             ready.popleft()
 
@@ -97,10 +119,16 @@ class Outbox:
         if self._timer is not None:
             self._timer.cancel()
 
-    def _schedule(self, receipt: Receipt, delay_seconds: float) -> None:
+    def _note(self, item: Item, what: str) -> None:
+        """Count what became of an item."""
+        counts = self._counts.of(item.system_id)
+        name = f"{'receipts' if isinstance(item, Receipt) else 'inbound'}_{what}"
+        setattr(counts, name, getattr(counts, name) + 1)
+
+    def _schedule(self, item: Item, delay_seconds: float) -> None:
         due = self._loop.time() + delay_seconds
         self._number += 1
-        heapq.heappush(self._due, (due, self._number, receipt))
+        heapq.heappush(self._due, (due, self._number, item))
         if due + _BATCH_SECONDS < self._wakes_at:
             self._arm()
 
@@ -118,28 +146,27 @@ class Outbox:
         now = self._loop.time()
         released = set()
         while self._due and self._due[0][0] <= now:
-            receipt = heapq.heappop(self._due)[2]
-            self._ready.setdefault(receipt.system_id, deque()).append(receipt)
-            released.add(receipt.system_id)
+            item = heapq.heappop(self._due)[2]
+            self._ready.setdefault(item.system_id, deque()).append(item)
+            released.add(item.system_id)
         for system_id in released:
             self.drain(system_id)
         self._arm()
 
-    def _settled(self, receipt: Receipt, taken: bool) -> None:
-        if receipt.on_settled is not None:
-            receipt.on_settled()
-            receipt.on_settled = None
-        counts = self._counts.of(receipt.system_id)
+    def _settled(self, item: Item, taken: bool) -> None:
+        if item.on_settled is not None:
+            item.on_settled()
+            item.on_settled = None
         if taken:
-            counts.receipts_sent += 1
+            self._note(item, "sent")
             self._waiting_count -= 1
-        elif receipt.attempts == ATTEMPTS_MAX:
-            counts.receipts_given_up += 1
+        elif item.attempts == ATTEMPTS_MAX:
+            self._note(item, "given_up")
             self._waiting_count -= 1
         elif not self._closed:
-            counts.receipts_repeated += 1
-            delay = self._retry_seconds * 2.0 ** min(receipt.attempts, 10)
-            receipt.attempts += 1
-            self._schedule(receipt, min(delay, RETRY_SECONDS_MAX))
+            self._note(item, "repeated")
+            delay = self._retry_seconds * 2.0 ** min(item.attempts, 10)
+            item.attempts += 1
+            self._schedule(item, min(delay, RETRY_SECONDS_MAX))
         if not self._closed:
-            self.drain(receipt.system_id)
+            self.drain(item.system_id)

@@ -41,7 +41,7 @@ async def serve(wanted: options.Options) -> Simulator:
             exits.BAD_INPUT, f"cannot write {wanted.journal_path}: {error.strerror}"
         ) from None
     smpp = smpp_face.SmppFace(shared)
-    http = http_face.HttpFace(shared, lambda: smpp.bind_count)
+    http = http_face.HttpFace(shared, smpp)
     started = Simulator(shared, smpp, http)
     try:
         started.smpp_port = await _listening(smpp.start(), wanted.host, wanted.smpp_port)

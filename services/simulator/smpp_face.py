@@ -1,4 +1,5 @@
-"""The simulated carrier's SMPP side: takes submit_sm, hands out receipts as deliver_sm."""
+"""The simulated carrier's SMPP side: takes submit_sm, hands out receipts and what phones send as
+deliver_sm."""
 
 from __future__ import annotations
 
@@ -83,15 +84,18 @@ class SmppFace:
             await self._server.close()
 
     @property
+    def system_id(self) -> str:
+        """Whom what phones send is for: who alone may bind, or who has bound first."""
+        return self._carrier.options.system_id or next(iter(self._sessions), "")
+
+    @property
     def bind_count(self) -> int:
         """Sessions bound now."""
         return sum(len(sessions) for sessions in self._sessions.values())
 
-    def deliver(
-        self, receipt: outbox.Receipt, settled: Callable[[outbox.Receipt, bool], None]
-    ) -> bool:
+    def deliver(self, item: outbox.Item, settled: Callable[[outbox.Item, bool], None]) -> bool:
         """`outbox.Face`: over any session that has room."""
-        sessions = self._sessions.get(receipt.system_id)
+        sessions = self._sessions.get(item.system_id)
         if not sessions:
             return False
         for _ in sessions:
@@ -99,9 +103,8 @@ class SmppFace:
             self._turn += 1
             chosen = sessions[self._turn % len(sessions)]
             if chosen.room:
-                chosen.ask(
-                    codes.COMMAND_DELIVER_SM, _body(receipt), partial(_end, receipt, settled)
-                )
+                body = _body(item) if isinstance(item, outbox.Receipt) else _inbound_body(item)
+                chosen.ask(codes.COMMAND_DELIVER_SM, body, partial(_end, item, settled))
                 return True
         return False
 
@@ -161,13 +164,13 @@ class SmppFace:
 
 
 def _end(
-    receipt: outbox.Receipt,
-    settled: Callable[[outbox.Receipt, bool], None],
+    item: outbox.Item,
+    settled: Callable[[outbox.Item, bool], None],
     answer: window.Answer,
 ) -> None:
     if answer.kind is not window.AnswerKind.LATE:  # It has been repeated meanwhile.
         taken = answer.kind is window.AnswerKind.ANSWERED and answer.status == codes.ESME_ROK
-        settled(receipt, taken)
+        settled(item, taken)
 
 
 def _submit(system_id: str, request: pdu.SubmitSm) -> carrier.Submit:
@@ -202,6 +205,32 @@ def _body(receipt: outbox.Receipt) -> bytes:
         text.replace(_ID, message_id, 1) + receipt.payload[:20],
         tlvs,
     )
+
+
+def _inbound_body(item: outbox.Inbound) -> bytes:
+    source, source_ton, source_npi = _address(item.source)
+    recipient, dest_ton, dest_npi = _address(item.recipient)
+    written = encoder.encode(
+        pdu.DeliverSm(
+            source,
+            recipient,
+            item.udh + item.payload,
+            item.data_coding,
+            codes.ESM_CLASS_UDHI if item.udh else codes.ESM_CLASS_DEFAULT,
+            source_addr_ton=source_ton,
+            source_addr_npi=source_npi,
+            dest_addr_ton=dest_ton,
+            dest_addr_npi=dest_npi,
+        )
+    )
+    return written[codes.HEADER_BYTES :]
+
+
+def _address(number: str) -> tuple[str, int, int]:
+    """A number as SMPP writes it, with its TON and NPI; a short code has none."""
+    if number.startswith("+"):
+        return number[1:], INTERNATIONAL_TON, ISDN_NPI
+    return number, 0, 0
 
 
 @lru_cache(maxsize=1024)

@@ -5,11 +5,14 @@ An adapter is a module with these names:
 - `Settings`: a msgspec Struct with what this way of speaking needs from the carrier's row. The
   registry decodes the row's settings into it, so a typo stops `sluice apply`, not a message. If it
   sends parts with a header it has `concatenation: Concatenation`.
-- `open_link(carrier, settings, on_receipt) -> Link`: called by the dispatcher, once per carrier.
+- `open_link(carrier, settings, on_receipt, on_inbound) -> Link`: called by the dispatcher, once per
+  carrier.
 - `read_receipt(settings, body) -> receipts.Receipt | receipts.LateAnswer | None`: called by dlr,
   pure and total: garbage gives None, never an exception.
 - `admit_callback(settings, request) -> tuple[bytes, ...] | CallbackRefusal`: only where the carrier
   calls us over HTTP; called by dlr before anything is stored; pure. What it returns is published.
+- `admit_inbound(settings, request) -> tuple[inbound.InboundPart, ...] | CallbackRefusal`: beside
+  `admit_callback`, and alike, for what phones send; called by dlr, which stores what it returns.
 - `knows_secret(settings, path_secret) -> bool`: beside `admit_callback`; called by dlr before it
   reads the body of a call that has a secret in its path.
 - `review(settings) -> None`: only where settings that run should not be applied any more, such as
@@ -32,7 +35,7 @@ from uuid import UUID
 import msgspec
 
 from shared.carriers import outcomes
-from shared.sms import encoding
+from shared.sms import encoding, inbound
 
 Concatenation = Literal["16bit", "8bit"]
 """The setting `concatenation`: how long the reference is by which a phone joins the parts
@@ -82,6 +85,12 @@ ReceiptSink = Callable[[bytes], asyncio.Future[None]]
 the broker has confirmed it, and only then may the carrier be answered. An exception, there or at
 once, says that it could not be stored: the carrier is then asked to repeat it. Receipts may share a
 future, so nobody cancels it."""
+
+StillThere = Callable[[], bool]
+"""Whether the way by which something came still stands, so that what was answered has arrived."""
+InboundSink = Callable[[inbound.InboundPart, StillThere], asyncio.Future[None]]
+"""Takes one delivery of a phone's message; the future ends once it is stored, and the rest is as
+with receipts."""
 
 
 class Link(Protocol):

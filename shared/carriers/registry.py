@@ -11,7 +11,7 @@ from types import ModuleType
 import msgspec
 
 from shared.carriers import adapters, contract, secret
-from shared.sms import receipts
+from shared.sms import inbound, receipts
 
 _KEY = re.compile(r"[a-z][a-z0-9_]*")
 
@@ -26,16 +26,25 @@ class InvalidSettings(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Adapter:
-    """One way of speaking, as `contract` describes it; the last three are optional."""
+    """One way of speaking, as `contract` describes it; the last four are optional."""
 
     key: str
     settings_type: type[msgspec.Struct]
-    open_link: Callable[[str, msgspec.Struct, contract.ReceiptSink], contract.Link]
+    open_link: Callable[
+        [str, msgspec.Struct, contract.ReceiptSink, contract.InboundSink], contract.Link
+    ]
     read_receipt: Callable[[msgspec.Struct, bytes], receipts.Receipt | receipts.LateAnswer | None]
     admit_callback: (
         Callable[
             [msgspec.Struct, contract.CallbackRequest],
             tuple[bytes, ...] | contract.CallbackRefusal,
+        ]
+        | None
+    )
+    admit_inbound: (
+        Callable[
+            [msgspec.Struct, contract.CallbackRequest],
+            tuple[inbound.InboundPart, ...] | contract.CallbackRefusal,
         ]
         | None
     )
@@ -86,6 +95,7 @@ def _checked(key: str, module: ModuleType) -> Adapter:
         open_link=module.open_link,
         read_receipt=module.read_receipt,
         admit_callback=getattr(module, "admit_callback", None),
+        admit_inbound=getattr(module, "admit_inbound", None),
         knows_secret=getattr(module, "knows_secret", None),
         review=getattr(module, "review", None),
     )

@@ -1,9 +1,12 @@
-"""The link to a carrier over SMPP: submits spread over binds, receipts handed in and answered."""
+"""The link to a carrier over SMPP: submits spread over binds, what it delivers handed in and
+answered."""
 
 from __future__ import annotations
 
 import asyncio
 import operator
+from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
 from typing import Protocol
 from uuid import UUID
@@ -12,6 +15,7 @@ import structlog
 
 from shared.carriers import contract, outcomes, smpp_receipts
 from shared.smpp import bind, codes, esme, pdu, session, terms, window
+from shared.sms import inbound
 
 _log = structlog.get_logger()
 
@@ -31,6 +35,17 @@ class Dialect(Protocol):
     def strip(self, delivery: pdu.Message) -> bytes | None:
         """What to keep of a receipt; None for what is none."""
 
+    def read_inbound(self, delivery: pdu.Message) -> inbound.InboundPart:
+        """What a phone has sent, of what is no receipt."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sinks:
+    """Where what a carrier delivers goes."""
+
+    receipt: contract.ReceiptSink
+    inbound: contract.InboundSink
+
 
 class SmppLink:
     """The `contract.Link` over SMPP: each submit takes the bind with the most room, but the parts
@@ -43,11 +58,11 @@ class SmppLink:
         agreed: terms.Terms,
         bind_count: int,
         dialect: Dialect,
-        on_receipt: contract.ReceiptSink,
+        sinks: Sinks,
     ) -> None:
         self._carrier = carrier
         self._dialect = dialect
-        self._on_receipt = on_receipt
+        self._sinks = sinks
         self._changed = asyncio.Event()
         self._storing: dict[asyncio.Future[None], list[_Delivery]] = {}
         self._last: tuple[UUID, bind.Bind] | None = None
@@ -138,32 +153,30 @@ class SmppLink:
     def _keep_answer(self, segment: contract.Segment, outcome: outcomes.Outcome) -> None:
         """An answer came after its submit had been given up: it is evidence like a receipt, and
         goes the same way. The carrier would not repeat it."""
-        self._store(
-            smpp_receipts.keep_answer(
-                segment.message_id, segment.part, segment.submitted_at, outcome
-            ),
-            None,
+        body = smpp_receipts.keep_answer(
+            segment.message_id, segment.part, segment.submitted_at, outcome
         )
+        self._store(partial(self._sinks.receipt, body), None)
 
     def _take_delivery(self, peer: session.Session, request: pdu.Request) -> None:
         if isinstance(request, pdu.SubmitSm):
             return
         body = self._dialect.strip(request)
         if body is None:
-            # Asking for a repeat would bring it back for ever, and saying yes would lose it unseen.
-            _log.warning("inbound_not_supported", carrier=self._carrier)
-            peer.answer(request, codes.ESME_RX_P_APPN)
-            return
+            part = self._dialect.read_inbound(request)
+            hand_in = partial(self._sinks.inbound, part, lambda: peer.connected)
+        else:
+            hand_in = partial(self._sinks.receipt, body)
         # How many may be under way is bounded by the session, which stops reading.
-        self._store(body, (peer, request))
+        self._store(hand_in, (peer, request))
 
-    def _store(self, body: bytes, delivery: _Delivery) -> None:
+    def _store(self, hand_in: Callable[[], asyncio.Future[None]], delivery: _Delivery) -> None:
         try:
-            storing = self._on_receipt(body)
+            storing = hand_in()
         except Exception as error:
             self._end_delivery(delivery, error)
             return
-        # Receipts that are stored together may share a future, and then share its one callback.
+        # What is stored together may share a future, and then share its one callback.
         together = self._storing.get(storing)
         if together is None:
             self._storing[storing] = [delivery]
@@ -178,7 +191,7 @@ class SmppLink:
 
     def _end_delivery(self, delivery: _Delivery, error: BaseException | None) -> None:
         if error is not None:
-            event = "late_answer_not_stored" if delivery is None else "receipt_not_stored"
+            event = "late_answer_not_stored" if delivery is None else "delivery_not_stored"
             _log.warning(event, carrier=self._carrier, error=type(error).__name__)
         if delivery is not None:
             peer, request = delivery
@@ -190,5 +203,5 @@ class SmppLink:
 
 
 _Delivery = tuple[session.Session, pdu.Request] | None
-"""A receipt to be answered, and over which session; None for an answer that came late."""
+"""What is to be answered, and over which session; None for an answer that came late."""
 _room = operator.attrgetter("room")

@@ -13,5 +13,8 @@ Whoever locks more than one row takes them in this order, so that nobody waits i
 
 Webhooks are locked one at a time, with what hangs on them and nothing else.
 
+Whoever keeps what phones send takes none of these, but fingerprints in their order, then parts that
+wait, in the order of their keys, then heads of inbound messages, in the order of accounts.
+
 A row that nobody else can know yet may be inserted at any time.
 """

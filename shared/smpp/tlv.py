@@ -103,3 +103,24 @@ _NO_PARAMETERS = ReceiptParameters()
 def message_payload(tlvs: Tlvs) -> bytes | None:
     """The text of a message too long for short_message; None if absent."""
     return find(tlvs, codes.TLV_MESSAGE_PAYLOAD)
+
+
+class Sar(NamedTuple):
+    """Of which whole a message is a part, said in parameters (spec 5.3.2.22 to 5.3.2.24)."""
+
+    reference: int
+    total: int
+    number: int
+
+
+def sar(tlvs: Tlvs) -> Sar | None:
+    """What the parameters say of a whole; None when one of the three is absent, of a wrong size, or
+    names a part there cannot be."""
+    reference = find(tlvs, codes.TLV_SAR_MSG_REF_NUM) or b""
+    total = find(tlvs, codes.TLV_SAR_TOTAL_SEGMENTS) or b""
+    number = find(tlvs, codes.TLV_SAR_SEGMENT_SEQNUM) or b""
+    if (len(reference), len(total), len(number)) != (2, 1, 1):
+        return None
+    if not 1 <= number[0] <= total[0]:
+        return None
+    return Sar(int.from_bytes(reference, "big"), total[0], number[0])

@@ -10,7 +10,7 @@ import msgspec
 from aiohttp import web
 from msgspec import UNSET, Meta, UnsetType
 
-from shared.db import events, webhooks
+from shared.db import events, inbound, webhooks
 from shared.ledger import money
 from shared.rules.compose import Draft
 from shared.shapes.message import Amount, Message, Segments, Status, Time
@@ -166,6 +166,35 @@ class WebhookTryPage(msgspec.Struct, frozen=True):
     cursor: str | None
 
 
+class InboundMessage(msgspec.Struct, frozen=True, kw_only=True):
+    """What a phone has sent to a line of the account. Numbers rise by one within an account.
+
+    `text` is null where a part of it is no text; then `data` has its octets in base64, and `header`
+    those of its user data header. `missing` are the numbers of the `parts` that did not come in
+    time. `answers` is the account's last message to the phone."""
+
+    inbound_id: UUID = msgspec.field(name="id")
+    sequence: int
+    sender: str = msgspec.field(name="from")
+    recipient: str = msgspec.field(name="to")
+    body: str | None = msgspec.field(name="text")
+    data: bytes | None
+    udh: bytes | None = msgspec.field(name="header")
+    encoding: str
+    part_count: Annotated[int, Meta(ge=1)] = msgspec.field(name="parts")
+    missing: list[int]
+    answer_to: UUID | None = msgspec.field(name="answers")
+    received_at: Time
+
+
+class InboundPage(msgspec.Struct, frozen=True):
+    """Inbound messages, oldest first. `cursor` is where to go on; it stays the same when nothing is
+    new."""
+
+    inbound: list[InboundMessage]
+    cursor: str
+
+
 encode = msgspec.json.Encoder().encode
 
 
@@ -248,3 +277,12 @@ def webhook_try(stored: webhooks.StoredTry) -> WebhookTry:
         outcome=stored.outcome,
         tried_at=stored.tried_at,
     )
+
+
+def inbound_page(stored: Sequence[inbound.StoredInbound], after: int) -> InboundPage:
+    """The page that follows `after`."""
+    page = [
+        InboundMessage(**{name: getattr(each, name) for name in InboundMessage.__struct_fields__})
+        for each in stored
+    ]
+    return InboundPage(page, str(stored[-1].sequence if stored else after))

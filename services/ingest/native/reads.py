@@ -12,7 +12,7 @@ from msgspec import UNSET, UnsetType
 
 from services.ingest.native import answers, requests
 from services.ingest.web.entrance import Visit
-from shared.db import connection, events, ledger, listing, messages
+from shared.db import connection, events, inbound, ledger, listing, messages
 from shared.shapes import message as shapes
 from shared.sms import e164
 from shared.web import problems
@@ -112,3 +112,11 @@ async def event_list(visit: Visit) -> web.Response:
     async with _reading(visit) as opened:
         found = await events.after(opened, visit.account_id, query.after, query.limit)
     return answers.response(answers.event_page(found, query.after))
+
+
+async def inbound_list(visit: Visit) -> web.Response:
+    """What phones have sent to the account since a cursor; at once, also when there is nothing."""
+    query = requests.query(visit.request, requests.InboundQuery)
+    async with _reading(visit) as opened:
+        found = await inbound.after(opened, visit.account_id, query.after, query.limit)
+    return answers.response(answers.inbound_page(found, query.after))

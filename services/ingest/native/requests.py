@@ -170,6 +170,10 @@ class EventsQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     limit: Annotated[int, Meta(ge=1, le=EVENT_COUNT_MAX)] = 100
 
 
+class InboundQuery(EventsQuery, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The same of inbound messages."""
+
+
 _Url = Annotated[
     str,
     Meta(

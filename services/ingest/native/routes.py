@@ -97,6 +97,15 @@ ROUTES = (
         query=requests.EventsQuery,
     ),
     Route(
+        "GET",
+        "/v1/inbound",
+        reads.inbound_list,
+        "What phones have sent since a cursor, oldest first",
+        {200: answers.InboundPage},
+        (400, 422),
+        query=requests.InboundQuery,
+    ),
+    Route(
         "POST",
         "/v1/webhooks",
         webhooks.create_webhook,

@@ -25,10 +25,26 @@ import msgspec
 import yarl
 
 from shared.carriers import answers, calls, checks, contract, outcomes, secret, templates, web_link
-from shared.sms import receipts
+from shared.sms import encoding, inbound, receipts
 
 _TOO_MANY = frozenset({429, 503})
 _NOT_US = frozenset({401, 407})
+
+
+class InboundFields(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How the carrier hands over what phones send, whole and as text, by calls that prove their
+    sender as reports do. Fields are dotted paths, into `list_path`'s items when it is set; by
+    `id_field` a call that is repeated is told from a phone that repeats itself."""
+
+    from_field: str
+    to_field: str
+    text_field: str
+    id_field: str = ""
+    list_path: str = ""
+
+    def __post_init__(self) -> None:
+        for name in ("from_field", "to_field", "text_field"):
+            checks.filled(f"inbound.{name}", getattr(self, name))
 
 
 class Callback(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -43,6 +59,7 @@ class Callback(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     code_field: str = ""
     list_path: str = ""
     hmac_header: str = "X-Signature"
+    inbound: InboundFields | None = None
 
     def __post_init__(self) -> None:
         checks.filled("id_field", self.id_field)
@@ -118,11 +135,14 @@ def review(settings: Settings) -> None:
 
 
 def open_link(
-    carrier: str, settings: Settings, on_receipt: contract.ReceiptSink
+    carrier: str,
+    settings: Settings,
+    on_receipt: contract.ReceiptSink,
+    on_inbound: contract.InboundSink,
 ) -> web_link.WebLink:
     """A link that is up until a request fails to leave. Receipts come by callback, not through it.
     Call it inside the event loop."""
-    del on_receipt
+    del on_receipt, on_inbound
     words = {f"secret.{name}": each.reveal() for name, each in settings.secrets.items()}
     api = web_link.Api(
         partial(_request, settings, words),
@@ -204,6 +224,49 @@ def admit_callback(
         if (report := _report(callback, item)).id and report.state
     )
     return bodies or contract.CallbackRefusal(400, "no receipt could be read from the call")
+
+
+def admit_inbound(
+    settings: Settings, request: contract.CallbackRequest
+) -> tuple[inbound.InboundPart, ...] | contract.CallbackRefusal:
+    """What phones have sent, in a carrier's call, once it has proved who it is. Items without a
+    sender, a recipient or a text are left out; a call of nothing else is refused."""
+    callback = settings.callback
+    if callback is None or callback.inbound is None:
+        return contract.CallbackRefusal(404, "this carrier hands over no inbound messages")
+    refusal = calls.distrust(request, callback.auth, callback.secret, callback.hmac_header)
+    if refusal is not None:
+        return refusal
+    fields = callback.inbound
+    said = calls.content(request)
+    items = answers.dig(said, fields.list_path) if fields.list_path else [said]
+    parts = tuple(
+        part
+        for item in (items if isinstance(items, list) else [])
+        if (part := _inbound_part(fields, item)) is not None
+    )
+    return parts or contract.CallbackRefusal(400, "no inbound message could be read from the call")
+
+
+def _inbound_part(fields: InboundFields, item: object) -> inbound.InboundPart | None:
+    source = answers.word_at(item, fields.from_field, answers.CODE_CHARS_MAX)
+    recipient = answers.word_at(item, fields.to_field, answers.CODE_CHARS_MAX)
+    text = answers.dig(item, fields.text_field)
+    if not source or not recipient or not isinstance(text, str):
+        return None
+    # Stray bytes of a query are lone surrogates, which no encoding has.
+    chosen, payload = encoding.encode(
+        text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    )
+    return inbound.InboundPart(
+        inbound.address(source, is_international=False),
+        inbound.address(recipient, is_international=False),
+        inbound.Alphabet(chosen),
+        b"",
+        payload,
+        None,
+        answers.word_at(item, fields.id_field, answers.ID_CHARS_MAX).encode(),
+    )
 
 
 def knows_secret(settings: Settings, path_secret: str) -> bool:

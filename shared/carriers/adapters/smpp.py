@@ -21,9 +21,17 @@ from pathlib import Path
 
 import msgspec
 
-from shared.carriers import checks, contract, outcomes, secret, smpp_link, smpp_receipts
+from shared.carriers import (
+    checks,
+    contract,
+    outcomes,
+    secret,
+    smpp_inbound,
+    smpp_link,
+    smpp_receipts,
+)
 from shared.smpp import codes, encoder, esme, life, pdu, terms, tlv, window
-from shared.sms import receipts, segmentation
+from shared.sms import inbound, receipts, segmentation
 
 _DAY_SECONDS = 86_400
 _WITH_RECEIPT = 1
@@ -71,8 +79,8 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     that both are such numbers, so that capitals and leading zeros mean nothing; with "same" an id
     must be spelt alike. `receipts_without_esm_class` also takes receipts that only their text tells
     from inbound messages; `receipts_name_recipient` is to be turned off for a carrier that does not
-    write the recipient into its receipts. The TON and NPI fields override what is derived from the
-    address.
+    write the recipient into its receipts. `inbound_alphabet` is what data_coding 0 means in inbound
+    messages. The TON and NPI fields override what is derived from the address.
     """
 
     host: str
@@ -92,6 +100,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     id_base: smpp_receipts.IdBase = "same"
     receipts_without_esm_class: bool = False
     receipts_name_recipient: bool = True
+    inbound_alphabet: inbound.DefaultAlphabet = "gsm7"
     temporary_statuses: tuple[int, ...] = ()
     concatenation: contract.Concatenation = "16bit"
 
@@ -113,7 +122,10 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
 
 
 def open_link(
-    carrier: str, settings: Settings, on_receipt: contract.ReceiptSink
+    carrier: str,
+    settings: Settings,
+    on_receipt: contract.ReceiptSink,
+    on_inbound: contract.InboundSink,
 ) -> smpp_link.SmppLink:
     """A link that begins to bind at once. Call it inside the event loop. Raises OSError when the
     password file cannot be read."""
@@ -127,7 +139,7 @@ def open_link(
         terms.Terms(settings.window, timers),
         settings.binds,
         _Dialect(settings),
-        on_receipt,
+        smpp_link.Sinks(on_receipt, on_inbound),
     )
 
 
@@ -207,6 +219,9 @@ class _Dialect:
             unmarked=self._settings.receipts_without_esm_class,
             phones=self._settings.receipts_name_recipient,
         )
+
+    def read_inbound(self, delivery: pdu.Message) -> inbound.InboundPart:
+        return smpp_inbound.read(delivery, self._settings.inbound_alphabet)
 
 
 def _address(number: str) -> tuple[str, tuple[int, int]]:

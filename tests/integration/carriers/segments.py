@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from uuid import UUID, uuid4
 
 from shared.carriers import contract, outcomes
-from shared.sms import segmentation
+from shared.sms import inbound, segmentation
 
 
 def segments(
@@ -101,3 +101,25 @@ class Sink:
 
     async def next(self) -> bytes:
         return await asyncio.wait_for(self.bodies.get(), 10)
+
+
+class Inbox:
+    """Takes what phones send as the database would, and fails the first `failures` times."""
+
+    def __init__(self, failures: int = 0) -> None:
+        self.parts: list[inbound.InboundPart] = []
+        self.ways: list[contract.StillThere] = []
+        self.failures = failures
+
+    def __call__(
+        self, part: inbound.InboundPart, still_there: contract.StillThere
+    ) -> asyncio.Future[None]:
+        stored: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        if self.failures:
+            self.failures -= 1
+            stored.set_exception(ConnectionError("the database is away"))
+        else:
+            self.parts.append(part)
+            self.ways.append(still_there)
+            stored.set_result(None)
+        return stored

@@ -63,7 +63,7 @@ async def subject(request: pytest.FixtureRequest) -> AsyncIterator[Subject]:
 async def linked(
     subject: Subject, port: int | None = None, wait: bool = True
 ) -> AsyncIterator[contract.Link]:
-    link = subject.adapter.open_link("acme", subject.settings(port), subject.sink)
+    link = subject.adapter.open_link("acme", subject.settings(port), subject.sink, segments.Inbox())
     try:
         if wait:
             await asyncio.wait_for(link.wait_for_room(), 10)

@@ -73,7 +73,7 @@ async def link_to(url: str, **values: object) -> AsyncIterator[contract.Link]:
         "timeout_seconds": 5,
     }
     settings = registry.settings("http", described | values)
-    link = registry.adapter("http").open_link("acme", settings, segments.Sink())
+    link = registry.adapter("http").open_link("acme", settings, segments.Sink(), segments.Inbox())
     try:
         yield link
     finally:

@@ -26,6 +26,7 @@ class Carrier(NamedTuple):
     peer: peers.Peer
     link: contract.Link
     sink: segments.Sink
+    inbox: segments.Inbox
     settings: smpp.Settings
 
     def read(self, body: bytes) -> receipts.Receipt | receipts.LateAnswer | None:
@@ -47,11 +48,11 @@ async def bound(**values: object) -> AsyncIterator[Carrier]:
             },
         )
         assert isinstance(settings, smpp.Settings)
-        sink = segments.Sink()
-        link = smpp.open_link("acme", settings, sink)
+        sink, inbox = segments.Sink(), segments.Inbox()
+        link = smpp.open_link("acme", settings, sink, inbox)
         try:
             peer = await scripted.accept_bind()
-            yield Carrier(peer, link, sink, settings)
+            yield Carrier(peer, link, sink, inbox, settings)
         finally:
             peer.cut()  # It answers no unbind.
             await link.close(0)
@@ -146,5 +147,6 @@ async def test_esm_class_alone_decides_when_the_settings_do_not_allow_it() -> No
     async with bound() as carrier:
         carrier.peer.send(pdu.DeliverSm("33612340000", "Sluice", TEXT), 7)
 
-        assert await carrier.peer.receive() == pdu.DeliverSmResp(codes.ESME_RX_P_APPN, "", 7)
+        assert await carrier.peer.receive() == pdu.DeliverSmResp(0, "", 7)
+        assert [part.payload for part in carrier.inbox.parts] == [TEXT]
         assert carrier.sink.seen == []

@@ -56,7 +56,10 @@ async def smsc_of(reply: Callable[[session.Session, pdu.SubmitSm], None]) -> Asy
 
 @asynccontextmanager
 async def link_to(
-    scripted: Smsc, sink: contract.ReceiptSink | None = None, **values: object
+    scripted: Smsc,
+    sink: contract.ReceiptSink | None = None,
+    inbox: contract.InboundSink | None = None,
+    **values: object,
 ) -> AsyncIterator[contract.Link]:
     chosen = {
         name: value
@@ -70,7 +73,9 @@ async def link_to(
         if value is not None
     }
     settings = registry.settings("smpp", chosen)
-    link = registry.adapter("smpp").open_link("acme", settings, sink or segments.Sink())
+    link = registry.adapter("smpp").open_link(
+        "acme", settings, sink or segments.Sink(), inbox or segments.Inbox()
+    )
     try:
         await asyncio.wait_for(link.wait_for_room(), 10)
         yield link
@@ -154,7 +159,7 @@ async def test_a_segment_is_written_as_the_carrier_must_read_it() -> None:
 
 async def test_ton_and_npi_are_overridden_when_the_settings_say_so() -> None:
     overrides = {"source_ton": 0, "source_npi": 9, "dest_ton": 2, "dest_npi": 8}
-    async with smsc_of(status(0)) as scripted, link_to(scripted, None, **overrides) as link:
+    async with smsc_of(status(0)) as scripted, link_to(scripted, None, None, **overrides) as link:
         await outcome(link, segments.segment())
     (sent,) = scripted.submits
     assert (sent.source_addr_ton, sent.source_addr_npi) == (0, 9)
@@ -292,12 +297,21 @@ async def test_many_receipts_are_stored_at_the_same_time() -> None:
     assert len(sink.seen) == 50
 
 
-async def test_an_inbound_message_is_refused_for_good_as_nobody_could_keep_it() -> None:
-    sink = segments.Sink()
-    inbound = pdu.DeliverSm(source_addr="336", destination_addr="1", short_message=b"canary")
-    async with smsc_of(status(0)) as scripted, link_to(scripted, sink):
-        said = await asyncio.wait_for(scripted.peers[0].deliver(inbound), 10)
-    assert said.status == codes.ESME_RX_P_APPN
+async def test_an_inbound_message_is_answered_once_it_is_stored_and_comes_again_if_not() -> None:
+    sink, inbox = segments.Sink(), segments.Inbox(failures=1)
+    sent = pdu.DeliverSm(source_addr="336", destination_addr="1", short_message=b"canary")
+    async with smsc_of(status(0)) as scripted, link_to(scripted, sink, inbox):
+        # Given a database that is away, Then the carrier is asked to repeat it
+        said = await asyncio.wait_for(scripted.peers[0].deliver(sent), 10)
+        assert said.status == codes.ESME_RX_T_APPN
+        # And when it does, it is stored once, and not taken for a receipt
+        said = await asyncio.wait_for(scripted.peers[0].deliver(sent), 10)
+        assert said.status == codes.ESME_ROK
+        # And it can be told whether the answer may have arrived
+        [still_there] = inbox.ways
+        assert still_there()
+    assert not still_there()
+    assert [part.payload for part in inbox.parts] == [b"canary"]
     assert not sink.seen
 
 
@@ -305,5 +319,5 @@ async def test_the_password_is_read_from_a_file_when_one_is_named(tmp_path: Path
     path = tmp_path / "password"
     path.write_text("secret\n")
     named = {"password_file": str(path), "password": None}
-    async with smsc_of(status(0)) as scripted, link_to(scripted, None, **named) as link:
+    async with smsc_of(status(0)) as scripted, link_to(scripted, None, None, **named) as link:
         assert link.connected

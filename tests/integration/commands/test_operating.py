@@ -9,7 +9,10 @@ from pathlib import Path
 import asyncpg
 
 from shared.access import keys, tokens
+from shared.db import inbound
 from shared.db import tokens as stored
+from shared.runtime import ids
+from shared.sms.inbound import Alphabet, InboundText
 from tests.integration.commands.sluice import SECRET_KEY, Command
 
 ACCOUNT = '[[account]]\nname = "demo"\ncurrency = "EUR"\ncredit = "10"\n'
@@ -205,3 +208,36 @@ async def test_help_of_every_command_has_an_example() -> None:
     ):
         assert ended.code == 0
         assert "Example: " in ended.output
+
+
+async def test_what_phones_sent_to_nobody_is_listed_and_commands_no_terminal(
+    command: Command, database_url: str
+) -> None:
+    # Given what phones have sent to a number of nobody's: a text, a text that would move the
+    # cursor, what is no text, and a text of which a part is missing
+    texts = (
+        InboundText("STOP", None, Alphabet.GSM7, ()),
+        InboundText("\x1b[2J[red]", None, Alphabet.LATIN1, ()),
+        InboundText(None, b"\x00\xff", Alphabet.BINARY, (), b""),
+        InboundText("half", None, Alphabet.GSM7, (2,)),
+    )
+    connection = await asyncpg.connect(database_url, timeout=10)
+    try:
+        way = (1, "+33612345678", "+33698765432")
+        await inbound.insert(
+            connection,
+            [inbound.new_inbound(ids.uuid7(), way, text, 2, None) for text in texts],
+        )
+    finally:
+        await connection.close(timeout=10)
+    # When an operator looks
+    shown = (await command("inbound")).output
+    found = json.loads((await command("inbound", "--limit", "3", "--json")).output)
+    # Then it is there, the newest first, and nothing of it is a command
+    assert "\x1b" not in shown
+    assert "·[2J[red]" in shown
+    assert "STOP" in shown
+    assert "1/2" in shown
+    assert [each["text"] for each in found] == ["half", None, "\x1b[2J[red]"]
+    assert (found[0]["missing"], found[1]["data"]) == ([2], "AP8=")
+    assert (found[0]["from"], found[0]["to"]) == way[1:]

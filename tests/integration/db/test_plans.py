@@ -12,6 +12,7 @@ from deploy.local.servers import Servers
 from shared.db import (
     events,
     idempotency,
+    inbound,
     ledger,
     listing,
     matching,
@@ -40,6 +41,9 @@ HOT = {
     "idempotency_keys",
     "webhooks",
     "webhook_retries",
+    "inbound",
+    "inbound_parts",
+    "inbound_seen",
 }
 ROW_COUNT = 1_000_000
 
@@ -55,7 +59,8 @@ FROM generate_series(1, $count) AS n""",
 INSERT INTO messages (message_id, account_id, line_id, carrier_id, wallet_id, sender, recipient,
     country, encoding, segment_count, class, at_least_once, segment_price_micro, currency, status,
     reference, created_at, expires_at, updated_at)
-SELECT message_id, account_id, line_id, carrier_id, account_id, 'Sluice', '+336' || n, 'FR',
+SELECT message_id, account_id, line_id, carrier_id, account_id,
+    CASE n % 10 WHEN 3 THEN '+33700000001' ELSE 'Sluice' END, '+336' || n, 'FR',
     'gsm7', 1 + (n % 100 = 0)::int, 1, false, 45300, 'EUR', 'delivered',
     CASE n % 10 WHEN 0 THEN 'order ' || n END, now(), now(), now()
 FROM fresh""",
@@ -111,6 +116,20 @@ SELECT message_id, account_id, '', '{*}', '', 25000 FROM fresh WHERE n <= 500"""
 INSERT INTO webhook_retries (webhook_id, sequence, try_count, first_tried_at, due_at)
 SELECT message_id, number, 1, now(), now() + number * interval '1 second'
 FROM fresh, generate_series(1, 100) AS number WHERE n <= 500""",
+    """
+INSERT INTO inbound (inbound_id, account_id, sequence, carrier_id, sender, recipient, body,
+    encoding, part_count, missing, received_at)
+SELECT message_id, CASE WHEN line_id < 90 THEN account_id END, CASE WHEN line_id < 90 THEN n END,
+    1, '+336' || n, '+33700000001', 'yes', 'gsm7', 1, '{}', now()
+FROM fresh WHERE n <= 100000""",
+    """
+INSERT INTO inbound_seen SELECT uuid_send(message_id), now() FROM fresh WHERE n <= 100000""",
+    """
+INSERT INTO inbound_parts (carrier_id, sender, recipient, reference, reference_bits, total, numbers,
+    alphabets, udhs, payloads, received_at, first_at, is_due)
+SELECT 1, '+336' || n, '+33700000001', 1, 8, 2, '{1}', '{gsm7}', '{""}', '{""}', ARRAY[now()],
+    now() + n * interval '1 second', n % 1000 = 0
+FROM fresh WHERE n <= 100000""",
     "DROP TABLE fresh",
     "VACUUM ANALYZE",
 )
@@ -185,6 +204,14 @@ STATEMENTS = {
     "webhooks: what is due again": (pushes._PENDING, "webhook_retries_by_due"),
     "webhooks: the oldest of it": (pushes._OLDEST, "webhook_retries_pkey"),
     "webhooks: stand": (pushes._STAND, "webhook_retries_by_due webhooks_pkey"),
+    "inbound: were they here": (inbound._SEE, ""),
+    "inbound: keep parts": (inbound._KEEP_PARTS, ""),
+    "inbound: take what is due": (inbound._TAKE, "inbound_parts_age inbound_parts_due"),
+    "inbound: keep, with whose it is": (inbound._INSERT, "lines_by_sender messages_between"),
+    "inbound: after a number": (inbound._AFTER, "inbound_of_account"),
+    "inbound: nobody's": (inbound._OF_NOBODY, "inbound_of_nobody"),
+    "inbound: forget what was heard": (inbound._FORGET_HEARD, "inbound_seen_pkey"),
+    "inbound: forget deliveries": (inbound._FORGET_SEEN, "inbound_seen_age"),
     "sweep: expired": (work._TAKE_EXPIRED, "work_expiring work_pkey work_ready_until"),
     "sweep: overdue": (segments._OVERDUE, "segments_by_submit"),
     "sweep: in doubt": (segments._DOUBTFUL, "messages_pkey segments_doubted"),

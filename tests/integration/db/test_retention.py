@@ -286,6 +286,28 @@ async def _looked_at(connection: Connection) -> dict[str, int]:
     return {row[0]: row[1] for row in rows}
 
 
+async def test_old_inbound_messages_go_page_by_page_and_young_ones_stay(
+    owner: asyncpg.Connection, services: asyncpg.Pool
+) -> None:
+    # Given 25 old messages of phones and five young ones, a fifth of them nobody's
+    await owner.execute(_INBOUND)
+    # When they are taken in pages of ten
+    assert await cleaning.forget_old(services, 10) == 25
+    # Then those that are left are the young ones
+    left = await owner.fetch("SELECT body FROM inbound ORDER BY body")
+    assert [row["body"] for row in left] == ["26", "27", "28", "29", "30"]
+
+
+_INBOUND = f"""
+INSERT INTO inbound (inbound_id, account_id, sequence, carrier_id, sender, recipient, body,
+    encoding, part_count, missing, received_at, created_at)
+SELECT least_id(at), CASE WHEN n % 5 > 0 THEN 1 END, CASE WHEN n % 5 > 0 THEN n END, 1,
+    '+33612345678', '36180', n, 'gsm7', 1, '{{}}', at, at
+FROM (
+    SELECT n, now() - CASE WHEN n <= 25 THEN {AGE} ELSE interval '0' END + n * interval '1 ms' AS at
+    FROM generate_series(1, 30) AS n
+) aged"""
+
 _LEAST = UUID(int=0)
 _FORGET = "SELECT row_count FROM forget_old($1, $2)"
 _MUCH_WORK = """

@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 from aiohttp import test_utils, web
 
-from services.dispatcher.lanes import Lanes
+from services.dispatcher.inbound import InboundDesk
+from services.dispatcher.lanes import Deliveries, Lanes
 from services.dispatcher.receipts import ReceiptDesk
 from services.dispatcher.record import Recorder
 from shared.broker import envelopes, link, publish, topology
@@ -106,7 +107,8 @@ async def _opened(town: Town, amqp_url: str) -> AsyncIterator[Port]:
     receipts = ReceiptDesk(publisher, recorder)
     async with test_utils.TestServer(app) as server, link.supervised(publisher.link):
         await publisher.link.wait_up(10)
-        lanes = Lanes(amqp_url, desk, recorder, receipts, stop, drain_seconds=DRAIN_SECONDS)
+        deliveries = Deliveries(receipts, InboundDesk(town.pool))
+        lanes = Lanes(amqp_url, desk, recorder, deliveries, stop, drain_seconds=DRAIN_SECONDS)
         opened = Port(town, lanes, recorder, publisher, carrier, str(server.make_url("/")), stop)
         try:
             yield opened

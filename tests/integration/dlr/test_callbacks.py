@@ -8,14 +8,16 @@ import hmac
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
+from functools import partial
 
 import aiohttp
 import msgspec
 import pytest
 from aiohttp import web
 
-from services.dlr import callbacks, interpreters, reading
+from services.dlr import callbacks, inbound, interpreters, reading
 from shared.broker import link, publish, topology
+from shared.db import inbound as kept
 from shared.web import server
 from tests.integration.dlr import conftest, world
 
@@ -53,11 +55,15 @@ class Door:
 
 
 @pytest.fixture
-async def door(readers: interpreters.Interpreters, broker: conftest.Broker) -> AsyncIterator[Door]:
+async def door(
+    town: world.World, readers: interpreters.Interpreters, broker: conftest.Broker
+) -> AsyncIterator[Door]:
     publisher = publish.Publisher(
         broker.gated_url, "test", lambda: (topology.RECEIPTS,), _nothing_lost
     )
-    app: web.Application = callbacks.Callbacks(readers, publisher).application()
+    app: web.Application = callbacks.Callbacks(
+        readers, publisher, partial(inbound.keep, town.pool)
+    ).application()
     async with AsyncExitStack() as parts:
         await parts.enter_async_context(link.supervised(publisher.link))
         assert await publisher.link.wait_up(10)
@@ -278,3 +284,54 @@ async def test_bytes_that_are_no_text_are_refused_like_any_other_forgery(door: D
         await writer.wait_closed()
 
         assert 400 <= int(answer.split()[1]) < 500, head
+
+
+INBOUND = {"mid": "m-1", "msisdn": "+33612345678", "short": "36180", "content": "STOP"}
+INBOUND_PATH = f"/carriers/acme/inbound/{world.SECRET}"
+
+
+async def _texts_of(town: world.World) -> list[str | None]:
+    async with town.pool.acquire() as connection:
+        return [each.body for each in await kept.of_nobody(connection, 100)]
+
+
+async def test_what_phones_send_is_stored_when_a_call_was_answered_and_once_if_it_is_repeated(
+    door: Door, town: world.World
+) -> None:
+    body = msgspec.json.encode(INBOUND)
+    for _ in range(2):
+        status, _, _ = await door.post(INBOUND_PATH, body)
+        assert status == 200
+    assert await _texts_of(town) == ["STOP"]
+    # And the same text of another name is another message
+    status, _, _ = await door.post(INBOUND_PATH, msgspec.json.encode({**INBOUND, "mid": "m-2"}))
+    assert status == 200
+    assert await _texts_of(town) == ["STOP", "STOP"]
+    assert await door.broker.take() == []
+
+
+async def test_what_phones_send_is_believed_of_a_carrier_that_proves_itself_only(
+    door: Door, town: world.World
+) -> None:
+    body = msgspec.json.encode(INBOUND)
+    for path in ("/carriers/acme/inbound", "/carriers/acme/inbound/wrong", "/carriers/x/inbound"):
+        status, problem, _ = await door.post(path, body)
+        assert (status, problem["code"]) == (404, "not_found")
+    # Nor of one that is not set up for it
+    status, _, _ = await door.post("/carriers/sealed/inbound", body, _signed(body))
+    assert status == 404
+    assert await _texts_of(town) == []
+
+
+async def test_a_call_is_to_be_repeated_when_what_phones_sent_cannot_be_stored(
+    door: Door, town: world.World
+) -> None:
+    async with town.pool.acquire() as opened, opened.transaction():
+        await opened.execute("SET LOCAL idle_in_transaction_session_timeout = 0")
+        await opened.execute("LOCK TABLE inbound_seen IN ACCESS EXCLUSIVE MODE")
+        status, problem, response = await door.post(INBOUND_PATH, msgspec.json.encode(INBOUND))
+        assert (status, problem["code"]) == (503, "unavailable")
+        assert int(response.headers["Retry-After"]) >= 1
+    status, _, _ = await door.post(INBOUND_PATH, msgspec.json.encode(INBOUND))
+    assert status == 200
+    assert await _texts_of(town) == ["STOP"]

@@ -46,6 +46,12 @@ CARRIERS = {
                 "auth": "path_secret",
                 "secret": SECRET,
                 "list_path": "reports",
+                "inbound": {
+                    "from_field": "msisdn",
+                    "to_field": "short",
+                    "text_field": "content",
+                    "id_field": "mid",
+                },
             },
         },
     ),

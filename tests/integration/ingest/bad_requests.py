@@ -390,6 +390,9 @@ QUERIES = (
         "after",
     ),
     got("too many events", 422, "out_of_range", "/v1/events?limit=1001", "limit"),
+    got("unknown parameter of inbound", 422, "unknown_field", "/v1/inbound?since=1", "since"),
+    got("inbound after less than nothing", 422, "out_of_range", "/v1/inbound?after=-1", "after"),
+    got("too much inbound", 422, "out_of_range", "/v1/inbound?limit=1001", "limit"),
 )
 
 ALL = (*SYNTAX, *HEADERS, *SIZES, *TOKENS, *BATCHES, *PREVIEWS, *PATHS, *QUERIES)

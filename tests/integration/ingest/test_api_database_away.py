@@ -31,6 +31,7 @@ async def test_a_request_is_put_off_when_the_database_is_away(
             ("POST", "/v1/messages", GOOD),
             ("POST", "/v1/messages/batch", {"messages": [GOOD]}),
             ("GET", "/v1/events", None),
+            ("GET", "/v1/inbound", None),
         ):
             began = time.monotonic()
             async with town.client.request(

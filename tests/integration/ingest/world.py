@@ -30,6 +30,8 @@ JSON = {"Content-Type": "application/json"}
 PROXY = "127.0.0.40"
 """Where a proxy that ingest trusts calls from."""
 ADDRESS_CONNECTIONS_MAX = 200
+NUMBER = "+33698765432"
+"""A line of Alice's that phones can answer."""
 
 ACCOUNTS = (
     apply.Account("alice", "EUR", daily_limit=100_000, requests_per_minute=1_000_000),
@@ -154,6 +156,8 @@ async def _seed(database: asyncpg.Pool, carrier: str) -> dict[str, str]:
         await apply.put(connection, apply.SpecialPrice("FR", "EUR", SPECIAL_PRICE_MICRO), None)
         narrow = apply.Line("alice", "Narrow", "alphanumeric", "FR", False, 2, 1_000, 1_000)
         await apply.put(connection, narrow, None)
+        number = apply.Line("alice", NUMBER, "mobile", "FR", False, 10_000, 10_000, 10_000)
+        await apply.put(connection, number, None)
         for country, amount_micro in PRICES.items():
             await apply.put(connection, apply.Price(country, "EUR", amount_micro), None)
         settings = {"host": "127.0.0.1", "port": 9, "system_id": "us", "password": "pw"}

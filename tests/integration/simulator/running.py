@@ -37,10 +37,13 @@ def settings(port: int, **values: object) -> smpp.Settings:
 
 @asynccontextmanager
 async def linked(
-    running: simulator.Simulator, sink: segments.Sink | None = None, **values: object
+    running: simulator.Simulator,
+    sink: segments.Sink | None = None,
+    inbox: segments.Inbox | None = None,
+    **values: object,
 ) -> AsyncIterator[contract.Link]:
     chosen = settings(running.smpp_port, **values)
-    link = smpp.open_link("practice", chosen, sink or segments.Sink())
+    link = smpp.open_link("practice", chosen, sink or segments.Sink(), inbox or segments.Inbox())
     try:
         await asyncio.wait_for(link.wait_for_room(), 10)
         yield link

@@ -20,15 +20,14 @@ class Face:
         self.refused = False
         self.taken: list[str] = []
 
-    def deliver(
-        self, receipt: outbox.Receipt, settled: Callable[[outbox.Receipt, bool], None]
-    ) -> bool:
+    def deliver(self, item: outbox.Item, settled: Callable[[outbox.Item, bool], None]) -> bool:
         if not self.room:
             self.refused = True
             return False
         self.room -= 1
-        self.taken.append(receipt.message_id)
-        asyncio.get_running_loop().call_soon(settled, receipt, True)
+        assert isinstance(item, outbox.Receipt)
+        self.taken.append(item.message_id)
+        asyncio.get_running_loop().call_soon(settled, item, True)
         return True
 
 

@@ -104,7 +104,9 @@ async def simulated(inbox: Inbox) -> AsyncIterator[simulator.Simulator]:
 
 @asynccontextmanager
 async def linked(carrier: simulator.Simulator, key: str = "secret") -> AsyncIterator[contract.Link]:
-    link = http.open_link("practice", settings(carrier.http_port, key), segments.Sink())
+    link = http.open_link(
+        "practice", settings(carrier.http_port, key), segments.Sink(), segments.Inbox()
+    )
     try:
         yield link
     finally:

@@ -61,7 +61,7 @@ async def test_a_submit_is_throttled_twice_and_then_accepted() -> None:
 async def test_an_answer_is_lost_but_the_receipt_still_comes() -> None:
     sink = segments.Sink()
     quick = {"response_seconds": 0.4}
-    async with running.simulated() as carrier, running.linked(carrier, sink, **quick) as link:
+    async with running.simulated() as carrier, running.linked(carrier, sink, None, **quick) as link:
         assert await running.outcome(link, segments.segment("+33612300007")) == outcomes.LOST
         receipt = await running.receipt(sink)
         (entry,) = carrier.carrier.journal.after(0, 10)[1]
@@ -218,7 +218,10 @@ async def test_ids_meet_when_receipts_are_in_decimal() -> None:
     sink = segments.Sink()
     wanted = running.options_with(decimal_receipts=True)
     based = {"id_base": "dec_to_hex"}
-    async with running.simulated(wanted) as carrier, running.linked(carrier, sink, **based) as link:
+    async with (
+        running.simulated(wanted) as carrier,
+        running.linked(carrier, sink, None, **based) as link,
+    ):
         said = await running.outcome(link, segments.segment())
         receipt = await running.receipt(sink, "dec_to_hex")
     assert receipt.carrier_message_id == said.carrier_message_id
@@ -243,7 +246,10 @@ async def test_all_books_agree_when_everything_goes_wrong_at_once() -> None:
     sink = segments.Sink(failures=20)
     outcome_of: dict[str, list[outcomes.Outcome]] = {}
     quick = {"binds": 4, "window": 20, "response_seconds": 0.3}
-    async with running.simulated(wanted) as carrier, running.linked(carrier, sink, **quick) as link:
+    async with (
+        running.simulated(wanted) as carrier,
+        running.linked(carrier, sink, None, **quick) as link,
+    ):
         asked = []
         for number in range(1000):
             await asyncio.wait_for(link.wait_for_room(), 20)

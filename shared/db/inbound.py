@@ -1,0 +1,346 @@
+"""What phones send: stored part by part, joined, and read by the account whose line it came to."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, NamedTuple
+from uuid import UUID
+
+import asyncpg
+
+from shared.db import cleaning
+from shared.db.connection import Connection
+from shared.sms.inbound import Alphabet, InboundPart, InboundText, Piece, join
+
+REPEAT_SECONDS = 3600
+"""For so long a delivery that is the same as one before, to the octet, is taken for the same, for a
+carrier that has not heard our answer repeats what it has delivered. A part has a name: the phone's
+reference, and its number. A whole message has none, and people do send the same text again: so it
+is forgotten (`forget_heard`) once it is known that the carrier has heard."""
+REPEAT_UNHEARD_SECONDS = 60
+"""The same for what has no name, where that is never known: people seldom repeat themselves so
+soon."""
+
+
+class Arrival(NamedTuple):
+    """One delivery of a carrier, and the id that its message gets if it is alone."""
+
+    inbound_id: UUID
+    carrier_id: int
+    part: InboundPart
+
+    @property
+    def has_name(self) -> bool:
+        """Whether something tells it from a phone that repeats itself."""
+        return self.part.concatenation is not None or bool(self.part.mark)
+
+    @property
+    def fingerprint(self) -> bytes:
+        """What its repetition has too."""
+        return self.part.fingerprint(self.carrier_id)
+
+
+class NewInbound(NamedTuple):
+    """A message to be kept; a row of the type `new_inbound`. Without `received_at` it has come
+    now."""
+
+    inbound_id: UUID
+    carrier_id: int
+    sender: str
+    recipient: str
+    body: str | None
+    data: bytes | None
+    udh: bytes | None
+    encoding: str
+    part_count: int
+    missing: Sequence[int]
+    received_at: datetime | None
+
+    def __repr__(self) -> str:
+        return f"NewInbound({self.inbound_id})"
+
+
+class NewPart(NamedTuple):
+    """A part that waits for others; a row of the type `new_inbound_part`. Without `received_at` it
+    has come now."""
+
+    carrier_id: int
+    sender: str
+    recipient: str
+    reference: int
+    reference_bits: int
+    total: int
+    number: int
+    alphabet: str
+    udh: bytes
+    payload: bytes
+    received_at: datetime | None
+
+    def __repr__(self) -> str:
+        return f"NewPart({self.number} of {self.total})"
+
+
+@dataclass(frozen=True, slots=True)
+class StoredInbound:
+    """A message as its account, or the operator, reads it. `sequence` is None where it is
+    nobody's."""
+
+    inbound_id: UUID
+    sequence: int | None
+    sender: str = field(repr=False)
+    recipient: str = field(repr=False)
+    body: str | None = field(repr=False)
+    data: bytes | None = field(repr=False)
+    udh: bytes | None = field(repr=False)
+    encoding: str
+    part_count: int
+    missing: Sequence[int]
+    answer_to: UUID | None
+    received_at: datetime
+
+
+# In order, so that no two who bring the same wait for each other in a circle.
+_SEE = """
+INSERT INTO inbound_seen AS s (fingerprint, until)
+SELECT f.fingerprint, now() + make_interval(secs => f.seconds)
+FROM unnest($1::bytea[], $2::integer[]) AS f (fingerprint, seconds) ORDER BY f.fingerprint
+ON CONFLICT (fingerprint) DO UPDATE SET until = excluded.until WHERE s.until < now()
+RETURNING fingerprint"""
+
+
+async def store(
+    connection: Connection, arrivals: Iterable[Arrival], unnamed_seconds: int = REPEAT_SECONDS
+) -> int:
+    """Keep what has not been kept before, in the caller's transaction: whole messages as such,
+    parts until they are joined. Returns how many were repetitions. `unnamed_seconds` is for how
+    long what has no name is taken for a repetition."""
+    given: dict[bytes, Arrival] = {}
+    count = 0
+    for arrival in arrivals:
+        count += 1
+        given.setdefault(arrival.fingerprint, arrival)
+    seconds = [REPEAT_SECONDS if each.has_name else unnamed_seconds for each in given.values()]
+    fresh = [given[row[0]] for row in await connection.fetch(_SEE, list(given), seconds)]
+    # In the order they came, which tells the parts of two messages of one reference apart.
+    fresh.sort(key=lambda arrival: arrival.inbound_id)
+    await keep_parts(connection, [part for each in fresh if (part := _part(each)) is not None])
+    await insert(connection, [_alone(each) for each in fresh if each.part.concatenation is None])
+    return count - len(fresh)
+
+
+def _part(arrival: Arrival) -> NewPart | None:
+    part = arrival.part
+    said = part.concatenation
+    if said is None:
+        return None
+    return NewPart(
+        arrival.carrier_id,
+        part.sender,
+        part.recipient,
+        said.reference,
+        said.reference_bits,
+        said.total,
+        said.number,
+        part.alphabet,
+        part.udh,
+        part.payload,
+        None,
+    )
+
+
+def _alone(arrival: Arrival) -> NewInbound:
+    part = arrival.part
+    said = join(1, [Piece(1, part.alphabet, part.payload, part.udh)])
+    return new_inbound(
+        arrival.inbound_id, (arrival.carrier_id, part.sender, part.recipient), said, 1, None
+    )
+
+
+def new_inbound(
+    inbound_id: UUID,
+    way: tuple[int, str, str],
+    said: InboundText,
+    part_count: int,
+    received_at: datetime | None,
+) -> NewInbound:
+    """A message to be kept; `way` is its carrier, sender and recipient."""
+    return NewInbound(
+        inbound_id,
+        *way,
+        said.body,
+        said.data,
+        said.udh,
+        said.encoding,
+        part_count,
+        said.missing,
+        received_at,
+    )
+
+
+_KEEP_PARTS = """
+INSERT INTO inbound_parts AS p (carrier_id, sender, recipient, reference, reference_bits, total,
+    numbers, alphabets, udhs, payloads, received_at, first_at, is_due)
+SELECT carrier_id, sender, recipient, reference, reference_bits, total,
+       array_agg(number ORDER BY place), array_agg(alphabet ORDER BY place),
+       array_agg(udh ORDER BY place), array_agg(payload ORDER BY place),
+       array_agg(coalesce(received_at, now()) ORDER BY place),
+       min(coalesce(received_at, now())), count(*) >= total
+FROM unnest($1::new_inbound_part[]) WITH ORDINALITY AS n (carrier_id, sender, recipient, reference,
+    reference_bits, total, number, alphabet, udh, payload, received_at, place)
+GROUP BY carrier_id, sender, recipient, reference, reference_bits, total
+ORDER BY carrier_id, sender, recipient, reference, reference_bits, total
+ON CONFLICT (carrier_id, sender, recipient, reference, reference_bits, total) DO UPDATE SET
+    numbers = p.numbers || excluded.numbers,
+    alphabets = p.alphabets || excluded.alphabets,
+    udhs = p.udhs || excluded.udhs,
+    payloads = p.payloads || excluded.payloads,
+    received_at = p.received_at || excluded.received_at,
+    is_due = p.is_due OR p.numbers && excluded.numbers
+        OR cardinality(p.numbers) + cardinality(excluded.numbers) >= p.total"""
+
+
+async def keep_parts(connection: Connection, parts: Sequence[NewPart]) -> None:
+    """Put parts to those of their messages, in the order given. Whoever brings what may be the last
+    one, or a number that is there already, makes the message due."""
+    if parts:
+        await connection.execute(_KEEP_PARTS, parts)
+
+
+class InboundWaiting(NamedTuple):
+    """The parts that have come with one reference, in the order they came, and when; `taken_at`
+    is the transaction's time."""
+
+    carrier_id: int
+    sender: str
+    recipient: str
+    reference: int
+    reference_bits: int
+    total: int
+    pieces: Sequence[Piece]
+    received_at: Sequence[datetime]
+    taken_at: datetime
+
+    def __repr__(self) -> str:
+        return f"InboundWaiting({len(self.pieces)} of {self.total})"
+
+
+# A row that has become another since it was seen stays for the next time.
+_TAKE = """
+DELETE FROM inbound_parts WHERE ctid = ANY (ARRAY(
+    SELECT ctid FROM inbound_parts WHERE is_due AND first_at <= now()
+    ORDER BY first_at LIMIT $1 FOR UPDATE SKIP LOCKED
+) || ARRAY(
+    SELECT ctid FROM inbound_parts WHERE first_at < now() - make_interval(secs => $2)
+    ORDER BY first_at LIMIT $1 FOR UPDATE SKIP LOCKED
+))
+RETURNING carrier_id, sender, recipient, reference, reference_bits, total,
+          numbers, alphabets, payloads, udhs, received_at, now()"""
+
+
+async def take_due(connection: Connection, limit: int, wait_seconds: float) -> list[InboundWaiting]:
+    """Take out what may be whole, and what has waited so long for its other parts, at most `limit`
+    of each. The caller keeps all of it in another form, in the same transaction; others that take
+    at the same time get others."""
+    return [_waiting(*row) for row in await connection.fetch(_TAKE, limit, wait_seconds)]
+
+
+def _waiting(*columns: Any) -> InboundWaiting:
+    *key, numbers, alphabets, payloads, udhs, received_at, taken_at = columns
+    pieces = [
+        Piece(number, Alphabet(alphabet), payload, udh)
+        for number, alphabet, payload, udh in zip(numbers, alphabets, payloads, udhs, strict=True)
+    ]
+    return InboundWaiting._make((*key, pieces, received_at, taken_at))
+
+
+# A line that several accounts have belongs to the one that had the last word with the phone, and to
+# nobody where none had. Within an account numbers follow the order of the ids.
+_INSERT = """
+WITH owned AS MATERIALIZED (
+    SELECT n.*, coalesce(n.received_at, now()) AS came_at, o.account_id, o.line_id, o.message_id,
+           row_number() OVER (PARTITION BY o.account_id ORDER BY n.inbound_id) AS place
+    FROM unnest($1::new_inbound[]) n
+    LEFT JOIN LATERAL (
+        SELECT l.account_id, l.line_id, last.message_id, count(*) OVER () AS line_count
+        FROM lines l
+        LEFT JOIN LATERAL (
+            SELECT m.message_id FROM messages m
+            WHERE m.recipient = n.sender AND m.sender = n.recipient AND m.sender !~ '[A-Za-z]'
+              AND m.account_id = l.account_id AND m.created_at <= coalesce(n.received_at, now())
+            ORDER BY m.message_id DESC LIMIT 1
+        ) last ON true
+        WHERE l.sender = n.recipient
+        ORDER BY last.message_id DESC NULLS LAST LIMIT 1
+    ) o ON o.line_count = 1 OR o.message_id IS NOT NULL
+), head AS MATERIALIZED (
+    SELECT account_id, count(*) AS count FROM owned
+    WHERE account_id IS NOT NULL GROUP BY account_id
+), bumped AS (
+    INSERT INTO inbound_heads AS h (account_id, last_sequence)
+    SELECT account_id, count FROM head ORDER BY account_id
+    ON CONFLICT (account_id) DO UPDATE SET last_sequence = h.last_sequence + excluded.last_sequence
+    RETURNING account_id, last_sequence
+)
+INSERT INTO inbound (inbound_id, account_id, sequence, line_id, carrier_id, sender, recipient, body,
+    data, udh, encoding, part_count, missing, answer_to, received_at)
+SELECT o.inbound_id, o.account_id, b.last_sequence - h.count + o.place, o.line_id,
+       o.carrier_id, o.sender, o.recipient, o.body, o.data, o.udh, o.encoding, o.part_count,
+       o.missing, o.message_id, o.came_at
+FROM owned o
+LEFT JOIN head h ON h.account_id = o.account_id
+LEFT JOIN bumped b ON b.account_id = o.account_id"""
+
+
+async def insert(connection: Connection, messages: Sequence[NewInbound]) -> None:
+    """Keep messages, each with the account it belongs to, if there is one, and the message that it
+    answers."""
+    if messages:
+        await connection.execute(_INSERT, messages)
+
+
+_COLUMNS = """
+SELECT inbound_id, sequence, sender, recipient, body, data, udh, encoding, part_count, missing,
+       answer_to, received_at
+FROM inbound"""
+_AFTER = f"{_COLUMNS} WHERE account_id = $1 AND sequence > $2 ORDER BY sequence LIMIT $3"
+
+
+async def after(
+    connection: Connection, account_id: int, sequence: int, limit: int
+) -> list[StoredInbound]:
+    """The account's messages numbered above `sequence`, oldest first, at most `limit`."""
+    return [
+        StoredInbound(*row) for row in await connection.fetch(_AFTER, account_id, sequence, limit)
+    ]
+
+
+_OF_NOBODY = f"""{_COLUMNS}
+WHERE account_id IS NULL AND inbound_id < $1 ORDER BY inbound_id DESC LIMIT $2"""
+_ABOVE_ALL = UUID(int=2**128 - 1)
+
+
+async def of_nobody(
+    connection: Connection, limit: int, before: UUID = _ABOVE_ALL
+) -> list[StoredInbound]:
+    """What matched no account, newest first, below `before`, at most `limit`."""
+    return [StoredInbound(*row) for row in await connection.fetch(_OF_NOBODY, before, limit)]
+
+
+_FORGET_HEARD = "DELETE FROM inbound_seen WHERE fingerprint = ANY ($1::bytea[])"
+
+
+async def forget_heard(connection: Connection, fingerprints: Sequence[bytes]) -> None:
+    """Forget deliveries whose answers have been heard: what is the same from now on is another."""
+    await connection.execute(_FORGET_HEARD, fingerprints)
+
+
+_FORGET_SEEN = """
+DELETE FROM inbound_seen WHERE ctid = ANY (ARRAY(
+    SELECT ctid FROM inbound_seen WHERE until < now() LIMIT $1 FOR UPDATE SKIP LOCKED))"""
+
+
+async def forget_seen(database: asyncpg.Pool) -> None:
+    """Forget deliveries that come again no more."""
+    await cleaning.by_pages(database, _FORGET_SEEN)
