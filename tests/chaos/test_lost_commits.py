@@ -12,7 +12,7 @@ from tests.chaos.arena import Arena
 
 SWALLOWED_COUNT = 5
 MESSAGE_COUNT = 300
-CLAIM, RECORD = b"DELETE FROM work w", b"DELETE FROM submits u"
+CLAIM, RECORD = b"DELETE FROM work w", b"DELETE FROM submits WHERE"
 
 
 @pytest.mark.parametrize(
