@@ -147,9 +147,10 @@ async def parts(connection: Connection, message_id: UUID) -> list[Part]:
     return [Part(*row) for row in await connection.fetch(_PARTS, message_id)]
 
 
-_PARTS_OF_MANY = _PARTS.replace("SELECT part,", "SELECT message_id, part,").replace(
-    "message_id = $1 ORDER", "message_id = ANY ($1) ORDER"
-)
+# Message by message, so that nothing of the view is gone through for all of them.
+_PARTS_OF_MANY = f"""
+SELECT asked.message_id, p.* FROM unnest($1::uuid[]) AS asked (message_id) CROSS JOIN LATERAL (
+{_PARTS.replace("$1", "asked.message_id")}) p"""
 
 
 async def parts_of_many(

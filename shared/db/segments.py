@@ -262,7 +262,8 @@ async def settle_all(
 
 
 _WAITING_PARTS = f"""
-SELECT message_id, part FROM parts WHERE message_id = ANY ($1::uuid[]) AND {IS_WAITING}"""
+SELECT asked.message_id, p.part FROM unnest($1::uuid[]) AS asked (message_id) CROSS JOIN LATERAL (
+    SELECT part FROM parts WHERE message_id = asked.message_id AND {IS_WAITING} ORDER BY part) p"""
 
 
 async def settle_waiting(
