@@ -78,6 +78,9 @@ def standing_after(
             count, since = 0, None
         else:
             count, since = count + 1, since or attempt.tried_at
+    if not before.is_probed:
+        # Those that were under way together are one word: the pauses have yet to begin.
+        count = min(count, PROBE_COUNT)
     if any(attempt.status == GONE for attempt in attempts):
         return Standing(count, since, 0.0, GONE_REASON)
     probed = count >= PROBE_COUNT

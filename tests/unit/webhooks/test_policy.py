@@ -61,7 +61,7 @@ def test_a_webhook_that_fails_in_a_row_is_probed_until_it_takes_one(statuses: li
     in_a_row = 0
     for status in statuses:
         in_a_row = 0 if status in (200, 204) else in_a_row + 1
-    assert stands.failure_count == in_a_row
+    assert stands.failure_count == min(in_a_row, policy.PROBE_COUNT)
     assert stands.is_probed == (in_a_row >= policy.PROBE_COUNT) == (stands.pause_seconds > 0)
     assert (stands.failing_since is None) == (in_a_row == 0)
     assert stands.disabled_for == ""
@@ -75,6 +75,17 @@ def test_pauses_grow_to_a_quarter_of_an_hour() -> None:
     assert pauses[:3] == [5, 10, 20]
     assert pauses == sorted(pauses)
     assert pauses[-1] == 900
+
+
+def test_failures_that_were_under_way_together_begin_the_first_pause_and_no_longer_one() -> None:
+    # Given a webhook that took all it was told, When a dozen requests to it fail at the same time
+    stands = policy.standing_after(Standing(), [attempt(0)] * 12, NOW, lambda: 0.5)
+    # Then it is probed after the first pause
+    assert stands.is_probed
+    assert stands.pause_seconds == policy.FIRST_PAUSE_SECONDS
+    # And the pause grows with each probe
+    again = policy.standing_after(stands, [attempt(0)], NOW, lambda: 0.5)
+    assert again.pause_seconds == 2 * policy.FIRST_PAUSE_SECONDS
 
 
 def test_gone_disables_at_once_and_failing_after_five_days() -> None:
