@@ -46,7 +46,9 @@ class Carrier:
         self.options = wanted
         self.journal = journal.Journal(wanted.journal_path)
         self.counters = counters.Counters()
-        self.outbox = outbox.Outbox(self.counters, wanted.receipt_retry_ms / 1000)
+        self.outbox = outbox.Outbox(
+            self.counters, wanted.receipt_retry_ms / 1000, self.journal.flush
+        )
         self._moods = moods.Moods(wanted)
         self._random = random.Random(wanted.seed)  # noqa: S311 - chance to play with, no secret
         self._run = f"{int(time.time()) & 0xFFFFFFFF:08x}"

@@ -43,8 +43,8 @@ def _private(path: str, flags: int) -> int:
 class Journal:
     """The last entries, in memory, and all of them in a file where a path is given.
 
-    Entries reach the file within FLUSH_SECONDS and at `close`; they survive the death of everything
-    but this process.
+    Entries reach the file within FLUSH_SECONDS, before the first receipt for them leaves, and at
+    `close`; they survive the death of everything but this process.
     """
 
     def __init__(self, path: str = "") -> None:

@@ -70,11 +70,18 @@ class Outbox:
     """All faces' items in one heap by due time, under one timer; no task for any of them.
 
     At most WAITING_MAX wait: the rest are given up, and counted. One not taken is repeated after
-    `retry_seconds`, twice as long each time, ATTEMPTS_MAX times.
+    `retry_seconds`, twice as long each time, ATTEMPTS_MAX times. `before_release` is called before
+    anything that is due is handed over.
     """
 
-    def __init__(self, counts: counters.Counters, retry_seconds: float) -> None:
+    def __init__(
+        self,
+        counts: counters.Counters,
+        retry_seconds: float,
+        before_release: Callable[[], None],
+    ) -> None:
         self._counts = counts
+        self._before_release = before_release
         self._retry_seconds = retry_seconds
         self._loop = asyncio.get_running_loop()
         self._due: list[tuple[float, int, Item]] = []
@@ -143,6 +150,7 @@ class Outbox:
 
     def _release(self) -> None:
         self._timer, self._wakes_at = None, float("inf")
+        self._before_release()
         now = self._loop.time()
         released = set()
         while self._due and self._due[0][0] <= now:

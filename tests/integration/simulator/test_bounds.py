@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
@@ -40,7 +41,7 @@ async def test_receipts_are_given_up_and_counted_when_too_many_wait(
 ) -> None:
     monkeypatch.setattr(outbox, "WAITING_MAX", 3)
     counts = counters.Counters()
-    box = outbox.Outbox(counts, 1.0)
+    box = outbox.Outbox(counts, 1.0, before_release=lambda: None)
     for number in range(5):
         box.post(receipt(str(number)), 60)
     box.close()
@@ -48,8 +49,28 @@ async def test_receipts_are_given_up_and_counted_when_too_many_wait(
     assert counts.total().receipts_given_up == 2
 
 
+async def test_a_submit_is_in_the_journal_s_file_before_its_receipt_leaves(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # given a journal that is in no hurry
+    monkeypatch.setattr(journal, "FLUSH_SECONDS", 60.0)
+    path = tmp_path / "journal"
+    book = journal.Journal(str(path))
+    box = outbox.Outbox(counters.Counters(), 1.0, before_release=book.flush)
+    face = Face(room=1)
+    box.attach("me", face)
+    # when something is taken, and its receipt handed over
+    book.add(entry("+33612345678"), b"", b"hello")
+    box.post(receipt("1"), 0.0)
+    await segments.eventually(lambda: bool(face.taken))
+    # then it is there to be read
+    assert "+33612345678" in path.read_text("utf-8")
+    box.close()
+    book.close()
+
+
 async def test_receipts_leave_in_the_order_they_are_due_as_room_allows() -> None:
-    box = outbox.Outbox(counters.Counters(), 1.0)
+    box = outbox.Outbox(counters.Counters(), 1.0, before_release=lambda: None)
     face = Face(room=2)
     box.attach("me", face)
     for message_id, delay in (("c", 0.3), ("a", 0.1), ("b", 0.2)):
