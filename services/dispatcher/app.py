@@ -11,6 +11,7 @@ from typing import Annotated
 import structlog
 from msgspec import Meta
 
+from services.dispatcher import unheard
 from services.dispatcher.dispatch import FAULTS, Desk
 from services.dispatcher.inbound import InboundDesk
 from services.dispatcher.lanes import Deliveries, Lanes
@@ -83,14 +84,18 @@ async def serve(chosen: Settings, stop: asyncio.Event) -> AsyncIterator[None]:
         inbound = InboundDesk(database)
         stack.push_async_callback(inbound.drain)
 
-        sweeper = Sweeper(database, worker_id, chosen.resubmit_seconds, desk.unheard)
+        sweeper = Sweeper(database, worker_id, chosen.resubmit_seconds)
         await sweeper.beat()
         stack.push_async_callback(sweeper.leave)
+        stack.push_async_callback(unheard.leave, desk)
         stack.push_async_callback(recorder.drain)
         lanes = Lanes(chosen.amqp_url, desk, recorder, Deliveries(receipts, inbound), stop)
         stack.push_async_callback(lanes.close)
         await lanes.fit(configured.current)
         configured.on_change(lanes.fit)
+
+        async def put_back() -> None:
+            await unheard.put_back(desk)
 
         scheduler = Scheduler(database, configured, limiter)
         configured.on_change(scheduler.wake_all)
@@ -98,7 +103,7 @@ async def serve(chosen: Settings, stop: asyncio.Event) -> AsyncIterator[None]:
             (workers.BEAT_SECONDS, sweeper.beat),
             (0.5, scheduler.turn),
             (5.0, sweeper.expire),
-            (1.0, sweeper.put_back),
+            (1.0, put_back),
             (2.0, sweeper.doubt),
             (2.0, sweeper.resubmit),
             (1.0, inbound.forget_heard),

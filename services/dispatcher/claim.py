@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from typing import NamedTuple
 from uuid import UUID
 
 import asyncpg
@@ -11,7 +12,7 @@ import asyncpg
 from shared.broker.envelopes import WorkItem
 from shared.db import connection, limits, segments, submits, work
 from shared.db.pool import ACQUIRE_SECONDS
-from shared.limits.limiter import Permit, scope_names
+from shared.limits.limiter import Limiter, Permit, scope_names
 from shared.sms.states import SegmentState
 
 
@@ -20,7 +21,8 @@ class StaleEpoch(Exception):
 
 
 class Unheard(Exception):
-    """The answer to the commit was lost: the claim may stand, though its worker will not send."""
+    """The answer to the commit was lost: the claim may stand, though its worker will not send (see
+    `unheard`)."""
 
     def __init__(self, transaction: connection.Transaction) -> None:
         super().__init__(f"nothing was heard of transaction {transaction.transaction_id}")
@@ -29,6 +31,14 @@ class Unheard(Exception):
 
 Granted = tuple[WorkItem, Permit]
 """A message, and the leave to send it."""
+
+
+class Unused(NamedTuple):
+    """Segments of a message that are proved to have been taken by nobody, and their permit."""
+
+    message: WorkItem | work.Claimed
+    permit: Permit
+    segment_count: int
 
 
 async def claim(
@@ -71,11 +81,35 @@ def usage(parts: Iterable[tuple[WorkItem | work.Claimed, Permit, int]]) -> limit
     return used
 
 
-async def requeue(opened: connection.Connection, found: Sequence[submits.Submit]) -> None:
-    """Queue segments again, unless they have been submitted again meanwhile."""
-    await segments.settle_all(opened, found, SegmentState.QUEUED)
+async def discharge(
+    opened: connection.Connection, worker_id: UUID, unused: Sequence[Unused]
+) -> None:
+    """Charge this no more, in the transaction that proves it; once that is committed, `give_back`
+    is right."""
+    await limits.charge(opened, worker_id, {k: -count for k, count in usage(unused).items()})
+
+
+async def give_back(limiter: Limiter, unused: Iterable[Unused]) -> None:
+    """Let others have these tokens. Those of one minute and the same scopes stand in the same
+    slots: they go together."""
+    together: dict[tuple[int, tuple[str, ...], int], Permit] = {}
+    for _, permit, count in unused:
+        key = (permit.epoch, permit.scopes, permit.minute)
+        known_count = together[key].segment_count if key in together else 0
+        together[key] = permit._replace(segment_count=known_count + count)
+    for permit in together.values():
+        await limiter.give_back(permit)
+
+
+async def requeue(
+    opened: connection.Connection, found: Sequence[submits.Submit]
+) -> list[segments.Unsent]:
+    """Queue segments again, unless they have been submitted again meanwhile; those whose submit
+    this call has ended."""
+    settled = await segments.settle_all(opened, found, SegmentState.QUEUED)
     again = sorted({submit.message_id for submit in found})
     await work.requeue(opened, [work.Deferral(message_id) for message_id in again])
+    return [each for each in settled.unsent if each.by_this]
 
 
 async def expire(opened: connection.Connection, message_ids: list[UUID]) -> None:

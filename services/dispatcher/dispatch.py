@@ -7,7 +7,7 @@ back after its window, and a delivery that is not settled comes again.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from uuid import UUID
 
@@ -45,8 +45,8 @@ class Desk:
     worker_id: UUID
     limiter: Limiter
     pace: Pace
-    unheard: set[connection.Transaction] = field(default_factory=set)
-    """Claims that may have been committed unheard, by transaction; the sweeper puts them back."""
+    unheard: dict[connection.Transaction, Sequence[claim.Granted]] = field(default_factory=dict)
+    """Claims that may have been committed unheard; `unheard.put_back` asks and undoes them."""
 
 
 @dataclass(slots=True)
@@ -104,22 +104,22 @@ async def _claim(desk: Desk, granted: Sequence[claim.Granted], done: Dispatched)
         desk.limiter.forget_epoch()
         return
     except claim.Unheard as error:
-        desk.unheard.add(error.transaction)
+        desk.unheard[error.transaction] = usable
         raise
     except connection.TRANSIENT:
         # Nothing was claimed; trying on would else eat up the limits of lines with few tokens.
-        await _give_back(desk, [permit for _, permit in usable])
+        await claim.give_back(desk.limiter, map(_unused, usable))
         raise
-    permits = {item.message_id: permit for item, permit in usable}
+    left = {each[0].message_id: each for each in usable}
     for message in live:
-        done.to_send.append((message, permits.pop(message.message_id)))
-    done.at_rest.update(permits)
-    await _give_back(desk, permits.values())
+        done.to_send.append((message, left.pop(message.message_id)[1]))
+    done.at_rest.update(left)
+    await claim.give_back(desk.limiter, map(_unused, left.values()))
 
 
-async def _give_back(desk: Desk, unused: Iterable[Permit]) -> None:
-    for permit in unused:
-        await desk.limiter.give_back(permit)
+def _unused(granted: claim.Granted) -> claim.Unused:
+    item, permit = granted
+    return claim.Unused(item, permit, permit.segment_count)
 
 
 async def _without_permits(

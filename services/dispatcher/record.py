@@ -6,7 +6,6 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import Sequence
-from typing import NamedTuple
 from uuid import UUID
 
 import prometheus_client
@@ -16,9 +15,8 @@ from tenacity import AsyncRetrying, retry_if_exception_type, wait_random_exponen
 from services.dispatcher import claim, retry, sending
 from services.dispatcher.dispatch import Desk
 from shared.carriers.outcomes import Outcome, OutcomeKind
-from shared.db import connection, limits, segments, work
+from shared.db import connection, segments, work
 from shared.db.pool import ACQUIRE_SECONDS
-from shared.limits.limiter import Permit
 from shared.runtime import batching
 from shared.sms.states import SegmentState
 
@@ -70,7 +68,7 @@ class Recorder:
             await asyncio.wait(self._giving_back)
 
     async def _record(self, ended: Sequence[sending.Sending]) -> None:
-        unused: list[_Unused] = []
+        unused: list[claim.Unused] = []
         async for attempt in AsyncRetrying(
             retry=retry_if_exception_type(connection.TRANSIENT),
             wait=wait_random_exponential(multiplier=0.1, max=2),
@@ -86,18 +84,9 @@ class Recorder:
         _count(ended)
         if unused:
             # Beside the recording: Redis may be slow, and then the tokens are wasted, no more.
-            task = asyncio.create_task(self._give_back(unused))
+            task = asyncio.create_task(claim.give_back(self._desk.limiter, unused))
             self._giving_back.add(task)
             task.add_done_callback(self._giving_back.discard)
-
-    async def _give_back(self, unused: Sequence[_Unused]) -> None:
-        """Permits of one minute and the same scopes stand in the same slots: they go together."""
-        counts: Counter[tuple[int, tuple[str, ...], int]] = Counter()
-        for _, permit, count in unused:
-            counts[permit.epoch, permit.scopes, permit.minute] += count
-        together = {(p.epoch, p.scopes, p.minute): p for _, p, _ in unused}
-        for key, permit in together.items():
-            await self._desk.limiter.give_back(permit._replace(segment_count=counts[key]))
 
 
 def _count(ended: Sequence[sending.Sending]) -> None:
@@ -108,17 +97,9 @@ def _count(ended: Sequence[sending.Sending]) -> None:
         _ANSWERED[kind].inc(count)
 
 
-class _Unused(NamedTuple):
-    """Segments of a message that are proved to have been taken by nobody, and their permit."""
-
-    message: work.Claimed
-    permit: Permit
-    segment_count: int
-
-
 async def _record(
     opened: connection.Connection, worker_id: UUID, ended: Sequence[sending.Sending]
-) -> list[_Unused]:
+) -> list[claim.Unused]:
     """Commit what is known; what this call, and no other, has proved unsent is charged no more."""
     proofs = [_plain_proof(each) for each in ended]
     plain = [proof for proof in proofs if proof is not None]
@@ -149,7 +130,7 @@ def _plain_proof(ended: sending.Sending) -> segments.Evidence | None:
 
 async def _record_mixed(
     opened: connection.Connection, worker_id: UUID, ended: Sequence[sending.Sending]
-) -> list[_Unused]:
+) -> list[claim.Unused]:
     """Whatever was answered: what was not taken waits again, and leaves its limits."""
     evidence: list[segments.Evidence] = []
     put_off: list[tuple[sending.Sending, int, retry.Next]] = []
@@ -171,7 +152,7 @@ async def _record_mixed(
             delays_ms[message_id] = max(delays_ms.get(message_id, 0), then.delay_ms)
         unused_counts[message_id] += then.permit_unused and (message_id, part) in moved
     unused = [
-        _Unused(by_id[message_id].message, by_id[message_id].permit, count)
+        claim.Unused(by_id[message_id].message, by_id[message_id].permit, count)
         for message_id, count in unused_counts.items()
         if count
     ]
@@ -182,7 +163,7 @@ async def _record_mixed(
             for message_id, delay_ms in delays_ms.items()
         ],
     )
-    await limits.charge(opened, worker_id, {k: -count for k, count in claim.usage(unused).items()})
+    await claim.discharge(opened, worker_id, unused)
     return unused
 
 

@@ -21,17 +21,10 @@ PAGE_COUNT = 500
 class Sweeper:
     """Steps to be called every now and then; all are safe beside other dispatchers."""
 
-    def __init__(
-        self,
-        pool: asyncpg.Pool,
-        worker_id: UUID,
-        resubmit_seconds: float,
-        unheard: set[connection.Transaction],
-    ) -> None:
+    def __init__(self, pool: asyncpg.Pool, worker_id: UUID, resubmit_seconds: float) -> None:
         self._pool = pool
         self._worker_id = worker_id
         self._resubmit_seconds = resubmit_seconds
-        self._unheard = unheard
 
     async def beat(self) -> None:
         """Tell the others that this worker lives."""
@@ -41,7 +34,6 @@ class Sweeper:
     async def leave(self) -> None:
         """Tell the others that this worker goes; what it could not record is in doubt at once."""
         try:
-            await self.put_back()
             async with self._pool.acquire(timeout=ACQUIRE_SECONDS) as opened:
                 await workers.leave(opened, self._worker_id)
         except connection.TRANSIENT as error:
@@ -68,17 +60,6 @@ class Sweeper:
                 _log.warning("in_doubt", segment_count=len(found))
             if len(found) < PAGE_COUNT:
                 return
-
-    async def put_back(self) -> None:
-        """Queue again what this worker claimed without hearing of it: none of it has left."""
-        for transaction in list(self._unheard):
-            async with self._pool.acquire(timeout=ACQUIRE_SECONDS) as opened, opened.transaction():
-                if await connection.committed(opened, transaction) is None:
-                    continue
-                found = await submits.claimed_in(opened, self._worker_id, transaction)
-                await claim.requeue(opened, found)
-            self._unheard.discard(transaction)
-            _log.warning("claim_put_back", segment_count=len(found))
 
     async def resubmit(self) -> None:
         """Submit doubts again where the producer asked for at_least_once: rather twice than not."""

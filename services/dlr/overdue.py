@@ -38,11 +38,9 @@ async def _sweep_page(database: asyncpg.Pool) -> int:
         opened.transaction(),
     ):
         overdue = await segments.take_overdue(opened, PAGE_COUNT)
-        changed_count = await segments.settle_all(
-            opened, overdue, states.SegmentState.UNKNOWN, REASON
-        )
+        settled = await segments.settle_all(opened, overdue, states.SegmentState.UNKNOWN, REASON)
     if overdue:
         _log.warning("receipts_overdue", segment_count=len(overdue))
     metrics.OVERDUE.inc(len(overdue))
-    metrics.STATUS_CHANGES.inc(changed_count)
+    metrics.STATUS_CHANGES.inc(settled.changed_count)
     return len(overdue)

@@ -250,9 +250,10 @@ def _rounds(evidence: Sequence[Evidence]) -> Iterator[Sequence[Evidence]]:
 
 async def settle_all(
     connection: Connection, found: Sequence[Submit], state: SegmentState, reason: str = ""
-) -> int:
-    """`settle` the same of each of these submits, unless it has been made again meanwhile."""
-    return await settle(
+) -> Settled:
+    """`settle_answers` the same of each of these submits, unless it has been made again
+    meanwhile."""
+    return await settle_answers(
         connection,
         [
             Evidence(message_id, part, state, reason=reason, submitted_at=submitted_at)

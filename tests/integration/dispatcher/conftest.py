@@ -12,7 +12,7 @@ import pytest
 import redis.asyncio
 
 from shared.broker import envelopes
-from shared.db import apply, ledger, messages, migrate, pool, watch
+from shared.db import apply, ledger, messages, migrate, parking, pool, watch
 from shared.limits import limiter as dispatcher_limits
 from shared.limits import permits
 from shared.rules import snapshot
@@ -91,6 +91,22 @@ class Town:
         """What the account has left."""
         async with self.pool.acquire() as opened:
             return (await ledger.balance(opened, 1))[0]
+
+    async def used(self) -> int:
+        """Segments that PostgreSQL charges the small line with."""
+        return int(
+            await self.pool.fetchval(
+                "SELECT coalesce(sum(segment_count), 0) FROM limit_usage WHERE scope = $1",
+                f"line:{self.small.line_id}",
+            )
+        )
+
+    async def room(self) -> int:
+        """Segments the small line may send now, by Redis."""
+        head = parking.Head(self.small.line_id, 1, "FR", 1)
+        (found,) = await self.limiter.peek(self.configured.current, [head])
+        assert isinstance(found, dispatcher_limits.Room)
+        return found.segments
 
     async def waiting(self) -> dict[UUID, str]:
         """Message → state of its work row."""

@@ -86,7 +86,7 @@ async def test_a_message_past_its_validity_is_expired_and_refunded_not_sent(town
     done = await dispatch(desk_of(town), [item])
     assert (done.to_send, done.at_rest) == ([], {item.message_id})
     await town.pool.execute("UPDATE work SET state = 'published'")
-    await Sweeper(town.pool, ids.uuid7(), 60, set()).expire()
+    await Sweeper(town.pool, ids.uuid7(), 60).expire()
     assert await town.status(item.message_id) == "expired"
     assert await town.balance_micro() == CREDIT_MICRO
 

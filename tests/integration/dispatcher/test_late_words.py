@@ -40,7 +40,7 @@ async def take_for_dead(town: Town) -> None:
 
 
 async def resubmit(town: Town) -> None:
-    await Sweeper(town.pool, ids.uuid7(), 0, set()).resubmit()
+    await Sweeper(town.pool, ids.uuid7(), 0).resubmit()
 
 
 @pytest.mark.parametrize(

@@ -14,8 +14,8 @@ from services.dispatcher.sweep import Sweeper
 from shared.broker import envelopes
 from shared.carriers import outcomes
 from shared.carriers.outcomes import Outcome, OutcomeKind
-from shared.db import audit, parking, work
-from shared.limits.limiter import Room, Wait
+from shared.db import audit, work
+from shared.limits.limiter import Wait
 from shared.runtime import ids
 from tests.integration.dispatcher.carrier import ACCEPTED, REJECTED, desk_of, send, submitted
 from tests.integration.dispatcher.conftest import LINE_LIMIT, Town
@@ -83,11 +83,11 @@ async def test_constant_throttling_eats_no_limit(town: Town) -> None:
         for item in items:
             await asyncio.wait_for(recorder.add(await submitted(town, item, THROTTLED)), 5)
         await asyncio.wait_for(recorder.drain(), 5)
-    assert await used(town) == 0
+    assert await town.used() == 0
     # when the carrier takes them, then all ten go, and not one more
     for item in items:
         await send(town, item, [ACCEPTED])
-    assert await used(town) == LINE_LIMIT
+    assert await town.used() == LINE_LIMIT
     (verdict,) = await town.limiter.take(
         town.configured.current, await town.accept(1, line=town.small)
     )
@@ -107,8 +107,8 @@ async def test_what_is_given_back_twice_counts_once(town: Town) -> None:
         await asyncio.wait_for(recorder.drain(), 5)
     # then one token went back, in PostgreSQL and in Redis, and so it is after a wipe
     for _ in range(2):
-        assert await used(town) == 5
-        assert await room(town) == LINE_LIMIT - 5
+        assert await town.used() == 5
+        assert await town.room() == LINE_LIMIT - 5
         await town.redis.flushall()
 
 
@@ -121,27 +121,9 @@ async def test_what_a_carrier_may_have_stays_counted(
 ) -> None:
     (item,) = await town.accept(1, line=town.small, segment_count=3)
     await send(town, item, answers)
-    assert await used(town) == used_count
+    assert await town.used() == used_count
     await town.redis.flushall()
-    assert await room(town) == LINE_LIMIT - used_count
-
-
-async def used(town: Town) -> int:
-    """Segments that PostgreSQL charges the small line with."""
-    return int(
-        await town.pool.fetchval(
-            "SELECT coalesce(sum(segment_count), 0) FROM limit_usage WHERE scope = $1",
-            f"line:{town.small.line_id}",
-        )
-    )
-
-
-async def room(town: Town) -> int:
-    """Segments the small line may send now, by Redis."""
-    head = parking.Head(town.small.line_id, 1, "FR", 1)
-    (found,) = await town.limiter.peek(town.configured.current, [head])
-    assert isinstance(found, Room)
-    return found.segments
+    assert await town.room() == LINE_LIMIT - used_count
 
 
 @pytest.mark.parametrize("beside", ["ready", "published", "parked"])
@@ -161,20 +143,20 @@ async def test_a_part_queued_again_beside_one_that_waits_goes_with_it(
         await town.pool.execute("UPDATE messages SET status = 'parked'")
         await town.pool.execute("INSERT INTO parked_lines VALUES ($1, now())", item.line_id)
     # when the doubt is submitted again
-    await Sweeper(town.pool, ids.uuid7(), 0, set()).resubmit()
+    await Sweeper(town.pool, ids.uuid7(), 0).resubmit()
     # then its row of work is about both parts, and the relay publishes it anew
     assert await town.states(item.message_id) == ["queued", "queued"]
     rows = await town.pool.fetch("SELECT state, segment_count FROM work")
     assert [tuple(row) for row in rows] == [("ready", 2)]
     # and an envelope from before, with a permit for one segment, sends nothing
-    before = await used(town)
+    before = await town.used()
     old = await dispatch(desk_of(town), [msgspec.structs.replace(item, segment_count=1)])
     assert (old.to_send, old.at_rest) == ([], {item.message_id})
-    assert await used(town) == before
+    assert await town.used() == before
     # and one with permits for both sends both
     done = await dispatch(desk_of(town), [item])
     assert [message.parts for message, _ in done.to_send] == [[1, 2]]
-    assert await used(town) == before + 2
+    assert await town.used() == before + 2
 
 
 async def test_the_books_of_what_is_put_off_are_clean(town: Town) -> None:
@@ -182,7 +164,7 @@ async def test_the_books_of_what_is_put_off_are_clean(town: Town) -> None:
     (throttled,) = await town.accept(1)
     await send(town, doubtful, [outcomes.LOST])
     await send(town, throttled, [THROTTLED])
-    await Sweeper(town.pool, ids.uuid7(), 0, set()).resubmit()
+    await Sweeper(town.pool, ids.uuid7(), 0).resubmit()
     async with town.pool.acquire() as opened:
         findings = await audit.examine(opened)
     assert [finding.check.name for finding in findings if finding.is_breach] == []

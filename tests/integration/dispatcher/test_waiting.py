@@ -11,7 +11,6 @@ from services.dispatcher.schedule import Scheduler
 from services.dispatcher.sweep import Sweeper
 from shared.broker.envelopes import WorkItem
 from shared.carriers import outcomes
-from shared.db import connection
 from shared.limits.limiter import Wait
 from shared.runtime import ids
 from tests.integration.dispatcher.carrier import desk_of, send
@@ -73,7 +72,7 @@ async def test_what_waited_past_its_validity_is_refunded(town: Town) -> None:
     await _stand(town, due, "ready")
     await _stand(town, published, "published")
     # when they are swept
-    sweeper = Sweeper(town.pool, ids.uuid7(), 60, set())
+    sweeper = Sweeper(town.pool, ids.uuid7(), 60)
     await sweeper.expire()
     # then those end whom nobody is at
     assert {await town.status(each.message_id) for each in (*due, *published)} == {"expired"}
@@ -98,12 +97,12 @@ async def _stand(town: Town, items: Sequence[WorkItem], state: str) -> None:
 async def test_what_a_dead_worker_was_submitting_is_in_doubt(town: Town) -> None:
     # given a worker that claimed and was never heard of again, and one that lives
     dead, living = ids.uuid7(), ids.uuid7()
-    await Sweeper(town.pool, living, 60, set()).beat()
+    await Sweeper(town.pool, living, 60).beat()
     (lost,) = await town.accept(1)
     (kept,) = await town.accept(1)
     await dispatch(desk_of(town, dead), [lost])
     await dispatch(desk_of(town, living), [kept])
-    sweeper = Sweeper(town.pool, living, 60, set())
+    sweeper = Sweeper(town.pool, living, 60)
     # when the living look for the dead
     await town.pool.execute("UPDATE workers SET seen_at = now()")
     await _let_server_be_old(town)
@@ -126,7 +125,7 @@ async def test_doubts_are_submitted_again_only_where_that_was_asked_for(town: To
     (twice,) = await town.accept(1, at_least_once=True)
     for item in (once, twice):
         await send(town, item, [outcomes.LOST])
-    sweeper = Sweeper(town.pool, ids.uuid7(), 0, set())
+    sweeper = Sweeper(town.pool, ids.uuid7(), 0)
     await sweeper.resubmit()
     assert await town.waiting() == {twice.message_id: "ready"}
     # and only once more: a second doubt stays one
@@ -141,32 +140,5 @@ async def test_what_was_throttled_counts_as_no_attempt(town: Town) -> None:
     for _ in range(3):
         await send(town, item, [outcomes.Outcome(outcomes.OutcomeKind.THROTTLED)])
     await send(town, item, [outcomes.LOST])
-    await Sweeper(town.pool, ids.uuid7(), 0, set()).resubmit()
+    await Sweeper(town.pool, ids.uuid7(), 0).resubmit()
     assert await town.waiting() == {item.message_id: "ready"}
-
-
-async def test_a_claim_is_left_alone_when_it_bears_the_id_of_one_that_a_crash_swallowed(
-    town: Town,
-) -> None:
-    # given a claim that is on its way to the carrier, and the memory of an earlier one of the same
-    # worker whose commit was not heard of: PostgreSQL crashed, and gave its id once more
-    desk = desk_of(town)
-    ((item, _),) = (await dispatch(desk, await town.accept(1))).to_send
-    row = await town.pool.fetchrow(
-        "SELECT xmin::text AS transaction_id, submitted_at FROM submits WHERE message_id = $1",
-        item.message_id,
-    )
-    assert row is not None
-    swallowed = connection.Transaction(
-        row["transaction_id"], row["submitted_at"] - timedelta(seconds=5)
-    )
-    # when the worker asks what became of the earlier one
-    unheard = {swallowed}
-    await Sweeper(town.pool, desk.worker_id, 60.0, unheard).put_back()
-    # then it is settled, and the later claim is not submitted a second time
-    assert unheard == set()
-    assert await town.states(item.message_id) == ["submitting"]
-    # but what it claimed and did not hear of is queued again
-    heard_late = connection.Transaction(row["transaction_id"], row["submitted_at"])
-    await Sweeper(town.pool, desk.worker_id, 60.0, {heard_late}).put_back()
-    assert await town.states(item.message_id) == ["queued"]
