@@ -253,14 +253,16 @@ class Limiter:
     async def _fill(self, epoch: int, scopes: Sequence[str]) -> None:
         async with self._pool.acquire(timeout=ACQUIRE_SECONDS) as opened:
             used = await limits.usage(opened, scopes)
-        for scope, minutes in used.items():
-            try:
-                await self._permits.fill(
-                    epoch, scope, [(minute * 60_000, count) for minute, count in minutes]
-                )
-            except permits.EpochLost as lost:
-                await self._recover(epoch, lost.held)
-                return
+        try:
+            await self._permits.fill(
+                epoch,
+                {
+                    scope: [(minute * 60_000, count) for minute, count in minutes]
+                    for scope, minutes in used.items()
+                },
+            )
+        except permits.EpochLost as lost:
+            await self._recover(epoch, lost.held)
 
 
 def _result(

@@ -219,10 +219,8 @@ function operations.set_gates(times_ms)
   return true
 end
 
--- `usage` is {minute's start in ms, segments} pairs in order of time.
-function operations.fill(usage)
-  local key = KEYS[2]
-  if load(key) then return false end
+local function fill_one(key, usage)
+  if load(key) then return 0 end
   local scope = {gate_until_ms = 0}
   for i, window in ipairs(WINDOWS) do
     scope[i] = {used = 0, queue = ''}
@@ -232,7 +230,16 @@ function operations.fill(usage)
     end
   end
   scopes[key], changed[key] = scope, true
-  return true
+  return 1
+end
+
+-- `usages` holds for each scope {minute's start in ms, segments} pairs in order of time.
+function operations.fill(usages)
+  local filled_count = 0
+  for i, usage in ipairs(usages) do
+    filled_count = filled_count + fill_one(KEYS[i + 1], usage)
+  end
+  return filled_count
 end
 
 local held = tonumber(redis.call('GET', KEYS[1]) or 0)

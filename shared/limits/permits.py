@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from enum import StrEnum
 from pathlib import Path
 from typing import NamedTuple
@@ -16,6 +16,8 @@ from shared.runtime import redis_link
 PERMIT_AGE_LIMIT_MS = 5_000  # as in permit.lua; a permit never leaves the process it was given to
 UNLIMITED = 2**40
 BATCH_LIMIT = 1_000
+FILL_LIMIT = 2_000
+"""Scopes and sums of one call that fills; one scope's sums, some 300, are never parted."""
 
 # How young usage must be to need slots this fine: each window with two slots to spare.
 _SLOTS_MS = ((3_720_000, 60_000), (88_200_000, 900_000), (math.inf, 21_600_000))
@@ -86,7 +88,7 @@ class _Answered(msgspec.Struct, array_like=True, frozen=True):
 
 class _Reply(msgspec.Struct, array_like=True, frozen=True):
     held: int
-    result: bool | list[_Answered] | None = None
+    result: bool | int | list[_Answered] | None = None
 
 
 _decode = msgspec.msgpack.Decoder(_Reply).decode
@@ -160,13 +162,17 @@ class Permits:
         reply = _decode(await self._call("install", epoch, [], b""))
         return reply.held
 
-    async def fill(self, epoch: int, scope: str, usage: Sequence[tuple[int, int]]) -> bool:
-        """Tell Redis what a scope has used: (start of a minute in ms, segments) pairs, any order.
+    async def fill(self, epoch: int, usage: Mapping[str, Sequence[tuple[int, int]]]) -> int:
+        """Tell Redis what scopes have used: (start of a minute in ms, segments) pairs, any order.
 
-        False, and nothing written, when the scope is known under this epoch already. Read the
-        usage after the epoch was committed.
+        Returns how many it did not know; those known under this epoch already stay as they are.
+        Read the usage after the epoch was committed.
         """
-        return await self._run("fill", epoch, [scope], _coarsened(usage)) is True
+        filled_count = 0
+        for page in _pages({scope: _coarsened(pairs) for scope, pairs in usage.items()}):
+            known = await self._run("fill", epoch, list(page), list(page.values()))
+            filled_count += known if isinstance(known, int) else 0
+        return filled_count
 
     async def _ask(
         self, operation: str, epoch: int, scopes: dict[Scope, int], wanted: Sequence[object]
@@ -188,7 +194,7 @@ class Permits:
 
     async def _run(
         self, operation: str, epoch: int, scopes: Sequence[str], *arguments: object
-    ) -> bool | list[_Answered] | None:
+    ) -> bool | int | list[_Answered] | None:
         reply = _decode(await self._call(operation, epoch, scopes, _encode(arguments)))
         if reply.held != epoch:
             raise EpochLost(reply.held or None)
@@ -214,6 +220,23 @@ def _coarsened(usage: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
         start_ms = minute_ms - minute_ms % slot_ms
         sums[start_ms] = sums.get(start_ms, 0) + segments
     return sorted(sums.items())
+
+
+def _pages(
+    usage: Mapping[str, list[tuple[int, int]]],
+) -> Iterator[dict[str, list[tuple[int, int]]]]:
+    """All of it, a call of the script each: no more scopes and sums in one than hold up Redis for a
+    few milliseconds."""
+    page: dict[str, list[tuple[int, int]]] = {}
+    size = 0
+    for scope, sums in usage.items():
+        page[scope] = sums
+        size += 1 + len(sums)
+        if size >= FILL_LIMIT:
+            yield page
+            page, size = {}, 0
+    if page:
+        yield page
 
 
 def _number(scopes: Iterable[Scope]) -> dict[Scope, int]:

@@ -20,8 +20,7 @@ EPOCH = 7
 async def _limiter(link: redis.asyncio.Redis, *names: str) -> permits.Permits:
     limiter = permits.Permits(link)
     await limiter.install_epoch(EPOCH)
-    for name in names or (LINE,):
-        await limiter.fill(EPOCH, name, [])
+    await limiter.fill(EPOCH, {name: [] for name in names or (LINE,)})
     return limiter
 
 
@@ -157,11 +156,43 @@ async def test_month_of_minutes_counts_in_full_when_a_busy_scope_is_filled(
     minute = clock.now - clock.now % 60_000
     usage = [(minute - age * 60_000, 1) for age in range(32 * 24 * 60)]
     # When the scope is filled
-    await limiter.fill(EPOCH, LINE, usage)
+    await limiter.fill(EPOCH, {LINE: usage})
     # Then every window holds what brute force counts
     for window in range(3):
         [seen] = await limiter.peek(EPOCH, [[_scope(window, 100_000)]])
         assert 100_000 - seen.segments == oracle.Tokens(usage).out(window, clock.now)
+
+
+async def test_thousands_of_scopes_are_filled_by_a_few_calls_when_none_is_known(
+    link: redis.asyncio.Redis, clock: virtual_clock.Clock
+) -> None:
+    # Given a memory that knows one scope of many, some of which have been busy
+    limiter = await _limiter(link, "line:7")
+    minute = clock.now - clock.now % 60_000
+    usage = {
+        f"line:{number}": [(minute - age * 60_000, 1) for age in range(number % 20)]
+        for number in range(2_000)
+    }
+    before = await _calls(link)
+    # When all are filled
+    assert await limiter.fill(EPOCH, usage) == len(usage) - 1
+    # Then each holds what it has used, but the one that was known what it held
+    assert await _calls(link) - before < len(usage) / 100
+    scopes = [_scope(0, 100, name) for name in usage]
+    seen = [
+        found
+        for start in range(0, len(scopes), permits.BATCH_LIMIT)
+        for found in await limiter.peek(
+            EPOCH, [[scope] for scope in scopes[start : start + permits.BATCH_LIMIT]]
+        )
+    ]
+    used = {name: 100 - found.segments for name, found in zip(usage, seen, strict=True)}
+    assert used == {name: len(pairs) for name, pairs in usage.items()} | {"line:7": 0}
+
+
+async def _calls(link: redis.asyncio.Redis) -> int:
+    stats = await link.info("commandstats")
+    return int(stats["cmdstat_evalsha"]["calls"])
 
 
 async def test_tokens_are_held_longer_when_the_clock_goes_back(

@@ -238,8 +238,8 @@ class Limiter(RuleBasedStateMachine):
             (one.granted_at_ms - one.granted_at_ms % 60_000, one.segments)
             for one in self.sent[name]
         ]
-        assert await self.workers[0].fill(self.epoch, name, usage)
-        assert not await self.workers[1].fill(self.epoch, name, [])
+        assert await self.workers[0].fill(self.epoch, {name: usage}) == 1
+        assert await self.workers[1].fill(self.epoch, {name: []}) == 0
         self.tokens[name] = oracle.Tokens(usage)
 
     async def _ready_worker(self, worker: int, scopes: tuple[permits.Scope, ...]) -> None:
