@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import functools
+import sys
+
 import msgspec
 
 from shared.db.connection import Connection
@@ -43,15 +46,17 @@ async def load(connection: Connection) -> Configuration:
     async with connection.transaction(isolation="repeatable_read", readonly=True):
         number = await version(connection)
         accounts = [Account(*row) for row in await connection.fetch(_ACCOUNTS)]
+        # Lines are many, and their limits and countries few: each is kept once.
+        limits_of = functools.cache(Limits)
         lines = [
             Line(
                 line_id=row[0],
                 account_id=row[1],
                 sender=row[2],
                 kind=line_kinds.of_line(row[3], row[2]),
-                country=row[4],
+                country=sys.intern(row[4]),
                 is_default=row[5],
-                limits=Limits(*row[6:]),
+                limits=limits_of(*row[6:]),
             )
             for row in await connection.fetch(_LINES)
         ]
