@@ -73,10 +73,10 @@ class _Batch(msgspec.Struct, frozen=True):
 
 
 class Event(msgspec.Struct, frozen=True):
-    """A message's status became `status`."""
+    """A message's status became `status`; or something that is about no message."""
 
-    message_id: UUID
-    status: str
+    message_id: UUID | None = None
+    status: str = ""
 
 
 class Page(msgspec.Struct, frozen=True):

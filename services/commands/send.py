@@ -152,11 +152,11 @@ async def _follow(way_in: api.Api, book: _Book, bar: progress.Bar, timeout_secon
 
 def _take(book: _Book, events: Iterable[api.Event], open_ids: set[UUID]) -> None:
     for event in events:
-        sent = book.sent.get(event.message_id)
-        if sent is not None:
-            sent.status = event.status
-            if event.status in _FINAL:
-                open_ids.discard(event.message_id)
+        if event.message_id is None or (sent := book.sent.get(event.message_id)) is None:
+            continue
+        sent.status = event.status
+        if event.status in _FINAL:
+            open_ids.discard(event.message_id)
 
 
 def _as_data(book: _Book, lost: set[UUID]) -> dict[str, object]:

@@ -1,9 +1,9 @@
-"""The body that tells of an event, with its message as it stands now."""
+"""The body that tells of an event, with what it is about as that stands now."""
 
 from __future__ import annotations
 
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from uuid import UUID
 
 import msgspec
@@ -11,24 +11,20 @@ import msgspec
 from shared.db import messages
 from shared.db.connection import Connection
 from shared.db.events import StoredEvent
-from shared.rules import subscriptions
+from shared.rules import event_types
 from shared.shapes import message as shapes
 
 _EVENTS = UUID("6f1c3b7e-52a0-4d0b-9a39-0f3c1b0f5a11")
 """The namespace of events' ids (RFC 9562 §5.5)."""
 
 
-class _Data(shapes.MessageWithParts, frozen=True, kw_only=True):
-    """The message, and the event's number in its account's log."""
-
-    sequence: int
-
-
 class _Told(msgspec.Struct, frozen=True, kw_only=True):
+    """`data` is what it happened to, and the event's number in its account's log."""
+
     type: str
     id: str
     created_at: shapes.Time
-    data: _Data
+    data: dict[str, object]
 
 
 class ToldEvent(msgspec.Struct, frozen=True):
@@ -39,11 +35,6 @@ class ToldEvent(msgspec.Struct, frozen=True):
     body: bytes
 
 
-def type_of(event: StoredEvent) -> str:
-    """The event's type, as webhooks ask for it."""
-    return f"{subscriptions.MESSAGE}.{event.status}"
-
-
 def event_id(account_id: int, sequence: int) -> str:
     """What tells an event from all others, those of other accounts too."""
     return str(uuid.uuid5(_EVENTS, f"{account_id}:{sequence}"))
@@ -52,30 +43,44 @@ def event_id(account_id: int, sequence: int) -> str:
 async def told(
     connection: Connection, account_id: int, events: Sequence[StoredEvent]
 ) -> list[ToldEvent]:
-    """The events with their messages' newest state; without those whose messages the retention has
-    taken away."""
-    message_ids = list({event.message_id for event in events})
-    found = await messages.get_many(connection, account_id, message_ids)
-    parts = await messages.parts_of_many(connection, list(found))
-    return [
-        _told(account_id, event, found[event.message_id], parts)
-        for event in events
-        if event.message_id in found
-    ]
+    """The events with the newest state of what they are about; without those about something that
+    the retention has taken away. Of a family that is not known here, as a later release may have
+    written it, only the id is told."""
+    shown: dict[str, Mapping[UUID, msgspec.Struct]] = {}
+    for family, read in _READERS.items():
+        if subject_ids := list({each.subject_id for each in events if each.family == family}):
+            shown[family] = await read(connection, account_id, subject_ids)
+    found: list[ToldEvent] = []
+    for event in events:
+        if event.family not in _READERS:
+            found.append(_told(account_id, event, {"id": event.subject_id}))
+        elif (subject := shown[event.family].get(event.subject_id)) is not None:
+            found.append(_told(account_id, event, msgspec.to_builtins(subject)))
+    return found
 
 
-def _told(
-    account_id: int,
-    event: StoredEvent,
-    stored: messages.StoredMessage,
-    parts: Mapping[UUID, Sequence[messages.Part]],
-) -> ToldEvent:
-    whole = shapes.shown_with_parts(stored, parts[stored.message_id])
+def _told(account_id: int, event: StoredEvent, subject: dict[str, object]) -> ToldEvent:
     name = event_id(account_id, event.sequence)
     told_as = _Told(
-        type=type_of(event),
+        type=event.type,
         id=name,
         created_at=event.created_at,
-        data=_Data(**msgspec.structs.asdict(whole), sequence=event.sequence),
+        data=subject | {"sequence": event.sequence},
     )
     return ToldEvent(event.sequence, name, msgspec.json.encode(told_as))
+
+
+async def _messages(
+    connection: Connection, account_id: int, message_ids: Sequence[UUID]
+) -> Mapping[UUID, msgspec.Struct]:
+    found = await messages.get_many(connection, account_id, message_ids)
+    parts = await messages.parts_of_many(connection, list(found))
+    return {
+        message_id: shapes.shown_with_parts(stored, parts[message_id])
+        for message_id, stored in found.items()
+    }
+
+
+_Reader = Callable[[Connection, int, Sequence[UUID]], Awaitable[Mapping[UUID, msgspec.Struct]]]
+_READERS: Mapping[str, _Reader] = {event_types.MESSAGE: _messages}
+"""For each family: how many of an account's things are read at once, each as the API shows it."""

@@ -145,7 +145,7 @@ async def _read(means: Means, leased: Leased) -> _Plan:
 
 
 def _fits(leased: Leased, event: StoredEvent) -> bool:
-    return subscriptions.fits(bodies.type_of(event), leased.events)
+    return subscriptions.fits(event.type, leased.events)
 
 
 def _wanted(

@@ -206,7 +206,8 @@ _LAST_EVENTS = f"""
 SELECT coalesce(m.message_id, e.message_id) AS message_id, m.status, e.status AS last_event
 FROM messages m
 FULL JOIN (SELECT DISTINCT ON (message_id) message_id, account_id, status
-           FROM all_events ORDER BY message_id, sequence DESC) e USING (message_id)
+           FROM all_events WHERE status NOT LIKE '%.%'
+           ORDER BY message_id, sequence DESC) e USING (message_id)
 WHERE coalesce(m.message_id, e.message_id) >= {_KEPT}
   AND (m.status IS DISTINCT FROM coalesce(
            e.status, CASE WHEN m.send_at IS NULL THEN 'queued' ELSE 'scheduled' END)

@@ -3,30 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Final
 
-from shared.sms.states import MessageStatus
-
-MESSAGE: Final = "message"
-TYPES: Final = frozenset(
-    {
-        *(f"{MESSAGE}.{status.value}" for status in MessageStatus),
-        "inbound.received",
-        "opt_out.created",
-        "opt_out.deleted",
-        "webhook.disabled",
-    }
-)
-_FAMILIES: Final = frozenset(kind.partition(".")[0] for kind in TYPES)
+from shared.rules import event_types
 
 
 def is_pattern(text: str) -> bool:
     """Whether this is a type, all types of a family ("message.*"), or all ("*")."""
     family, _, rest = text.partition(".")
-    return text == "*" or text in TYPES or (rest == "*" and family in _FAMILIES)
+    return (
+        text == "*" or text in event_types.TYPES or (rest == "*" and family in event_types.FAMILIES)
+    )
 
 
 def fits(kind: str, patterns: Iterable[str]) -> bool:
     """Whether an event of this type is among those."""
-    family = kind.partition(".")[0]
+    family = event_types.family_of(kind)
     return any(pattern in (kind, "*", f"{family}.*") for pattern in patterns)

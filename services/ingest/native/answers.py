@@ -12,6 +12,7 @@ from msgspec import UNSET, Meta, UnsetType
 
 from shared.db import events, inbound, webhooks
 from shared.ledger import money
+from shared.rules import event_types
 from shared.rules.compose import Draft
 from shared.shapes.message import Amount, Message, Segments, Status, Time
 from shared.web.problems import Problem
@@ -102,11 +103,17 @@ class MessagePage(msgspec.Struct, frozen=True):
 
 
 class Event(msgspec.Struct, frozen=True, kw_only=True):
-    """A message's status became `status`. Numbers rise by one within an account."""
+    """Something happened. Of the ids there is the one of what it happened to, as `type` tells; of a
+    message, `status` is what its status became. Numbers rise by one within an account. There will
+    be further types: let pass what you do not know."""
 
     sequence: int
-    message_id: UUID
-    status: Status
+    type: Annotated[str, Meta(examples=["message.delivered", "inbound.received"])]
+    message_id: UUID | UnsetType = UNSET
+    status: Status | UnsetType = UNSET
+    inbound_id: UUID | UnsetType = UNSET
+    opt_out_id: UUID | UnsetType = UNSET
+    webhook_id: UUID | UnsetType = UNSET
     reason: str
     reference: str | None
     created_at: Time
@@ -247,9 +254,28 @@ def failed(problem: Problem) -> Failed:
     return Failed(Fault(code=problem.code, detail=problem.detail, field=problem.field))
 
 
+_ID_NAMES = {family: f"{family}_id" for family in event_types.FAMILIES}
+
+
+def _event(stored: events.StoredEvent) -> Event:
+    members: dict[str, Any] = {}
+    if (name := _ID_NAMES.get(stored.family)) is not None:
+        members[name] = stored.subject_id
+    if stored.status:
+        members["status"] = stored.status
+    return Event(
+        sequence=stored.sequence,
+        type=stored.type,
+        reason=stored.reason,
+        reference=stored.reference,
+        created_at=stored.created_at,
+        **members,
+    )
+
+
 def event_page(stored: Sequence[events.StoredEvent], after: int) -> EventPage:
     """The page that follows `after`."""
-    page = [msgspec.convert(event, Event, from_attributes=True) for event in stored]
+    page = [*map(_event, stored)]
     return EventPage(page, str(stored[-1].sequence if stored else after))
 
 

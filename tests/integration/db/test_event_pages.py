@@ -111,7 +111,7 @@ async def told(
     """What a producer reads after a cursor."""
     async with services.acquire() as opened:
         found = await events.after(opened, account_id, sequence, limit)
-    return [(each.sequence, each.message_id, each.status, each.reference) for each in found]
+    return [(each.sequence, each.subject_id, each.status, each.reference) for each in found]
 
 
 async def breaches(owner: asyncpg.Connection) -> set[str]:
@@ -147,6 +147,43 @@ async def test_numbers_go_on_when_the_last_old_process_has_gone(
         (1, message_ids[2], "submitted", None),
         (2, message_ids[2], "undelivered", None),
     ]
+    assert await breaches(owner) == set()
+
+
+async def test_what_happens_to_other_things_is_numbered_among_the_messages(
+    owner: asyncpg.Connection, services: asyncpg.Pool
+) -> None:
+    # Given an opt-out that is made and ended, and an inbound message of another account, before and
+    # after the last old process has gone
+    opt_out_id, inbound_id = UUID(int=2), UUID(int=1)
+    new = [
+        events.NewEvent(2, "inbound.received", inbound_id),
+        events.NewEvent(1, "opt_out.created", opt_out_id, "phone", "order 1"),
+        events.NewEvent(1, "opt_out.deleted", opt_out_id),
+    ]
+    for last, of_shop in ((3, ([1, 2, 3], [])), (6, ([1, 2, 3], [5, 6]))):
+        async with services.acquire() as opened, opened.transaction():
+            await events.append(opened, new)
+        await happen(services, await accept(services, 1), SegmentState.SUBMITTED)
+        # Then they are where the messages' are, in the order given
+        assert await layout(owner, 1) == of_shop
+        async with services.acquire() as opened:
+            found = await events.after(opened, 1, last - 3, 100)
+        assert [(each.sequence, each.type, each.status) for each in found] == [
+            (last - 2, "opt_out.created", ""),
+            (last - 1, "opt_out.deleted", ""),
+            (last, "message.submitted", "submitted"),
+        ]
+        assert [each.subject_id for each in found[:2]] == [opt_out_id, opt_out_id]
+        assert [(each.reason, each.reference) for each in found[:2]] == [
+            ("phone", "order 1"),
+            ("", None),
+        ]
+        await migrate.migrate(owner)
+    async with services.acquire() as opened:
+        assert [each.sequence for each in await events.at(opened, 2, [1, 2])] == [1, 2]
+        assert {each.type for each in await events.at(opened, 2, [1, 2])} == {"inbound.received"}
+    # And they are no fault of any message
     assert await breaches(owner) == set()
 
 

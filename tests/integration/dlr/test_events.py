@@ -43,7 +43,7 @@ async def test_numbers_have_no_gap_and_no_reader_is_overtaken_when_eight_connect
     assert await town.statuses(message_ids) == {"delivered"}
     by_message: dict[object, list[str]] = {}
     for event in stored:
-        by_message.setdefault(event.message_id, []).append(event.status)
+        by_message.setdefault(event.subject_id, []).append(event.status)
     assert {tuple(history) for history in by_message.values()} <= {
         ("submitted", "delivered"),
         ("submitted", "undelivered", "delivered"),

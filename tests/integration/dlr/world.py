@@ -196,7 +196,7 @@ class World:
         """The message's events, oldest first."""
         async with self.pool.acquire() as connection:
             stored = await events.after(connection, self.account_id, 0, 1_000_000)
-        return [event.status for event in stored if event.message_id == message_id]
+        return [event.status for event in stored if event.subject_id == message_id]
 
     async def balance_micro(self) -> int:
         async with self.pool.acquire() as connection:

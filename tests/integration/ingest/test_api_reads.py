@@ -10,7 +10,7 @@ from urllib.parse import quote
 import pytest
 
 from services.ingest.native import routes
-from shared.db import segments
+from shared.db import events, segments
 from shared.sms.states import SegmentState
 from tests.integration.ingest.world import World
 
@@ -46,8 +46,10 @@ async def test_every_event_is_read_once_when_cursors_are_followed(town: World) -
 
     assert [event["status"] for event in read] == ["parked", "queued", "submitted", "delivered"]
     assert [event["sequence"] for event in read] == [int(start) + n for n in (1, 2, 3, 4)]
+    assert {event["type"] for event in read} == {f"message.{each['status']}" for each in read}
     assert set(read[0]) == {
         "sequence",
+        "type",
         "message_id",
         "status",
         "reason",
@@ -56,6 +58,34 @@ async def test_every_event_is_read_once_when_cursors_are_followed(town: World) -
     }
     assert {event["message_id"] for event in read} == {message_id}
     assert page["cursor"] == cursor == str(int(start) + 4)
+
+
+@pytest.mark.parametrize(
+    ("kind", "id_name"),
+    [
+        ("inbound.received", "inbound_id"),
+        ("opt_out.created", "opt_out_id"),
+        ("opt_out.deleted", "opt_out_id"),
+        ("webhook.disabled", "webhook_id"),
+    ],
+)
+async def test_an_event_names_what_it_is_about(town: World, kind: str, id_name: str) -> None:
+    start = (await town.get("alice", "/v1/events?limit=1000"))["cursor"]
+    subject_id = uuid.uuid4()
+    async with town.pool.acquire() as connection:
+        account_id = await connection.fetchval(
+            "SELECT account_id FROM accounts WHERE name = 'alice'"
+        )
+        await events.append(connection, [events.NewEvent(account_id, kind, subject_id, "why")])
+    (event,) = (await town.get("alice", f"/v1/events?after={start}"))["events"]
+    assert event.pop("created_at")
+    assert event == {
+        "sequence": int(start) + 1,
+        "type": kind,
+        id_name: str(subject_id),
+        "reason": "why",
+        "reference": None,
+    }
 
 
 async def test_the_cursor_stays_when_nothing_happened(town: World) -> None:

@@ -56,7 +56,7 @@ async def test_every_event_comes_although_pushers_are_killed(
         assert await pusher.ended(25) == 0
 
     # And what came is what the log has, signed; a kill costs a round of each at most
-    logged = {event.sequence: event.message_id for event in await hooks.logged()}
+    logged = {event.sequence: event.subject_id for event in await hooks.logged()}
     assert len(logged) == event_count
     for one in receiver.received:
         one.check(secrets[one.path])

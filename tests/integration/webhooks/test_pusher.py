@@ -14,6 +14,7 @@ from aiohttp import web
 from services.webhooks import course, policy
 from shared.access import keys, signatures, vault
 from shared.db import events, messages, webhooks
+from shared.runtime import ids
 from shared.shapes import message as shapes
 from tests.integration.dlr.world import eventually
 from tests.integration.webhooks.hooks import SECRET_KEY, VAULT, Hooks
@@ -97,6 +98,28 @@ async def test_an_event_that_is_not_taken_holds_up_no_other(
     statuses = [one.status for one in await hooks.tries(webhook_id) if one.sequence == 3]
     assert statuses[0] == 200
     assert set(statuses[1:]) == {500}
+
+
+async def test_what_a_later_release_tells_of_holds_up_nothing(
+    hooks: Hooks, receiver: Receiver
+) -> None:
+    # Given an event of a family that this release does not know, between two that it does
+    webhook_id, _ = await hooks.add(receiver.url)
+    subject_id = ids.uuid7()
+    await hooks.town.submit(1)
+    async with hooks.town.pool.acquire() as connection:
+        new = events.NewEvent(hooks.town.account_id, "parcel.lost", subject_id)
+        await events.append(connection, [new])
+    await hooks.town.submit(1)
+    async with hooks.pushing():
+        await receiver.hears(3)
+    # Then what is known of it is told, and the others as ever
+    bodies = {one.body["data"]["sequence"]: one.body for one in receiver.taken}
+    assert set(bodies) == {1, 2, 3}
+    assert bodies[2]["type"] == "parcel.lost"
+    assert bodies[2]["data"] == {"id": str(subject_id), "sequence": 2}
+    assert bodies[3]["type"] == "message.submitted"
+    assert (await hooks.get(webhook_id)).retry_count == 0
 
 
 async def test_who_is_away_costs_little_and_gets_exactly_what_it_missed(hooks: Hooks) -> None:
@@ -309,4 +332,4 @@ async def test_events_are_found_by_their_numbers(hooks: Hooks) -> None:
     async with hooks.town.pool.acquire() as connection:
         found = await events.at(connection, hooks.town.account_id, [27, 1, 2, 6, 7, 8, 28, 1_000])
     assert found == [every[number] for number in (1, 2, 6, 7, 8, 27)]
-    assert isinstance(found[0].message_id, UUID)
+    assert isinstance(found[0].subject_id, UUID)

@@ -1,0 +1,32 @@
+"""The types of events: what has happened, and to what, in the words that producers read."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from shared.sms.states import MessageStatus
+
+MESSAGE: Final = "message"
+"""The family of what becomes of messages: the word after the point is the message's status."""
+INBOUND_RECEIVED: Final = "inbound.received"
+OPT_OUT_CREATED: Final = "opt_out.created"
+OPT_OUT_DELETED: Final = "opt_out.deleted"
+WEBHOOK_DISABLED: Final = "webhook.disabled"
+
+TYPES: Final = frozenset(
+    {
+        *(f"{MESSAGE}.{status.value}" for status in MessageStatus),
+        INBOUND_RECEIVED,
+        OPT_OUT_CREATED,
+        OPT_OUT_DELETED,
+        WEBHOOK_DISABLED,
+    }
+)
+
+
+def family_of(kind: str) -> str:
+    """What an event of this type is about: "message", "inbound", "opt_out", "webhook"."""
+    return kind.partition(".")[0]
+
+
+FAMILIES: Final = frozenset(map(family_of, TYPES))
