@@ -23,6 +23,8 @@ _log = structlog.get_logger()
 
 CONNECT_SECONDS = 10.0
 HEARTBEAT_SECONDS = 10
+UNWANTED_SECONDS = 1.0
+"""How long a greeting may go on that nobody waits for any more: then it is broken off."""
 
 
 class NotRestored(Exception):
@@ -118,6 +120,20 @@ class Link:
 
 
 async def _connect(url: str, name: str) -> AbstractConnection:
+    connecting = asyncio.create_task(_greeted(url, name))
+    try:
+        return await asyncio.shield(connecting)
+    except asyncio.CancelledError:
+        # Cancelled in the moment in which it succeeds, aiormq lets go of a connection that lives.
+        await asyncio.wait({connecting}, timeout=UNWANTED_SECONDS)
+        if connecting.done() and not connecting.cancelled() and connecting.exception() is None:
+            await _close(connecting.result())
+        raise
+    finally:
+        connecting.cancel()
+
+
+async def _greeted(url: str, name: str) -> AbstractConnection:
     try:
         return await aio_pika.connect(
             url,

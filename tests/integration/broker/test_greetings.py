@@ -12,6 +12,8 @@ import uvloop
 from shared.broker import link
 from shared.runtime import lifecycle
 
+CLOSED_SECONDS = 2.0
+
 
 def test_a_broker_that_hangs_up_in_its_greeting_is_tried_again() -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
@@ -49,3 +51,40 @@ async def _be_busy() -> None:
 
 async def _set_up(_connection: object) -> None:
     raise AssertionError("nobody is there")
+
+
+async def test_a_connection_that_nobody_waits_for_any_more_is_closed(amqp_url: str) -> None:
+    before = asyncio.all_tasks()
+    # When connecting is broken off just as it succeeds: aiormq's own tasks have begun
+    connecting = asyncio.create_task(_connect_once(amqp_url))
+    async with asyncio.timeout(CLOSED_SECONDS):
+        while not any("reader" in repr(each.get_coro()) for each in asyncio.all_tasks() - before):
+            await asyncio.sleep(0)
+    await lifecycle.end(connecting)
+    # Then no part of it lives on
+    async with asyncio.timeout(CLOSED_SECONDS):
+        while asyncio.all_tasks() - before:
+            await asyncio.sleep(0.01)
+
+
+async def test_a_stop_does_not_wait_for_a_broker_that_greets_nobody() -> None:
+    # Given somebody who takes connections and says nothing
+    before = asyncio.all_tasks()
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        connecting = asyncio.create_task(
+            _connect_once(f"amqp://guest:guest@127.0.0.1:{silent.getsockname()[1]}/")
+        )
+        await asyncio.wait({connecting}, timeout=0.2)
+        # When a link to it is not wanted any more
+        began = time.monotonic()
+        await lifecycle.end(connecting)
+        # Then it is given up soon, and wholly
+        assert time.monotonic() - began < CLOSED_SECONDS
+        async with asyncio.timeout(CLOSED_SECONDS):
+            while asyncio.all_tasks() - before:
+                await asyncio.sleep(0.01)
+
+
+async def _connect_once(url: str) -> None:
+    async with link.passing(url, "t"):
+        return
