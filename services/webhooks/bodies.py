@@ -8,11 +8,13 @@ from uuid import UUID
 
 import msgspec
 
-from shared.db import messages
+from shared.db import inbound, messages, webhooks
 from shared.db.connection import Connection
 from shared.db.events import StoredEvent
 from shared.rules import event_types
+from shared.shapes import inbound as inbound_shapes
 from shared.shapes import message as shapes
+from shared.shapes import webhook as webhook_shapes
 
 _EVENTS = UUID("6f1c3b7e-52a0-4d0b-9a39-0f3c1b0f5a11")
 """The namespace of events' ids (RFC 9562 §5.5)."""
@@ -44,8 +46,8 @@ async def told(
     connection: Connection, account_id: int, events: Sequence[StoredEvent]
 ) -> list[ToldEvent]:
     """The events with the newest state of what they are about; without those about something that
-    the retention has taken away. Of a family that is not known here, as a later release may have
-    written it, only the id is told."""
+    is gone: by the retention, or, of a webhook, by its owner. Of a family that is not known here,
+    as a later release may have written it, only the id is told."""
     shown: dict[str, Mapping[UUID, msgspec.Struct]] = {}
     for family, read in _READERS.items():
         if subject_ids := list({each.subject_id for each in events if each.family == family}):
@@ -81,6 +83,25 @@ async def _messages(
     }
 
 
+async def _inbound(
+    connection: Connection, account_id: int, inbound_ids: Sequence[UUID]
+) -> Mapping[UUID, msgspec.Struct]:
+    found = await inbound.get_many(connection, account_id, inbound_ids)
+    return {inbound_id: inbound_shapes.shown(stored) for inbound_id, stored in found.items()}
+
+
+async def _webhooks(
+    connection: Connection, account_id: int, _webhook_ids: Sequence[UUID]
+) -> Mapping[UUID, msgspec.Struct]:
+    """All of the account, for they are few."""
+    found = await webhooks.listed(connection, account_id)
+    return {stored.webhook_id: webhook_shapes.state(stored) for stored in found}
+
+
 _Reader = Callable[[Connection, int, Sequence[UUID]], Awaitable[Mapping[UUID, msgspec.Struct]]]
-_READERS: Mapping[str, _Reader] = {event_types.MESSAGE: _messages}
+_READERS: Mapping[str, _Reader] = {
+    event_types.MESSAGE: _messages,
+    event_types.INBOUND: _inbound,
+    event_types.WEBHOOK: _webhooks,
+}
 """For each family: how many of an account's things are read at once, each as the API shows it."""

@@ -11,10 +11,12 @@ Whoever locks more than one row takes them in this order, so that nobody waits i
 7. wallets, in the order of their ids; whoever accepts has no lock from 1 to 6 but a key's,
 8. the day's usage, under the wallet's lock.
 
-Webhooks are locked one at a time, with what hangs on them and nothing else.
+Webhooks are locked one at a time, with what hangs on them; then the head of the account's log, if
+it is to tell that one was disabled.
 
-Whoever keeps what phones send takes none of these, but fingerprints in their order, then parts that
-wait, in the order of their keys, then heads of inbound messages, in the order of accounts.
+Whoever keeps what phones send takes fingerprints in their order, then parts that wait, in the order
+of their keys, then heads of inbound messages, then those of event logs (6), both in the order of
+accounts.
 
 A row that nobody else can know yet may be inserted at any time.
 """

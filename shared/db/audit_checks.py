@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from shared.db import segments, work_states, workers
 from shared.ledger import refunds
 from shared.ledger.transfers import ROADS, Book, Kind
+from shared.rules import event_types
 from shared.sms import states
 
 GRACE_SECONDS = 60
@@ -213,6 +214,16 @@ WHERE coalesce(m.message_id, e.message_id) >= {_KEPT}
            e.status, CASE WHEN m.send_at IS NULL THEN 'queued' ELSE 'scheduled' END)
        OR e.account_id <> m.account_id)"""
 
+_INBOUND_EVENTS = f"""
+SELECT coalesce(i.inbound_id, e.message_id) AS inbound_id, i.account_id,
+       e.told_accounts::text
+FROM inbound i
+FULL JOIN (SELECT message_id, array_agg(account_id) AS told_accounts
+           FROM all_events WHERE status = '{event_types.INBOUND_RECEIVED}' GROUP BY message_id) e
+    ON e.message_id = i.inbound_id
+WHERE coalesce(i.inbound_id, e.message_id) >= {_KEPT}
+  AND coalesce(e.told_accounts, '{{}}') <> array_remove(ARRAY[i.account_id], NULL)"""
+
 _LINE_USAGE = """
 SELECT l.line_id, u.hour_count, l.hour_limit, u.day_count, l.day_limit, u.month_count, l.month_limit
 FROM lines l
@@ -249,6 +260,8 @@ CHECKS = (
     Check("event_numbers", "events of an account are numbered without gaps", "all_events",
           _NUMBERS),
     Check("last_events", "the last event of a message is its status", "messages", _LAST_EVENTS),
+    Check("inbound_events", "accounts are told once of each of their inbound messages", "inbound",
+          _INBOUND_EVENTS),
     Check("line_usage", "lines are within their limits (unless these were lowered)", "limit_usage",
           _LINE_USAGE, warns_only=True),
 )  # fmt: skip

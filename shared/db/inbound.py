@@ -10,8 +10,9 @@ from uuid import UUID
 
 import asyncpg
 
-from shared.db import cleaning
+from shared.db import cleaning, events
 from shared.db.connection import Connection
+from shared.rules import event_types
 from shared.sms.inbound import Alphabet, InboundPart, InboundText, Piece, join
 
 REPEAT_SECONDS = 3600
@@ -256,8 +257,9 @@ def _waiting(*columns: Any) -> InboundWaiting:
 
 
 # A line that several accounts have belongs to the one that had the last word with the phone, and to
-# nobody where none had. Within an account numbers follow the order of the ids.
-_INSERT = """
+# nobody where none had. Within an account numbers follow the order of the ids. The account's log of
+# events tells of each.
+_INSERT = f"""
 WITH owned AS MATERIALIZED (
     SELECT n.*, coalesce(n.received_at, now()) AS came_at, o.account_id, o.line_id, o.message_id,
            row_number() OVER (PARTITION BY o.account_id ORDER BY n.inbound_id) AS place
@@ -277,25 +279,32 @@ WITH owned AS MATERIALIZED (
 ), head AS MATERIALIZED (
     SELECT account_id, count(*) AS count FROM owned
     WHERE account_id IS NOT NULL GROUP BY account_id
-), bumped AS (
+), numbered AS (
     INSERT INTO inbound_heads AS h (account_id, last_sequence)
     SELECT account_id, count FROM head ORDER BY account_id
     ON CONFLICT (account_id) DO UPDATE SET last_sequence = h.last_sequence + excluded.last_sequence
     RETURNING account_id, last_sequence
-)
-INSERT INTO inbound (inbound_id, account_id, sequence, line_id, carrier_id, sender, recipient, body,
-    data, udh, encoding, part_count, missing, answer_to, received_at)
-SELECT o.inbound_id, o.account_id, b.last_sequence - h.count + o.place, o.line_id,
-       o.carrier_id, o.sender, o.recipient, o.body, o.data, o.udh, o.encoding, o.part_count,
-       o.missing, o.message_id, o.came_at
-FROM owned o
-LEFT JOIN head h ON h.account_id = o.account_id
-LEFT JOIN bumped b ON b.account_id = o.account_id"""
+), kept AS (
+    INSERT INTO inbound (inbound_id, account_id, sequence, line_id, carrier_id, sender, recipient,
+        body, data, udh, encoding, part_count, missing, answer_to, received_at)
+    SELECT o.inbound_id, o.account_id, n.last_sequence - h.count + o.place, o.line_id,
+           o.carrier_id, o.sender, o.recipient, o.body, o.data, o.udh, o.encoding, o.part_count,
+           o.missing, o.message_id, o.came_at
+    FROM owned o
+    LEFT JOIN head h ON h.account_id = o.account_id
+    LEFT JOIN numbered n ON n.account_id = o.account_id
+    RETURNING account_id, inbound_id
+), changed AS (
+    SELECT account_id, inbound_id AS message_id, '{event_types.INBOUND_RECEIVED}' AS status,
+           '' AS reason, NULL::text AS reference
+    FROM kept WHERE account_id IS NOT NULL
+), {events.APPEND_CHANGED}
+SELECT FROM bumped"""  # noqa: S608 - the constants above
 
 
 async def insert(connection: Connection, messages: Sequence[NewInbound]) -> None:
     """Keep messages, each with the account it belongs to, if there is one, and the message that it
-    answers."""
+    answers; and tell the account. The last that a transaction locks but wallets."""
     if messages:
         await connection.execute(_INSERT, messages)
 
@@ -314,6 +323,17 @@ async def after(
     return [
         StoredInbound(*row) for row in await connection.fetch(_AFTER, account_id, sequence, limit)
     ]
+
+
+_GET_MANY = f"{_COLUMNS} WHERE account_id = $1 AND inbound_id = ANY ($2::uuid[])"
+
+
+async def get_many(
+    connection: Connection, account_id: int, inbound_ids: Sequence[UUID]
+) -> dict[UUID, StoredInbound]:
+    """Those of these messages that the account has."""
+    rows = await connection.fetch(_GET_MANY, account_id, inbound_ids)
+    return {row["inbound_id"]: StoredInbound(*row) for row in rows}
 
 
 _OF_NOBODY = f"""{_COLUMNS}

@@ -13,7 +13,9 @@ from datetime import datetime
 from typing import NamedTuple
 from uuid import UUID
 
+from shared.db import events
 from shared.db.connection import Connection
+from shared.rules import event_types
 
 LEASE_SECONDS = 20
 """After so long without a word of its pusher a webhook is another's."""
@@ -192,7 +194,8 @@ WHERE w.webhook_id = $1"""  # noqa: S608 - a number of our own
 
 async def record(connection: Connection, leased: Leased, course: Course, full_count: int) -> bool:
     """Write a round down; whether the lease was still ours, else nothing is written. With
-    `full_count` retries nothing further is read before one of them is due. In a transaction."""
+    `full_count` retries nothing further is read before one of them is due. Where it disables the
+    webhook, the account's log tells of it. In a transaction, of which it is the last."""
     webhook_id = leased.webhook_id
     if await connection.fetchrow(_FENCE, webhook_id, leased.lease_id) is None:
         return False
@@ -218,4 +221,9 @@ async def record(connection: Connection, leased: Leased, course: Course, full_co
         course.disabled_for,
         course.goes_on,
     )
+    if course.disabled_for:
+        disabled = events.NewEvent(
+            leased.account_id, event_types.WEBHOOK_DISABLED, webhook_id, course.disabled_for
+        )
+        await events.append(connection, [disabled])
     return True

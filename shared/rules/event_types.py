@@ -8,11 +8,15 @@ from shared.sms.states import MessageStatus
 
 MESSAGE: Final = "message"
 """The family of what becomes of messages: the word after the point is the message's status."""
-INBOUND_RECEIVED: Final = "inbound.received"
-OPT_OUT_CREATED: Final = "opt_out.created"
-OPT_OUT_DELETED: Final = "opt_out.deleted"
-WEBHOOK_DISABLED: Final = "webhook.disabled"
+INBOUND: Final = "inbound"
+OPT_OUT: Final = "opt_out"
+WEBHOOK: Final = "webhook"
+INBOUND_RECEIVED: Final = f"{INBOUND}.received"
+OPT_OUT_CREATED: Final = f"{OPT_OUT}.created"
+OPT_OUT_DELETED: Final = f"{OPT_OUT}.deleted"
+WEBHOOK_DISABLED: Final = f"{WEBHOOK}.disabled"
 
+FAMILIES: Final = (MESSAGE, INBOUND, OPT_OUT, WEBHOOK)
 TYPES: Final = frozenset(
     {
         *(f"{MESSAGE}.{status.value}" for status in MessageStatus),
@@ -27,6 +31,3 @@ TYPES: Final = frozenset(
 def family_of(kind: str) -> str:
     """What an event of this type is about: "message", "inbound", "opt_out", "webhook"."""
     return kind.partition(".")[0]
-
-
-FAMILIES: Final = frozenset(map(family_of, TYPES))

@@ -14,7 +14,10 @@ from shared.db import events, inbound, webhooks
 from shared.ledger import money
 from shared.rules import event_types
 from shared.rules.compose import Draft
+from shared.shapes import webhook as webhook_shapes
+from shared.shapes.inbound import InboundMessage
 from shared.shapes.message import Amount, Message, Segments, Status, Time
+from shared.shapes.webhook import WebhookState
 from shared.web.problems import Problem
 
 CONTENT_TYPE = "application/json"
@@ -126,22 +129,14 @@ class EventPage(msgspec.Struct, frozen=True):
     cursor: str
 
 
-class Webhook(msgspec.Struct, frozen=True, kw_only=True):
+class Webhook(WebhookState, frozen=True, kw_only=True):
     """A URL that is told of events. `reason` says why it is disabled: `by_owner`; `gone`, it
     answered 410; `failing`, for days it took nothing. `cursor` is how far it has been told, of
     which `retries` events are to be tried again."""
 
-    webhook_id: UUID = msgspec.field(name="id")
     url: str
     events: list[str]
-    state: Literal["active", "disabled"]
-    reason: str
-    created_at: Time
-    updated_at: Time
     old_secret_until: Time | None
-    failing_since: Time | None
-    cursor: str
-    retry_count: int = msgspec.field(name="retries")
 
 
 class WebhookWithSecret(Webhook, frozen=True, kw_only=True):
@@ -173,32 +168,17 @@ class WebhookTryPage(msgspec.Struct, frozen=True):
     cursor: str | None
 
 
-class InboundMessage(msgspec.Struct, frozen=True, kw_only=True):
-    """What a phone has sent to a line of the account. Numbers rise by one within an account.
+class NumberedInbound(InboundMessage, frozen=True, kw_only=True):
+    """The same with its number, which rises by one within an account."""
 
-    `text` is null where a part of it is no text; then `data` has its octets in base64, and `header`
-    those of its user data header. `missing` are the numbers of the `parts` that did not come in
-    time. `answers` is the account's last message to the phone."""
-
-    inbound_id: UUID = msgspec.field(name="id")
     sequence: int
-    sender: str = msgspec.field(name="from")
-    recipient: str = msgspec.field(name="to")
-    body: str | None = msgspec.field(name="text")
-    data: bytes | None
-    udh: bytes | None = msgspec.field(name="header")
-    encoding: str
-    part_count: Annotated[int, Meta(ge=1)] = msgspec.field(name="parts")
-    missing: list[int]
-    answer_to: UUID | None = msgspec.field(name="answers")
-    received_at: Time
 
 
 class InboundPage(msgspec.Struct, frozen=True):
     """Inbound messages, oldest first. `cursor` is where to go on; it stays the same when nothing is
     new."""
 
-    inbound: list[InboundMessage]
+    inbound: list[NumberedInbound]
     cursor: str
 
 
@@ -290,9 +270,8 @@ def webhook_with_secret(stored: webhooks.StoredWebhook, secret: str) -> WebhookW
 
 
 def _webhook_members(stored: webhooks.StoredWebhook) -> dict[str, Any]:
-    shared_names = set(Webhook.__struct_fields__) - {"cursor"}
-    members = {name: getattr(stored, name) for name in shared_names}
-    return members | {"cursor": str(stored.read_until)}
+    own = {name: getattr(stored, name) for name in ("url", "events", "old_secret_until")}
+    return webhook_shapes.members(stored) | own
 
 
 def webhook_try(stored: webhooks.StoredTry) -> WebhookTry:
@@ -308,7 +287,7 @@ def webhook_try(stored: webhooks.StoredTry) -> WebhookTry:
 def inbound_page(stored: Sequence[inbound.StoredInbound], after: int) -> InboundPage:
     """The page that follows `after`."""
     page = [
-        InboundMessage(**{name: getattr(each, name) for name in InboundMessage.__struct_fields__})
+        NumberedInbound(**{name: getattr(each, name) for name in NumberedInbound.__struct_fields__})
         for each in stored
     ]
     return InboundPage(page, str(stored[-1].sequence if stored else after))

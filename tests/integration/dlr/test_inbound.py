@@ -12,8 +12,8 @@ import pytest
 from services.dispatcher import inbound as desks
 from services.dispatcher.inbound import InboundDesk
 from services.dlr import inbound
+from shared.db import audit, events, migrate, pool
 from shared.db import inbound as stored
-from shared.db import migrate, pool
 from shared.runtime import batching
 from shared.sms.inbound import Alphabet, InboundPart
 from tests.integration.dlr import phones
@@ -246,6 +246,36 @@ async def test_deliveries_are_not_stored_while_the_database_refuses_them_and_are
     await phones.deliver(other, whole(b"yes"))
     await pool.close_pool(other)
     assert [each.body for each in await phones.received(database)] == ["yes"]
+
+
+async def test_an_account_is_told_of_each_of_its_messages_and_of_no_others(
+    owner: asyncpg.Connection, database: asyncpg.Pool
+) -> None:
+    # Given messages that come whole, one twice, one in parts, and one that is nobody's
+    await phones.deliver(database, whole(b"1"), whole(b"2"), whole(b"1"))
+    await phones.deliver(database, whole(b"lost", recipient=SHARED_LINE))
+    await phones.deliver(database, *phones.parts(LONG, 7))
+    await inbound.sweep(database, WAIT_SECONDS)
+    # Then there is an event for each that the account reads, in the same order
+    kept = await phones.received(database)
+    assert [each.body for each in kept] == ["1", "2", LONG]
+    async with database.acquire() as opened:
+        told = {each: await events.after(opened, each, 0, 100) for each in (ALICE, BOB)}
+    assert [(each.sequence, each.type, each.subject_id) for each in told[ALICE]] == [
+        (each.sequence, "inbound.received", each.inbound_id) for each in kept
+    ]
+    assert told[BOB] == []
+    assert await _untold(owner) == 0
+    # And the audit would find one that is missing, and one that is nobody's
+    await owner.execute("DELETE FROM event_pages WHERE last_sequence = 3")
+    assert await _untold(owner) == 1
+    await owner.execute("UPDATE inbound SET account_id = NULL, sequence = NULL")
+    assert await _untold(owner) == 2
+
+
+async def _untold(owner: asyncpg.Connection) -> int:
+    found = await audit.examine(owner)
+    return next(each.breach_count for each in found if each.check.name == "inbound_events")
 
 
 async def test_a_phone_may_repeat_itself_once_its_carrier_has_heard_the_answer(

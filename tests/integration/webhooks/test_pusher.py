@@ -11,11 +11,13 @@ import msgspec
 import pytest
 from aiohttp import web
 
+from services.ingest.native import answers
 from services.webhooks import course, policy
 from shared.access import keys, signatures, vault
-from shared.db import events, messages, webhooks
+from shared.db import apply, events, inbound, messages, webhooks
 from shared.runtime import ids
 from shared.shapes import message as shapes
+from shared.sms.inbound import Alphabet, InboundPart
 from tests.integration.dlr.world import eventually
 from tests.integration.webhooks.hooks import SECRET_KEY, VAULT, Hooks
 from tests.receiver import Receiver, receiving
@@ -71,6 +73,56 @@ async def test_a_webhook_hears_what_it_asked_for_from_when_it_was_made(
 
         await eventually(has_read)
     assert receiver.under_way_max <= course.AT_ONCE_COUNT
+
+
+async def test_what_phones_send_is_told_as_the_api_shows_it(
+    hooks: Hooks, receiver: Receiver
+) -> None:
+    # Given a line, and a webhook for what phones send to it
+    line = apply.Line("demo", "+33700000001", "mobile", "FR", True, 1000, 1000, 10_000)
+    part = InboundPart("+33612345678", line.sender, Alphabet.GSM7, b"", b"oui")
+    await hooks.add(receiver.url, ["inbound.*"])
+    await hooks.town.submit(1)
+    async with hooks.town.pool.acquire() as connection, connection.transaction():
+        await apply.put(connection, line, None)
+        await inbound.store(connection, [inbound.Arrival(ids.uuid7(), 1, part)])
+    async with hooks.pushing():
+        await receiver.hears(1)
+    # Then that is the API's shape with the event's number, after the message's
+    body = receiver.taken[0].body
+    assert body["type"] == "inbound.received"
+    data = body["data"]
+    assert data.pop("sequence") == 2
+    async with hooks.town.pool.acquire() as connection:
+        (stored,) = await inbound.after(connection, hooks.town.account_id, 0, 10)
+    assert stored.body == "oui"
+    page = answers.inbound_page([stored], 0)
+    shown = msgspec.to_builtins(page)["inbound"][0]
+    assert shown.pop("sequence") == 1
+    assert data == shown
+
+
+async def test_others_hear_that_a_webhook_was_disabled_and_no_url_of_it(
+    hooks: Hooks, receiver: Receiver
+) -> None:
+    # Given two webhooks of an account, of which one is gone
+    async with receiving() as other:
+        await hooks.allow(receiver.port, other.port)
+        gone_id, _ = await hooks.add(receiver.url)
+        await hooks.add(other.url, ["webhook.disabled"])
+        receiver.answers = lambda _body: 410
+        await hooks.town.submit(1)
+        async with hooks.pushing():
+            await other.hears(1)
+    # Then the other is told, and the log has it
+    (told,) = other.taken
+    assert told.body["type"] == "webhook.disabled"
+    assert (told.body["data"]["id"], told.body["data"]["reason"]) == (str(gone_id), "gone")
+    assert told.body["data"]["state"] == "disabled"
+    assert receiver.url not in told.raw.decode()
+    event = (await hooks.logged())[-1]
+    assert (event.type, event.subject_id, event.reason) == ("webhook.disabled", gone_id, "gone")
+    assert event.sequence == told.sequence == 2
 
 
 async def test_an_event_that_is_not_taken_holds_up_no_other(
@@ -176,7 +228,8 @@ async def test_gone_disables_and_its_owner_may_enable_it_again(
         # When it is enabled again, Then nothing was lost
         receiver.answers = lambda _body: 204
         await hooks.change(webhook_id, state="active")
-        await receiver.hears(30)
+        await receiver.hears(31)
+        assert "webhook.disabled" in {one.body["type"] for one in receiver.taken}
 
 
 async def test_days_of_failure_disable(
