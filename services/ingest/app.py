@@ -17,7 +17,7 @@ from msgspec import Meta
 from services.ingest.accept import Acceptor
 from services.ingest.native import routes
 from services.ingest.relay import FAULTS, Relay
-from services.ingest.web import auth, bodies, uses
+from services.ingest.web import auth, bodies, uses, waiters
 from shared.access import keys, vault
 from shared.broker import link, publish, topology
 from shared.db import concatenations, idempotency, ledger, lost_queues, pool, tokens, watch
@@ -95,7 +95,9 @@ async def serve(chosen: Settings, stop: asyncio.Event) -> AsyncIterator[None]:
 
         for name, work in (("relay", relay.run), ("configuration", configured.run)):
             await stack.enter_async_context(lifecycle.background(name, work(), stop))
+        waiting = waiters.Waiters(database)
         for name, seconds, step in (
+            ("waiters", waiters.LOOK_SECONDS, waiting.look),
             ("keys", FORGET_KEYS_SECONDS, partial(idempotency.sweep, database)),
             ("references", FORGET_REFERENCES_SECONDS, partial(concatenations.sweep, database)),
             ("usage", FORGET_USAGE_SECONDS, partial(ledger.forget_usage, database)),
@@ -114,6 +116,7 @@ async def serve(chosen: Settings, stop: asyncio.Event) -> AsyncIterator[None]:
             keys=platform,
             vault=vault.Vault(platform),
             proxies=addresses.Proxies(chosen.trusted_proxies),
+            waiters=waiting,
         )
         missing = partial(_missing, configured, relay)
         async with _listening(chosen, context, missing) as port:
@@ -135,7 +138,10 @@ async def _listening(
             app, chosen.ingest_host, chosen.ingest_port, server.caps_of(chosen)
         ) as port,
     ):
-        yield port
+        try:
+            yield port
+        finally:
+            context.waiters.stop()
 
 
 def _missing(configured: watch.Watch, relay: Relay) -> str | None:

@@ -6,7 +6,8 @@ import prometheus_client
 
 ANSWER_SECONDS = prometheus_client.Histogram(
     "sluice_ingest_answer_seconds",
-    "From a request's head to its answer, by route and class of status.",
+    "From a request's head to its answer, by route and class of status, without what it wanted to"
+    " wait.",
     ["route", "status"],
     buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30),
 )
@@ -21,4 +22,7 @@ REFUSED = prometheus_client.Counter(
 )
 BACKLOG = prometheus_client.Gauge(
     "sluice_ingest_backlog_messages", "Stored messages that wait to be published, of all processes."
+)
+WAITING = prometheus_client.Gauge(
+    "sluice_ingest_waiting_requests", "Requests that wait for something new, in this process."
 )

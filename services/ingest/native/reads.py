@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
+from functools import partial
+from typing import TypeVar
 
 from aiohttp import web
 from msgspec import UNSET, UnsetType
 
 from services.ingest.native import answers, requests
+from services.ingest.web import counts, entrance, waiters
 from services.ingest.web.entrance import Visit
 from shared.db import connection, events, inbound, ledger, listing, messages
 from shared.shapes import message as shapes
@@ -19,6 +22,8 @@ from shared.web import problems
 from shared.web.problems import Refused
 
 READ_SECONDS = 5.0
+
+Row = TypeVar("Row")
 
 
 @asynccontextmanager
@@ -107,16 +112,44 @@ async def balance(visit: Visit) -> web.Response:
 
 
 async def event_list(visit: Visit) -> web.Response:
-    """The events that follow a cursor; at once, also when there is none."""
+    """The events that follow a cursor: at once, or as soon as there is one."""
     query = requests.query(visit.request, requests.EventsQuery)
-    async with _reading(visit) as opened:
-        found = await events.after(opened, visit.account_id, query.after, query.limit)
+    found = await _following(visit, "events", query, events.after)
     return answers.response(answers.event_page(found, query.after))
 
 
 async def inbound_list(visit: Visit) -> web.Response:
-    """What phones have sent to the account since a cursor; at once, also when there is nothing."""
+    """What phones have sent to the account since a cursor: at once, or as soon as there is any."""
     query = requests.query(visit.request, requests.InboundQuery)
-    async with _reading(visit) as opened:
-        found = await inbound.after(opened, visit.account_id, query.after, query.limit)
+    found = await _following(visit, "inbound", query, inbound.after)
     return answers.response(answers.inbound_page(found, query.after))
+
+
+async def _following(
+    visit: Visit,
+    log: waiters.Log,
+    query: requests.EventsQuery,
+    after: Callable[[connection.Connection, int, int, int], Awaitable[list[Row]]],
+) -> list[Row]:
+    """What follows the query's cursor; without a connection while there is nothing."""
+    began_at = asyncio.get_running_loop().time()
+    seen = query.after
+    while True:
+        async with _reading(visit) as opened:
+            found = await after(opened, visit.account_id, query.after, query.limit)
+        if found or not query.wait:
+            return found
+        waited_seconds = asyncio.get_running_loop().time() - began_at
+        head = await visit.context.waiters.beyond(
+            visit.account_id, log, seen, query.wait - waited_seconds, partial(_is_gone, visit)
+        )
+        visit.request[counts.WAITED] = asyncio.get_running_loop().time() - began_at
+        if head is None:
+            return []
+        await entrance.check_again(visit)
+        # If all that follows the cursor is too old to be kept, only what is newer counts.
+        seen = head
+
+
+def _is_gone(visit: Visit) -> bool:
+    return visit.request.transport is None or visit.request.transport.is_closing()

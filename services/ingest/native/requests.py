@@ -25,6 +25,7 @@ BATCH_COUNT_MAX = 1_000
 REFERENCE_LENGTH_MAX = 100
 LIST_COUNT_MAX = 200
 EVENT_COUNT_MAX = 1_000
+WAIT_SECONDS_MAX = 30
 SEQUENCE_MAX = 2**63 - 1
 PATTERN_COUNT_MAX = 32
 
@@ -168,6 +169,14 @@ class EventsQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
         Meta(ge=0, le=SEQUENCE_MAX, description="The cursor of the page before; 0: the beginning."),
     ] = 0
     limit: Annotated[int, Meta(ge=1, le=EVENT_COUNT_MAX)] = 100
+    wait: Annotated[
+        int,
+        Meta(
+            ge=0,
+            le=WAIT_SECONDS_MAX,
+            description="Seconds to wait, while there is nothing, for something to come.",
+        ),
+    ] = 0
 
 
 class InboundQuery(EventsQuery, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -22,13 +22,16 @@ class _Results(msgspec.Struct):
     results: list[_Result]
 
 
+WAITED = web.RequestKey("waited_seconds", float)
+"""Where a request keeps how long it has waited for something new."""
+
 _problem = msgspec.json.Decoder(_Coded)
 _batch = msgspec.json.Decoder(_Results)
 _histograms: dict[tuple[web.AbstractRoute | None, int], prometheus_client.Histogram] = {}
 
 
 def note(request: web.Request, response: web.StreamResponse, seconds: float) -> None:
-    """Count a request and its answer."""
+    """Count a request and its answer; what it wanted to wait (`WAITED`) is no work of ours."""
     route = request.match_info.route
     # A path that is none has a route of its own each time.
     key = (route if route.resource else None, response.status // 100)
@@ -36,7 +39,7 @@ def note(request: web.Request, response: web.StreamResponse, seconds: float) -> 
     if histogram is None:
         histogram = metrics.ANSWER_SECONDS.labels(refused.route(request), f"{key[1]}xx")
         _histograms[key] = histogram
-    histogram.observe(seconds)
+    histogram.observe(max(0.0, seconds - request.get(WAITED, 0.0)))
     if key[1] >= 4 and response.headers.get("Content-Type") == problems.CONTENT_TYPE:
         metrics.REFUSED.labels(_code_of(response)).inc()
 

@@ -9,7 +9,7 @@ import msgspec
 from aiohttp import web
 
 from services.ingest.accept import Acceptor
-from services.ingest.web import auth, turns
+from services.ingest.web import auth, turns, waiters
 from shared.access import keys, vault
 from shared.db import watch
 from shared.limits import door
@@ -35,6 +35,7 @@ class Context:
     keys: keys.Keys
     vault: vault.Vault
     proxies: addresses.Proxies
+    waiters: waiters.Waiters
     lists: turns.Turns = field(default_factory=turns.Turns)
     admissions: _Admissions = field(init=False)
 
@@ -59,12 +60,7 @@ class Visit(msgspec.Struct, frozen=True):
 
 async def enter(context: Context, request: web.Request) -> Visit:
     """Let a request in. Raises Refused: 401, 429 with Retry-After, or 503."""
-    authorization = request.headers.get("Authorization", "")
-    account_id = context.authenticator.served(authorization)
-    if account_id is None:
-        account_id = await context.authenticator.account_id(
-            authorization, addresses.caller(context.proxies.client_of(request))
-        )
+    account_id = await _asking(context, request)
     account = context.watch.current.accounts.get(account_id)
     if account is None:
         # Created a moment ago: its token is known before this process's configuration is.
@@ -75,6 +71,21 @@ async def enter(context: Context, request: web.Request) -> Visit:
     if not context.door.admit_at_once(account_id):
         await _ask_door(context, account)
     return Visit(request, context, account)
+
+
+async def _asking(context: Context, request: web.Request) -> int:
+    authorization = request.headers.get("Authorization", "")
+    account_id = context.authenticator.served(authorization)
+    if account_id is None:
+        account_id = await context.authenticator.account_id(
+            authorization, addresses.caller(context.proxies.client_of(request))
+        )
+    return account_id
+
+
+async def check_again(visit: Visit) -> None:
+    """Raises Refused if the token of a request that has waited is good no more."""
+    await _asking(visit.context, visit.request)
 
 
 async def _ask_door(context: Context, account: snapshot.Account) -> None:

@@ -11,6 +11,7 @@ import pytest_asyncio
 from deploy.local.servers import Servers
 from shared.db import (
     events,
+    heads,
     idempotency,
     inbound,
     ledger,
@@ -201,6 +202,8 @@ STATEMENTS = {
         messages._PARTS_OF_MANY,
         "messages_pkey segments_pkey submits_pkey transfers_message_id_part_kind_key",
     ),
+    "events: append": (events._APPEND, "event_heads_pkey"),
+    "events: last numbers": (heads._OF, "event_heads_pkey inbound_heads_pkey"),
     "webhooks: lease": (pushes._LEASE, "event_heads_pkey webhooks_by_due webhooks_pkey"),
     "webhooks: what is due again": (pushes._PENDING, "webhook_retries_by_due"),
     "webhooks: the oldest of it": (pushes._OLDEST, "webhook_retries_pkey"),
@@ -208,7 +211,10 @@ STATEMENTS = {
     "inbound: were they here": (inbound._SEE, ""),
     "inbound: keep parts": (inbound._KEEP_PARTS, ""),
     "inbound: take what is due": (inbound._TAKE, "inbound_parts_age inbound_parts_due"),
-    "inbound: keep, with whose it is": (inbound._INSERT, "lines_by_sender messages_between"),
+    "inbound: keep, with whose it is": (
+        inbound._INSERT,
+        "event_heads_pkey lines_by_sender messages_between",
+    ),
     "inbound: after a number": (inbound._AFTER, "inbound_of_account"),
     "inbound: nobody's": (inbound._OF_NOBODY, "inbound_of_nobody"),
     "inbound: forget what was heard": (inbound._FORGET_HEARD, "inbound_seen_pkey"),
