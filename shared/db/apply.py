@@ -42,6 +42,7 @@ class Line:
     hour_limit: int
     day_limit: int
     month_limit: int
+    keyword: str | None = None
 
     @property
     def key(self) -> Key:
@@ -165,7 +166,8 @@ _EGRESS = "SELECT egress_allow FROM platform"
 _ACCOUNTS = """
 SELECT name, currency, daily_limit, requests_per_minute, special_numbers FROM accounts"""
 _LINES = """
-SELECT a.name, l.sender, l.kind, l.country, l.is_default, l.hour_limit, l.day_limit, l.month_limit
+SELECT a.name, l.sender, l.kind, l.country, l.is_default, l.hour_limit, l.day_limit, l.month_limit,
+       l.keyword
 FROM lines l JOIN accounts a USING (account_id)"""
 _PRICES = "SELECT country, currency, amount_micro FROM prices"
 _SPECIAL_PRICES = "SELECT country, currency, amount_micro FROM special_prices"
@@ -219,11 +221,12 @@ ON CONFLICT (account_id, book, currency) DO NOTHING"""  # noqa: S608 - words of 
 _OPEN_EVENTS = "INSERT INTO event_heads (account_id) VALUES ($1) ON CONFLICT DO NOTHING"
 _PUT_LINE = """
 INSERT INTO lines (account_id, sender, kind, country, is_default, hour_limit, day_limit,
-    month_limit)
-SELECT account_id, $2, $3, $4, $5, $6, $7, $8 FROM accounts WHERE name = $1
+    month_limit, keyword)
+SELECT account_id, $2, $3, $4, $5, $6, $7, $8, $9 FROM accounts WHERE name = $1
 ON CONFLICT (account_id, sender) DO UPDATE SET kind = excluded.kind, country = excluded.country,
     is_default = excluded.is_default, hour_limit = excluded.hour_limit,
-    day_limit = excluded.day_limit, month_limit = excluded.month_limit"""
+    day_limit = excluded.day_limit, month_limit = excluded.month_limit,
+    keyword = excluded.keyword"""
 _PUT_PRICE = """
 INSERT INTO prices (country, currency, amount_micro) VALUES ($1, $2, $3)
 ON CONFLICT (country, currency) DO UPDATE SET amount_micro = excluded.amount_micro"""
@@ -269,6 +272,7 @@ async def put(connection: Connection, row: Row, before: Row | None) -> None:
                 row.hour_limit,
                 row.day_limit,
                 row.month_limit,
+                row.keyword,
             )
         case Price():
             await connection.execute(_PUT_PRICE, row.country, row.currency, row.amount_micro)

@@ -13,7 +13,7 @@ import asyncpg
 from shared.db import cleaning, events
 from shared.db.connection import Connection
 from shared.rules import event_types
-from shared.sms.inbound import Alphabet, InboundPart, InboundText, Piece, join
+from shared.sms.inbound import Alphabet, InboundPart, InboundText, Piece, first_word, join
 
 REPEAT_SECONDS = 3600
 """For so long a delivery that is the same as one before, to the octet, is taken for the same, for a
@@ -256,16 +256,18 @@ def _waiting(*columns: Any) -> InboundWaiting:
     return InboundWaiting._make((*key, pieces, received_at, taken_at))
 
 
-# A line that several accounts have belongs to the one that had the last word with the phone, and to
-# nobody where none had. Within an account numbers follow the order of the ids. The account's log of
-# events tells of each.
+# A number that several accounts have as a line belongs to the one whose keyword is the first word,
+# else to the one that had the last word with the phone, and to nobody where none had. Within an
+# account numbers follow the order of the ids. The account's log of events tells of each.
 _INSERT = f"""
 WITH owned AS MATERIALIZED (
     SELECT n.*, coalesce(n.received_at, now()) AS came_at, o.account_id, o.line_id, o.message_id,
            row_number() OVER (PARTITION BY o.account_id ORDER BY n.inbound_id) AS place
-    FROM unnest($1::new_inbound[]) n
+    FROM unnest($1::new_inbound[], $2::text[]) AS n (inbound_id, carrier_id, sender, recipient,
+        body, data, udh, encoding, part_count, missing, received_at, word)
     LEFT JOIN LATERAL (
-        SELECT l.account_id, l.line_id, last.message_id, count(*) OVER () AS line_count
+        SELECT l.account_id, l.line_id, last.message_id, count(*) OVER () AS line_count,
+               coalesce(l.keyword = n.word, false) AS is_named
         FROM lines l
         LEFT JOIN LATERAL (
             SELECT m.message_id FROM messages m
@@ -274,8 +276,8 @@ WITH owned AS MATERIALIZED (
             ORDER BY m.message_id DESC LIMIT 1
         ) last ON true
         WHERE l.sender = n.recipient
-        ORDER BY last.message_id DESC NULLS LAST LIMIT 1
-    ) o ON o.line_count = 1 OR o.message_id IS NOT NULL
+        ORDER BY is_named DESC, last.message_id DESC NULLS LAST LIMIT 1
+    ) o ON o.line_count = 1 OR o.is_named OR o.message_id IS NOT NULL
 ), head AS MATERIALIZED (
     SELECT account_id, count(*) AS count FROM owned
     WHERE account_id IS NOT NULL GROUP BY account_id
@@ -306,7 +308,12 @@ async def insert(connection: Connection, messages: Sequence[NewInbound]) -> None
     """Keep messages, each with the account it belongs to, if there is one, and the message that it
     answers; and tell the account. The last that a transaction locks but wallets."""
     if messages:
-        await connection.execute(_INSERT, messages)
+        await connection.execute(_INSERT, messages, [*map(_word, messages)])
+
+
+def _word(message: NewInbound) -> str:
+    """The first word, where it has one and its part has come."""
+    return "" if message.body is None or 1 in message.missing else first_word(message.body)
 
 
 _COLUMNS = """

@@ -7,6 +7,8 @@ centres pass on as they are) and §6.1.2.1 (packing), TS 23.040 §9.2.3.24 (head
 from __future__ import annotations
 
 import hashlib
+import re
+import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
 from enum import StrEnum
 from itertools import groupby
@@ -217,3 +219,13 @@ def decode(octets: bytes, alphabet: Alphabet) -> str:
         case _:
             text = octets.decode(_CODECS.get(alphabet, "latin-1"), "replace")
     return text.replace("\0", "\ufffd")
+
+
+_FIRST_WORD = re.compile(r"[\W_]*([^\W_]+)")
+
+
+def first_word(text: str) -> str:
+    """The first word in capitals, without what is around it that is neither letter nor digit; ""
+    where there is none."""
+    found = _FIRST_WORD.match(unicodedata.normalize("NFC", text))
+    return found[1].upper() if found else ""

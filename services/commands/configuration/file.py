@@ -18,6 +18,7 @@ from services.commands.configuration.values import (
     Credit,
     Currency,
     Destination,
+    Keyword,
     LineKind,
     Price,
     Sender,
@@ -63,6 +64,8 @@ class _Line(msgspec.Struct, frozen=True, kw_only=True):
     kind: LineKind
     country: Country
     default: bool = False
+    keyword: Keyword | None = None
+    """First word of what phones send to it, where other accounts have the number too."""
     limits: _Limits = _Limits()
 
 
@@ -118,6 +121,7 @@ def read(text: str, current: apply.Rows) -> tuple[list[apply.Row], list[str]]:
     _check_twice(placed, faults)
     _check_names(placed, current, faults)
     _check_defaults(placed, faults)
+    _check_keywords(placed, current, faults)
     return [row for _, row in placed], faults.sentences
 
 
@@ -216,6 +220,8 @@ def _lines(tables: Table, faults: Faults) -> Iterator[Placed]:
         kind = line_kinds.LineKind(found.kind)
         if not line_kinds.fits(kind, sender):
             faults.add(f"{where}.kind", f"a sender that is {sender.kind} is not of this kind")
+        if found.keyword is not None and kind is line_kinds.LineKind.ALPHANUMERIC:
+            faults.add(f"{where}.keyword", "phones cannot answer a sender that is alphanumeric")
         usual = line_limits.default_for(found.country, kind)
         limits = found.limits
         yield (
@@ -229,6 +235,7 @@ def _lines(tables: Table, faults: Faults) -> Iterator[Placed]:
                 hour_limit=usual.hour if limits.hour is None else limits.hour,
                 day_limit=usual.day if limits.day is None else limits.day,
                 month_limit=usual.month if limits.month is None else limits.month,
+                keyword=None if found.keyword is None else str(found.keyword),
             ),
         )
 
@@ -280,3 +287,18 @@ def _check_defaults(placed: list[Placed], faults: Faults) -> None:
     for where, row in lines:
         if row.is_default and counts[row.account] > 1:
             faults.add(f"{where}.default", f"account {row.account!r} has several default lines")
+
+
+def _check_keywords(placed: list[Placed], current: apply.Rows, faults: Faults) -> None:
+    """No two lines of one number may be called by one word, as they will stand."""
+    after = {**current, **{row.key: row for _, row in placed}}
+    lines = [row for row in after.values() if isinstance(row, apply.Line) and row.keyword]
+    for where, row in placed:
+        if not isinstance(row, apply.Line) or row.keyword is None:
+            continue
+        for other in lines:
+            if (other.sender, other.keyword) == (row.sender, row.keyword) and other.key != row.key:
+                faults.add(
+                    f"{where}.keyword",
+                    f"account {other.account!r} has {row.keyword!r} on this number",
+                )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Callable
 from typing import Final
 
@@ -11,6 +12,9 @@ import phonenumbers
 from shared.ledger import money
 from shared.rules import destinations, line_kinds
 from shared.sms import sender_id
+from shared.sms.inbound import first_word
+
+KEYWORD_LENGTH_MAX: Final = 32
 
 _ACCOUNT: Final = re.compile(r"[^\s*][^\x00-\x1f]{0,63}")
 _COUNTRIES: Final = frozenset(phonenumbers.SUPPORTED_REGIONS) | {"001"}
@@ -70,6 +74,12 @@ class Sender(str):
     __slots__ = ()
 
 
+class Keyword(str):
+    """One word in capitals, as `first_word` finds it in what a phone sends."""
+
+    __slots__ = ()
+
+
 def read(kind: type, value: object) -> object:
     """A value as `kind`. Raises ValueError with a sentence. A decoding hook of msgspec."""
     if kind is Credit and isinstance(value, int) and not isinstance(value, bool):
@@ -99,6 +109,14 @@ def _line_kind(text: str) -> LineKind:
     return LineKind(line_kinds.of_word(text))
 
 
+def _keyword(text: str) -> Keyword:
+    word = first_word(text)
+    is_it = word == unicodedata.normalize("NFC", text).upper()
+    if not (word and is_it and len(word) <= KEYWORD_LENGTH_MAX):
+        raise ValueError(f"expected one word of letters and digits, at most {KEYWORD_LENGTH_MAX}")
+    return Keyword(word)
+
+
 def _currency(text: str) -> Currency:
     if text not in money.CURRENCIES:
         raise ValueError(f"expected one of {', '.join(money.CURRENCIES)}")
@@ -117,6 +135,7 @@ _READERS: Final[dict[type, Callable[[str], object]]] = {
     Destination: _destination,
     AccountName: _account_name,
     LineKind: _line_kind,
+    Keyword: _keyword,
     Currency: _currency,
     Price: _price,
     Credit: lambda text: Credit(money.parse_amount(text)),

@@ -85,6 +85,31 @@ async def test_the_file_is_in_force_after_one_run_and_the_second_changes_nothing
     assert await _balances(connection) == {"EUR": 10_000_000}
 
 
+async def test_lines_of_one_number_may_exchange_their_keywords(
+    command: Command, connection: asyncpg.Connection, file: Path
+) -> None:
+    # Given two accounts that share a number, each with a word of its own
+    shared = "".join(
+        f'[[account]]\nname = "{account}"\ncurrency = "EUR"\n'
+        f'[[line]]\naccount = "{account}"\nsender = "36180"\nkind = "short_code"\n'
+        f'country = "FR"\nkeyword = "{word}"\n'
+        for account, word in (("a", "JOIN"), ("b", "win"))
+    )
+    _write(file, shared)
+    first = await command("apply", str(file))
+    assert first.code == 0, first.errors
+    # When they exchange them
+    _write(file, shared.replace("JOIN", "WIN").replace("win", "JOIN"))
+    second = await command("apply", str(file))
+    # Then that is shown and done, and the same word for both is not
+    assert second.code == 0, second.errors
+    assert "~ line a 36180: keyword JOIN → WIN" in second.output
+    words = await connection.fetch("SELECT keyword FROM lines ORDER BY account_id")
+    assert [row[0] for row in words] == ["WIN", "JOIN"]
+    with pytest.raises(asyncpg.UniqueViolationError):
+        await connection.execute("UPDATE lines SET keyword = 'JOIN'")
+
+
 async def test_nothing_is_written_when_it_is_a_dry_run(
     command: Command, connection: asyncpg.Connection, file: Path
 ) -> None:

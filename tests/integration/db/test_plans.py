@@ -213,7 +213,7 @@ STATEMENTS = {
     "inbound: take what is due": (inbound._TAKE, "inbound_parts_age inbound_parts_due"),
     "inbound: keep, with whose it is": (
         inbound._INSERT,
-        "event_heads_pkey lines_by_sender messages_between",
+        "event_heads_pkey lines_one_keyword messages_between",
     ),
     "inbound: after a number": (inbound._AFTER, "inbound_of_account"),
     "inbound: nobody's": (inbound._OF_NOBODY, "inbound_of_nobody"),

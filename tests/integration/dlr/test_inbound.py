@@ -109,6 +109,39 @@ async def test_a_shared_number_belongs_to_whoever_spoke_last_with_the_phone(
     assert {each.sequence for each in lost} == {None}
 
 
+async def test_a_keyword_tells_whose_a_message_to_a_shared_number_is(
+    owner: asyncpg.Connection, database: asyncpg.Pool
+) -> None:
+    # Given a short code on which Bob has a word, and a phone to which Alice spoke last
+    await owner.execute(
+        "UPDATE lines SET keyword = 'ÉTÉ' WHERE sender = '36180' AND account_id = 2"
+    )
+    of_bob = await phones.sent(database, BOB, SHARED_LINE, PHONE)
+    of_alice = await phones.sent(database, ALICE, SHARED_LINE, PHONE)
+    # When it sends the word, in a message of its own, of many parts, and not as the first
+    texts = (" été!", "Été 2 fois", "étés", "oui, été")
+    for text in texts:
+        part = InboundPart(PHONE, SHARED_LINE, Alphabet.UCS2, b"", text.encode("utf-16-be"))
+        await phones.deliver(database, part)
+    long, late = (phones.parts("été " + LONG, each, PHONE, SHARED_LINE) for each in (7, 8))
+    await phones.deliver(database, *long, late[1])
+    await inbound.sweep(database, 0.0)
+    # And a phone that nobody knows
+    await phones.deliver(database, whole(b"lost", OTHER_PHONE, SHARED_LINE))
+    unknown = InboundPart(OTHER_PHONE, SHARED_LINE, Alphabet.LATIN1, b"", "ÉTÉ".encode("latin-1"))
+    await phones.deliver(database, unknown)
+    # Then what begins with it is Bob's, and answers what he said last to that phone
+    theirs = await phones.received(database, BOB)
+    assert {each.body for each in theirs} == {*texts[:2], "été " + LONG, "ÉTÉ"}
+    assert {each.answer_to for each in theirs} == {of_bob.message_id, None}
+    # And all else is whose it was, also where the first word has not come
+    mine = await phones.received(database, ALICE)
+    assert [each.body for each in mine[:2]] == list(texts[2:])
+    assert list(mine[2].missing) == [1]
+    assert {each.answer_to for each in mine} == {of_alice.message_id}
+    assert [each.body for each in await phones.of_nobody(database)] == ["lost"]
+
+
 async def test_parts_are_joined_in_any_order_and_phones_with_one_reference_kept_apart(
     database: asyncpg.Pool,
 ) -> None:

@@ -209,3 +209,27 @@ def test_unpacking_ends_within_the_octets(packed_octets: bytes, fill_octets: int
     )
     assert alphabet is Alphabet.GSM7
     assert len(payload) <= max(0, 8 * len(packed_octets) - fill_bits) // 7
+
+
+@pytest.mark.parametrize(
+    ("text", "word"),
+    [
+        ("join", "JOIN"),
+        ("  ¡Join, please", "JOIN"),
+        ("win2 now", "WIN2"),
+        ("e\u0301te\u0301!", "ÉTÉ"),
+        ("straße", "STRASSE"),
+        ("joined", "JOINED"),
+        ("…", ""),
+        ("", ""),
+    ],
+)
+def test_the_first_word_is_read_whole_and_in_capitals(text: str, word: str) -> None:
+    assert inbound.first_word(text) == word
+
+
+@given(ANY_TEXTS)
+def test_any_text_has_a_first_word_or_none_whatever_stands_before_it(text: str) -> None:
+    word = inbound.first_word(text)
+    assert inbound.first_word(f" _-{text}") == word
+    assert inbound.first_word(f"{word} {text}") == inbound.first_word(word)

@@ -234,3 +234,44 @@ def test_places_that_are_allowed_take_the_place_of_those_before() -> None:
 def test_what_is_no_place_is_not_allowed(text: str, fault: str) -> None:
     _, faults = file.read(text, {})
     assert any(sentence.startswith(fault) for sentence in faults), faults
+
+
+def line(account: str, keyword: str, sender: str = "36180") -> str:
+    return (
+        f'[[line]]\naccount = "{account}"\nsender = "{sender}"\nkind = "short_code"\n'
+        f'country = "FR"\nkeyword = "{keyword}"\n'
+    )
+
+
+TWO = "".join(f'[[account]]\nname = "{name}"\ncurrency = "EUR"\n' for name in ("a", "b"))
+
+
+def test_a_line_s_keyword_is_one_word_in_capitals() -> None:
+    rows, faults = file.read(TWO + line("a", "été"), {})
+    assert faults == []
+    assert [row.keyword for row in rows if isinstance(row, apply.Line)] == ["ÉTÉ"]
+
+    for keyword in ("", "two words", "stop!", "_", "x" * 33):
+        _, faults = file.read(TWO + line("a", keyword), {})
+        assert faults == ["line[0].keyword: expected one word of letters and digits, at most 32"]
+    named = line("a", "JOIN", "Sluice").replace("short_code", "alphanumeric")
+    _, faults = file.read(TWO + named, {})
+    assert faults == ["line[0].keyword: phones cannot answer a sender that is alphanumeric"]
+
+
+def test_two_lines_of_one_number_have_no_keyword_in_common() -> None:
+    # Given the same word twice on a number, and once on another
+    text = TWO + line("a", "JOIN") + line("b", "join") + line("b", "JOIN", "36181")
+    _, faults = file.read(text, {})
+    assert faults == [
+        "line[0].keyword: account 'b' has 'JOIN' on this number",
+        "line[1].keyword: account 'a' has 'JOIN' on this number",
+    ]
+
+    # Given a line of the database that has it, Then the file's may not, unless that one changes
+    rows, _ = file.read(TWO + line("a", "JOIN"), {})
+    current = {row.key: row for row in rows}
+    assert file.read(line("b", "join"), current)[1] == [
+        "line[0].keyword: account 'a' has 'JOIN' on this number"
+    ]
+    assert file.read(line("b", "JOIN") + line("a", "WIN"), current)[1] == []
