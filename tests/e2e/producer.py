@@ -78,7 +78,9 @@ class Producer:
     async def statuses(self, message_id: str) -> list[str]:
         """The statuses a message was said to have, in order."""
         return [
-            event["status"] for event in await self.events() if event["message_id"] == message_id
+            event["status"]
+            for event in await self.events()
+            if event.get("message_id") == message_id
         ]
 
 

@@ -16,6 +16,7 @@ How an answer is read, first match wins:
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from functools import partial
 from typing import Literal
@@ -25,25 +26,36 @@ import msgspec
 import yarl
 
 from shared.carriers import answers, calls, checks, contract, outcomes, secret, templates, web_link
-from shared.sms import encoding, inbound, receipts
+from shared.sms import encoding, inbound, receipts, segmentation
 
 _TOO_MANY = frozenset({429, 503})
 _NOT_US = frozenset({401, 407})
+_PART_COUNT_MAX = 255
+_COUNT_CHARS_MAX = 4
 
 
 class InboundFields(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """How the carrier hands over what phones send, whole and as text, by calls that prove their
-    sender as reports do. Fields are dotted paths, into `list_path`'s items when it is set; by
-    `id_field` a call that is repeated is told from a phone that repeats itself."""
+    """How the carrier hands over what phones send, as text, by calls that prove their sender as
+    reports do. Fields are dotted paths, into `list_path`'s items when it is set; by `id_field` a
+    call that is repeated is told from a phone that repeats itself. A carrier that hands over a long
+    message in parts says in `reference_field` which belong together, in `total_field` how many
+    there are, and in `number_field` which one it is, from 1 on; where that is not said, or cannot
+    be, what came is a whole message."""
 
     from_field: str
     to_field: str
     text_field: str
     id_field: str = ""
     list_path: str = ""
+    reference_field: str = ""
+    total_field: str = ""
+    number_field: str = ""
 
     def __post_init__(self) -> None:
-        for name in ("from_field", "to_field", "text_field"):
+        names = ["from_field", "to_field", "text_field"]
+        if self.reference_field or self.total_field or self.number_field:
+            names += ["reference_field", "total_field", "number_field"]
+        for name in names:
             checks.filled(f"inbound.{name}", getattr(self, name))
 
 
@@ -264,9 +276,27 @@ def _inbound_part(fields: InboundFields, item: object) -> inbound.InboundPart | 
         inbound.Alphabet(chosen),
         b"",
         payload,
-        None,
+        _concatenation(fields, item),
         answers.word_at(item, fields.id_field, answers.ID_CHARS_MAX).encode(),
     )
+
+
+def _concatenation(fields: InboundFields, item: object) -> segmentation.Concatenation | None:
+    if not fields.reference_field:
+        return None
+    reference = answers.word_at(item, fields.reference_field, answers.ID_CHARS_MAX)
+    total, number = (
+        int(said) if said.isascii() and said.isdigit() else 0
+        for said in (
+            answers.word_at(item, name, _COUNT_CHARS_MAX)
+            for name in (fields.total_field, fields.number_field)
+        )
+    )
+    if not reference or not 1 <= number <= total <= _PART_COUNT_MAX or total == 1:
+        return None
+    # Some carriers' references are words, or longer than a phone's: four octets tell them apart.
+    named = hashlib.sha256(reference.encode()).digest()
+    return segmentation.Concatenation(int.from_bytes(named[:4], "big") >> 1, 16, total, number)
 
 
 def knows_secret(settings: Settings, path_secret: str) -> bool:

@@ -77,6 +77,49 @@ def test_a_list_is_read_and_what_lacks_a_number_or_a_text_is_left_out() -> None:
     assert len({part.fingerprint(1) for part in parts}) == 2
 
 
+PARTED = {"reference_field": "ref", "total_field": "concat.of", "number_field": "concat.part"}
+
+
+def test_parts_are_told_by_their_reference_whatever_it_is() -> None:
+    # Given two parts of a message, and one of another whose reference is a word
+    chosen = settings(**PARTED)
+    first, second, other = (
+        read(chosen, call(msgspec.json.encode(MESSAGE | {"ref": ref, "concat": place})))[0]
+        for ref, place in (
+            (4_294_967_295, {"of": 2, "part": 1}),
+            ("4294967295", {"of": "2", "part": "2"}),
+            ("été", {"of": 2, "part": 2}),
+        )
+    )
+    said = [part.concatenation for part in (first, second, other)]
+    assert [(each.total, each.number) for each in said if each] == [(2, 1), (2, 2), (2, 2)]
+    # Then the former belong together, and a database's integer holds what tells them apart
+    references = [each.reference for each in said if each]
+    assert references[0] == references[1] != references[2]
+    assert all(0 <= reference < 2**31 for reference in references)
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        {},
+        {"ref": "", "concat": {"of": 2, "part": 1}},
+        {"ref": 1, "concat": {"of": 1, "part": 1}},
+        {"ref": 1, "concat": {"of": 2, "part": 3}},
+        {"ref": 1, "concat": {"of": 2, "part": 0}},
+        {"ref": 1, "concat": {"of": 256, "part": 1}},
+        {"ref": 1, "concat": {"of": 20_000, "part": 1}},
+        {"ref": 1, "concat": {"of": "²", "part": 1}},
+        {"ref": 1, "concat": {"of": -2, "part": 1}},
+        {"ref": 1, "concat": [2, 1]},
+    ],
+)
+def test_what_can_be_no_part_is_a_whole_message(said: dict[str, object]) -> None:
+    [part] = read(settings(**PARTED), call(msgspec.json.encode(MESSAGE | said)))
+    assert part.concatenation is None
+    assert text_of(part) == MESSAGE["content"]
+
+
 def test_a_query_is_read_where_the_secret_is_in_the_path() -> None:
     [part] = read(settings(), call(b"", msisdn="+33612345678", short="36180", content="a\udcff"))
     assert text_of(part) == "a\ufffd"
@@ -113,6 +156,8 @@ def test_a_carrier_that_is_not_set_up_for_it_hands_over_nothing() -> None:
 def test_a_field_that_is_not_named_stops_the_set_up() -> None:
     with pytest.raises(registry.InvalidSettings, match="from_field"):
         settings(from_field="")
+    with pytest.raises(registry.InvalidSettings, match="number_field"):
+        settings(reference_field="ref", total_field="of")
 
 
 @given(st.text())
