@@ -13,13 +13,15 @@ from typing import Literal, NamedTuple
 import asyncpg
 
 from services.ingest import metrics
-from shared.db import heads
+from shared.db import connection, heads
 from shared.db.pool import ACQUIRE_SECONDS
 from shared.web import problems
 from shared.web.problems import Refused
 
 LOOK_SECONDS = 0.1
 """How often it is looked for something new, while anybody waits."""
+AWAY_SECONDS = 1.0
+"""How long it is not looked after the database has not answered."""
 COUNT_MAX = 1_000
 """Requests that may wait in one process."""
 ACCOUNT_COUNT_MAX = 10
@@ -92,8 +94,13 @@ class Waiters:
                 _end(waiter, None)
         if not self._of_account:
             return
-        async with self._database.acquire(timeout=ACQUIRE_SECONDS) as opened:
-            found = await heads.of(opened, list(self._of_account))
+        try:
+            async with self._database.acquire(timeout=ACQUIRE_SECONDS) as opened:
+                found = await heads.of(opened, list(self._of_account))
+        except connection.TRANSIENT:
+            # They wait on; whoever asks anew is told that the database is away.
+            await asyncio.sleep(AWAY_SECONDS)
+            raise
         for waiter in self._all():
             if (of_account := found.get(waiter.account_id)) is not None:
                 head = of_account.events if waiter.log == "events" else of_account.inbound
