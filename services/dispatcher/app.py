@@ -103,6 +103,7 @@ async def serve(chosen: Settings, stop: asyncio.Event) -> AsyncIterator[None]:
             (workers.BEAT_SECONDS, sweeper.beat),
             (0.5, scheduler.turn),
             (5.0, sweeper.expire),
+            (0.5, sweeper.cancel_opted_out),
             (1.0, put_back),
             (2.0, sweeper.doubt),
             (2.0, sweeper.resubmit),

@@ -10,7 +10,7 @@ from uuid import UUID
 import asyncpg
 
 from shared.broker.envelopes import WorkItem
-from shared.db import connection, limits, segments, submits, work
+from shared.db import connection, limits, opt_outs, segments, submits, work
 from shared.db.pool import ACQUIRE_SECONDS
 from shared.limits.limiter import Limiter, Permit, scope_names
 from shared.sms.states import SegmentState
@@ -45,8 +45,9 @@ async def claim(
     pool: asyncpg.Pool, worker_id: UUID, granted: Sequence[Granted]
 ) -> list[work.Claimed]:
     """Commit the intent for the messages that nobody else has claimed, whose time is not over and
-    whose permit is for all that they still need, and charge their limits. The permits are of one
-    epoch. Raises StaleEpoch, with nothing committed, and Unheard."""
+    whose permit is for all that they still need, and charge their limits. What is for a phone that
+    has opted out is canceled instead. The permits are of one epoch. Raises StaleEpoch, with nothing
+    committed, and Unheard."""
     epoch = granted[0][1].epoch
     used = usage((item, permit, item.segment_count) for item, permit in granted)
     done: connection.Transaction | None = None
@@ -56,8 +57,11 @@ async def claim(
             found = await work.claim(opened, counts, worker_id, epoch, used)
             if found.epoch != epoch:
                 raise StaleEpoch
-            if len(found.messages) < len(granted):
-                claimed = {message.message_id for message in found.messages}
+            live = [message for message in found.messages if not message.opted_out]
+            if len(live) < len(found.messages):
+                await cancel(opened, [each.message_id for each in found.messages if each.opted_out])
+            if len(live) < len(granted):
+                claimed = {message.message_id for message in live}
                 few = [each for each in granted if each[0].message_id in claimed]
                 used = usage((item, permit, item.segment_count) for item, permit in few)
                 await limits.charge(opened, worker_id, used)
@@ -66,7 +70,7 @@ async def claim(
         if done:
             raise Unheard(done) from error
         raise
-    return found.messages
+    return live
 
 
 def usage(parts: Iterable[tuple[WorkItem | work.Claimed, Permit, int]]) -> limits.Usage:
@@ -110,6 +114,12 @@ async def requeue(
     again = sorted({submit.message_id for submit in found})
     await work.requeue(opened, [work.Deferral(message_id) for message_id in again])
     return [each for each in settled.unsent if each.by_this]
+
+
+async def cancel(opened: connection.Connection, message_ids: list[UUID]) -> None:
+    """End the waiting segments of messages to phones that have opted out, whose work rows the
+    caller has deleted."""
+    await segments.settle_waiting(opened, message_ids, SegmentState.CANCELED, opt_outs.REASON)
 
 
 async def expire(opened: connection.Connection, message_ids: list[UUID]) -> None:

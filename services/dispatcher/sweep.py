@@ -9,7 +9,7 @@ import asyncpg
 import structlog
 
 from services.dispatcher import claim, retry
-from shared.db import connection, limits, segments, submits, work, workers
+from shared.db import connection, limits, opt_outs, segments, submits, work, workers
 from shared.db.pool import ACQUIRE_SECONDS
 from shared.sms.states import SegmentState
 
@@ -47,6 +47,26 @@ class Sweeper:
                 await claim.expire(opened, expired)
             if len(expired) < PAGE_COUNT:
                 return
+
+    async def cancel_opted_out(self) -> None:
+        """End and refund what waits for phones that have just opted out, as far as it is found; the
+        rest is found when it is claimed, and nothing of it is sent."""
+        while True:
+            async with self._pool.acquire(timeout=ACQUIRE_SECONDS) as opened:
+                new = await opt_outs.new_ones(opened, PAGE_COUNT)
+                while await self._cancel_page(opened, new) >= PAGE_COUNT:
+                    pass
+                await opt_outs.looked_for(opened, new)
+            if len(new) < PAGE_COUNT:
+                return
+
+    async def _cancel_page(self, opened: connection.Connection, new: list[UUID]) -> int:
+        if not new:
+            return 0
+        async with opened.transaction():
+            waiting = await opt_outs.waiting_for(opened, new, PAGE_COUNT)
+            await claim.cancel(opened, await work.take(opened, waiting))
+        return len(waiting)
 
     async def doubt(self) -> None:
         """What a dead worker was submitting is in doubt: nobody can know whether it left."""

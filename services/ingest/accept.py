@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
+from collections.abc import Set as AbstractSet
 
 import asyncpg
 import msgspec
@@ -13,10 +14,10 @@ import structlog
 from services.ingest import metrics
 from services.ingest.patience import Patience
 from services.ingest.relay import Relay
-from shared.db import concatenations, connection, idempotency, ledger, messages
+from shared.db import concatenations, connection, idempotency, ledger, messages, opt_outs
 from shared.db.pool import ACQUIRE_SECONDS
 from shared.rules.compose import Draft
-from shared.rules.refusals import Code, Refusal
+from shared.rules.refusals import Code, Refusal, Subject
 from shared.runtime import batching
 
 _log = structlog.get_logger()
@@ -29,8 +30,8 @@ PACE_SECONDS = 0.01
 """Between two transactions of single requests: those that come in the meantime go together. One
 that comes after a while waits for nobody."""
 CAREFUL_SECONDS = 1.0
-"""For so long after a message was refused for its price or its day, each is looked at before it is
-stored: who sends on without money does not make others' transactions run twice."""
+"""For so long after a message was refused for its price, its day or its phone, each is looked at
+before it is stored: who sends on without money does not make others' transactions run twice."""
 WAITING_COUNT_MAX = 5_000
 ACCEPT_SECONDS = 15.0
 
@@ -163,7 +164,9 @@ async def _store_all(opened: connection.Connection, intakes: Sequence[Intake]) -
     drafts = [draft for intake in asking for draft in intake.drafts]
     if not all(intake.drafts for intake in asking):
         raise _NotForAll
-    left = await messages.insert(opened, drafts)
+    left, some_unwanted = await messages.insert(opened, drafts)
+    if some_unwanted:
+        raise _NotForAll
     used = await ledger.used_today(opened, sorted(left))
     spent_micro: Counter[int] = Counter()
     taken: Counter[int] = Counter()
@@ -185,17 +188,40 @@ async def _store_all(opened: connection.Connection, intakes: Sequence[Intake]) -
 
 
 async def _store_some(opened: connection.Connection, intakes: Sequence[Intake]) -> _Results:
-    """The transaction: who may run, who can pay, store them all, remember the answers."""
+    """The transaction: who may run, who can pay for whom, store them all, remember the answers."""
     results = await _known_answers(opened, intakes)
     accounts = sorted(
         {i.account_id for i, result in zip(intakes, results, strict=True) if result is None}
     )
+    unwanted = await opt_outs.in_force(
+        opened,
+        [
+            opt_outs.PhoneOfAccount(draft.account_id, draft.recipient)
+            for intake, result in zip(intakes, results, strict=True)
+            if result is None
+            for draft in intake.drafts
+        ],
+    )
     purses = await ledger.lock_purses(opened, accounts)
-    till = _Till(purses, await ledger.used_today(opened, accounts))
+    till = _Till(purses, await ledger.used_today(opened, accounts), unwanted)
     answers = _decide(intakes, results, till)
     await messages.insert(opened, till.accepted)
     await _finish(opened, till.accepted, answers)
     return [_certain(result) for result in results], till.accepted
+
+
+async def accept_answers(opened: connection.Connection, drafts: Sequence[Draft]) -> Sequence[Draft]:
+    """Within a transaction of the caller: store what phones are answered, as far as it can be paid
+    for, also to those that have opted out. Those that were stored, for the relay."""
+    accounts = sorted({draft.account_id for draft in drafts})
+    purses = await ledger.lock_purses(opened, accounts)
+    till = _Till(purses, await ledger.used_today(opened, accounts))
+    for draft in drafts:
+        till.take(draft)
+    await messages.insert(opened, till.accepted)
+    await _finish(opened, till.accepted, [])
+    metrics.ACCEPTED.inc(len(till.accepted))
+    return till.accepted
 
 
 _KeptAnswer = tuple[idempotency.Key, idempotency.StoredAnswer]
@@ -249,9 +275,15 @@ async def _known_answers(
 
 
 class _Till:
-    """Takes drafts in order, as long as the locked purse and the day's limit allow."""
+    """Takes drafts in order, as long as the phone, the locked purse and the day's limit allow."""
 
-    def __init__(self, purses: dict[int, ledger.Purse], used: dict[int, int]) -> None:
+    def __init__(
+        self,
+        purses: dict[int, ledger.Purse],
+        used: dict[int, int],
+        unwanted: AbstractSet[opt_outs.PhoneOfAccount] = frozenset(),
+    ) -> None:
+        self._unwanted = unwanted
         self._purses = purses
         self._used = used
         self.balance_micro = {key: purse.balance_micro for key, purse in purses.items()}
@@ -265,6 +297,9 @@ class _Till:
         """The draft, now stored and paid for when the transaction commits; or why not."""
         account_id = draft.account_id
         purse = self._purses[account_id]
+        if (account_id, draft.recipient) in self._unwanted:
+            detail = "The phone has opted out of this account's messages."
+            return Refusal(Code.OPTED_OUT, detail, Subject.RECIPIENT)
         if draft.wallet_id != purse.wallet_id:
             return Refusal(Code.CURRENCY_CHANGED, "The account's currency has just changed.")
         used = self._used.get(account_id, 0) + draft.segment_count

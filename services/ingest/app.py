@@ -14,13 +14,23 @@ import structlog
 from aiohttp import web
 from msgspec import Meta
 
+from services.ingest import replies
 from services.ingest.accept import Acceptor
 from services.ingest.native import routes
 from services.ingest.relay import FAULTS, Relay
 from services.ingest.web import auth, bodies, uses, waiters
 from shared.access import keys, vault
 from shared.broker import link, publish, topology
-from shared.db import concatenations, idempotency, ledger, lost_queues, pool, tokens, watch
+from shared.db import (
+    auto_replies,
+    concatenations,
+    idempotency,
+    ledger,
+    lost_queues,
+    pool,
+    tokens,
+    watch,
+)
 from shared.db.pool import ACQUIRE_SECONDS
 from shared.limits import door
 from shared.runtime import lifecycle, redis_link, settings
@@ -31,6 +41,7 @@ _log = structlog.get_logger()
 FORGET_KEYS_SECONDS = 60.0
 FORGET_REFERENCES_SECONDS = 600.0
 FORGET_USAGE_SECONDS = 600.0
+FORGET_REPLIES_SECONDS = 600.0
 END_TOKENS_SECONDS = 10.0
 DATABASE_AWAY_SECONDS = 5.0
 """Without a word of the database for so long, ingest can accept nothing."""
@@ -93,6 +104,7 @@ async def serve(chosen: Settings, stop: asyncio.Event) -> AsyncIterator[None]:
         used = uses.Uses(database)
         stack.push_async_callback(_write_last, used)
 
+        answer = partial(replies.answer, database, configured, relay)
         for name, work in (("relay", relay.run), ("configuration", configured.run)):
             await stack.enter_async_context(lifecycle.background(name, work(), stop))
         waiting = waiters.Waiters(database)
@@ -101,6 +113,8 @@ async def serve(chosen: Settings, stop: asyncio.Event) -> AsyncIterator[None]:
             ("keys", FORGET_KEYS_SECONDS, partial(idempotency.sweep, database)),
             ("references", FORGET_REFERENCES_SECONDS, partial(concatenations.sweep, database)),
             ("usage", FORGET_USAGE_SECONDS, partial(ledger.forget_usage, database)),
+            ("replies", replies.SWEEP_SECONDS, answer),
+            ("old replies", FORGET_REPLIES_SECONDS, partial(auto_replies.sweep, database)),
             ("tokens", END_TOKENS_SECONDS, partial(_end_tokens, database)),
             ("uses", uses.WRITE_SECONDS, used.write),
         ):

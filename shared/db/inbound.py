@@ -10,9 +10,10 @@ from uuid import UUID
 
 import asyncpg
 
-from shared.db import cleaning, events
+from shared.db import cleaning, events, obey, opt_outs
 from shared.db.connection import Connection
 from shared.rules import event_types
+from shared.sms import keywords
 from shared.sms.inbound import Alphabet, InboundPart, InboundText, Piece, first_word, join
 
 REPEAT_SECONDS = 3600
@@ -306,9 +307,20 @@ SELECT FROM bumped"""  # noqa: S608 - the constants above
 
 async def insert(connection: Connection, messages: Sequence[NewInbound]) -> None:
     """Keep messages, each with the account it belongs to, if there is one, and the message that it
-    answers; and tell the account. The last that a transaction locks but wallets."""
-    if messages:
-        await connection.execute(_INSERT, messages, [*map(_word, messages)])
+    answers; tell the account, and do what their phones ask for. The last that a transaction locks
+    but wallets."""
+    if not messages:
+        return
+    words = {
+        each.inbound_id: each.body
+        for each in messages
+        if each.body is not None and not each.missing and keywords.is_word_somewhere(each.body)
+    }
+    if words:
+        await opt_outs.take_turn(connection)
+    await connection.execute(_INSERT, messages, [*map(_word, messages)])
+    if words:
+        await obey.obey(connection, words)
 
 
 def _word(message: NewInbound) -> str:

@@ -123,11 +123,14 @@ wallet AS (
     FROM wallet ORDER BY account_id
     ON CONFLICT (account_id, slot)
     DO UPDATE SET segment_count = d.segment_count + excluded.segment_count
-)
-SELECT account_id, w.wallet_id, w.revenue_wallet_id, w.currency, w.balance_micro, a.daily_limit
-FROM wallet w JOIN accounts a USING (account_id, currency)"""
-"""The end of that statement, in which `spent` is SPENT: wallets, then the day's usage under their
-locks. Its rows are the purses that are left, where the account's currency is still the wallet's."""
+)"""
+"""The last parts of that statement, in which `spent` is SPENT: wallets, then the day's usage under
+their locks."""
+
+LEFT = "account_id, w.wallet_id, w.revenue_wallet_id, w.currency, w.balance_micro, a.daily_limit"
+LEFT_IN = "wallet w JOIN accounts a USING (account_id, currency)"
+"""What its end selects, and from where: the purses that are left, where the account's currency is
+still the wallet's."""
 
 # The unique key (message, part, kind) lets each segment be refunded once; the wallet receives
 # only what was inserted, so a second try moves nothing.

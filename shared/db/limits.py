@@ -8,7 +8,7 @@ from uuid import UUID
 
 import asyncpg
 
-from shared.db import cleaning
+from shared.db import cleaning, opt_outs
 from shared.db.connection import Connection
 
 _FENCE = 0x51C1CE01
@@ -22,13 +22,15 @@ async def epoch(connection: Connection) -> int:
     return int(await connection.fetchval("SELECT epoch FROM limiter_epoch"))
 
 
-_BEGIN = f"BEGIN; SELECT pg_advisory_xact_lock_shared({_FENCE})"
+_BEGIN = f"""
+BEGIN;
+SELECT pg_advisory_xact_lock_shared({_FENCE}), pg_advisory_xact_lock_shared({opt_outs.FENCE})"""
 
 
 @asynccontextmanager
 async def behind_fence(connection: Connection) -> AsyncIterator[None]:
-    """A transaction that holds the fence open until it ends: no new epoch comes into force before.
-    What is asked in it sees the last one, also one that it had to wait for."""
+    """A transaction that holds the fences open until it ends: no new epoch comes into force before,
+    and no opt-out. What is asked in it sees the last ones, also those that it had to wait for."""
     await connection.execute(_BEGIN)
     try:
         yield

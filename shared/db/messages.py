@@ -6,9 +6,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, fields
 from datetime import datetime
+from typing import NamedTuple
 from uuid import UUID
 
-from shared.db import ledger
+from shared.db import ledger, opt_outs
 from shared.db.connection import Connection
 from shared.ledger.transfers import Kind
 from shared.rules.compose import Draft
@@ -54,20 +55,33 @@ WITH accepted AS MATERIALIZED (
     FROM accepted RETURNING class
 ), done AS MATERIALIZED (
     SELECT (SELECT count(*) FROM message) + (SELECT count(*) FROM segment)
-         + (SELECT count(*) FROM debit) + (SELECT count(*) FROM work) AS row_count
+         + (SELECT count(*) FROM debit) + (SELECT count(*) FROM work) AS row_count,
+           EXISTS (SELECT FROM accepted m CROSS JOIN LATERAL ({opt_outs.IS_OPTED_OUT}) o)
+               AS some_unwanted
 ), spent AS MATERIALIZED (
     SELECT spent.* FROM done, ({ledger.SPENT}
     ) spent WHERE done.row_count > 0
-), {ledger.SPEND}"""  # noqa: S608 - the constants above
+), {ledger.SPEND}
+SELECT {ledger.LEFT}, (SELECT some_unwanted FROM done) FROM {ledger.LEFT_IN}"""  # noqa: S608 - the constants above
 
 
-async def insert(connection: Connection, accepted: Sequence[Draft]) -> dict[int, ledger.Purse]:
-    """Store and debit; what is left in each account's purse, locked. One whose currency has changed
-    is missing. Raises CheckViolationError for a purse that cannot pay."""
+class Inserted(NamedTuple):
+    """What is left in each account's purse, locked, and whether some of what was stored is for
+    phones that have opted out. An account whose currency has changed is missing."""
+
+    purses: dict[int, ledger.Purse]
+    some_unwanted: bool
+
+
+async def insert(connection: Connection, accepted: Sequence[Draft]) -> Inserted:
+    """Store and debit. Raises CheckViolationError for a purse that cannot pay."""
     if not accepted:
-        return {}
+        return Inserted({}, False)
     rows = await connection.fetch(_INSERT, accepted)
-    return {row["account_id"]: ledger.Purse(*row) for row in rows}
+    return Inserted(
+        {account_id: ledger.Purse(account_id, *purse) for account_id, *purse, _ in rows},
+        any(row["some_unwanted"] for row in rows),
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import NamedTuple
 from uuid import UUID
 
-from shared.db import limits, segments
+from shared.db import limits, opt_outs, segments
 from shared.db.connection import Connection, Transaction
 from shared.sms import states
 from shared.sms.classes import CLASSES
@@ -150,6 +150,8 @@ class Claimed(NamedTuple):
     submitted_at: datetime
     deferral_count: int
     concat_reference: int | None
+    opted_out: bool
+    """Its phone wants no messages: it is not to be submitted, and no intent was written."""
 
     def __repr__(self) -> str:
         return f"Claimed({self.message_id})"
@@ -166,6 +168,8 @@ class Claim(NamedTuple):
 
 # One statement: the rows of work are deleted, which only one worker can, and the intent is written.
 # What is past its time is left to the sweep; what needs another permit by now is published again.
+# Whether a phone has opted out is seen as of the fences, which stand until the commit; what it is
+# answered goes to it all the same.
 # The ids are in order, so that the place of one among them is found by halving.
 _CLAIM = f"""
 WITH claimed AS (
@@ -181,16 +185,19 @@ WITH claimed AS (
                SELECT part FROM parts p WHERE p.message_id = m.message_id
                AND p.{segments.IS_WAITING} ORDER BY part) END AS parts,
            floor(extract(epoch FROM c.expires_at - now()))::int AS valid_seconds,
-           now() AS submitted_at, c.deferral_count, m.concat_reference
-    FROM claimed c JOIN messages m USING (message_id)
+           now() AS submitted_at, c.deferral_count, m.concat_reference,
+           coalesce(o.opted_out, false) AS opted_out
+    FROM claimed c JOIN messages m USING (message_id) LEFT JOIN LATERAL ({opt_outs.IS_UNWANTED}
+    ) o ON true
 ), intent AS (
     INSERT INTO submits (message_id, part, worker_id, submitted_at)
     SELECT message_id, part, $3, submitted_at FROM found, unnest(parts) AS part
+    WHERE NOT opted_out
 ), charged AS (
     INSERT INTO limit_usage AS u (scope, minute, worker_id, segment_count)
     SELECT scope, minute, $3, segment_count
     FROM unnest($5::text[], $6::bigint[], $7::int[]) AS t (scope, minute, segment_count)
-    WHERE (SELECT count(*) FROM claimed) = cardinality($1)
+    WHERE (SELECT count(*) FROM found WHERE NOT opted_out) = cardinality($1)
     {limits.ADD_USAGE}
 )
 SELECT f.epoch, pg_current_xact_id()::text AS transaction_id, now() AS began_at, found.*
@@ -204,8 +211,9 @@ async def claim(
     epoch: int,
     usage: limits.Usage,
 ) -> Claim:
-    """Claim messages that need just so many segments; behind the limiter's fence. If it is all of
-    them, `usage` has been charged; if not, whoever calls charges what is right."""
+    """Claim messages that need just so many segments; behind the fences. If all of them may be
+    submitted, `usage` has been charged; if not, whoever calls charges what is right, and ends what
+    is `opted_out`, in the same transaction."""
     message_ids = sorted(segment_counts)
     rows = await connection.fetch(
         _CLAIM,

@@ -14,6 +14,7 @@ class Code(StrEnum):
     SPECIAL_NUMBER = "special_number"
     UNSUPPORTED_COUNTRY = "unsupported_country"
     NO_DEFAULT_LINE = "no_default_line"
+    OPTED_OUT = "opted_out"
     INVALID_SENDER = "invalid_sender"
     UNKNOWN_SENDER = "unknown_sender"
     EMPTY_TEXT = "empty_text"
