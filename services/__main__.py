@@ -59,6 +59,9 @@ OPERATION = (
         "List what phones have sent that belongs to no account, the newest first.",
     ),
     Command(
+        "opt-out", "services.commands.opt_outs:app", "Phones that an account must not write to."
+    ),
+    Command(
         "audit",
         "services.commands.audit:run",
         "Prove on one snapshot that money, states, work and events agree; name each row that does"

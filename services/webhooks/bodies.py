@@ -8,12 +8,13 @@ from uuid import UUID
 
 import msgspec
 
-from shared.db import inbound, messages, webhooks
+from shared.db import inbound, messages, opt_outs, webhooks
 from shared.db.connection import Connection
 from shared.db.events import StoredEvent
 from shared.rules import event_types
 from shared.shapes import inbound as inbound_shapes
 from shared.shapes import message as shapes
+from shared.shapes import opt_out
 from shared.shapes import webhook as webhook_shapes
 
 _EVENTS = UUID("6f1c3b7e-52a0-4d0b-9a39-0f3c1b0f5a11")
@@ -98,10 +99,18 @@ async def _webhooks(
     return {stored.webhook_id: webhook_shapes.state(stored) for stored in found}
 
 
+async def _opt_outs(
+    connection: Connection, account_id: int, opt_out_ids: Sequence[UUID]
+) -> Mapping[UUID, msgspec.Struct]:
+    found = await opt_outs.get_many(connection, account_id, opt_out_ids)
+    return {opt_out_id: opt_out.shown(stored) for opt_out_id, stored in found.items()}
+
+
 _Reader = Callable[[Connection, int, Sequence[UUID]], Awaitable[Mapping[UUID, msgspec.Struct]]]
 _READERS: Mapping[str, _Reader] = {
     event_types.MESSAGE: _messages,
     event_types.INBOUND: _inbound,
+    event_types.OPT_OUT: _opt_outs,
     event_types.WEBHOOK: _webhooks,
 }
 """For each family: how many of an account's things are read at once, each as the API shows it."""

@@ -2,7 +2,8 @@
 
 Whoever locks more than one row takes them in this order, so that nobody waits in a circle:
 
-1. the limiter's fence, or idempotency keys (advisory; keys are never waited for),
+1. the limiter's fence and then that of opt-outs, or idempotency keys (advisory; keys are never
+   waited for),
 2. receipts that are tried again, lines that have parked messages,
 3. rows of work, in the order of their messages' ids, or those nobody holds (SKIP LOCKED),
 4. messages of several parts, in the order of ids,
@@ -11,12 +12,15 @@ Whoever locks more than one row takes them in this order, so that nobody waits i
 7. wallets, in the order of their ids; whoever accepts has no lock from 1 to 6 but a key's,
 8. the day's usage, under the wallet's lock.
 
+Whoever changes opt-outs takes their turn first (advisory), and alone; to make one, then the fence
+of opt-outs; then opt-outs, then event logs (6).
+
 Webhooks are locked one at a time, with what hangs on them; then the head of the account's log, if
 it is to tell that one was disabled.
 
 Whoever keeps what phones send takes fingerprints in their order, then parts that wait, in the order
-of their keys, then heads of inbound messages, then those of event logs (6), both in the order of
-accounts.
+of their keys; for words of phones, the turn and the fence of opt-outs; then heads of inbound
+messages, then those of event logs (6), both in the order of accounts; then opt-outs.
 
 A row that nobody else can know yet may be inserted at any time.
 """

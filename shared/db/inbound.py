@@ -10,11 +10,12 @@ from uuid import UUID
 
 import asyncpg
 
-from shared.db import cleaning, events, obey, opt_outs
+from shared.db import cleaning, events, obey
 from shared.db.connection import Connection
 from shared.rules import event_types
 from shared.sms import keywords
 from shared.sms.inbound import Alphabet, InboundPart, InboundText, Piece, first_word, join
+from shared.sms.keywords import PhoneWord
 
 REPEAT_SECONDS = 3600
 """For so long a delivery that is the same as one before, to the octet, is taken for the same, for a
@@ -311,16 +312,16 @@ async def insert(connection: Connection, messages: Sequence[NewInbound]) -> None
     but wallets."""
     if not messages:
         return
-    words = {
-        each.inbound_id: each.body
+    said = [
+        (each, each.body)
         for each in messages
-        if each.body is not None and not each.missing and keywords.is_word_somewhere(each.body)
-    }
-    if words:
-        await opt_outs.take_turn(connection)
+        if each.body is not None and not each.missing and keywords.may_mean(each.body, *PhoneWord)
+    ]
+    if said:
+        await obey.prepare(connection, [(each.sender, each.recipient, t) for each, t in said])
     await connection.execute(_INSERT, messages, [*map(_word, messages)])
-    if words:
-        await obey.obey(connection, words)
+    if said:
+        await obey.obey(connection, {each.inbound_id: text for each, text in said})
 
 
 def _word(message: NewInbound) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 from uuid import UUID
 
@@ -28,6 +28,15 @@ FROM inbound i JOIN lines l USING (line_id)
 WHERE i.inbound_id = ANY ($1::uuid[]) AND i.sender ~ '^\+\d+$' ORDER BY i.inbound_id"""
 
 
+async def prepare(connection: Connection, said: Iterable[tuple[str, str, str]]) -> None:
+    """Lock what `obey` needs for (phone, line's sender, text) that may be words, before the caller
+    locks anything that a claim may lock."""
+    await opt_outs.take_turn(connection)
+    stops = [way for *way, text in said if keywords.may_mean(text, PhoneWord.STOP)]
+    if stops and not await opt_outs.all_out(connection, stops):
+        await opt_outs.hold_claims(connection)
+
+
 async def obey(connection: Connection, texts: Mapping[UUID, str]) -> None:
     """Do what was asked with these texts, by the ids of messages that the caller has just stored in
     its turn of `opt_outs`. Of several wishes of one phone in a batch the last one counts; it is
@@ -40,23 +49,24 @@ async def obey(connection: Connection, texts: Mapping[UUID, str]) -> None:
             asked = _Asked(PhoneOfAccount(account_id, phone), line, heard)
             kind = cries if heard.word is PhoneWord.HELP else changes
             kind[asked.phone] = asked
-    started = await _start(connection, changes)
-    stopped = await _stop(connection, changes)
-    answers = [changes[phone] for phone in changes if phone in started | stopped]
+    ended = await _start(connection, changes)
+    created = await _stop(connection, changes)
+    await opt_outs.tell(connection, created, ended)
+    answers = [changes[each.phone] for each in (*ended, *created)]
     await auto_replies.owe(connection, list(map(_reply, answers)))
     await auto_replies.owe(connection, list(map(_reply, cries.values())))
 
 
 async def _start(
     connection: Connection, changes: Mapping[PhoneOfAccount, _Asked]
-) -> set[PhoneOfAccount]:
+) -> list[opt_outs.OptOutChange]:
     wanted = [each.phone for each in changes.values() if each.heard.word is PhoneWord.START]
     return await opt_outs.end(connection, wanted, OptOutSource.PHONE, PhoneWord.START)
 
 
 async def _stop(
     connection: Connection, changes: Mapping[PhoneOfAccount, _Asked]
-) -> set[PhoneOfAccount]:
+) -> list[opt_outs.OptOutChange]:
     return await opt_outs.create(
         connection,
         [

@@ -11,7 +11,10 @@ from enum import StrEnum
 from typing import NamedTuple
 from uuid import UUID
 
+from shared.db import events
 from shared.db.connection import Connection
+from shared.db.events import NewEvent
+from shared.rules import event_types
 
 FENCE = 0x51C1CE02
 """What a claim shares and an opt-out has alone, until they commit: so a claim either has committed
@@ -80,41 +83,91 @@ async def take_turn(connection: Connection) -> None:
     await connection.execute("SELECT pg_advisory_xact_lock($1)", _TURN)
 
 
+async def hold_claims(connection: Connection) -> None:
+    """Wait, within a turn, for the claims that are under way, and hold up all others until the
+    transaction ends, which is to be soon. Before anything is locked that a claim may lock too."""
+    await connection.execute("SELECT pg_advisory_xact_lock($1)", FENCE)
+
+
+_ALL_OUT = """
+SELECT NOT EXISTS (
+    SELECT FROM unnest($1::text[], $2::text[]) AS t (recipient, line)
+    JOIN lines l ON l.sender = t.line CROSS JOIN LATERAL (
+        SELECT l.account_id, t.recipient) m
+    WHERE NOT EXISTS (
+        SELECT FROM opt_outs o WHERE o.account_id = m.account_id AND o.recipient = m.recipient
+        AND o.ended_at IS NULL))"""
+
+
+async def all_out(connection: Connection, ways: Sequence[Sequence[str]]) -> bool:
+    """Whether each of these (phone, line's sender) has opted out of all accounts that have such a
+    line: then it cannot do so again, and no claim need be held up."""
+    return bool(await connection.fetchval(_ALL_OUT, *map(list, zip(*ways, strict=True))))
+
+
+class OptOutChange(NamedTuple):
+    """An opt-out that was made or ended."""
+
+    opt_out_id: UUID
+    account_id: int
+    recipient: str
+
+    def __repr__(self) -> str:
+        return f"OptOutChange({self.opt_out_id})"
+
+    @property
+    def phone(self) -> PhoneOfAccount:
+        """Whom it is about."""
+        return PhoneOfAccount(self.account_id, self.recipient)
+
+
 # In the order of the index, and of a phone the first: then what is there already is left alone.
 _CREATE = """
 INSERT INTO opt_outs (opt_out_id, account_id, recipient, source, reason, sender)
 SELECT * FROM unnest($1::uuid[], $2::int[], $3::text[], $4::text[], $5::text[], $6::text[])
 ON CONFLICT (account_id, recipient) WHERE ended_at IS NULL DO NOTHING
-RETURNING account_id, recipient"""
+RETURNING opt_out_id, account_id, recipient"""
 
 
-async def create(connection: Connection, wanted: Sequence[NewOptOut]) -> set[PhoneOfAccount]:
-    """Opt out those that are not, in the caller's transaction and turn, and tell whom. From then on
-    until it ends all claims wait for it, so it is to end soon."""
+async def create(connection: Connection, wanted: Sequence[NewOptOut]) -> list[OptOutChange]:
+    """Opt out those that are not, in the caller's transaction and turn, which is to `tell` of it
+    and then to end: until then all claims wait for it."""
     known = await in_force(connection, [each.phone for each in wanted])
     new = [each for each in wanted if each.phone not in known]
     if not new:
-        return set()
-    await connection.execute("SELECT pg_advisory_xact_lock($1)", FENCE)
+        return []
+    await hold_claims(connection)
     rows = await connection.fetch(_CREATE, *map(list, zip(*new, strict=True)))
-    return {PhoneOfAccount(*row) for row in rows}
+    return [OptOutChange(*row) for row in rows]
 
 
 _END = """
 UPDATE opt_outs o SET ended_at = clock_timestamp(), ended_by = $3, end_reason = $4
 FROM unnest($1::int[], $2::text[]) AS t (account_id, recipient)
 WHERE o.account_id = t.account_id AND o.recipient = t.recipient AND o.ended_at IS NULL
-RETURNING o.account_id, o.recipient"""
+RETURNING o.opt_out_id, o.account_id, o.recipient"""
 
 
 async def end(
     connection: Connection, phones: Sequence[PhoneOfAccount], source: OptOutSource, reason: str
-) -> set[PhoneOfAccount]:
-    """Opt in again those that are out, in the caller's transaction and turn, and tell whom."""
+) -> list[OptOutChange]:
+    """Opt in again those that are out, in the caller's transaction and turn, which is to `tell` of
+    it."""
     if not phones:
-        return set()
+        return []
     rows = await connection.fetch(_END, *map(list, zip(*phones, strict=True)), source, reason)
-    return {PhoneOfAccount(*row) for row in rows}
+    return [OptOutChange(*row) for row in rows]
+
+
+async def tell(
+    connection: Connection, created: Sequence[OptOutChange] = (), ended: Sequence[OptOutChange] = ()
+) -> None:
+    """Append what was changed in this transaction to the accounts' logs, all at once."""
+    told = [(event_types.OPT_OUT_DELETED, each) for each in ended]
+    told += [(event_types.OPT_OUT_CREATED, each) for each in created]
+    await events.append(
+        connection, [NewEvent(each.account_id, kind, each.opt_out_id) for kind, each in told]
+    )
 
 
 _OPTED_OUT = """

@@ -95,10 +95,10 @@ def word_of(text: str, country: str) -> HeardWord | None:
     return None
 
 
-def is_word_somewhere(text: str) -> bool:
-    """Whether the text is a word in any country; far quicker than to ask which."""
+def may_mean(text: str, *asked: PhoneWord) -> bool:
+    """Whether the text is one of these words in any country."""
     folded = _fold(text)
-    return any(folded in words for words in _WORDS.values())
+    return any(words.get(folded) in asked for words in _WORDS.values())
 
 
 def _fold(text: str) -> str:

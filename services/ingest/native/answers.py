@@ -17,6 +17,7 @@ from shared.rules.compose import Draft
 from shared.shapes import webhook as webhook_shapes
 from shared.shapes.inbound import InboundMessage
 from shared.shapes.message import Amount, Message, Segments, Status, Time
+from shared.shapes.opt_out import OptOut
 from shared.shapes.webhook import WebhookState
 from shared.web.problems import Problem
 
@@ -180,6 +181,29 @@ class InboundPage(msgspec.Struct, frozen=True):
 
     inbound: list[NumberedInbound]
     cursor: str
+
+
+class OptOutPage(msgspec.Struct, frozen=True):
+    """Opt-outs that are in force, newest first; `cursor` leads to the next page and is null on the
+    last."""
+
+    opt_outs: list[OptOut]
+    cursor: str | None
+
+
+class NotImported(msgspec.Struct, frozen=True):
+    """A number of an import, by its place, that is none; nothing of it is stored."""
+
+    index: int
+    error: Fault
+
+
+class OptOutsImported(msgspec.Struct, frozen=True, kw_only=True):
+    """How many phones were opted out, how many had been before, and what was no phone."""
+
+    added_count: int = msgspec.field(name="added")
+    known_count: int = msgspec.field(name="known")
+    failed: list[NotImported]
 
 
 encode = msgspec.json.Encoder().encode

@@ -99,7 +99,7 @@ def _operation(route: routes.Route) -> Json:
         operation["parameters"] = parameters
     if route.body is not None:
         operation["requestBody"] = {
-            "required": True,
+            "required": route.needs_body,
             "content": {"application/json": {"schema": _reference(route.body)}},
         }
     return operation
@@ -110,6 +110,9 @@ def _parameters(route: routes.Route) -> list[Json]:
     if "{id}" in route.path:
         schema: Json = {"type": "string", "format": "uuid"}
         parameters.append({"name": "id", "in": "path", "required": True, "schema": schema})
+    if "{number}" in route.path:
+        schema = {"type": "string", "pattern": "^[+][1-9][0-9]{1,14}$"}
+        parameters.append({"name": "number", "in": "path", "required": True, "schema": schema})
     if route.query is not None:
         parameters += _query_parameters(route.query)
     return parameters

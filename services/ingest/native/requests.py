@@ -28,6 +28,9 @@ EVENT_COUNT_MAX = 1_000
 WAIT_SECONDS_MAX = 30
 SEQUENCE_MAX = 2**63 - 1
 PATTERN_COUNT_MAX = 32
+OPT_OUT_COUNT_MAX = 1_000
+IMPORT_COUNT_MAX = 500
+REASON_LENGTH_MAX = 200
 
 _To = Annotated[
     str, Meta(description="The recipient's number in E.164: '+' and digits, nothing else.")
@@ -239,6 +242,47 @@ class TriesQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     ] = SEQUENCE_MAX
 
 
+_Reason = Annotated[
+    str,
+    Meta(
+        min_length=1,
+        max_length=REASON_LENGTH_MAX,
+        description="Why, in the producer's words; without numbers or texts of people.",
+    ),
+]
+
+
+class OptOutQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Which opt-outs to list."""
+
+    number: _To | UnsetType = UNSET
+    limit: Annotated[int, Meta(ge=1, le=OPT_OUT_COUNT_MAX)] = 100
+    cursor: Annotated[str, Meta(description="The cursor of the page before.")] | UnsetType = UNSET
+
+
+class OptOutBody(
+    msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True
+):
+    """Why a phone is opted out, if that is to be said."""
+
+    reason: _Reason | UnsetType = UNSET
+
+
+class OptInQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Why a phone may be written to again: nobody takes back a person's no without saying why."""
+
+    reason: _Reason
+
+
+class OptOutImport(
+    msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True
+):
+    """Phones to opt out. Whoever is out already stays as it is, so it may be sent twice."""
+
+    numbers: Annotated[list[str], Meta(min_length=1, max_length=IMPORT_COUNT_MAX)]
+    reason: _Reason | UnsetType = UNSET
+
+
 Body = TypeVar("Body", bound=msgspec.Struct)
 Query = TypeVar("Query", bound=msgspec.Struct)
 
@@ -247,6 +291,8 @@ batch_decoder = msgspec.json.Decoder(BatchBody)
 preview_decoder = msgspec.json.Decoder(PreviewBody)
 webhook_decoder = msgspec.json.Decoder(WebhookBody)
 change_decoder = msgspec.json.Decoder(WebhookChange)
+opt_out_decoder = msgspec.json.Decoder(OptOutBody)
+import_decoder = msgspec.json.Decoder(OptOutImport)
 canonical = msgspec.json.Encoder().encode
 """A decoded body as bytes that do not depend on blanks, on the order of members or on escapes."""
 

@@ -9,10 +9,10 @@ from pathlib import Path
 import msgspec
 from aiohttp import web
 
-from services.ingest.native import answers, reads, requests, sends, webhooks
+from services.ingest.native import answers, opt_outs, reads, requests, sends, webhooks
 from services.ingest.web import counts, entrance
 from shared.db import connection
-from shared.shapes import message
+from shared.shapes import message, opt_out
 from shared.web import bodies, refused
 
 DOCUMENT = Path(__file__).with_name("openapi.json")
@@ -35,6 +35,7 @@ class Route:
     body: type[msgspec.Struct] | None = None
     query: type[msgspec.Struct] | None = None
     has_key: bool = False
+    needs_body: bool = True
 
 
 _BODY_REFUSALS = (400, 408, 413, 415, 422)
@@ -104,6 +105,43 @@ ROUTES = (
         {200: answers.InboundPage},
         (400, 422),
         query=requests.InboundQuery,
+    ),
+    Route(
+        "GET",
+        "/v1/opt-outs",
+        opt_outs.opt_out_list,
+        "Phones that must not be written to, the newest first",
+        {200: answers.OptOutPage},
+        (400, 422),
+        query=requests.OptOutQuery,
+    ),
+    Route(
+        "PUT",
+        "/v1/opt-outs/{number}",
+        opt_outs.opt_out,
+        "Write to a phone no more, whatever waits for it",
+        {200: opt_out.OptOut, 201: opt_out.OptOut},
+        _BODY_REFUSALS,
+        body=requests.OptOutBody,
+        needs_body=False,
+    ),
+    Route(
+        "DELETE",
+        "/v1/opt-outs/{number}",
+        opt_outs.opt_in,
+        "Write to a phone again, for a stated reason",
+        {204: None},
+        (400, 404, 422),
+        query=requests.OptInQuery,
+    ),
+    Route(
+        "POST",
+        "/v1/opt-outs/import",
+        opt_outs.import_opt_outs,
+        "Write to many phones no more",
+        {200: answers.OptOutsImported},
+        _BODY_REFUSALS,
+        body=requests.OptOutImport,
     ),
     Route(
         "POST",

@@ -57,6 +57,7 @@ def message(part_count: int) -> work.Claimed:
         submitted_at=datetime.now(UTC),
         deferral_count=0,
         concat_reference=7,
+        opted_out=False,
     )
 
 
