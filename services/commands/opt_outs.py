@@ -115,7 +115,7 @@ async def add(account: str, number: str, /, *, reason: str) -> int:
 
 
 @app.command(name="import")
-async def import_file(account: str, file: Path, /, *, reason: str) -> int:
+async def import_opt_outs(account: str, file: Path, /, *, reason: str) -> int:
     """Opt out the phones in the first column of a CSV file; a heading is passed over.
 
     Phones that are out already stay as they are, so a file may be imported twice.

@@ -65,7 +65,7 @@ WITH accepted AS MATERIALIZED (
 SELECT {ledger.LEFT}, (SELECT some_unwanted FROM done) FROM {ledger.LEFT_IN}"""  # noqa: S608 - the constants above
 
 
-class Inserted(NamedTuple):
+class StoredDrafts(NamedTuple):
     """What is left in each account's purse, locked, and whether some of what was stored is for
     phones that have opted out. An account whose currency has changed is missing."""
 
@@ -73,12 +73,12 @@ class Inserted(NamedTuple):
     some_unwanted: bool
 
 
-async def insert(connection: Connection, accepted: Sequence[Draft]) -> Inserted:
+async def insert(connection: Connection, accepted: Sequence[Draft]) -> StoredDrafts:
     """Store and debit. Raises CheckViolationError for a purse that cannot pay."""
     if not accepted:
-        return Inserted({}, False)
+        return StoredDrafts({}, False)
     rows = await connection.fetch(_INSERT, accepted)
-    return Inserted(
+    return StoredDrafts(
         {account_id: ledger.Purse(account_id, *purse) for account_id, *purse, _ in rows},
         any(row["some_unwanted"] for row in rows),
     )

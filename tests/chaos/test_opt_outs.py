@@ -129,7 +129,7 @@ kind = "mobile"
 country = "FR"
 limits = {{ hour = {LIMIT}, day = 100000, month = 100000 }}
 """)
-    phones = [f"+3361{number:03}{each:04}" for each in range(PHONE_COUNT)]
+    phones = [f"+3361{number:03}{7100 + each}" for each in range(PHONE_COUNT)]
     text = f"order {number}"
     async with (
         aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=30)) as client,

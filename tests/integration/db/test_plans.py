@@ -10,6 +10,7 @@ import pytest_asyncio
 
 from deploy.local.servers import Servers
 from shared.db import (
+    auto_replies,
     events,
     heads,
     idempotency,
@@ -18,6 +19,7 @@ from shared.db import (
     listing,
     matching,
     messages,
+    opt_outs,
     parking,
     pushes,
     receipts,
@@ -45,6 +47,8 @@ HOT = {
     "inbound",
     "inbound_parts",
     "inbound_seen",
+    "opt_outs",
+    "auto_replies",
 }
 ROW_COUNT = 1_000_000
 
@@ -136,8 +140,9 @@ FROM fresh WHERE n <= 100000""",
 )
 
 STATEMENTS = {
-    "accept: store": (messages._INSERT, "accounts_pkey wallets_pkey"),
+    "accept: store": (messages._INSERT, "accounts_pkey opt_outs_in_force wallets_pkey"),
     "accept: find keys": (idempotency._FIND, "idempotency_keys_pkey"),
+    "accept: whom not to write to": (opt_outs._IN_FORCE, "opt_outs_in_force"),
     "accept: remember answers": (idempotency._INSERT, ""),
     "one message": (messages._GET, "messages_of_account"),
     "its parts": (
@@ -164,7 +169,10 @@ STATEMENTS = {
     "relay: how long ago published": (work._PUBLISHED_AGES, "work_published"),
     "relay: publish again": (work._REPUBLISH, "carriers_pkey work_published"),
     "relay: take what is due": (work._TAKE_DUE, "work_pkey work_scheduled"),
-    "claim": (work._CLAIM, "messages_pkey segments_pkey submits_pkey work_pkey"),
+    "claim": (
+        work._CLAIM,
+        "auto_replies_pkey messages_pkey opt_outs_in_force segments_pkey submits_pkey work_pkey",
+    ),
     "park": (parking._PARK, "work_pkey"),
     "schedule: who is first": (parking._HEADS, "work_parked"),
     "schedule: release": (parking._RELEASE, "work_parked work_pkey"),
@@ -211,6 +219,17 @@ STATEMENTS = {
     "inbound: were they here": (inbound._SEE, ""),
     "inbound: keep parts": (inbound._KEEP_PARTS, ""),
     "inbound: take what is due": (inbound._TAKE, "inbound_parts_age inbound_parts_due"),
+    "opt-outs: end": (opt_outs._END, "opt_outs_in_force"),
+    "opt-outs: list": (opt_outs._PAGE, "opt_outs_of_account"),
+    "opt-outs: what waits": (
+        opt_outs._WAITING,
+        "auto_replies_pkey messages_between opt_outs_pkey work_pkey",
+    ),
+    "opt-outs: new ones": (opt_outs._NEW, "opt_outs_new"),
+    "opt-outs: has all been said": (opt_outs._ALL_OUT, "lines_by_sender opt_outs_in_force"),
+    "answers: owe": (auto_replies._OWE, "auto_replies_of_phone"),
+    "answers: take": (auto_replies._DUE, "auto_replies_due"),
+    "answers: forget": (auto_replies._FORGET, "auto_replies_age auto_replies_pkey"),
     "inbound: keep, with whose it is": (
         inbound._INSERT,
         "event_heads_pkey lines_one_keyword messages_between",
