@@ -36,7 +36,7 @@ _FAULT_COUNT_MAX: Final = 20
 
 @app.command(name="list")
 async def show(account: str, /, *, limit: Limit = 50, as_json: Json = False) -> int:
-    """List the phones that have opted out of an account, the latest first.
+    """List the phones that have opted out of an account, in the order of their numbers.
 
     Example: sluice opt-out list demo --limit 100 --json
 
@@ -77,10 +77,10 @@ async def export(account: str, /) -> int:
     rows.writerow(_COLUMNS)
     async with database.connected() as connection:
         account_id = await _account_id(connection, account)
-        before = None
-        while page := await opt_outs.page(connection, account_id, PAGE_COUNT, before):
+        after = ""
+        while page := await opt_outs.page(connection, account_id, PAGE_COUNT, after):
             rows.writerows(map(_row, page))
-            before = page[-1].opt_out_id
+            after = page[-1].recipient
     return exits.OK
 
 

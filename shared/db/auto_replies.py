@@ -55,7 +55,8 @@ async def owe(connection: Connection, replies: Sequence[AutoReply]) -> None:
 
 _DUE = """
 SELECT message_id, account_id, sender, recipient, word, language FROM auto_replies
-WHERE answered_at IS NULL ORDER BY message_id LIMIT $1 FOR UPDATE SKIP LOCKED"""
+WHERE answered_at IS NULL AND created_at <= now() ORDER BY created_at LIMIT $1
+FOR UPDATE SKIP LOCKED"""
 _ANSWERED = "UPDATE auto_replies SET answered_at = now() WHERE message_id = ANY ($1::uuid[])"
 
 

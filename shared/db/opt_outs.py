@@ -143,8 +143,11 @@ async def create(connection: Connection, wanted: Sequence[NewOptOut]) -> list[Op
 
 _END = """
 UPDATE opt_outs o SET ended_at = clock_timestamp(), ended_by = $3, end_reason = $4
-FROM unnest($1::int[], $2::text[]) AS t (account_id, recipient)
-WHERE o.account_id = t.account_id AND o.recipient = t.recipient AND o.ended_at IS NULL
+WHERE opt_out_id = ANY (ARRAY(
+    SELECT found.opt_out_id FROM unnest($1::int[], $2::text[]) AS t (account_id, recipient)
+    CROSS JOIN LATERAL (
+        SELECT opt_out_id FROM opt_outs WHERE account_id = t.account_id
+        AND recipient = t.recipient AND ended_at IS NULL LIMIT 1) found))
 RETURNING o.opt_out_id, o.account_id, o.recipient"""
 
 
@@ -199,17 +202,17 @@ _COLUMNS = """
 SELECT opt_out_id, recipient, source, reason, sender, created_at, ended_at, ended_by, end_reason
 FROM opt_outs"""
 _PAGE = f"""{_COLUMNS}
-WHERE account_id = $1 AND opt_out_id < $2 AND ended_at IS NULL ORDER BY opt_out_id DESC LIMIT $3"""
+WHERE account_id = $1 AND recipient > $2 AND ended_at IS NULL ORDER BY recipient LIMIT $3"""
 _OF_PHONE = f"{_COLUMNS} WHERE account_id = $1 AND recipient = $2 AND ended_at IS NULL"
 _MANY = f"{_COLUMNS} WHERE opt_out_id = ANY ($2) AND account_id = $1"
-_ABOVE_ALL = UUID(int=2**128 - 1)
 
 
 async def page(
-    connection: Connection, account_id: int, limit: int, before: UUID | None = None
+    connection: Connection, account_id: int, limit: int, after: str = ""
 ) -> list[StoredOptOut]:
-    """The account's opt-outs that are in force, newest first, below `before`, at most `limit`."""
-    rows = await connection.fetch(_PAGE, account_id, before or _ABOVE_ALL, limit)
+    """The account's opt-outs that are in force, in the order of numbers, from the one that follows
+    `after`, at most `limit`."""
+    rows = await connection.fetch(_PAGE, account_id, after, limit)
     return [StoredOptOut(*row) for row in rows]
 
 
@@ -227,7 +230,8 @@ async def get_many(
     return {row["opt_out_id"]: StoredOptOut(*row) for row in rows}
 
 
-_NEW = "SELECT opt_out_id FROM opt_outs WHERE is_new ORDER BY opt_out_id LIMIT $1"
+_NEW = """
+SELECT opt_out_id FROM opt_outs WHERE is_new AND created_at <= now() ORDER BY created_at LIMIT $1"""
 
 # A message of the last weeks, by its phone and a number that phones can write to: others have no
 # entry in that index, and come to light when they are claimed.

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from uuid import UUID
 
 from aiohttp import web
 from msgspec import UNSET, UnsetType
@@ -38,25 +37,24 @@ async def _transaction(visit: Visit) -> AsyncIterator[connection.Connection]:
 async def opt_out_list(visit: Visit) -> web.Response:
     """A page of the opt-outs that are in force, or that of one phone."""
     query = requests.query(visit.request, requests.OptOutQuery)
-    before = None if query.cursor is UNSET else _cursor(query.cursor)
+    after = "" if query.cursor is UNSET else _cursor(query.cursor)
     number = None if query.number is UNSET else _number(query.number)
     async with _transaction(visit) as opened:
         if number is None:
-            found = await stored.page(opened, visit.account_id, query.limit, before)
+            found = await stored.page(opened, visit.account_id, query.limit, after)
         else:
             one = await stored.of_phone(opened, visit.account_id, number)
             found = [] if one is None else [one]
     is_last = number is not None or len(found) < query.limit
-    cursor = None if is_last else str(found[-1].opt_out_id)
+    cursor = None if is_last else found[-1].recipient
     return answers.response(answers.OptOutPage([*map(shapes.shown, found)], cursor))
 
 
-def _cursor(text: str) -> UUID:
-    before = requests.uuid_of(text)
-    if before is None:
-        detail = "Not a cursor that a page has given."
+def _cursor(text: str) -> str:
+    if _fault_of(text):
+        detail = "Not a cursor that a page has given; in a query, its '+' is written %2B."
         raise Refused(problems.of(422, "invalid_cursor", detail, "cursor"))
-    return before
+    return text
 
 
 def _number(text: str) -> str:

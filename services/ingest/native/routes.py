@@ -110,7 +110,7 @@ ROUTES = (
         "GET",
         "/v1/opt-outs",
         opt_outs.opt_out_list,
-        "Phones that must not be written to, the newest first",
+        "Phones that must not be written to, in the order of their numbers",
         {200: answers.OptOutPage},
         (400, 422),
         query=requests.OptOutQuery,

@@ -16,9 +16,9 @@ CREATE TABLE opt_outs (
     end_reason text,
     CHECK ((ended_at IS NULL) = (ended_by IS NULL) AND (ended_at IS NULL) = (end_reason IS NULL))
 );
+-- The one index that begins with the account: a plan that was made while there were none can take no other.
 CREATE UNIQUE INDEX opt_outs_in_force ON opt_outs (account_id, recipient) WHERE ended_at IS NULL;
-CREATE INDEX opt_outs_of_account ON opt_outs (account_id, opt_out_id);
-CREATE INDEX opt_outs_new ON opt_outs (opt_out_id) WHERE is_new;
+CREATE INDEX opt_outs_new ON opt_outs (created_at) WHERE is_new;
 
 -- A message that a phone is owed. It has the id that the message gets, so that there can be only one.
 CREATE TABLE auto_replies (
@@ -32,7 +32,7 @@ CREATE TABLE auto_replies (
     answered_at timestamptz -- it was accepted as a message, or cannot be
 );
 CREATE INDEX auto_replies_of_phone ON auto_replies (account_id, recipient, created_at);
-CREATE INDEX auto_replies_due ON auto_replies (message_id) WHERE answered_at IS NULL;
+CREATE INDEX auto_replies_due ON auto_replies (created_at) WHERE answered_at IS NULL;
 CREATE INDEX auto_replies_age ON auto_replies (created_at);
 
 REVOKE UPDATE, DELETE ON opt_outs FROM sluice_services;

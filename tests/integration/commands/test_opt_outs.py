@@ -36,8 +36,8 @@ async def test_an_operator_opts_phones_out_and_in_and_what_is_exported_can_be_im
     # Then both are there, each with its own reason, and come in by what comes out
     listed = json.loads((await command("opt-out", "list", "demo", "--json")).output)
     assert [(one["recipient"], one["source"], one["reason"]) for one in listed] == [
-        (OTHER, "operator", "list"),
         (PHONE, "operator", "letter"),
+        (OTHER, "operator", "list"),
     ]
     phones.write_text((await command("opt-out", "export", "demo")).output)
     again = await command("opt-out", "import", "demo", str(phones), "--reason", "again")

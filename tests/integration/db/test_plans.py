@@ -135,6 +135,15 @@ INSERT INTO inbound_parts (carrier_id, sender, recipient, reference, reference_b
 SELECT 1, '+336' || n, '+33700000001', 1, 8, 2, '{1}', '{gsm7}', '{""}', '{""}', ARRAY[now()],
     now() + n * interval '1 second', n % 1000 = 0
 FROM fresh WHERE n <= 100000""",
+    """
+INSERT INTO opt_outs (opt_out_id, account_id, recipient, source, reason, is_new)
+SELECT message_id, account_id, '+336' || n, 'phone', '', n % 1000 = 0 FROM fresh WHERE n <= 100000""",
+    """
+INSERT INTO auto_replies (message_id, account_id, sender, recipient, word, language, created_at,
+    answered_at)
+SELECT message_id, account_id, '+33700000001', '+336' || n, 'stop', 'fr',
+    now() - n * interval '1 second', CASE WHEN n > 100 THEN now() END
+FROM fresh WHERE n <= 100000""",
     "DROP TABLE fresh",
     "VACUUM ANALYZE",
 )
@@ -219,14 +228,13 @@ STATEMENTS = {
     "inbound: were they here": (inbound._SEE, ""),
     "inbound: keep parts": (inbound._KEEP_PARTS, ""),
     "inbound: take what is due": (inbound._TAKE, "inbound_parts_age inbound_parts_due"),
-    "opt-outs: end": (opt_outs._END, "opt_outs_in_force"),
-    "opt-outs: list": (opt_outs._PAGE, "opt_outs_of_account"),
+    "opt-outs: end": (opt_outs._END, "opt_outs_in_force opt_outs_pkey"),
+    "opt-outs: list": (opt_outs._PAGE, "opt_outs_in_force"),
     "opt-outs: what waits": (
         opt_outs._WAITING,
         "auto_replies_pkey messages_between opt_outs_pkey work_pkey",
     ),
     "opt-outs: new ones": (opt_outs._NEW, "opt_outs_new"),
-    "opt-outs: has all been said": (opt_outs._ALL_OUT, "lines_by_sender opt_outs_in_force"),
     "answers: owe": (auto_replies._OWE, "auto_replies_of_phone"),
     "answers: take": (auto_replies._DUE, "auto_replies_due"),
     "answers: forget": (auto_replies._FORGET, "auto_replies_age auto_replies_pkey"),

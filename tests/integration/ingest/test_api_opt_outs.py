@@ -94,8 +94,8 @@ async def test_a_list_is_imported_twice_and_read_in_pages(town: World) -> None:
         found += [each["number"] for each in page["opt_outs"]]
         if page["cursor"] is None:
             break
-        cursor = f"&cursor={page['cursor']}"
-    assert sorted(found) == sorted({PHONE, OTHER, NUMBER})
+        cursor = f"&cursor=%2B{page['cursor'][1:]}"
+    assert found == [PHONE, OTHER, NUMBER]
     assert (await town.get("alice", "/v1/opt-outs"))["opt_outs"] == []
     one = await town.get("bob", f"/v1/opt-outs?number=%2B{PHONE[1:]}")
     assert [each["number"] for each in one["opt_outs"]] == [PHONE]
