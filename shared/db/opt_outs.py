@@ -234,12 +234,16 @@ _NEW = """
 SELECT opt_out_id FROM opt_outs WHERE is_new AND created_at <= now() ORDER BY created_at LIMIT $1"""
 
 # A message of the last weeks, by its phone and a number that phones can write to: others have no
-# entry in that index, and come to light when they are claimed.
+# entry in that index, and come to light when they are claimed. The weeks come second, lest all that
+# was sent in them be gone through.
 _WAITING = """
 SELECT waiting.message_id FROM opt_outs o CROSS JOIN LATERAL (
-    SELECT m.message_id FROM messages m
-    WHERE m.recipient = o.recipient AND m.sender !~ '[A-Za-z]' AND m.account_id = o.account_id
-      AND m.message_id > least_id(now() - interval '40 days')
+    SELECT m.message_id FROM (
+        SELECT message_id FROM messages
+        WHERE recipient = o.recipient AND sender !~ '[A-Za-z]' AND account_id = o.account_id
+        OFFSET 0
+    ) m
+    WHERE m.message_id > least_id(now() - interval '40 days')
       AND EXISTS (SELECT FROM work w WHERE w.message_id = m.message_id)
       AND NOT EXISTS (SELECT FROM auto_replies r WHERE r.message_id = m.message_id)
 ) waiting

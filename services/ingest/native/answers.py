@@ -184,8 +184,8 @@ class InboundPage(msgspec.Struct, frozen=True):
 
 
 class OptOutPage(msgspec.Struct, frozen=True):
-    """Opt-outs that are in force, in the order of their numbers; `cursor` leads to the next page and
-    is null on the last."""
+    """Opt-outs that are in force, in the order of numbers; `cursor` leads to the next page and is
+    null on the last."""
 
     opt_outs: list[OptOut]
     cursor: str | None

@@ -137,7 +137,8 @@ SELECT 1, '+336' || n, '+33700000001', 1, 8, 2, '{1}', '{gsm7}', '{""}', '{""}',
 FROM fresh WHERE n <= 100000""",
     """
 INSERT INTO opt_outs (opt_out_id, account_id, recipient, source, reason, is_new)
-SELECT message_id, account_id, '+336' || n, 'phone', '', n % 1000 = 0 FROM fresh WHERE n <= 100000""",
+SELECT message_id, account_id, '+336' || n, 'phone', '', n % 1000 = 0
+FROM fresh WHERE n <= 100000""",
     """
 INSERT INTO auto_replies (message_id, account_id, sender, recipient, word, language, created_at,
     answered_at)
