@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import hmac
-import http.client
 import json
 import threading
 import time
@@ -12,13 +11,10 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any
-from urllib.parse import urlsplit
 
-from deploy.local import screen
+from deploy.local import calls, screen
 
 EVENTS = ["message.delivered"]
-_CALL_SECONDS = 10.0
 _HEAR_SECONDS = 60.0
 _POLL_SECONDS = 0.2
 
@@ -75,14 +71,14 @@ def told(port: int, environ: Mapping[str, str]) -> Iterator[None]:
     thread.start()
     try:
         wanted = {"url": recorder.url, "events": EVENTS}
-        made = _call(environ, "POST", "/v1/webhooks", wanted)
+        made = calls.api(environ, "POST", "/v1/webhooks", wanted)
         recorder.secret = made["secret"]
         path = f"/v1/webhooks/{made['id']}"
         try:
             yield
             _await_all(environ, path)
         finally:
-            _call(environ, "DELETE", path)
+            calls.api(environ, "DELETE", path)
     finally:
         recorder.shutdown()
         recorder.server_close()
@@ -95,25 +91,8 @@ def _await_all(environ: Mapping[str, str], path: str) -> None:
     """Wait until the webhook has heard all that is in the log."""
     deadline = time.monotonic() + _HEAR_SECONDS
     while time.monotonic() < deadline:
-        webhook = _call(environ, "GET", path)
-        after = _call(environ, "GET", f"/v1/events?after={webhook['cursor']}&limit=1")
+        webhook = calls.api(environ, "GET", path)
+        after = calls.api(environ, "GET", f"/v1/events?after={webhook['cursor']}&limit=1")
         if not after["events"] and not webhook["retries"]:
             return
         time.sleep(_POLL_SECONDS)
-
-
-def _call(environ: Mapping[str, str], method: str, path: str, body: object = None) -> Any:
-    api = urlsplit(environ["SLUICE_API_URL"])
-    link = http.client.HTTPConnection(str(api.hostname), api.port, timeout=_CALL_SECONDS)
-    headers = {"Authorization": f"Bearer {environ['SLUICE_TOKEN']}"}
-    if body is not None:
-        headers["Content-Type"] = "application/json"
-    try:
-        link.request(method, path, None if body is None else json.dumps(body), headers)
-        answer = link.getresponse()
-        said = answer.read()
-    finally:
-        link.close()
-    if answer.status >= http.client.BAD_REQUEST:
-        raise screen.Stop(f"{method} {path} failed ({answer.status}):\n{said.decode()}")
-    return json.loads(said) if said else None

@@ -26,6 +26,7 @@ from deploy.local import (
     roles,
     screen,
     servers,
+    stopping,
     supervisor,
 )
 
@@ -226,11 +227,12 @@ def _sluice(environ: Mapping[str, str], *arguments: str) -> str:
 
 
 def _once(job: Path, port: int, environ: Mapping[str, str]) -> int:
-    """Send the job, follow it while a webhook on this port is told of it, audit; returns the worse
-    of the two exit codes."""
+    """Send the job, follow it while a webhook on this port is told of it, have a phone say STOP,
+    audit; returns the worse of the two exit codes."""
     screen.say()
     with recorder.told(port, environ):
         sent = _foreground(environ, "send", str(job), "--follow")
+    stopping.show(environ)
     screen.say()
     audited = _foreground(environ, "audit")
     screen.say()

@@ -54,6 +54,8 @@ class Sweeper:
         while True:
             async with self._pool.acquire(timeout=ACQUIRE_SECONDS) as opened:
                 new = await opt_outs.new_ones(opened, PAGE_COUNT)
+                if not new:
+                    return
                 while await self._cancel_page(opened, new) >= PAGE_COUNT:
                     pass
                 await opt_outs.looked_for(opened, new)
@@ -61,8 +63,6 @@ class Sweeper:
                 return
 
     async def _cancel_page(self, opened: connection.Connection, new: list[UUID]) -> int:
-        if not new:
-            return 0
         async with opened.transaction():
             waiting = await opt_outs.waiting_for(opened, new, PAGE_COUNT)
             await claim.cancel(opened, await work.take(opened, waiting))
