@@ -69,10 +69,11 @@ JOIN (SELECT recipient, pg_xact_commit_timestamp(e.xmin) AS committed_at
       FROM refusals e) o ON o.recipient = m.recipient
 WHERE m.sender = $1"""
 
+# The answer to a phone whose line is full may stay parked.
 _WAITING = """
 SELECT count(*) FROM work w JOIN messages m USING (message_id) JOIN opt_outs o
     ON o.account_id = m.account_id AND o.recipient = m.recipient
-WHERE m.sender = $1"""
+WHERE m.sender = $1 AND (w.state <> 'parked' OR m.body = $2)"""
 
 
 class Round(NamedTuple):
@@ -145,7 +146,7 @@ limits = {{ hour = {LIMIT}, day = 100000, month = 100000 }}
         )
         # And nothing waits any more for those who said so
         async with asyncio.timeout(REST_SECONDS):
-            while await _is_restless(owner, line, phones):
+            while await _is_restless(owner, line, phones, text):
                 await asyncio.sleep(0.1)
         rows = await owner.fetch(_BOOK, line, text)
     return _judge(stage, line, text, rows)
@@ -182,14 +183,14 @@ async def _stop(
         assert answer.status < 300, await answer.text()
 
 
-async def _is_restless(owner: asyncpg.Connection, line: str, phones: list[str]) -> bool:
+async def _is_restless(owner: asyncpg.Connection, line: str, phones: list[str], text: str) -> bool:
     out_count = await owner.fetchval(
         "SELECT count(*) FROM opt_outs WHERE recipient = ANY ($1::text[])", phones
     )
     owed_count = await owner.fetchval(
         "SELECT count(*) FROM auto_replies WHERE answered_at IS NULL AND sender = $1", line
     )
-    unsettled = await owner.fetchval(_WAITING, line) + await owner.fetchval(
+    unsettled = await owner.fetchval(_WAITING, line, text) + await owner.fetchval(
         "SELECT count(*) FROM submits JOIN messages USING (message_id) WHERE sender = $1", line
     )
     return bool(out_count < len(phones) or owed_count or unsettled)
@@ -208,7 +209,7 @@ def _judge(stage: Arena, line: str, text: str, rows: list[asyncpg.Record]) -> Ro
     answers = [row for row in rows if not row["is_order"]]
     canceled = [row for row in orders if row["status"] == "canceled"]
     # Every phone was answered once, and what the carrier has is what was intended, no more
-    assert Counter(row["recipient"] for row in answers) == dict.fromkeys(submitted, 1)
+    assert Counter(row["recipient"] for row in answers) == dict.fromkeys(out_ms, 1)
     intended = Counter[str]()
     for row in rows:
         intended[row["recipient"]] += row["intent_count"]
