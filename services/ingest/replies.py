@@ -13,7 +13,6 @@ from shared.db.pool import ACQUIRE_SECONDS
 from shared.rules.compose import Draft, Wish, compose
 from shared.rules.snapshot import Configuration
 from shared.sms import auto_texts
-from shared.sms.keywords import PhoneWord
 
 SWEEP_SECONDS = 0.25
 PAGE_COUNT = 100
@@ -39,9 +38,9 @@ async def answer(database: asyncpg.Pool, configured: watch.Watch, relay: Relay) 
 
 def _draft(current: Configuration, reply: AutoReply) -> Draft | None:
     account = current.accounts.get(reply.account_id)
-    if account is None:
+    text = auto_texts.text_of(reply.word, reply.language)
+    if account is None or text is None:
         return None
-    text = auto_texts.text_of(PhoneWord(reply.word), reply.language)
     wish = Wish(reply.recipient, text, reply.sender, valid_seconds=VALID_SECONDS)
     draft = compose(current, account, wish, reply.message_id)
     return draft if isinstance(draft, Draft) else None

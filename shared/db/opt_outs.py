@@ -92,10 +92,9 @@ async def hold_claims(connection: Connection) -> None:
 _ALL_OUT = """
 SELECT NOT EXISTS (
     SELECT FROM unnest($1::text[], $2::text[]) AS t (recipient, line)
-    JOIN lines l ON l.sender = t.line CROSS JOIN LATERAL (
-        SELECT l.account_id, t.recipient) m
+    JOIN lines l ON l.sender = t.line
     WHERE NOT EXISTS (
-        SELECT FROM opt_outs o WHERE o.account_id = m.account_id AND o.recipient = m.recipient
+        SELECT FROM opt_outs o WHERE o.account_id = l.account_id AND o.recipient = t.recipient
         AND o.ended_at IS NULL))"""
 
 
@@ -121,7 +120,7 @@ class OptOutChange(NamedTuple):
         return PhoneOfAccount(self.account_id, self.recipient)
 
 
-# In the order of the index, and of a phone the first: then what is there already is left alone.
+# Of a phone the first counts, and what is there already is left alone.
 _CREATE = """
 INSERT INTO opt_outs (opt_out_id, account_id, recipient, source, reason, sender)
 SELECT * FROM unnest($1::uuid[], $2::int[], $3::text[], $4::text[], $5::text[], $6::text[])
@@ -142,13 +141,13 @@ async def create(connection: Connection, wanted: Sequence[NewOptOut]) -> list[Op
 
 
 _END = """
-UPDATE opt_outs o SET ended_at = clock_timestamp(), ended_by = $3, end_reason = $4
+UPDATE opt_outs SET ended_at = clock_timestamp(), ended_by = $3, end_reason = $4
 WHERE opt_out_id = ANY (ARRAY(
     SELECT found.opt_out_id FROM unnest($1::int[], $2::text[]) AS t (account_id, recipient)
     CROSS JOIN LATERAL (
         SELECT opt_out_id FROM opt_outs WHERE account_id = t.account_id
         AND recipient = t.recipient AND ended_at IS NULL LIMIT 1) found))
-RETURNING o.opt_out_id, o.account_id, o.recipient"""
+RETURNING opt_out_id, account_id, recipient"""
 
 
 async def end(

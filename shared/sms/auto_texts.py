@@ -6,10 +6,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-from shared.sms.keywords import PhoneWord
+from shared.sms.keywords import ENGLISH, PhoneWord
 
 _TEXTS: Final[Mapping[str, Mapping[PhoneWord, str]]] = {
-    "en": {
+    ENGLISH: {
         PhoneWord.STOP: "You will get no more messages from us. Reply START to get them again.",
         PhoneWord.START: "You will get our messages again. Reply STOP to get no more of them.",
         PhoneWord.HELP: "Reply STOP to get no more messages from us, START to get them again.",
@@ -39,6 +39,8 @@ _TEXTS: Final[Mapping[str, Mapping[PhoneWord, str]]] = {
 }
 
 
-def text_of(word: PhoneWord, language: str) -> str:
-    """The answer to a word that was said in one of `keywords.LANGUAGES`."""
-    return _TEXTS[language][word]
+def text_of(word: str, language: str) -> str | None:
+    """The answer to a word, in English where it is not known in this language; None to what is no
+    word here, as a later release may know more."""
+    texts = _TEXTS.get(language, _TEXTS[ENGLISH])
+    return texts[PhoneWord(word)] if word in texts else None

@@ -30,6 +30,8 @@ REFUSED = [
     "UPDATE inbound SET account_id = 1",
     "DELETE FROM inbound",
     "DELETE FROM inbound_heads",
+    "UPDATE opt_outs SET source = 'operator'",
+    "DELETE FROM opt_outs",
     "DROP TRIGGER transfers_are_immutable ON transfers",
     "ALTER TABLE transfers DISABLE TRIGGER ALL",
     "ALTER TABLE wallets DROP CONSTRAINT wallets_balance_micro_check",

@@ -45,7 +45,7 @@ async def is_out(town: World, phone: str) -> bool:
     return bool(found["opt_outs"])
 
 
-def french(word: PhoneWord) -> str:
+def french(word: PhoneWord) -> str | None:
     return auto_texts.text_of(word, "fr")
 
 

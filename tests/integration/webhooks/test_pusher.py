@@ -14,7 +14,7 @@ from aiohttp import web
 from services.ingest.native import answers
 from services.webhooks import course, policy
 from shared.access import keys, signatures, vault
-from shared.db import apply, events, inbound, messages, webhooks
+from shared.db import apply, events, inbound, messages, opt_outs, webhooks
 from shared.runtime import ids
 from shared.shapes import message as shapes
 from shared.sms.inbound import Alphabet, InboundPart
@@ -100,6 +100,32 @@ async def test_what_phones_send_is_told_as_the_api_shows_it(
     shown = msgspec.to_builtins(page)["inbound"][0]
     assert shown.pop("sequence") == 1
     assert data == shown
+
+
+async def test_an_opt_out_is_told_as_it_stands_now(hooks: Hooks, receiver: Receiver) -> None:
+    # Given a webhook for opt-outs, and one that was made and has ended before it is told
+    await hooks.add(receiver.url, ["opt_out.*"])
+    phone = opt_outs.PhoneOfAccount(hooks.town.account_id, "+33612345678")
+    source = opt_outs.OptOutSource.PRODUCER
+    async with hooks.town.pool.acquire() as connection, connection.transaction():
+        await opt_outs.take_turn(connection)
+        new = opt_outs.NewOptOut(ids.uuid7(), *phone, source, "complaint")
+        await opt_outs.tell(connection, created=await opt_outs.create(connection, [new]))
+        ended = await opt_outs.end(connection, [phone], source, "letter")
+        await opt_outs.tell(connection, ended=ended)
+    async with hooks.pushing():
+        await receiver.hears(2)
+    # Then both events have what the API shows, with who made it, and who ended it and why
+    bodies = [one.body for one in receiver.taken]
+    assert {body["type"] for body in bodies} == {"opt_out.created", "opt_out.deleted"}
+    for body in bodies:
+        data = body["data"]
+        assert (data["id"], data["number"]) == (str(new.opt_out_id), phone.recipient)
+        assert (data["reason"], data["ended_by"], data["end_reason"]) == (
+            "complaint",
+            "producer",
+            "letter",
+        )
 
 
 async def test_others_hear_that_a_webhook_was_disabled_and_no_url_of_it(

@@ -99,6 +99,12 @@ def test_each_answer_is_one_plain_segment_and_no_word_itself(
     word: PhoneWord, language: str
 ) -> None:
     text = auto_texts.text_of(word, language)
+    assert text is not None
     plan = segmentation.measure(text)
     assert (plan.encoding, plan.segment_count) == ("gsm7", 1)
     assert not may_mean(text, *PhoneWord)
+
+
+def test_what_a_later_release_has_heard_is_answered_in_english_or_not_at_all() -> None:
+    assert auto_texts.text_of("stop", "it") == auto_texts.text_of("stop", "en")
+    assert auto_texts.text_of("pause", "fr") is None
