@@ -10,7 +10,7 @@ from uuid import UUID
 import asyncpg
 
 from shared.broker.envelopes import WorkItem
-from shared.db import connection, limits, opt_outs, segments, submits, work
+from shared.db import connection, limits, opt_outs, segments, submits, trail, work
 from shared.db.pool import ACQUIRE_SECONDS
 from shared.limits.limiter import Limiter, Permit, scope_names
 from shared.sms.states import SegmentState
@@ -106,11 +106,14 @@ async def give_back(limiter: Limiter, unused: Iterable[Unused]) -> None:
 
 
 async def requeue(
-    opened: connection.Connection, found: Sequence[submits.Submit]
+    opened: connection.Connection, found: Sequence[submits.Submit], step: trail.Step
 ) -> list[segments.Unsent]:
-    """Queue segments again, unless they have been submitted again meanwhile; those whose submit
-    this call has ended."""
+    """Queue segments again, unless they have been submitted again meanwhile, and note why; those
+    whose submit this call has ended."""
     settled = await segments.settle_all(opened, found, SegmentState.QUEUED)
+    queued = {(each.message_id, each.part) for each in settled.unsent}
+    moved = [each for each in found if (each.message_id, each.part) in queued]
+    await trail.mark(opened, trail.of_submits(moved, step))
     again = sorted({submit.message_id for submit in found})
     await work.requeue(opened, [work.Deferral(message_id) for message_id in again])
     return [each for each in settled.unsent if each.by_this]

@@ -130,16 +130,16 @@ async def _without_permits(
 ) -> None:
     """Park what must wait for its line and end what no limit would ever let through."""
     waiting: list[tuple[envelopes.WorkItem, Wait]] = []
-    never: list[envelopes.WorkItem] = []
+    never: list[tuple[envelopes.WorkItem, Never]] = []
     for item, verdict in zip(items, verdicts, strict=True):
         if isinstance(verdict, Wait):
             waiting.append((item, verdict))
         elif isinstance(verdict, Never):
-            never.append(item)
+            never.append((item, verdict))
     if waiting:
         await park.park(desk.pool, waiting)
         done.at_rest.update(item.message_id for item, _ in waiting)
         _PARKED.inc(len(waiting))
     if never:
         await park.fail(desk.pool, never, "longer than a limit of its line allows")
-        done.at_rest.update(item.message_id for item in never)
+        done.at_rest.update(item.message_id for item, _ in never)

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import UTC, datetime
+from uuid import UUID
 
 import asyncpg
 
 from shared.broker.envelopes import WorkItem
-from shared.db import parking, segments, work
+from shared.db import parking, segments, trail, work
 from shared.db.pool import ACQUIRE_SECONDS
-from shared.limits.limiter import Wait
+from shared.limits.limiter import Never, Wait
 from shared.sms.states import SegmentState
 
 
@@ -24,10 +26,23 @@ async def park(pool: asyncpg.Pool, refused: Sequence[tuple[WorkItem, Wait]]) -> 
         await segments.settle_waiting(
             opened, parked, SegmentState.PARKED, "its line has no tokens left"
         )
+        waits = {item.message_id: wait for item, wait in refused}
+        await trail.mark(opened, [waited(each, waits[each]) for each in parked])
 
 
-async def fail(pool: asyncpg.Pool, items: Sequence[WorkItem], reason: str) -> None:
+def waited(message_id: UUID, wait: Wait) -> trail.Mark:
+    """The step of a message that a bucket lets wait."""
+    until = datetime.fromtimestamp(wait.ready_at_ms / 1000, UTC)
+    return trail.Mark(message_id, trail.Step.WAITED, until=until, detail=str(wait.bucket))
+
+
+async def fail(pool: asyncpg.Pool, refused: Sequence[tuple[WorkItem, Never]], reason: str) -> None:
     """End messages that can never be sent, and refund them."""
     async with pool.acquire(timeout=ACQUIRE_SECONDS) as opened, opened.transaction():
-        owned = await work.take(opened, [item.message_id for item in items])
+        owned = await work.take(opened, [item.message_id for item, _ in refused])
         await segments.settle_waiting(opened, owned, SegmentState.FAILED, reason)
+        buckets = {item.message_id: str(never.bucket) for item, never in refused}
+        await trail.mark(
+            opened,
+            [trail.Mark(each, trail.Step.IMPOSSIBLE, detail=buckets[each]) for each in owned],
+        )

@@ -6,6 +6,7 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 import prometheus_client
@@ -15,7 +16,7 @@ from tenacity import AsyncRetrying, retry_if_exception_type, wait_random_exponen
 from services.dispatcher import claim, retry, sending
 from services.dispatcher.dispatch import Desk
 from shared.carriers.outcomes import Outcome, OutcomeKind
-from shared.db import connection, segments, work
+from shared.db import connection, segments, trail, work
 from shared.db.pool import ACQUIRE_SECONDS
 from shared.runtime import batching
 from shared.sms.states import SegmentState
@@ -134,11 +135,13 @@ async def _record_mixed(
     """Whatever was answered: what was not taken waits again, and leaves its limits."""
     evidence: list[segments.Evidence] = []
     put_off: list[tuple[sending.Sending, int, retry.Next]] = []
+    marks: list[trail.Mark] = []
     for each in ended:
         deferral_count = _deferral_count(each)
         for answered in each.answers:
             then = _next(answered.outcome, deferral_count)
             evidence.append(_evidence(each.message, answered, then))
+            marks += _marks(each.message, answered, then)
             if then.permit_unused or then.delay_ms is not None:
                 put_off.append((each, answered.part, then))
     settled = await segments.settle_answers(opened, evidence)
@@ -164,7 +167,33 @@ async def _record_mixed(
         ],
     )
     await claim.discharge(opened, worker_id, unused)
+    await trail.mark(opened, marks)
     return unused
+
+
+_STEPS = {
+    OutcomeKind.REJECTED: trail.Step.REJECTED,
+    OutcomeKind.THROTTLED: trail.Step.THROTTLED,
+    OutcomeKind.UNAVAILABLE: trail.Step.UNAVAILABLE,
+    OutcomeKind.LOST: trail.Step.LOST,
+}
+
+
+def _marks(message: work.Claimed, answered: sending.Answered, then: retry.Next) -> list[trail.Mark]:
+    """The end of a submit that may not be the segment's last. What was taken, or never tried, its
+    segment tells of."""
+    outcome = answered.outcome
+    if outcome is None or outcome.kind not in _STEPS:
+        return []
+    until = None
+    if then.delay_ms is not None:
+        until = datetime.now(UTC) + timedelta(milliseconds=then.delay_ms)
+    step = _STEPS[outcome.kind]
+    return [
+        trail.Mark(
+            message.message_id, step, answered.part, message.submitted_at, until, outcome.code
+        )
+    ]
 
 
 def _next(outcome: Outcome | None, deferral_count: int) -> retry.Next:

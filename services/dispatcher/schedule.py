@@ -13,9 +13,10 @@ from datetime import UTC, datetime
 
 import asyncpg
 
-from shared.db import connection, parking, segments, watch
+from services.dispatcher import park
+from shared.db import connection, parking, segments, trail, watch
 from shared.db.pool import ACQUIRE_SECONDS
-from shared.limits.limiter import Limiter, Never, Room, Wait
+from shared.limits.limiter import Bucket, Limiter, Never, Room, Wait
 from shared.rules import snapshot
 from shared.sms.states import SegmentState
 
@@ -42,6 +43,10 @@ class _Plan:
     """line → when the first of its full countries has tokens again."""
     full: list[parking.Full] = field(default_factory=list)
     empty: list[int] = field(default_factory=list)
+    buckets: dict[int, Bucket] = field(default_factory=dict)
+    """line → what it waits for."""
+    marks: list[trail.Mark] = field(default_factory=list)
+    """Heads that must wait on."""
     now_ms: int = 0
 
 
@@ -74,7 +79,7 @@ class Scheduler:
                 return 0
             plan = await self._plan(opened, due)
             behind = await _carry_out(opened, plan)
-        await self._limiter.set_gates(_gates(plan, behind))
+        await self._limiter.set_gates(_gates(plan, behind), plan.buckets)
         return len(due)
 
     async def _plan(self, opened: connection.Connection, due: Sequence[int]) -> _Plan:
@@ -111,7 +116,10 @@ def _decide(plan: _Plan, head: parking.Head, room: Room | Wait | Never) -> bool:
         plan.room[line_id] = head.segment_count
     elif room.by_line:
         plan.waits[line_id] = room.ready_at_ms
+        plan.buckets[line_id] = room.bucket
+        plan.marks.append(park.waited(head.message_id, room))
     else:
+        plan.marks.append(park.waited(head.message_id, room))
         plan.full.append((line_id, head.country))
         earliest = plan.part_waits.get(line_id, room.ready_at_ms)
         plan.part_waits[line_id] = min(earliest, room.ready_at_ms)
@@ -128,6 +136,8 @@ async def _carry_out(opened: connection.Connection, plan: _Plan) -> set[int]:
         room = {line_id: min(segments, share) for line_id, segments in plan.room.items()}
         released, behind = await parking.release(opened, room, plan.full)
         await segments.settle_waiting(opened, released, SegmentState.QUEUED)
+        plan.marks += [trail.Mark(each, trail.Step.RELEASED) for each in released]
+    await trail.mark(opened, plan.marks)
     again = dict.fromkeys(plan.room, plan.now_ms + PAUSE_MS)
     times_ms = plan.part_waits | again | plan.waits
     await parking.postpone(

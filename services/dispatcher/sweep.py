@@ -9,7 +9,7 @@ import asyncpg
 import structlog
 
 from services.dispatcher import claim, retry
-from shared.db import connection, limits, opt_outs, segments, submits, work, workers
+from shared.db import connection, limits, opt_outs, segments, submits, trail, work, workers
 from shared.db.pool import ACQUIRE_SECONDS
 from shared.sms.states import SegmentState
 
@@ -76,6 +76,7 @@ class Sweeper:
                 await segments.settle_all(
                     opened, found, SegmentState.IN_DOUBT, "the worker sending it died"
                 )
+                await trail.mark(opened, trail.of_submits(found, trail.Step.ABANDONED))
             if found:
                 _log.warning("in_doubt", segment_count=len(found))
             if len(found) < PAGE_COUNT:
@@ -87,7 +88,7 @@ class Sweeper:
             found = await segments.doubtful_at_least_once(
                 opened, self._resubmit_seconds, retry.ATTEMPT_COUNT_MAX, PAGE_COUNT
             )
-            await claim.requeue(opened, found)
+            await claim.requeue(opened, found, trail.Step.RESUBMITTED)
 
     async def tidy(self) -> None:
         """Forget usage that no window reaches and workers that are long gone."""

@@ -9,7 +9,7 @@ import structlog
 
 from services.dispatcher import claim
 from services.dispatcher.dispatch import Desk
-from shared.db import connection, submits
+from shared.db import connection, submits, trail
 from shared.db.pool import ACQUIRE_SECONDS
 
 _log = structlog.get_logger()
@@ -24,7 +24,8 @@ async def put_back(desk: Desk) -> None:
             if committed is None:
                 continue
             found = await submits.claimed_in(opened, desk.worker_id, transaction)
-            ended = Counter(each.message_id for each in await claim.requeue(opened, found))
+            requeued = await claim.requeue(opened, found, trail.Step.PUT_BACK)
+            ended = Counter(each.message_id for each in requeued)
             unused = [
                 claim.Unused(item, permit, count)
                 for item, permit in granted

@@ -6,7 +6,7 @@ import asyncpg
 import structlog
 
 from services.dlr import metrics
-from shared.db import connection, pool, segments
+from shared.db import connection, pool, segments, trail
 from shared.runtime import lifecycle
 from shared.sms import states
 
@@ -39,6 +39,7 @@ async def _sweep_page(database: asyncpg.Pool) -> int:
     ):
         overdue = await segments.take_overdue(opened, PAGE_COUNT)
         settled = await segments.settle_all(opened, overdue, states.SegmentState.UNKNOWN, REASON)
+        await trail.mark(opened, trail.of_submits(overdue, trail.Step.OVERDUE))
     if overdue:
         _log.warning("receipts_overdue", segment_count=len(overdue))
     metrics.OVERDUE.inc(len(overdue))

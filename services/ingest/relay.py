@@ -15,7 +15,7 @@ import structlog
 from services.ingest import metrics
 from services.ingest.outlet import Outlet
 from shared.broker import envelopes, publish, topology
-from shared.db import connection, lost_queues, messages, segments, watch, work
+from shared.db import connection, lost_queues, messages, segments, trail, watch, work
 from shared.db.pool import ACQUIRE_SECONDS
 from shared.rules.compose import Draft
 from shared.runtime import lifecycle
@@ -151,6 +151,7 @@ class Relay:
         async with self._pool.acquire(timeout=ACQUIRE_SECONDS) as opened, opened.transaction():
             due = await work.take_due(opened, PAGE_COUNT)
             await segments.settle_waiting(opened, due, states.SegmentState.QUEUED)
+            await trail.mark(opened, [trail.Mark(each, trail.Step.DUE) for each in due])
 
     async def _mark(self) -> None:
         """Mark confirmed rows that are still unclaimed after MARK_AFTER_SECONDS."""

@@ -30,21 +30,21 @@ async def by_pages(
 
 
 _FORGET_OLD = """
-SELECT o.row_count, o.end_id, forget_old_inbound($1) FROM forget_old($1, $2) o"""
+SELECT o.row_count, o.end_id, forget_old_inbound($1), forget_old_trail($1)
+FROM forget_old($1, $2) o"""
 
 
 async def forget_old(database: asyncpg.Pool, page_count: int = PAGE_COUNT) -> int:
-    """Take away every message with its segments, receipt, event, inbound message and ended token
-    that is older than the retention; transfers stay. Returns how many rows of messages, receipts,
-    events, inbound messages and tokens. Of several callers one does it; others return at once."""
+    """Take away every message with its segments and trail, receipt, event, inbound message and
+    ended token that is older than the retention; transfers stay. Returns how many rows of messages,
+    receipts, events, inbound messages, trails and tokens. Of several callers one does it; others
+    return at once."""
     total_count, reached = 0, uuid.UUID(int=0)
     while True:
         began_at = time.monotonic()
         async with database.acquire(timeout=pool.ACQUIRE_SECONDS) as opened:
-            ((row_count, reached, inbound_count),) = await opened.fetch(
-                _FORGET_OLD, page_count, reached
-            )
-        gone_count = row_count + inbound_count
+            ((row_count, reached, *counts),) = await opened.fetch(_FORGET_OLD, page_count, reached)
+        gone_count = row_count + sum(counts)
         if not gone_count:
             return total_count
         total_count += gone_count

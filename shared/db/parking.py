@@ -51,15 +51,16 @@ class Head(NamedTuple):
     account_id: int
     country: str
     segment_count: int
+    message_id: UUID
 
 
 Full = tuple[int, str]
 """(line, country) whose messages the line's others need not wait for."""
 
 _HEADS = """
-SELECT p.line_id, head.account_id, head.country, head.segment_count
+SELECT p.line_id, head.account_id, head.country, head.segment_count, head.message_id
 FROM unnest($1::int[]) AS p (line_id), LATERAL (
-    SELECT account_id, country, segment_count FROM work w
+    SELECT account_id, country, segment_count, message_id FROM work w
     WHERE w.line_id = p.line_id AND w.state = 'parked'
       AND w.line_id || ':' || w.country <> ALL ($2::text[])
     ORDER BY class, message_id LIMIT 1

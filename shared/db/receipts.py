@@ -9,6 +9,7 @@ from datetime import datetime
 from typing import NamedTuple
 from uuid import UUID
 
+from shared.db import stretches
 from shared.db.connection import Connection
 from shared.db.matching import Clue, Owner
 from shared.sms.receipts import LateAnswer, Receipt, ReceiptState
@@ -82,15 +83,6 @@ def _state(word: Receipt | LateAnswer | None) -> str:
             return UNREADABLE
 
 
-_STRETCH_BITS = 96
-"""An id without so many of its last bits is the stretch of 2^16 ms in which its message was made:
-ids begin with 48 bits of milliseconds."""
-
-
-def _stretch(message_id: UUID) -> int:
-    return message_id.int >> _STRETCH_BITS
-
-
 _INSERT_PAGES = """
 INSERT INTO receipt_pages (last_message_id, first_message_id, carrier_id, message_ids, parts,
                            states, received_at, raws)
@@ -116,7 +108,7 @@ def _pages(receipts: Iterable[KeptReceipt]) -> list[_ReceiptPage]:
     """As few as can be."""
     pages: defaultdict[tuple[int, int], list[KeptReceipt]] = defaultdict(list)
     for each in receipts:
-        pages[each.carrier_id, _stretch(each.message_id)].append(each)
+        pages[each.carrier_id, stretches.of(each.message_id)].append(each)
     return [_page(carrier_id, page) for (carrier_id, _), page in pages.items()]
 
 
@@ -134,9 +126,8 @@ def _page(carrier_id: int, receipts: Sequence[KeptReceipt]) -> _ReceiptPage:
     )
 
 
-# A page never reaches beyond its stretch, so what may hold a message lies between the message and
-# the stretch's end. "Is true" keeps the planner from making a join of it, which would compare each
-# receipt with all that are asked for.
+# "Is true" keeps the planner from making a join of it, which would compare each receipt with all
+# that are asked for.
 _OF_MESSAGES = """
 SELECT message_id, part, state, received_at, raw, carrier_id FROM (
     SELECT k.message_id, k.part, k.state, k.received_at, k.raw, p.carrier_id, k.place
@@ -160,13 +151,13 @@ async def of_message(connection: Connection, message_id: UUID) -> list[KeptRecei
 async def _of_messages(connection: Connection, message_ids: set[UUID]) -> list[KeptReceipt]:
     spans: defaultdict[int, list[UUID]] = defaultdict(list)
     for each in message_ids:
-        spans[_stretch(each)].append(each)
+        spans[stretches.of(each)].append(each)
     rows = await connection.fetch(
         _OF_MESSAGES,
         message_ids,
         [min(span) for span in spans.values()],
         [max(span) for span in spans.values()],
-        [UUID(int=(stretch + 1 << _STRETCH_BITS) - 1) for stretch in spans],
+        [stretches.last_id(stretch) for stretch in spans],
     )
     return [KeptReceipt(*row) for row in rows]
 

@@ -46,12 +46,27 @@ class Permit(NamedTuple):
         return self.granted_at_ms // 60_000
 
 
+class Bucket(NamedTuple):
+    """A limit as a trace tells it: whose it is ("line", "country", "account_country"), and its
+    window by its number in `permits.WINDOWS`; 0: behind others of the line, whose turn it is."""
+
+    scope: str = "line"
+    window: int = 0
+
+    def __str__(self) -> str:
+        return f"{self.scope} {permits.WINDOWS[self.window]}".rstrip()
+
+
 class Wait(NamedTuple):
-    """No permit: enough tokens return at `ready_at_ms`, by Redis' clock. `by_line`: to the line,
-    and not to a country that only some of its messages are bound for."""
+    """No permit: enough tokens return to the bucket at `ready_at_ms`, by Redis' clock."""
 
     ready_at_ms: int
-    by_line: bool = True
+    bucket: Bucket = Bucket()
+
+    @property
+    def by_line(self) -> bool:
+        """Whether the line waits, and not only its messages to a country."""
+        return self.bucket.scope == "line"
 
 
 class Room(NamedTuple):
@@ -62,7 +77,9 @@ class Room(NamedTuple):
 
 
 class Never(NamedTuple):
-    """No permit, and no time will bring one: more segments than a limit allows at all."""
+    """No permit, and no time will bring one: more segments than the bucket holds at all."""
+
+    bucket: Bucket = Bucket()
 
 
 def scope_names(line_id: int, account_id: int, country: str) -> tuple[str, str, str]:
@@ -196,10 +213,9 @@ class Limiter:
             elif verdict.answer is permits.Answer.OPEN:
                 results[place] = Room(verdict.segments, verdict.at_ms)
             elif verdict.answer is permits.Answer.NEVER:
-                results[place] = Never()
+                results[place] = Never(_bucket(verdict))
             else:
-                by_line = verdict.scopes[0] == groups[place][0].name
-                results[place] = Wait(verdict.at_ms, by_line)
+                results[place] = Wait(verdict.at_ms, _bucket(verdict))
         if unknown:
             await self._fill(epoch, sorted(unknown))
 
@@ -212,13 +228,17 @@ class Limiter:
         except (permits.EpochLost, redis_link.LimiterUnavailable) as error:
             _log.info("permit_not_returned", error=type(error).__name__)
 
-    async def set_gates(self, times_ms: Mapping[int, int]) -> None:
+    async def set_gates(
+        self, times_ms: Mapping[int, int], buckets: Mapping[int, Bucket] | None = None
+    ) -> None:
         """Let newcomers of these lines join behind what is parked there until these times; 0:
-        nothing is. A failure only lets them in two seconds after the time named last."""
+        nothing is. `buckets` are what lines wait for, as far as it is one of their own. A failure
+        only lets them in two seconds after the time named last."""
         try:
             await self._permits.set_gates(
                 await self._known_epoch(),
                 {f"line:{line_id}": time_ms for line_id, time_ms in times_ms.items()},
+                {f"line:{line_id}": bucket.window for line_id, bucket in (buckets or {}).items()},
             )
         except (permits.EpochLost, redis_link.LimiterUnavailable) as error:
             _log.info("gates_not_set", error=type(error).__name__)
@@ -277,8 +297,13 @@ def _result(
             request.segments,
         )
     if verdict.answer is permits.Answer.NEVER:
-        return Never()
-    return Wait(verdict.at_ms)
+        return Never(_bucket(verdict))
+    return Wait(verdict.at_ms, _bucket(verdict))
+
+
+def _bucket(verdict: permits.Verdict) -> Bucket:
+    kind, *rest = verdict.scopes[0].split(":")
+    return Bucket("account_country" if len(rest) > 1 else kind, verdict.window)
 
 
 def _check_whole(results: Sequence[object]) -> None:

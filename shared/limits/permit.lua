@@ -3,9 +3,10 @@
 -- KEYS[1] is the epoch, KEYS[2..] one key per scope. ARGV: operation, epoch, arguments (msgpack).
 -- Every answer is msgpack: {the epoch Redis holds or 0, result}; no result when the epochs differ.
 --
--- A scope is one string: its epoch, the time until which its gate is shut, and per window the sum
--- of its tokens out and a queue of (slot, count) pairs, oldest first. All three windows are always
--- counted, whatever is limited today, so a limit that is set tomorrow knows the past.
+-- A scope is one string: its epoch, the time until which its gate is shut, per window the sum of its
+-- tokens out and a queue of (slot, count) pairs, oldest first, and the window that shut the gate (0:
+-- none; a process of an earlier release writes none). All three windows are always counted, whatever
+-- is limited today, so a limit that is set tomorrow knows the past. Windows are numbered from 1.
 
 local AGE_LIMIT_MS = 5000 -- A permit may be used this long after it was taken.
 local GATE_MARGIN_MS = 2000
@@ -64,7 +65,7 @@ local function load(key)
   if stored then
     local fields = {cmsgpack.unpack(stored)}
     if fields[1] == epoch then
-      local scope = {gate_until_ms = fields[2]}
+      local scope = {gate_until_ms = fields[2], gate_window = fields[9] or 0}
       for i, window in ipairs(WINDOWS) do
         scope[i] = {used = fields[2 * i + 1], queue = fields[2 * i + 2]}
         drop_returned(scope[i], window)
@@ -80,14 +81,15 @@ local function save_changed()
     local scope = scopes[key]
     local hour, day, month = scope[1], scope[2], scope[3]
     local packed = cmsgpack.pack(epoch, scope.gate_until_ms,
-      hour.used, hour.queue, day.used, day.queue, month.used, month.queue)
+      hour.used, hour.queue, day.used, day.queue, month.used, month.queue, scope.gate_window)
     redis.call('SET', key, packed, 'PX', KEY_LIFE_MS)
   end
 end
 
--- The first time at which `segments` fit in every window of the scope if nobody else takes any.
+-- The first time at which `segments` fit in every window of the scope if nobody else takes any, and
+-- the window that is last.
 local function ready_at(scope, limits, segments)
-  local latest = now
+  local latest, by = now, 0
   for i, window in ipairs(WINDOWS) do
     local bucket = scope[i]
     local excess = bucket.used + segments - limits[i]
@@ -95,11 +97,13 @@ local function ready_at(scope, limits, segments)
     while excess > 0 do
       local slot, count = struct.unpack(PAIR, bucket.queue, position)
       excess = excess - count
-      if excess <= 0 then latest = math.max(latest, returns_at(window, slot)) end
+      if excess <= 0 and returns_at(window, slot) > latest then
+        latest, by = returns_at(window, slot), i
+      end
       position = position + PAIR_BYTES
     end
   end
-  return latest
+  return latest, by
 end
 
 -- What speaks against `segments` from these scopes whatever the time; nil when nothing does.
@@ -110,18 +114,20 @@ local function objection(indexes, limits, segments)
   end
   if #unknown > 0 then return {'unknown', 0, 0, unknown} end
   for _, index in ipairs(indexes) do
-    if segments > math.min(unpack(limits[index])) then return {'never', 0, 0, {index}} end
+    for window, limit in ipairs(limits[index]) do
+      if segments > limit then return {'never', 0, 0, {index}, window} end
+    end
   end
 end
 
--- The scope that is ready last, and when.
+-- When the last of the scopes is ready, which one that is, and its window.
 local function last_ready(indexes, limits, segments)
-  local latest, by = now, indexes[1]
+  local latest, by, by_window = now, indexes[1], 0
   for _, index in ipairs(indexes) do
-    local ready = ready_at(load(KEYS[index + 1]), limits[index], segments)
-    if ready > latest then latest, by = ready, index end
+    local ready, window = ready_at(load(KEYS[index + 1]), limits[index], segments)
+    if ready > latest then latest, by, by_window = ready, index, window end
   end
-  return latest, by
+  return latest, by, by_window
 end
 
 local function take_one(indexes, limits, segments, bypass)
@@ -130,16 +136,16 @@ local function take_one(indexes, limits, segments, bypass)
   local line_key = KEYS[indexes[1] + 1]
   local line = load(line_key)
   if not bypass and line.gate_until_ms > now then
-    return {'refused', line.gate_until_ms - GATE_MARGIN_MS, 0, {indexes[1]}}
+    return {'refused', line.gate_until_ms - GATE_MARGIN_MS, 0, {indexes[1]}, line.gate_window}
   end
-  local ready, by = last_ready(indexes, limits, segments)
+  local ready, by, by_window = last_ready(indexes, limits, segments)
   if ready > now then
-    local line_ready = ready_at(line, limits[indexes[1]], segments)
+    local line_ready, line_window = ready_at(line, limits[indexes[1]], segments)
     if line_ready > now then
-      line.gate_until_ms = line_ready + GATE_MARGIN_MS
+      line.gate_until_ms, line.gate_window = line_ready + GATE_MARGIN_MS, line_window
       changed[line_key] = true
     end
-    return {'refused', ready, 0, {by}}
+    return {'refused', ready, 0, {by}, by_window}
   end
   for _, index in ipairs(indexes) do
     local key = KEYS[index + 1]
@@ -154,8 +160,8 @@ end
 local function peek_one(indexes, limits, segments)
   local refusal = objection(indexes, limits, segments)
   if refusal then return refusal end
-  local ready, by = last_ready(indexes, limits, segments)
-  if ready > now then return {'refused', ready, 0, {by}} end
+  local ready, by, by_window = last_ready(indexes, limits, segments)
+  if ready > now then return {'refused', ready, 0, {by}, by_window} end
   local room = math.huge
   for _, index in ipairs(indexes) do
     local scope = load(KEYS[index + 1])
@@ -206,13 +212,14 @@ function operations.give_back(segments, granted_at_ms)
   return true
 end
 
--- Shut each line's gate until the time given for it, and a margin; 0 opens it.
-function operations.set_gates(times_ms)
+-- Shut each line's gate until the time given for it, and a margin, because of the window given; 0
+-- opens it.
+function operations.set_gates(times_ms, windows)
   for i, time_ms in ipairs(times_ms) do
     local scope = load(KEYS[i + 1])
     local until_ms = time_ms > now and time_ms + GATE_MARGIN_MS or 0
     if scope and scope.gate_until_ms ~= until_ms then
-      scope.gate_until_ms = until_ms
+      scope.gate_until_ms, scope.gate_window = until_ms, windows[i]
       changed[KEYS[i + 1]] = true
     end
   end
@@ -221,7 +228,7 @@ end
 
 local function fill_one(key, usage)
   if load(key) then return 0 end
-  local scope = {gate_until_ms = 0}
+  local scope = {gate_until_ms = 0, gate_window = 0}
   for i, window in ipairs(WINDOWS) do
     scope[i] = {used = 0, queue = ''}
     for _, minute in ipairs(usage) do

@@ -13,6 +13,8 @@ import redis.asyncio
 
 from shared.runtime import redis_link
 
+WINDOWS = ("", "hour", "day", "month")
+"""By their numbers in permit.lua; 0 is none."""
 PERMIT_AGE_LIMIT_MS = 5_000  # as in permit.lua; a permit never leaves the process it was given to
 UNLIMITED = 2**40
 BATCH_LIMIT = 1_000
@@ -70,13 +72,15 @@ class Verdict(NamedTuple):
     """The limiter's answer to one request.
 
     `at_ms` is Redis time: when granted or seen open, or when to come back after a refusal; 0
-    otherwise. `scopes` names whoever refused, or every scope to fill.
+    otherwise. `scopes` names whoever refused, or every scope to fill; `window` is that of the limit
+    that refused, by its number in WINDOWS: 0 where the line's gate was shut for others to go first.
     """
 
     answer: Answer
     at_ms: int
     segments: int
     scopes: tuple[str, ...]
+    window: int = 0
 
 
 class _Answered(msgspec.Struct, array_like=True, frozen=True):
@@ -84,6 +88,7 @@ class _Answered(msgspec.Struct, array_like=True, frozen=True):
     at_ms: int
     segments: int
     indexes: list[int]
+    window: int = 0
 
 
 class _Reply(msgspec.Struct, array_like=True, frozen=True):
@@ -148,11 +153,15 @@ class Permits:
         """
         await self._run("give_back", epoch, scopes, segments, granted_at_ms)
 
-    async def set_gates(self, epoch: int, times_ms: Mapping[str, int]) -> None:
+    async def set_gates(
+        self, epoch: int, times_ms: Mapping[str, int], windows: Mapping[str, int] | None = None
+    ) -> None:
         """Shut the gates of lines until two seconds after these times, by Redis' clock, in ms: who
-        comes meanwhile joins behind what is parked there. 0 opens a gate: nothing is."""
+        comes meanwhile joins behind what is parked there. 0 opens a gate: nothing is. `windows` are
+        those that the lines wait for, as far as it is that."""
         if times_ms:
-            await self._run("set_gates", epoch, list(times_ms), list(times_ms.values()))
+            causes = [(windows or {}).get(line, 0) for line in times_ms]
+            await self._run("set_gates", epoch, list(times_ms), list(times_ms.values()), causes)
 
     async def install_epoch(self, epoch: int) -> int:
         """Make `epoch` the one in force unless Redis holds a higher; returns the one in force.
@@ -188,6 +197,7 @@ class Permits:
                 found.at_ms,
                 found.segments,
                 tuple(names[index - 1] for index in found.indexes),
+                found.window,
             )
             for found in answers
         ]

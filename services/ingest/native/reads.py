@@ -15,8 +15,9 @@ from msgspec import UNSET, UnsetType
 from services.ingest.native import answers, requests
 from services.ingest.web import counts, entrance, waiters
 from services.ingest.web.entrance import Visit
-from shared.db import connection, events, inbound, ledger, listing, messages
+from shared.db import connection, events, inbound, ledger, listing, messages, traces
 from shared.shapes import message as shapes
+from shared.shapes import trace
 from shared.sms import e164
 from shared.web import problems
 from shared.web.problems import Refused
@@ -52,10 +53,28 @@ async def message(visit: Visit) -> web.Response:
             found = await messages.get(opened, visit.account_id, message_id)
             parts = await messages.parts(opened, message_id) if found else []
     if found is None:
-        raise Refused(
-            problems.of(404, "no_such_message", "The account has no message with this id.")
-        )
+        raise _no_such_message()
     return answers.response(shapes.shown_with_parts(found, parts))
+
+
+def _no_such_message() -> Refused:
+    return Refused(problems.of(404, "no_such_message", "The account has no message with this id."))
+
+
+async def message_trace(visit: Visit) -> web.Response:
+    """Everything that happened to a message; 404 alike for another account's and for none. The
+    recipient is the account's own, so its number is shown."""
+    message_id = requests.uuid_of(visit.request.match_info["id"])
+    stored = None
+    if message_id is not None:
+        async with (
+            _reading(visit) as opened,
+            opened.transaction(isolation="repeatable_read", readonly=True),
+        ):
+            stored = await traces.read(opened, visit.account_id, message_id)
+    if stored is None:
+        raise _no_such_message()
+    return answers.response(trace.shown(stored, with_numbers=True))
 
 
 async def message_list(visit: Visit) -> web.Response:

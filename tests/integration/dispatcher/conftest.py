@@ -103,7 +103,7 @@ class Town:
 
     async def room(self) -> int:
         """Segments the small line may send now, by Redis."""
-        head = parking.Head(self.small.line_id, 1, "FR", 1)
+        head = parking.Head(self.small.line_id, 1, "FR", 1, UUID(int=0))
         (found,) = await self.limiter.peek(self.configured.current, [head])
         assert isinstance(found, dispatcher_limits.Room)
         return found.segments

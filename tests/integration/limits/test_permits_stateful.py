@@ -73,6 +73,7 @@ class Limiter(RuleBasedStateMachine):
         self.limits: dict[str, oracle.Limits] = {}
         self.tokens: dict[str, oracle.Tokens] = {}
         self.gates: dict[str, int] = {}
+        self.gate_windows: dict[str, int] = {}
         self.pending: list[Permit] = []
         self.sent: dict[str, list[oracle.Sent]] = {name: [] for name in NAMES}
         self.granted_count = 0
@@ -274,15 +275,21 @@ class Limiter(RuleBasedStateMachine):
         gate_until = self.gates.get(line, 0)
         if not request.bypass and gate_until > now:
             expected = permits.Verdict(
-                permits.Answer.REFUSED, gate_until - GATE_MARGIN_MS, 0, (line,)
+                permits.Answer.REFUSED,
+                gate_until - GATE_MARGIN_MS,
+                0,
+                (line,),
+                self.gate_windows[line],
             )
             assert verdict == expected
         elif max(ready.values()) > now:
             assert verdict.answer is permits.Answer.REFUSED
             assert verdict.at_ms == max(ready.values())
             assert ready[verdict.scopes[0]] == verdict.at_ms
+            assert verdict.window in self._last_windows(request, verdict.scopes[0])
             if ready[line] > now:
                 self.gates[line] = ready[line] + GATE_MARGIN_MS
+                self.gate_windows[line] = min(self._last_windows(request, line))
         else:
             assert verdict == permits.Verdict(permits.Answer.GRANTED, now, request.segments, ())
             self._keep(request)
@@ -296,6 +303,19 @@ class Limiter(RuleBasedStateMachine):
             name: self.tokens[name].ready_at(limit, request.segments, self.clock.now)
             for name, limit in limits.items()
         }
+
+    def _last_windows(self, request: permits.Request, name: str) -> list[int]:
+        """The numbers of the windows that have room last in a scope, each looked at alone."""
+        (scope,) = [scope for scope in request.scopes if scope.name == name]
+        moments = []
+        for window, limit in enumerate((scope.hour, scope.day, scope.month)):
+            alone = [permits.UNLIMITED] * 3
+            alone[window] = limit
+            hour, day, month = alone
+            moments.append(
+                self.tokens[name].ready_at((hour, day, month), request.segments, self.clock.now)
+            )
+        return [number for number, at in enumerate(moments, 1) if at == max(moments)]
 
     def _keep(self, request: permits.Request) -> None:
         self.granted_count += 1

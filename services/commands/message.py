@@ -1,0 +1,124 @@
+"""`sluice message`: what became of a message, and why."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+import cyclopts
+import msgspec
+import rich.console
+import rich.markup
+import rich.table
+from msgspec import UNSET
+
+from services.commands import database
+from services.commands.arguments import Flag, Json
+from shared.db import traces
+from shared.ledger import money
+from shared.runtime import exits
+from shared.shapes import trace as shapes
+
+app = cyclopts.App(name="message", help="A message and its whole way.")
+
+
+@app.command
+async def trace(message_id: UUID, /, *, numbers: Flag = False, as_json: Json = False) -> int:
+    """Show what was decided about a message, and all that happened to it, in order.
+
+    Its price and route; each wait, with the limit that caused it; each submit, with the carrier's
+    answer; each receipt, as it came and as it was read; refunds, events, and what webhooks were
+    told. Never its text. The same is at GET /v1/messages/ID/trace for the account that sent it, where the
+    words of the timeline are explained (sluice openapi).
+
+    Example: sluice message trace 0199c7f2-6f0e-7c31-9b7c-0a52f8f4a1d0
+
+    Parameters
+    ----------
+    message_id
+        The id that the API gave.
+    numbers
+        Show phone numbers in full; else their middle is hidden.
+    as_json
+        Print JSON, for programs.
+    """
+    async with (
+        database.connected() as connection,
+        connection.transaction(isolation="repeatable_read", readonly=True),
+    ):
+        account_id = await traces.owner(connection, message_id)
+        stored = account_id and await traces.read(connection, account_id, message_id)
+        left = [] if stored else await traces.transfers(connection, message_id)
+    if not stored:
+        raise exits.NotDone(exits.FAILED, _gone(message_id, left))
+    shown = shapes.shown(stored, with_numbers=numbers)
+    if as_json:
+        print(msgspec.json.encode(shown).decode())
+    else:
+        _print(shown, stored.way.account)
+    return exits.OK
+
+
+def _gone(message_id: UUID, left: list[traces.Transfer]) -> str:
+    """What is to be said of a message that is not there."""
+    if not left:
+        return f"there is no message {message_id}"
+    moved = ", ".join(
+        f"{each.kind} of {money.format_amount(each.amount_micro)} at"
+        f" {each.created_at.isoformat(timespec='seconds')}"
+        for each in left
+    )
+    return f"message {message_id} is older than the retention; its money is still known: {moved}"
+
+
+def _print(shown: shapes.Trace, account: str | None) -> None:
+    told, price, route = shown.message, shown.price, shown.route
+    head = {
+        "message": f"{told.message_id} of {account}: {told.status} {told.reason}".rstrip(),
+        "from, to": f"{told.sender}, {told.recipient}",
+        "price": (
+            f"{price.segments} x {price.segment_price} = {price.price} {price.currency}"
+            f" ({price.list.replace('_', ' ')}, {price.country})"
+        ),
+        "route": f"{route.line_kind} line, by {route.carrier} ({route.adapter})",
+        "checks": ", ".join(check.name for check in shown.checks),
+    }
+    if shown.waits is not None:
+        since = shown.waits.since_or_until.isoformat(timespec="seconds")
+        head["waits"] = f"{shown.waits.state}, {since}"
+    console = rich.console.Console(highlight=False)
+    for name, text in head.items():
+        console.print(f"{name:<10} {_plain(text)}")
+    table = rich.table.Table("at", "what", "part", "", box=None)
+    for entry in shown.timeline:
+        part = "" if entry.part is UNSET else str(entry.part)
+        at = entry.at.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+        table.add_row(at, entry.what, part, _plain(_told(entry)))
+    console.print(table)
+    for sentence in shown.not_known:
+        console.print(f"not known  {sentence}")
+
+
+_IN_COLUMNS = frozenset({"at", "what", "part"})
+
+
+def _told(entry: shapes.Entry) -> str:
+    """The members that an entry has beside its columns."""
+    words = []
+    for name in entry.__struct_fields__:
+        value = getattr(entry, name)
+        if name in _IN_COLUMNS or value is UNSET:
+            continue
+        if isinstance(value, shapes.Bucket):
+            value = f"{value.scope} {value.window or '(others first)'}"
+        elif isinstance(value, list):
+            value = " ".join(value)
+        elif hasattr(value, "isoformat"):
+            value = value.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+        words.append(f"{name.replace('_', ' ')}: {value}")
+    return "; ".join(words)
+
+
+def _plain(text: str) -> str:
+    """A stranger's text for a terminal, which it may not command."""
+    shown = "".join([char if char.isprintable() else "\N{MIDDLE DOT}" for char in text])
+    return rich.markup.escape(shown)
