@@ -15,8 +15,8 @@ from services.commands import database
 from services.commands.arguments import Flag, Json
 from shared.db import traces
 from shared.ledger import money
-from shared.runtime import exits
-from shared.shapes import trace as shapes
+from shared.runtime import exits, logs
+from shared.shapes import message_trace, timeline
 
 app = cyclopts.App(name="message", help="A message and its whole way.")
 
@@ -27,8 +27,8 @@ async def trace(message_id: UUID, /, *, numbers: Flag = False, as_json: Json = F
 
     Its price and route; each wait, with the limit that caused it; each submit, with the carrier's
     answer; each receipt, as it came and as it was read; refunds, events, and what webhooks were
-    told. Never its text. The same is at GET /v1/messages/ID/trace for the account that sent it, where the
-    words of the timeline are explained (sluice openapi).
+    told. Never its text. The account that sent it reads the same at
+    GET /v1/messages/ID/trace; `sluice openapi` explains the words of the timeline.
 
     Example: sluice message trace 0199c7f2-6f0e-7c31-9b7c-0a52f8f4a1d0
 
@@ -50,7 +50,7 @@ async def trace(message_id: UUID, /, *, numbers: Flag = False, as_json: Json = F
         left = [] if stored else await traces.transfers(connection, message_id)
     if not stored:
         raise exits.NotDone(exits.FAILED, _gone(message_id, left))
-    shown = shapes.shown(stored, with_numbers=numbers)
+    shown = message_trace.shown(stored, None if numbers else logs.mask)
     if as_json:
         print(msgspec.json.encode(shown).decode())
     else:
@@ -58,7 +58,7 @@ async def trace(message_id: UUID, /, *, numbers: Flag = False, as_json: Json = F
     return exits.OK
 
 
-def _gone(message_id: UUID, left: list[traces.Transfer]) -> str:
+def _gone(message_id: UUID, left: list[traces.TracedTransfer]) -> str:
     """What is to be said of a message that is not there."""
     if not left:
         return f"there is no message {message_id}"
@@ -70,7 +70,7 @@ def _gone(message_id: UUID, left: list[traces.Transfer]) -> str:
     return f"message {message_id} is older than the retention; its money is still known: {moved}"
 
 
-def _print(shown: shapes.Trace, account: str | None) -> None:
+def _print(shown: message_trace.Trace, account: str | None) -> None:
     told, price, route = shown.message, shown.price, shown.route
     head = {
         "message": f"{told.message_id} of {account}: {told.status} {told.reason}".rstrip(),
@@ -101,14 +101,14 @@ def _print(shown: shapes.Trace, account: str | None) -> None:
 _IN_COLUMNS = frozenset({"at", "what", "part"})
 
 
-def _told(entry: shapes.Entry) -> str:
+def _told(entry: timeline.TimelineEntry) -> str:
     """The members that an entry has beside its columns."""
     words = []
     for name in entry.__struct_fields__:
         value = getattr(entry, name)
         if name in _IN_COLUMNS or value is UNSET:
             continue
-        if isinstance(value, shapes.Bucket):
+        if isinstance(value, timeline.LimitBucket):
             value = f"{value.scope} {value.window or '(others first)'}"
         elif isinstance(value, list):
             value = " ".join(value)

@@ -106,7 +106,7 @@ async def give_back(limiter: Limiter, unused: Iterable[Unused]) -> None:
 
 
 async def requeue(
-    opened: connection.Connection, found: Sequence[submits.Submit], step: trail.Step
+    opened: connection.Connection, found: Sequence[submits.Submit], step: trail.TrailStep
 ) -> list[segments.Unsent]:
     """Queue segments again, unless they have been submitted again meanwhile, and note why; those
     whose submit this call has ended."""

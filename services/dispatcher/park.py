@@ -30,10 +30,10 @@ async def park(pool: asyncpg.Pool, refused: Sequence[tuple[WorkItem, Wait]]) -> 
         await trail.mark(opened, [waited(each, waits[each]) for each in parked])
 
 
-def waited(message_id: UUID, wait: Wait) -> trail.Mark:
+def waited(message_id: UUID, wait: Wait) -> trail.TrailMark:
     """The step of a message that a bucket lets wait."""
     until = datetime.fromtimestamp(wait.ready_at_ms / 1000, UTC)
-    return trail.Mark(message_id, trail.Step.WAITED, until=until, detail=str(wait.bucket))
+    return trail.TrailMark(message_id, trail.TrailStep.WAITED, until=until, detail=str(wait.bucket))
 
 
 async def fail(pool: asyncpg.Pool, refused: Sequence[tuple[WorkItem, Never]], reason: str) -> None:
@@ -44,5 +44,8 @@ async def fail(pool: asyncpg.Pool, refused: Sequence[tuple[WorkItem, Never]], re
         buckets = {item.message_id: str(never.bucket) for item, never in refused}
         await trail.mark(
             opened,
-            [trail.Mark(each, trail.Step.IMPOSSIBLE, detail=buckets[each]) for each in owned],
+            [
+                trail.TrailMark(each, trail.TrailStep.IMPOSSIBLE, detail=buckets[each])
+                for each in owned
+            ],
         )

@@ -135,7 +135,7 @@ async def _record_mixed(
     """Whatever was answered: what was not taken waits again, and leaves its limits."""
     evidence: list[segments.Evidence] = []
     put_off: list[tuple[sending.Sending, int, retry.Next]] = []
-    marks: list[trail.Mark] = []
+    marks: list[trail.TrailMark] = []
     for each in ended:
         deferral_count = _deferral_count(each)
         for answered in each.answers:
@@ -172,14 +172,16 @@ async def _record_mixed(
 
 
 _STEPS = {
-    OutcomeKind.REJECTED: trail.Step.REJECTED,
-    OutcomeKind.THROTTLED: trail.Step.THROTTLED,
-    OutcomeKind.UNAVAILABLE: trail.Step.UNAVAILABLE,
-    OutcomeKind.LOST: trail.Step.LOST,
+    OutcomeKind.REJECTED: trail.TrailStep.REJECTED,
+    OutcomeKind.THROTTLED: trail.TrailStep.THROTTLED,
+    OutcomeKind.UNAVAILABLE: trail.TrailStep.UNAVAILABLE,
+    OutcomeKind.LOST: trail.TrailStep.LOST,
 }
 
 
-def _marks(message: work.Claimed, answered: sending.Answered, then: retry.Next) -> list[trail.Mark]:
+def _marks(
+    message: work.Claimed, answered: sending.Answered, then: retry.Next
+) -> list[trail.TrailMark]:
     """The end of a submit that may not be the segment's last. What was taken, or never tried, its
     segment tells of."""
     outcome = answered.outcome
@@ -190,7 +192,7 @@ def _marks(message: work.Claimed, answered: sending.Answered, then: retry.Next) 
         until = datetime.now(UTC) + timedelta(milliseconds=then.delay_ms)
     step = _STEPS[outcome.kind]
     return [
-        trail.Mark(
+        trail.TrailMark(
             message.message_id, step, answered.part, message.submitted_at, until, outcome.code
         )
     ]

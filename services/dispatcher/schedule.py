@@ -16,7 +16,7 @@ import asyncpg
 from services.dispatcher import park
 from shared.db import connection, parking, segments, trail, watch
 from shared.db.pool import ACQUIRE_SECONDS
-from shared.limits.limiter import Bucket, Limiter, Never, Room, Wait
+from shared.limits.limiter import FullBucket, Limiter, Never, Room, Wait
 from shared.rules import snapshot
 from shared.sms.states import SegmentState
 
@@ -43,9 +43,9 @@ class _Plan:
     """line → when the first of its full countries has tokens again."""
     full: list[parking.Full] = field(default_factory=list)
     empty: list[int] = field(default_factory=list)
-    buckets: dict[int, Bucket] = field(default_factory=dict)
+    buckets: dict[int, FullBucket] = field(default_factory=dict)
     """line → what it waits for."""
-    marks: list[trail.Mark] = field(default_factory=list)
+    marks: list[trail.TrailMark] = field(default_factory=list)
     """Heads that must wait on."""
     now_ms: int = 0
 
@@ -136,7 +136,7 @@ async def _carry_out(opened: connection.Connection, plan: _Plan) -> set[int]:
         room = {line_id: min(segments, share) for line_id, segments in plan.room.items()}
         released, behind = await parking.release(opened, room, plan.full)
         await segments.settle_waiting(opened, released, SegmentState.QUEUED)
-        plan.marks += [trail.Mark(each, trail.Step.RELEASED) for each in released]
+        plan.marks += [trail.TrailMark(each, trail.TrailStep.RELEASED) for each in released]
     await trail.mark(opened, plan.marks)
     again = dict.fromkeys(plan.room, plan.now_ms + PAUSE_MS)
     times_ms = plan.part_waits | again | plan.waits

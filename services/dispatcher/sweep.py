@@ -76,7 +76,7 @@ class Sweeper:
                 await segments.settle_all(
                     opened, found, SegmentState.IN_DOUBT, "the worker sending it died"
                 )
-                await trail.mark(opened, trail.of_submits(found, trail.Step.ABANDONED))
+                await trail.mark(opened, trail.of_submits(found, trail.TrailStep.ABANDONED))
             if found:
                 _log.warning("in_doubt", segment_count=len(found))
             if len(found) < PAGE_COUNT:
@@ -88,7 +88,7 @@ class Sweeper:
             found = await segments.doubtful_at_least_once(
                 opened, self._resubmit_seconds, retry.ATTEMPT_COUNT_MAX, PAGE_COUNT
             )
-            await claim.requeue(opened, found, trail.Step.RESUBMITTED)
+            await claim.requeue(opened, found, trail.TrailStep.RESUBMITTED)
 
     async def tidy(self) -> None:
         """Forget usage that no window reaches and workers that are long gone."""

@@ -24,7 +24,7 @@ async def put_back(desk: Desk) -> None:
             if committed is None:
                 continue
             found = await submits.claimed_in(opened, desk.worker_id, transaction)
-            requeued = await claim.requeue(opened, found, trail.Step.PUT_BACK)
+            requeued = await claim.requeue(opened, found, trail.TrailStep.PUT_BACK)
             ended = Counter(each.message_id for each in requeued)
             unused = [
                 claim.Unused(item, permit, count)

@@ -39,7 +39,7 @@ async def _sweep_page(database: asyncpg.Pool) -> int:
     ):
         overdue = await segments.take_overdue(opened, PAGE_COUNT)
         settled = await segments.settle_all(opened, overdue, states.SegmentState.UNKNOWN, REASON)
-        await trail.mark(opened, trail.of_submits(overdue, trail.Step.OVERDUE))
+        await trail.mark(opened, trail.of_submits(overdue, trail.TrailStep.OVERDUE))
     if overdue:
         _log.warning("receipts_overdue", segment_count=len(overdue))
     metrics.OVERDUE.inc(len(overdue))

@@ -27,7 +27,7 @@ PAGE_COUNT = 2_000
 SWEEP_SECONDS = 0.25
 MARK_SECONDS = 1.0
 MARK_AFTER_SECONDS = 3.0
-"""Marked so long after its confirm: by then nearly every row has been claimed, and is gone."""
+"""StoredMark so long after its confirm: by then nearly every row has been claimed, and is gone."""
 LEASE_LEFT_SECONDS = 1.5
 """What is left of a lease when its row is marked, at least; rows put back wait less, as a rule."""
 PAGE_SECONDS = 1.0
@@ -151,7 +151,7 @@ class Relay:
         async with self._pool.acquire(timeout=ACQUIRE_SECONDS) as opened, opened.transaction():
             due = await work.take_due(opened, PAGE_COUNT)
             await segments.settle_waiting(opened, due, states.SegmentState.QUEUED)
-            await trail.mark(opened, [trail.Mark(each, trail.Step.DUE) for each in due])
+            await trail.mark(opened, [trail.TrailMark(each, trail.TrailStep.DUE) for each in due])
 
     async def _mark(self) -> None:
         """Mark confirmed rows that are still unclaimed after MARK_AFTER_SECONDS."""

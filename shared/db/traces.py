@@ -1,7 +1,7 @@
 """All that is stored of one message, for its trace: a few looks at indexes, on one snapshot.
 
 What the tables say already is read from them. What they do not keep is in `trail`. What the
-retention has taken is missing, and `Stored` says since when that is.
+retention has taken is missing, and `StoredTrace` says since when that is.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from uuid import UUID
 from shared.db import messages, receipts, trail
 from shared.db.connection import Connection
 from shared.db.receipts import KeptReceipt
-from shared.db.trail import Marked
+from shared.db.trail import StoredMark
 from shared.db.webhooks import TRIES_DAYS
 
 MIGRATION_NUMBER = 19
@@ -27,7 +27,7 @@ SLACK_SECONDS = 10
 its cause was given: as long as a transaction of a service may last."""
 
 
-class Way(NamedTuple):
+class MessageWay(NamedTuple):
     """What was chosen when the message was accepted, and how it stands."""
 
     account: str
@@ -39,7 +39,7 @@ class Way(NamedTuple):
     work_ready_at: datetime | None
 
 
-class Part(NamedTuple):
+class TracedPart(NamedTuple):
     """A segment. `submitted_at` is its last submit's."""
 
     part: int
@@ -52,7 +52,7 @@ class Part(NamedTuple):
     carrier_message_id: str | None
 
 
-class Transfer(NamedTuple):
+class TracedTransfer(NamedTuple):
     """A movement of money about one segment."""
 
     kind: str
@@ -62,7 +62,7 @@ class Transfer(NamedTuple):
     created_at: datetime
 
 
-class Event(NamedTuple):
+class TracedEvent(NamedTuple):
     """What the account's log says of the message; `status` is what it became."""
 
     sequence: int
@@ -71,7 +71,7 @@ class Event(NamedTuple):
     created_at: datetime
 
 
-class Try(NamedTuple):
+class TracedTry(NamedTuple):
     """One request to a webhook about one of the events."""
 
     webhook_id: UUID
@@ -82,7 +82,7 @@ class Try(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Stored:
+class StoredTrace:
     """Everything that is known of a message.
 
     `trail_since` is when trails began to be written. `tries_until` is up to when tries of webhooks
@@ -90,13 +90,13 @@ class Stored:
     """
 
     message: messages.StoredMessage
-    way: Way
-    parts: Sequence[Part]
-    transfers: Sequence[Transfer]
-    marks: Sequence[Marked]
+    way: MessageWay
+    parts: Sequence[TracedPart]
+    transfers: Sequence[TracedTransfer]
+    marks: Sequence[StoredMark]
     receipts: Sequence[KeptReceipt] = field(repr=False)
-    events: Sequence[Event]
-    tries: Sequence[Try]
+    events: Sequence[TracedEvent]
+    tries: Sequence[TracedTry]
     read_at: datetime
     trail_since: datetime
     tries_until: datetime | None
@@ -132,26 +132,26 @@ async def owner(connection: Connection, message_id: UUID) -> int | None:
     return found
 
 
-async def transfers(connection: Connection, message_id: UUID) -> list[Transfer]:
+async def transfers(connection: Connection, message_id: UUID) -> list[TracedTransfer]:
     """What was debited and given back for a message, also when it is gone: money is kept."""
-    return [Transfer(*row) for row in await connection.fetch(_TRANSFERS, message_id)]
+    return [TracedTransfer(*row) for row in await connection.fetch(_TRANSFERS, message_id)]
 
 
-async def read(connection: Connection, account_id: int, message_id: UUID) -> Stored | None:
+async def read(connection: Connection, account_id: int, message_id: UUID) -> StoredTrace | None:
     """All that is known of a message of this account, None of any other; in a transaction of one
     snapshot, or else what happens meanwhile may be told in part."""
     message = await messages.get(connection, account_id, message_id)
     if message is None:
         return None
     ((*way, read_at, trail_since),) = await connection.fetch(_WAY, message_id, MIGRATION_NUMBER)
-    parts = [Part(*row) for row in await connection.fetch(_PARTS, message_id)]
+    parts = [TracedPart(*row) for row in await connection.fetch(_PARTS, message_id)]
     marks = await trail.of_message(connection, message_id)
     kept = await receipts.of_message(connection, message_id)
     events = await _events(connection, account_id, message, parts, marks, kept)
     tries, tries_until = await _tries(connection, account_id, events)
-    return Stored(
+    return StoredTrace(
         message,
-        Way(*way),
+        MessageWay(*way),
         parts,
         await transfers(connection, message_id),
         marks,
@@ -219,10 +219,10 @@ async def _events(
     connection: Connection,
     account_id: int,
     message: messages.StoredMessage,
-    parts: Sequence[Part],
-    marks: Sequence[Marked],
+    parts: Sequence[TracedPart],
+    marks: Sequence[StoredMark],
     kept: Sequence[KeptReceipt],
-) -> list[Event]:
+) -> list[TracedEvent]:
     spans = _spans(message, parts, marks, kept)
     rows = await connection.fetch(
         _EVENTS,
@@ -231,13 +231,13 @@ async def _events(
         [begin for begin, _ in spans],
         [end for _, end in spans],
     )
-    return [Event(*row) for row in rows]
+    return [TracedEvent(*row) for row in rows]
 
 
 def _spans(
     message: messages.StoredMessage,
-    parts: Sequence[Part],
-    marks: Sequence[Marked],
+    parts: Sequence[TracedPart],
+    marks: Sequence[StoredMark],
     kept: Sequence[KeptReceipt],
 ) -> list[tuple[datetime, datetime]]:
     """When the message's status may have changed: apart from each other, in order."""
@@ -283,19 +283,19 @@ ORDER BY each.tried_at"""  # noqa: S608 - numbers of our own
 
 
 async def _tries(
-    connection: Connection, account_id: int, events: Sequence[Event]
-) -> tuple[list[Try], datetime | None]:
+    connection: Connection, account_id: int, events: Sequence[TracedEvent]
+) -> tuple[list[TracedTry], datetime | None]:
     """What webhooks were told of these events, and until when that was looked for."""
     if not events:
         return [], None
     sequences = [event.sequence for event in events]
     rows = await connection.fetch(_TRIES, account_id, sequences, events[0].created_at)
-    tries = [Try(*list(row)[:5]) for row in rows if row["sequence"] is not None]
+    tries = [TracedTry(*list(row)[:5]) for row in rows if row["sequence"] is not None]
     ends = [row["recorded_at"] for row in rows if row["round_count"] == TRY_PAGE_COUNT_MAX]
     return tries, min(ends, default=None)
 
 
-def forgotten(stored: Stored) -> list[str]:
+def forgotten(stored: StoredTrace) -> list[str]:
     """What is not known any more, or never was, in sentences."""
     told = []
     if stored.message.created_at < stored.trail_since:

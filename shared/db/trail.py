@@ -16,8 +16,8 @@ from shared.db.connection import Connection
 from shared.db.submits import Submit
 
 
-class Step(StrEnum):
-    """What happened. `detail` and `until` of a Mark are told beside each that has one."""
+class TrailStep(StrEnum):
+    """What happened. `detail` and `until` of a TrailMark are told beside each that has one."""
 
     WAITED = "waited"  # parked, or still so when its line was looked at; the bucket, its time
     RELEASED = "released"  # its line had tokens again
@@ -33,21 +33,21 @@ class Step(StrEnum):
     OVERDUE = "overdue"  # no receipt came within the deadline
 
 
-class Mark(NamedTuple):
+class TrailMark(NamedTuple):
     """A step of a message. `part` is 0 where it is of the whole message; `begun_at` is the time of
     the submit it is about."""
 
     message_id: UUID
-    step: Step
+    step: TrailStep
     part: int = 0
     begun_at: datetime | None = None
     until: datetime | None = None
     detail: str = ""
 
 
-def of_submits(found: Sequence[Submit], step: Step) -> list[Mark]:
+def of_submits(found: Sequence[Submit], step: TrailStep) -> list[TrailMark]:
     """The same step of each of these submits."""
-    return [Mark(message_id, step, part, begun_at) for message_id, part, begun_at in found]
+    return [TrailMark(message_id, step, part, begun_at) for message_id, part, begun_at in found]
 
 
 class _Page(NamedTuple):
@@ -70,33 +70,33 @@ SELECT last_message_id, first_message_id, message_ids, parts, steps, begun_at, u
 FROM unnest($1::new_trail_page[])"""
 
 
-async def mark(connection: Connection, marks: Sequence[Mark]) -> None:
+async def mark(connection: Connection, marks: Sequence[TrailMark]) -> None:
     """Write steps down in the transaction that takes them, which is also their time. A transaction
     that is repeated because its commit was not heard of may write them twice."""
     if marks:
         await connection.execute(_INSERT, _pages(marks))
 
 
-def _pages(marks: Sequence[Mark]) -> list[_Page]:
-    pages: defaultdict[int, list[Mark]] = defaultdict(list)
+def _pages(marks: Sequence[TrailMark]) -> list[_Page]:
+    pages: defaultdict[int, list[TrailMark]] = defaultdict(list)
     for each in marks:
         pages[stretches.of(each.message_id)].append(each)
     return [_page(page) for page in pages.values()]
 
 
-def _page(marks: Sequence[Mark]) -> _Page:
+def _page(marks: Sequence[TrailMark]) -> _Page:
     message_ids, steps, parts, begun_at, untils, details = zip(*marks, strict=True)
     return _Page(
         max(message_ids), min(message_ids), message_ids, parts, steps, begun_at, untils, details
     )
 
 
-class Marked(NamedTuple):
+class StoredMark(NamedTuple):
     """A mark as it was written, and when."""
 
     recorded_at: datetime
     part: int
-    step: Step
+    step: TrailStep
     begun_at: datetime | None
     until: datetime | None
     detail: str
@@ -113,12 +113,12 @@ WHERE p.last_message_id BETWEEN $1 AND $2 AND p.first_message_id <= $1
 ORDER BY p.recorded_at, m.place"""
 
 
-async def of_message(connection: Connection, message_id: UUID) -> list[Marked]:
+async def of_message(connection: Connection, message_id: UUID) -> list[StoredMark]:
     """The steps of a message, oldest first; what was written twice is told once."""
     end_id = stretches.last_id(stretches.of(message_id))
-    told: dict[tuple[object, ...], Marked] = {}
+    told: dict[tuple[object, ...], StoredMark] = {}
     for recorded_at, part, step, *rest in await connection.fetch(_OF_MESSAGE, message_id, end_id):
-        found = Marked(recorded_at, part, Step(step), *rest)
+        found = StoredMark(recorded_at, part, TrailStep(step), *rest)
         of_submit = (part, step, found.begun_at)
         told.setdefault(of_submit if found.begun_at else (part, step, recorded_at), found)
     return list(told.values())

@@ -46,7 +46,7 @@ class Permit(NamedTuple):
         return self.granted_at_ms // 60_000
 
 
-class Bucket(NamedTuple):
+class FullBucket(NamedTuple):
     """A limit as a trace tells it: whose it is ("line", "country", "account_country"), and its
     window by its number in `permits.WINDOWS`; 0: behind others of the line, whose turn it is."""
 
@@ -61,7 +61,7 @@ class Wait(NamedTuple):
     """No permit: enough tokens return to the bucket at `ready_at_ms`, by Redis' clock."""
 
     ready_at_ms: int
-    bucket: Bucket = Bucket()
+    bucket: FullBucket = FullBucket()
 
     @property
     def by_line(self) -> bool:
@@ -79,7 +79,7 @@ class Room(NamedTuple):
 class Never(NamedTuple):
     """No permit, and no time will bring one: more segments than the bucket holds at all."""
 
-    bucket: Bucket = Bucket()
+    bucket: FullBucket = FullBucket()
 
 
 def scope_names(line_id: int, account_id: int, country: str) -> tuple[str, str, str]:
@@ -229,7 +229,7 @@ class Limiter:
             _log.info("permit_not_returned", error=type(error).__name__)
 
     async def set_gates(
-        self, times_ms: Mapping[int, int], buckets: Mapping[int, Bucket] | None = None
+        self, times_ms: Mapping[int, int], buckets: Mapping[int, FullBucket] | None = None
     ) -> None:
         """Let newcomers of these lines join behind what is parked there until these times; 0:
         nothing is. `buckets` are what lines wait for, as far as it is one of their own. A failure
@@ -301,9 +301,9 @@ def _result(
     return Wait(verdict.at_ms, _bucket(verdict))
 
 
-def _bucket(verdict: permits.Verdict) -> Bucket:
+def _bucket(verdict: permits.Verdict) -> FullBucket:
     kind, *rest = verdict.scopes[0].split(":")
-    return Bucket("account_country" if len(rest) > 1 else kind, verdict.window)
+    return FullBucket("account_country" if len(rest) > 1 else kind, verdict.window)
 
 
 def _check_whole(results: Sequence[object]) -> None:

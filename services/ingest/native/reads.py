@@ -17,7 +17,7 @@ from services.ingest.web import counts, entrance, waiters
 from services.ingest.web.entrance import Visit
 from shared.db import connection, events, inbound, ledger, listing, messages, traces
 from shared.shapes import message as shapes
-from shared.shapes import trace
+from shared.shapes import message_trace as trace_shapes
 from shared.sms import e164
 from shared.web import problems
 from shared.web.problems import Refused
@@ -74,7 +74,7 @@ async def message_trace(visit: Visit) -> web.Response:
             stored = await traces.read(opened, visit.account_id, message_id)
     if stored is None:
         raise _no_such_message()
-    return answers.response(trace.shown(stored, with_numbers=True))
+    return answers.response(trace_shapes.shown(stored, mask=None))
 
 
 async def message_list(visit: Visit) -> web.Response:

@@ -12,7 +12,7 @@ from aiohttp import web
 from services.ingest.native import answers, opt_outs, reads, requests, sends, webhooks
 from services.ingest.web import counts, entrance
 from shared.db import connection
-from shared.shapes import message, opt_out, trace
+from shared.shapes import message, message_trace, opt_out
 from shared.web import bodies, refused
 
 DOCUMENT = Path(__file__).with_name("openapi.json")
@@ -83,7 +83,7 @@ ROUTES = (
         "/v1/messages/{id}/trace",
         reads.message_trace,
         "Why a message stands where it does: everything that happened to it",
-        {200: trace.Trace},
+        {200: message_trace.Trace},
         (404,),
     ),
     Route(

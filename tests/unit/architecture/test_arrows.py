@@ -23,6 +23,7 @@ ALLOWED = {
         "ledger",
         "rules",
         "runtime",
+        "shapes",
         "sms",
     },
     "services.ingest": _FACES,

@@ -1,27 +1,27 @@
-"""How a message came to where it stands: what was decided, and all that happened, in order."""
+"""What happened to a message, one thing after the other: from rows, marks and receipts to entries."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import datetime
-from typing import Annotated, Literal
+from typing import Literal, get_args
 from uuid import UUID
 
 import msgspec
-from msgspec import UNSET, Meta, UnsetType
+from msgspec import UNSET, UnsetType
 
 from shared.db import traces
 from shared.db.receipts import KeptReceipt
-from shared.db.traces import Stored
-from shared.db.trail import Marked, Step
+from shared.db.traces import StoredTrace
+from shared.db.trail import StoredMark, TrailStep
 from shared.ledger import money
 from shared.ledger.transfers import Kind
-from shared.runtime import logs
-from shared.shapes import message
-from shared.shapes.message import Amount, Message, Time
-from shared.sms import e164
+from shared.shapes.message import Amount, Time
 from shared.sms.states import SegmentState
+
+Masking = Callable[[str], str]
+"""Hides the middle of a number."""
 
 What = Literal[
     "accepted",
@@ -41,11 +41,11 @@ What = Literal[
     "event",
     "webhook",
 ]
-_ORDER = {what: place for place, what in enumerate(What.__args__)}  # type: ignore[attr-defined]
+_ORDER = {what: place for place, what in enumerate(get_args(What))}
 _LIMITS = ["line", "country", "account_country"]
 
 
-class Bucket(msgspec.Struct, frozen=True):
+class LimitBucket(msgspec.Struct, frozen=True):
     """A limit: of the line, of the country for everybody, or of the country for the account.
     Without a window it was others of the line whose turn it was."""
 
@@ -53,7 +53,7 @@ class Bucket(msgspec.Struct, frozen=True):
     window: Literal["hour", "day", "month"] | None
 
 
-class Entry(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class TimelineEntry(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One thing that happened, of the whole message unless it names a `part`. `what` is one of:
 
     accepted: stored; `until` is when it is to be sent, if that was later. debited: paid for, each
@@ -75,7 +75,7 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     part: int | UnsetType = UNSET
     carrier: str | UnsetType = UNSET
     limits: list[str] | UnsetType = UNSET
-    bucket: Bucket | UnsetType = UNSET
+    bucket: LimitBucket | UnsetType = UNSET
     until: Time | UnsetType = UNSET
     of: Time | UnsetType = UNSET
     outcome: str | UnsetType = UNSET
@@ -92,143 +92,23 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     http_status: int | UnsetType = UNSET
 
 
-class Price(msgspec.Struct, frozen=True, kw_only=True):
-    """The rate that was used: of the list for this country, when the message was accepted."""
-
-    list: Literal["ordinary", "special_numbers"]
-    country: str
-    segment_price: Amount
-    segments: int
-    price: Amount
-    currency: str
-    at: Time
+def entries(stored: StoredTrace, mask: Masking | None) -> list[TimelineEntry]:
+    """All that happened, ordered by time; `mask` as for `message_trace.shown`."""
+    return sorted(_entries(stored, mask), key=lambda entry: (entry.at, _ORDER[entry.what]))
 
 
-class Check(msgspec.Struct, frozen=True):
-    """Something the message was checked for before it was accepted, and what was found."""
-
-    name: str
-    found: str
-
-
-class Route(msgspec.Struct, frozen=True, kw_only=True):
-    """From which line, to which country, by which carrier: chosen when it was accepted."""
-
-    line: str
-    line_kind: str | None
-    country: str
-    carrier: str | None
-    adapter: str | None
-
-
-class Waits(msgspec.Struct, frozen=True):
-    """What it waits for now: ready or published, for a dispatcher; parked, for its line;
-    scheduled, for its time."""
-
-    state: Literal["ready", "published", "parked", "scheduled"]
-    since_or_until: Time
-
-
-class Trace(msgspec.Struct, frozen=True, kw_only=True):
-    """A message's whole way. `waits` is null where it waits for nothing; `not_known` says what is
-    missing here because it is no longer kept, or never was."""
-
-    message: Message
-    price: Price
-    checks: Annotated[list[Check], Meta(description="In the order they were made.")]
-    route: Route
-    waits: Waits | None
-    timeline: Annotated[list[Entry], Meta(description="Ordered by time.")]
-    not_known: list[str]
-
-
-def shown(stored: Stored, *, with_numbers: bool) -> Trace:
-    """The trace of a message, with phone numbers only for those who may see them; never with
-    text."""
+def _entries(stored: StoredTrace, mask: Masking | None) -> Iterator[TimelineEntry]:
     told = stored.message
-    shown_message = message.shown(told)
-    if not with_numbers:
-        shown_message = msgspec.structs.replace(
-            shown_message, recipient=logs.mask(told.recipient), sender=_masked(told.sender, stored)
-        )
-    entries = sorted(
-        _entries(stored, with_numbers), key=lambda entry: (entry.at, _ORDER[entry.what])
-    )
-    way = stored.way
-    return Trace(
-        message=shown_message,
-        price=_price(stored),
-        checks=_checks(stored),
-        route=Route(
-            line=shown_message.sender,
-            line_kind=way.line_kind,
-            country=told.country,
-            carrier=way.carrier,
-            adapter=way.adapter,
-        ),
-        waits=_waits(stored),
-        timeline=entries,
-        not_known=traces.forgotten(stored),
-    )
-
-
-def _price(stored: Stored) -> Price:
-    told = stored.message
-    return Price(
-        list="special_numbers" if _kind(told.recipient) == "special" else "ordinary",
-        country=told.country,
-        segment_price=money.format_amount(told.segment_price_micro),
-        segments=told.segment_count,
-        price=money.format_amount(told.price_micro),
-        currency=told.currency,
-        at=told.created_at,
-    )
-
-
-def _kind(recipient: str) -> str:
-    """What the numbering plan says of a number; by a newer plan it may not say it any more."""
-    try:
-        return str(e164.parse(recipient).kind)
-    except e164.InvalidNumber:
-        return "unknown"
-
-
-def _checks(stored: Stored) -> list[Check]:
-    told = stored.message
-    return [
-        Check(
-            "recipient", f"{_kind(told.recipient)} number of {told.country}, open to the account"
-        ),
-        Check("line", "the account's own"),
-        Check("text", f"{told.encoding}, {told.segment_count} segments, within every ceiling"),
-        Check("route", f"a carrier for {told.country}"),
-        Check("price", f"a price for {told.country} in {told.currency}, within every ceiling"),
-        Check("daily_limit", "within the account's limit of that day"),
-        Check("balance", "paid in full"),
-    ]
-
-
-def _waits(stored: Stored) -> Waits | None:
-    way = stored.way
-    if way.work_state is None or way.work_ready_at is None:
-        return None
-    return msgspec.convert(
-        {"state": way.work_state, "since_or_until": way.work_ready_at}, Waits, strict=False
-    )
-
-
-def _entries(stored: Stored, with_numbers: bool) -> Iterator[Entry]:
-    told = stored.message
-    yield Entry(at=told.created_at, what="accepted", until=_given(told.send_at))
+    yield TimelineEntry(at=told.created_at, what="accepted", until=_given(told.send_at))
     yield from _movements(stored)
     yield from _steps(stored)
     for part in stored.parts:
         yield from _last_submit(stored, part)
         yield from _end(stored, part)
     for kept in stored.receipts:
-        yield _receipt(stored, kept, with_numbers)
+        yield _receipt(stored, kept, mask)
     for event in stored.events:
-        yield Entry(
+        yield TimelineEntry(
             at=event.created_at,
             what="event",
             sequence=event.sequence,
@@ -236,7 +116,7 @@ def _entries(stored: Stored, with_numbers: bool) -> Iterator[Entry]:
             reason=event.reason or UNSET,
         )
     for tried in stored.tries:
-        yield Entry(
+        yield TimelineEntry(
             at=tried.tried_at,
             what="webhook",
             webhook_id=tried.webhook_id,
@@ -250,10 +130,10 @@ def _given(moment: datetime | None) -> datetime | UnsetType:
     return UNSET if moment is None else moment
 
 
-def _movements(stored: Stored) -> Iterator[Entry]:
+def _movements(stored: StoredTrace) -> Iterator[TimelineEntry]:
     for moved in stored.transfers:
         is_debit = moved.kind == Kind.DEBIT
-        yield Entry(
+        yield TimelineEntry(
             at=moved.created_at,
             what="debited" if is_debit else "refunded",
             part=moved.part,
@@ -263,32 +143,35 @@ def _movements(stored: Stored) -> Iterator[Entry]:
         )
 
 
-_OF_MESSAGE: dict[Step, What] = {
-    Step.WAITED: "waited",
-    Step.RELEASED: "released",
-    Step.DUE: "due",
-    Step.IMPOSSIBLE: "impossible",
+_OF_MESSAGE: dict[TrailStep, What] = {
+    TrailStep.WAITED: "waited",
+    TrailStep.RELEASED: "released",
+    TrailStep.DUE: "due",
+    TrailStep.IMPOSSIBLE: "impossible",
 }
-_OF_SEGMENT: dict[Step, What] = {Step.RESUBMITTED: "resubmitted", Step.OVERDUE: "overdue"}
-_RETURNED = frozenset({Step.THROTTLED, Step.UNAVAILABLE, Step.PUT_BACK})
+_OF_SEGMENT: dict[TrailStep, What] = {
+    TrailStep.RESUBMITTED: "resubmitted",
+    TrailStep.OVERDUE: "overdue",
+}
+_RETURNED = frozenset({TrailStep.THROTTLED, TrailStep.UNAVAILABLE, TrailStep.PUT_BACK})
 
 
-def _steps(stored: Stored) -> Iterator[Entry]:
-    waited: Marked | None = None
+def _steps(stored: StoredTrace) -> Iterator[TimelineEntry]:
+    waited: StoredMark | None = None
     for mark in stored.marks:
         if mark.step in _OF_MESSAGE:
-            again = mark.step is Step.WAITED and waited is not None
+            again = mark.step is TrailStep.WAITED and waited is not None
             if again and waited and (mark.until, mark.detail) == (waited.until, waited.detail):
                 continue
-            waited = mark if mark.step is Step.WAITED else None
-            yield Entry(
+            waited = mark if mark.step is TrailStep.WAITED else None
+            yield TimelineEntry(
                 at=mark.recorded_at,
                 what=_OF_MESSAGE[mark.step],
                 bucket=_bucket(mark.detail),
                 until=_given(mark.until),
             )
         elif mark.step in _OF_SEGMENT:
-            yield Entry(
+            yield TimelineEntry(
                 at=mark.recorded_at,
                 what=_OF_SEGMENT[mark.step],
                 part=mark.part,
@@ -296,7 +179,7 @@ def _steps(stored: Stored) -> Iterator[Entry]:
             )
         elif mark.begun_at is not None:
             yield _attempt(stored, mark.part, mark.begun_at)
-            yield Entry(
+            yield TimelineEntry(
                 at=mark.recorded_at,
                 what="answered",
                 part=mark.part,
@@ -308,15 +191,15 @@ def _steps(stored: Stored) -> Iterator[Entry]:
             )
 
 
-def _bucket(detail: str) -> Bucket | UnsetType:
+def _bucket(detail: str) -> LimitBucket | UnsetType:
     if not detail:
         return UNSET
     scope, _, window = detail.partition(" ")
-    return msgspec.convert({"scope": scope, "window": window or None}, Bucket)
+    return msgspec.convert({"scope": scope, "window": window or None}, LimitBucket)
 
 
-def _attempt(stored: Stored, part: int, begun_at: datetime) -> Entry:
-    return Entry(
+def _attempt(stored: StoredTrace, part: int, begun_at: datetime) -> TimelineEntry:
+    return TimelineEntry(
         at=begun_at,
         what="attempt",
         part=part,
@@ -328,7 +211,7 @@ def _attempt(stored: Stored, part: int, begun_at: datetime) -> Entry:
 _NEVER_TRIED = frozenset({SegmentState.CANCELED, SegmentState.FAILED})
 
 
-def _last_submit(stored: Stored, part: traces.Part) -> Iterator[Entry]:
+def _last_submit(stored: StoredTrace, part: traces.TracedPart) -> Iterator[TimelineEntry]:
     """The submit that a segment's own row tells of, and how it was taken or refused."""
     begun_at = part.submitted_at
     answered = {
@@ -345,7 +228,7 @@ def _last_submit(stored: Stored, part: traces.Part) -> Iterator[Entry]:
             (part.accepted_at, "accepted") if part.accepted_at else (refused_at, "rejected")
         )
         if at is not None:
-            yield Entry(
+            yield TimelineEntry(
                 at=at,
                 what="answered",
                 part=part.part,
@@ -355,7 +238,7 @@ def _last_submit(stored: Stored, part: traces.Part) -> Iterator[Entry]:
                 code=(part.code or UNSET) if outcome == "rejected" else UNSET,
             )
     elif part.accepted_at is not None:
-        yield Entry(
+        yield TimelineEntry(
             at=part.accepted_at,
             what="proved",
             part=part.part,
@@ -366,12 +249,12 @@ def _last_submit(stored: Stored, part: traces.Part) -> Iterator[Entry]:
 _UNSENT = frozenset({SegmentState.CANCELED, SegmentState.FAILED, SegmentState.EXPIRED})
 
 
-def _end(stored: Stored, part: traces.Part) -> Iterator[Entry]:
+def _end(stored: StoredTrace, part: traces.TracedPart) -> Iterator[TimelineEntry]:
     """An end that no carrier has brought about."""
     by_receipt = any(kept.part == part.part for kept in stored.receipts)
     if part.finished_at is None or part.state not in _UNSENT or by_receipt:
         return
-    yield Entry(
+    yield TimelineEntry(
         at=part.finished_at,
         what="ended",
         part=part.part,
@@ -380,15 +263,15 @@ def _end(stored: Stored, part: traces.Part) -> Iterator[Entry]:
     )
 
 
-def _receipt(stored: Stored, kept: KeptReceipt, with_numbers: bool) -> Entry:
+def _receipt(stored: StoredTrace, kept: KeptReceipt, mask: Masking | None) -> TimelineEntry:
     raw = _TEXT.sub(r"\1", kept.raw.decode("utf-8", "replace"))
-    return Entry(
+    return TimelineEntry(
         at=kept.received_at,
         what="receipt",
         part=kept.part,
         carrier=stored.way.carrier or UNSET,
         state=kept.state,
-        raw=raw if with_numbers else _masked(raw, stored),
+        raw=raw if mask is None else masked(raw, stored, mask),
     )
 
 
@@ -397,7 +280,7 @@ _TEXT = re.compile(r'(\btext:)[^"]*', re.IGNORECASE)
 _DIGITS = re.compile(r"\+?\d{6,}")
 
 
-def _masked(text: str, stored: Stored) -> str:
+def masked(text: str, stored: StoredTrace, mask: Masking) -> str:
     """The text without the message's two numbers, however much of them a carrier writes."""
     phones = [stored.message.recipient.lstrip("+"), stored.message.sender.lstrip("+")]
 
@@ -407,6 +290,6 @@ def _masked(text: str, stored: Stored) -> str:
             phone.isdigit() and (phone.endswith(digits) or digits.endswith(phone[-7:]))
             for phone in phones
         )
-        return logs.mask(found.group()) if known and digits else found.group()
+        return mask(found.group()) if known and digits else found.group()
 
     return _DIGITS.sub(hide, text)
