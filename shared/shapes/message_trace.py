@@ -123,13 +123,9 @@ def _checks(stored: StoredTrace) -> list[CheckPassed]:
             "recipient", f"{_kind(told.recipient)} number of {told.country}, open to the account"
         ),
         CheckPassed("line", "the account's own"),
-        CheckPassed(
-            "text", f"{told.encoding}, {told.segment_count} segments, within every ceiling"
-        ),
+        CheckPassed("text", f"{told.encoding}, {told.segment_count} segments, below every ceiling"),
         CheckPassed("route", f"a carrier for {told.country}"),
-        CheckPassed(
-            "price", f"a price for {told.country} in {told.currency}, within every ceiling"
-        ),
+        CheckPassed("price", f"a price for {told.country} in {told.currency}, below every ceiling"),
         CheckPassed("daily_limit", "within the account's limit of that day"),
         CheckPassed("balance", "paid in full"),
     ]

@@ -1,4 +1,4 @@
-"""What happened to a message, one thing after the other: from rows, marks and receipts to entries."""
+"""What happened to a message, one thing after the other, made of rows, marks and receipts."""
 
 from __future__ import annotations
 

@@ -26,6 +26,8 @@ REFUSED = [
     "DELETE FROM receipts",
     "UPDATE receipt_pages SET carrier_id = 0",
     "DELETE FROM receipt_pages",
+    "UPDATE trail_pages SET details = details",
+    "DELETE FROM trail_pages",
     "DELETE FROM ended_tokens",
     "UPDATE inbound SET account_id = 1",
     "DELETE FROM inbound",

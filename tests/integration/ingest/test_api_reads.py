@@ -148,7 +148,8 @@ async def test_another_accounts_message_is_as_absent_as_one_that_never_was(
     town: World, route: routes.Route
 ) -> None:
     message_id = (await _send(town, "alice"))["id"]
-    assert (await town.get("alice", route.path.format(id=message_id)))["id"] == message_id
+    own = await town.get("alice", route.path.format(id=message_id))
+    assert own.get("message", own)["id"] == message_id
 
     foreign = await town.get("bob", route.path.format(id=message_id), status=404)
     unknown = await town.get("bob", route.path.format(id=uuid.uuid4()), status=404)
