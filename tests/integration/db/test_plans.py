@@ -24,6 +24,8 @@ from shared.db import (
     pushes,
     receipts,
     segments,
+    traces,
+    trail,
     work,
 )
 from shared.db.connection import Connection
@@ -39,11 +41,13 @@ HOT = {
     "transfers",
     "receipts",
     "receipt_pages",
+    "trail_pages",
     "events",
     "event_pages",
     "idempotency_keys",
     "webhooks",
     "webhook_retries",
+    "webhook_tries",
     "inbound",
     "inbound_parts",
     "inbound_seen",
@@ -100,6 +104,12 @@ INSERT INTO receipt_pages (last_message_id, first_message_id, carrier_id, messag
 SELECT message_id, message_id, carrier_id, ARRAY[message_id], '{1}', '{delivered}', ARRAY[now()],
     ARRAY[''::bytea]
 FROM fresh WHERE n % 20 = 0""",
+    """
+INSERT INTO trail_pages (last_message_id, first_message_id, message_ids, parts, steps, begun_at,
+    untils, details)
+SELECT message_id, message_id, ARRAY[message_id], '{0}', '{waited}', '{NULL}', '{NULL}',
+    '{line hour}'
+FROM fresh WHERE n % 20 = 0""",
     "INSERT INTO event_heads SELECT account_id, 25000 FROM generate_series(0, 49) AS account_id",
     """
 INSERT INTO events (account_id, sequence, message_id, status, reason)
@@ -120,6 +130,11 @@ SELECT message_id, account_id, '', '{*}', '', 25000 FROM fresh WHERE n <= 500"""
     """
 INSERT INTO webhook_retries (webhook_id, sequence, try_count, first_tried_at, due_at)
 SELECT message_id, number, 1, now(), now() + number * interval '1 second'
+FROM fresh, generate_series(1, 100) AS number WHERE n <= 500""",
+    """
+INSERT INTO webhook_tries (webhook_id, recorded_at, sequences, statuses, outcomes, tried_at)
+SELECT message_id, now() + number * interval '1 second', ARRAY[number], '{204}', '{""}',
+    ARRAY[now()]
 FROM fresh, generate_series(1, 100) AS number WHERE n <= 500""",
     """
 INSERT INTO inbound (inbound_id, account_id, sequence, carrier_id, sender, recipient, body,
@@ -159,6 +174,20 @@ STATEMENTS = {
         messages._PARTS,
         "messages_pkey segments_pkey submits_pkey transfers_message_id_part_kind_key",
     ),
+    "trace: whose it is": (traces._OWNER, "messages_pkey"),
+    "trace: its way": (
+        traces._WAY,
+        "accounts_pkey carriers_pkey lines_pkey messages_pkey schema_migrations_pkey work_pkey",
+    ),
+    "trace: its parts": (traces._PARTS, "messages_pkey segments_pkey submits_pkey"),
+    "trace: its money": (traces._TRANSFERS, "transfers_message_id_part_kind_key"),
+    "trace: its events": (traces._EVENTS, "event_heads_pkey event_pages_pkey events_pkey"),
+    "trace: its webhooks' tries": (
+        traces._TRIES,
+        "webhook_tries_by_time webhook_tries_pkey webhooks_by_account",
+    ),
+    "trail: mark": (trail._INSERT, ""),
+    "trail: of a message": (trail._OF_MESSAGE, "trail_pages_by_message"),
     "an account's newest": (listing.statement(frozenset()), "messages_of_account"),
     "an account's newest of a status": (
         listing.statement(frozenset({"status"})),
