@@ -50,7 +50,7 @@ def of_submits(found: Sequence[Submit], step: TrailStep) -> list[TrailMark]:
     return [TrailMark(message_id, step, part, begun_at) for message_id, part, begun_at in found]
 
 
-class _Page(NamedTuple):
+class _TrailPage(NamedTuple):
     """Steps of messages of one stretch; a row of the type `new_trail_page`."""
 
     last_message_id: UUID
@@ -77,16 +77,16 @@ async def mark(connection: Connection, marks: Sequence[TrailMark]) -> None:
         await connection.execute(_INSERT, _pages(marks))
 
 
-def _pages(marks: Sequence[TrailMark]) -> list[_Page]:
+def _pages(marks: Sequence[TrailMark]) -> list[_TrailPage]:
     pages: defaultdict[int, list[TrailMark]] = defaultdict(list)
     for each in marks:
         pages[stretches.of(each.message_id)].append(each)
     return [_page(page) for page in pages.values()]
 
 
-def _page(marks: Sequence[TrailMark]) -> _Page:
+def _page(marks: Sequence[TrailMark]) -> _TrailPage:
     message_ids, steps, parts, begun_at, untils, details = zip(*marks, strict=True)
-    return _Page(
+    return _TrailPage(
         max(message_ids), min(message_ids), message_ids, parts, steps, begun_at, untils, details
     )
 

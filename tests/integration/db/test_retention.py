@@ -19,6 +19,7 @@ from shared.db import (
     migrate,
     pool,
     receipts,
+    trail,
     workers,
 )
 from shared.db.connection import Connection
@@ -393,3 +394,22 @@ async def test_small_rows_go_in_pages_when_their_time_is_over(
     assert await owner.fetchval("SELECT count(*) FROM workers") == 1
     assert await owner.fetchval("SELECT count(DISTINCT account_id) FROM daily_usage") == 40
     assert 40 * 97 <= await owner.fetchval("SELECT count(*) FROM daily_usage") <= 40 * 104
+
+
+async def test_trails_go_with_the_messages_they_are_of(
+    owner: asyncpg.Connection, services: asyncpg.Pool
+) -> None:
+    # Given the trail of a message of long ago, and that of a young one
+    old, young = ids.uuid7(), ids.uuid7()
+    async with services.acquire() as opened:
+        await trail.mark(opened, [trail.TrailMark(old, trail.TrailStep.DUE)])
+        await trail.mark(opened, [trail.TrailMark(young, trail.TrailStep.DUE)])
+    await owner.execute(
+        "UPDATE trail_pages SET last_message_id = aged(last_message_id),"
+        " first_message_id = aged(first_message_id) WHERE last_message_id = $1",
+        old,
+    )
+    # When what is too old is forgotten, Then the young one's is left
+    assert await cleaning.forget_old(services) == 1
+    left = await owner.fetch("SELECT last_message_id FROM trail_pages")
+    assert [row["last_message_id"] for row in left] == [young]
