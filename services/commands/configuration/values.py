@@ -11,7 +11,7 @@ import phonenumbers
 
 from shared.ledger import money
 from shared.rules import destinations, line_kinds
-from shared.sms import sender_id
+from shared.sms import keywords, sender_id
 from shared.sms.inbound import first_word
 
 KEYWORD_LENGTH_MAX: Final = 32
@@ -114,6 +114,8 @@ def _keyword(text: str) -> Keyword:
     is_it = word == unicodedata.normalize("NFC", text).upper()
     if not (word and is_it and len(word) <= KEYWORD_LENGTH_MAX):
         raise ValueError(f"expected one word of letters and digits, at most {KEYWORD_LENGTH_MAX}")
+    if keywords.may_mean(word, *keywords.PhoneWord):
+        raise ValueError("phones use this word to opt out, to opt in or to ask for help")
     return Keyword(word)
 
 

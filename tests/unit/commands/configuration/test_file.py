@@ -254,6 +254,10 @@ def test_a_line_s_keyword_is_one_word_in_capitals() -> None:
     for keyword in ("", "two words", "stop!", "_", "x" * 33):
         _, faults = file.read(TWO + line("a", keyword), {})
         assert faults == ["line[0].keyword: expected one word of letters and digits, at most 32"]
+    _, faults = file.read(TWO + line("a", "stop"), {})
+    assert faults == [
+        "line[0].keyword: phones use this word to opt out, to opt in or to ask for help"
+    ]
     named = line("a", "JOIN", "Sluice").replace("short_code", "alphanumeric")
     _, faults = file.read(TWO + named, {})
     assert faults == ["line[0].keyword: phones cannot answer a sender that is alphanumeric"]
