@@ -123,6 +123,7 @@ def _checks(stored: StoredTrace) -> list[CheckPassed]:
             "recipient", f"{_kind(told.recipient)} number of {told.country}, open to the account"
         ),
         CheckPassed("line", "the account's own"),
+        CheckPassed("opt_out", "the phone had not opted out, or is answered to its own word"),
         CheckPassed("text", f"{told.encoding}, {told.segment_count} segments, below every ceiling"),
         CheckPassed("route", f"a carrier for {told.country}"),
         CheckPassed("price", f"a price for {told.country} in {told.currency}, below every ceiling"),
