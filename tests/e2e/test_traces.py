@@ -30,6 +30,7 @@ from tests.servers import as_services
 COUNT = int(os.environ.get("SLUICE_TEST_TRACES", "120"))
 BATCH_COUNT = 250
 REST_SECONDS = 7.0 + COUNT / 100
+ENDED_SECONDS = 30.0
 SEED = 7
 
 # How often a hundred messages meet what (see `services.simulator.moods`); the others meet nothing.
@@ -171,7 +172,7 @@ async def _send_all(client: Producer, random: Random) -> list[UUID]:
             "delivery": random.choice(("at_most_once", "at_most_once", "at_least_once")),
         }
         if random.random() < 0.1:
-            wish |= {"from": "Full", "valid_for": 6}
+            wish |= {"from": "Full", "valid_for": 3}
         wishes.append(wish)
     wishes += [{"to": f"+336123{ending}", "text": TEXTS[0]} for ending in (CUT, *SILENT)]
     found: list[UUID] = []
@@ -184,19 +185,23 @@ async def _send_all(client: Producer, random: Random) -> list[UUID]:
     return found
 
 
-_STATUSES = """
-SELECT m.status, count(*) FROM messages m JOIN accounts a USING (account_id)
-WHERE a.name = 'traced' GROUP BY m.status"""
+_WAITING = """
+SELECT count(*) FILTER (WHERE m.status IN ('queued', 'parked')),
+       count(*) FILTER (WHERE m.status = 'expired' AND NOT EXISTS (
+           SELECT FROM segments s WHERE s.message_id = m.message_id AND s.submitted_at IS NOT NULL))
+FROM messages m JOIN accounts a USING (account_id) WHERE a.name = 'traced'"""
 
 
 async def _rest(database: asyncpg.Pool) -> None:
-    """Until nothing waits, or for so long; what still moves then is looked at where it stands."""
-    deadline = time.monotonic() + REST_SECONDS
-    while time.monotonic() < deadline:
-        statuses: dict[str, int] = {row[0]: row[1] for row in await database.fetch(_STATUSES)}
-        if not statuses.get("queued", 0) + statuses.get("parked", 0):
-            return
-        await asyncio.sleep(0.25)
+    """Until nothing waits; or for so long, once what has waited too long has ended: what still
+    moves then is looked at where it stands."""
+    rested_at = time.monotonic() + REST_SECONDS
+    async with asyncio.timeout(REST_SECONDS + ENDED_SECONDS):
+        while True:
+            ((waiting_count, ended_count),) = await database.fetch(_WAITING)
+            if not waiting_count or (ended_count and time.monotonic() > rested_at):
+                return
+            await asyncio.sleep(0.25)
 
 
 async def _read(database: asyncpg.Pool, message_id: UUID) -> tuple[dict[str, Any], Truth, float]:
