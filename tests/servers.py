@@ -17,6 +17,7 @@ from redis import asyncio as redis
 
 from deploy.local import checkout, kept, processes
 from deploy.local.servers import Servers
+from shared.db import migrate, pool
 
 _PREFIX = f"sluice-test-{os.getuid()}-{checkout.digest(checkout.ROOT)}-"
 
@@ -80,6 +81,27 @@ async def database_url(servers: Servers) -> AsyncIterator[str]:
 def services_url(database_url: str) -> str:
     """The same database for what services do, with their rights only. It must be migrated."""
     return as_services(database_url)
+
+
+@pytest.fixture
+async def owner(database_url: str) -> AsyncIterator[asyncpg.Connection]:
+    """The owner of that database, which has its schema now."""
+    connection = await asyncpg.connect(database_url, timeout=10)
+    try:
+        await migrate.migrate(connection)
+        yield connection
+    finally:
+        await connection.close(timeout=10)
+
+
+@pytest.fixture
+async def services(owner: asyncpg.Connection, services_url: str) -> AsyncIterator[asyncpg.Pool]:
+    """A service's own way into it, with its rights and its plans."""
+    opened = await pool.open_pool(services_url, "test", 10)
+    try:
+        yield opened
+    finally:
+        await pool.close_pool(opened)
 
 
 def in_database(url: str, name: str) -> str:

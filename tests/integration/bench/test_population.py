@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-
 import asyncpg
 import pytest
 
-from shared.db import apply, audit, migrate
+from shared.db import apply, audit
 from tests.bench.growth import population
 
 _SENT_COUNT = 240
@@ -29,17 +27,12 @@ _CONFIGURATION: tuple[apply.Row, ...] = (
 
 
 @pytest.fixture
-async def database(database_url: str) -> AsyncIterator[asyncpg.Connection]:
+async def database(owner: asyncpg.Connection) -> asyncpg.Connection:
     """A platform of three accounts with two lines each."""
-    opened = await asyncpg.connect(database_url, timeout=10)
-    try:
-        await migrate.migrate(opened)
-        for row in _CONFIGURATION:
-            async with opened.transaction():
-                await apply.put(opened, row, None)
-        yield opened
-    finally:
-        await opened.close(timeout=10)
+    for row in _CONFIGURATION:
+        async with owner.transaction():
+            await apply.put(owner, row, None)
+    return owner
 
 
 async def test_every_book_agrees_when_messages_are_made_up(

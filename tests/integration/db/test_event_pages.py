@@ -10,7 +10,7 @@ from uuid import UUID
 import asyncpg
 import pytest
 
-from shared.db import audit, events, messages, migrate, pool, schema, segments
+from shared.db import audit, events, messages, migrate, schema, segments
 from shared.db.connection import Connection
 from shared.sms.states import SegmentState
 from tests import claims
@@ -35,16 +35,6 @@ async def owner(database_url: str) -> AsyncIterator[asyncpg.Connection]:
         await migrate.migrate(opened, [each for each in schema.known() if not each.serves_from])
         await opened.execute(_ACCOUNTS)
         yield opened
-
-
-@pytest.fixture
-async def services(owner: asyncpg.Connection, services_url: str) -> AsyncIterator[asyncpg.Pool]:
-    """A service's own way in, with its rights and its plans."""
-    opened = await pool.open_pool(services_url, "test", 4)
-    try:
-        yield opened
-    finally:
-        await pool.close_pool(opened)
 
 
 @asynccontextmanager

@@ -9,7 +9,7 @@ from uuid import UUID
 import asyncpg
 import pytest
 
-from shared.db import matching, migrate, pool, receipts
+from shared.db import matching, receipts
 from shared.db.connection import Connection
 from shared.runtime import ids
 from shared.sms.receipts import Receipt, ReceiptState
@@ -19,17 +19,10 @@ STRETCH_BITS = 96
 
 
 @pytest.fixture
-async def services(database_url: str, services_url: str) -> AsyncIterator[Connection]:
-    """A service's own way in, with its rights and its plans."""
-    owner = await asyncpg.connect(database_url, timeout=10)
-    await migrate.migrate(owner)
-    await owner.close(timeout=10)
-    opened = await pool.open_pool(services_url, "test", 1)
-    try:
-        async with opened.acquire(timeout=10) as connection:
-            yield connection
-    finally:
-        await pool.close_pool(opened)
+async def services(services: asyncpg.Pool) -> AsyncIterator[Connection]:
+    """One of a service's connections."""
+    async with services.acquire(timeout=10) as connection:
+        yield connection
 
 
 def receipt(

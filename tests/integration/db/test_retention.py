@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from uuid import UUID
 
@@ -16,8 +15,6 @@ from shared.db import (
     ledger,
     limits,
     matching,
-    migrate,
-    pool,
     receipts,
     trail,
     workers,
@@ -31,25 +28,10 @@ AGE = "interval '100 days'"
 
 
 @pytest.fixture
-async def owner(database_url: str) -> AsyncIterator[asyncpg.Connection]:
-    """The schema's owner."""
-    connection = await asyncpg.connect(database_url, timeout=10)
-    try:
-        await migrate.migrate(connection)
-        await connection.execute(_AGED_ID)
-        yield connection
-    finally:
-        await connection.close(timeout=10)
-
-
-@pytest.fixture
-async def services(owner: asyncpg.Connection, services_url: str) -> AsyncIterator[asyncpg.Pool]:
-    """A service's own way in, with its rights and its plans."""
-    opened = await pool.open_pool(services_url, "test", 2)
-    try:
-        yield opened
-    finally:
-        await pool.close_pool(opened)
+async def owner(owner: asyncpg.Connection) -> asyncpg.Connection:
+    """The schema's owner, who knows how to make things old."""
+    await owner.execute(_AGED_ID)
+    return owner
 
 
 _AGED_ID = f"""

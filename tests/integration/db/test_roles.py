@@ -51,15 +51,10 @@ REFUSED = [
 
 
 @pytest.fixture
-async def owner(database_url: str) -> AsyncIterator[asyncpg.Connection]:
+async def owner(owner: asyncpg.Connection) -> asyncpg.Connection:
     """The schema's owner, with a message in every place."""
-    connection = await asyncpg.connect(database_url, timeout=10)
-    try:
-        await migrate.migrate(connection)
-        await books.write(connection)
-        yield connection
-    finally:
-        await connection.close(timeout=10)
+    await books.write(owner)
+    return owner
 
 
 @pytest.fixture

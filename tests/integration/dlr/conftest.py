@@ -16,23 +16,15 @@ from aio_pika.abc import AbstractChannel
 
 from services.dlr import app, interpreters
 from shared.broker import envelopes, topology
-from shared.db import migrate, pool, watch
+from shared.db import watch
 from tests.integration.dlr import world
 from tests.servers import as_services
 
 
 @pytest.fixture
-async def database(database_url: str) -> AsyncIterator[asyncpg.Pool]:
-    connection = await asyncpg.connect(database_url, timeout=10)
-    try:
-        await migrate.migrate(connection)
-    finally:
-        await connection.close(timeout=10)
-    opened = await pool.open_pool(as_services(database_url), "test", 10)
-    try:
-        yield opened
-    finally:
-        await pool.close_pool(opened)
+def database(services: asyncpg.Pool) -> asyncpg.Pool:
+    """Where dlr keeps what it hears."""
+    return services
 
 
 @pytest.fixture

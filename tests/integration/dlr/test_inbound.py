@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import AsyncIterator
 
 import asyncpg
 import pytest
@@ -12,7 +11,7 @@ import pytest
 from services.dispatcher import inbound as desks
 from services.dispatcher.inbound import InboundDesk
 from services.dlr import inbound
-from shared.db import audit, events, migrate, pool
+from shared.db import audit, events, pool
 from shared.db import inbound as stored
 from shared.runtime import batching
 from shared.sms.inbound import Alphabet, InboundPart
@@ -25,25 +24,10 @@ WAIT_SECONDS = 600.0
 
 
 @pytest.fixture
-async def owner(database_url: str) -> AsyncIterator[asyncpg.Connection]:
-    """The schema's owner."""
-    connection = await asyncpg.connect(database_url, timeout=10)
-    try:
-        await migrate.migrate(connection)
-        await phones.settle(connection)
-        yield connection
-    finally:
-        await connection.close(timeout=10)
-
-
-@pytest.fixture
-async def database(owner: asyncpg.Connection, services_url: str) -> AsyncIterator[asyncpg.Pool]:
-    """A service's own way in, with its rights and its plans."""
-    opened = await pool.open_pool(services_url, "test", 10)
-    try:
-        yield opened
-    finally:
-        await pool.close_pool(opened)
+async def owner(owner: asyncpg.Connection) -> asyncpg.Connection:
+    """The schema's owner, in a place where phones write to lines."""
+    await phones.settle(owner)
+    return owner
 
 
 def whole(text: bytes, sender: str = PHONE, recipient: str = OWN_LINE) -> InboundPart:

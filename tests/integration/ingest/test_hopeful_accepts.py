@@ -11,33 +11,24 @@ import pytest
 
 from services.ingest import accept
 from services.ingest.accept import Answer, Fate, Intake
-from shared.db import migrate, pool
 from shared.rules.compose import Draft
 from tests.drafts import draft
-from tests.servers import as_services
 
 PRICE_MICRO = 1_000
 RICH, CAPPED = 1, 2
 
 
 @pytest.fixture
-async def database(database_url: str) -> AsyncIterator[asyncpg.Pool]:
+async def database(owner: asyncpg.Connection, services: asyncpg.Pool) -> asyncpg.Pool:
     """An account with money for five segments, and one that may send five in a day."""
-    connection = await asyncpg.connect(database_url, timeout=10)
-    await migrate.migrate(connection)
-    await connection.execute(
+    await owner.execute(
         "INSERT INTO accounts (name, currency, daily_limit)"
         " VALUES ('rich', 'EUR', 1000), ('capped', 'EUR', 5);"
         "INSERT INTO wallets (account_id, book, currency, balance_micro)"
         " VALUES (1, 'customer', 'EUR', 5000), (2, 'customer', 'EUR', 5000000),"
         "        (1, 'customer', 'USD', 0)"
     )
-    await connection.close(timeout=10)
-    opened = await pool.open_pool(as_services(database_url), "test", 4)
-    try:
-        yield opened
-    finally:
-        await pool.close_pool(opened)
+    return services
 
 
 async def intake(database: asyncpg.Pool, account_id: int, count: int) -> Intake:
