@@ -162,6 +162,7 @@ class Course:
     goes_on: bool = False
 
 
+# A lease that was given back has no id any more: who is just renewing it does not lock the webhook.
 _FENCE = "SELECT FROM webhooks WHERE webhook_id = $1 AND lease_id = $2 FOR UPDATE"
 _END = "DELETE FROM webhook_retries WHERE webhook_id = $1 AND sequence = ANY ($2)"
 _POSTPONE = """
@@ -185,6 +186,7 @@ UPDATE webhooks w SET
     state = CASE WHEN $8 = '' THEN state ELSE 'disabled' END,
     reason = CASE WHEN $8 = '' THEN reason ELSE $8 END,
     updated_at = CASE WHEN $8 = '' THEN updated_at ELSE now() END,
+    lease_id = CASE WHEN $9 AND $8 = '' THEN lease_id END,
     leased_until = CASE WHEN $9 AND $8 = ''
                         THEN now() + interval '{LEASE_SECONDS} seconds' ELSE now() END
 FROM (SELECT count(*) AS row_count, min(due_at) AS due_at FROM webhook_retries

@@ -15,9 +15,9 @@ from tests.integration.webhooks.hooks import SECRET_KEY, VAULT, Hooks
 from tests.receiver import Receiver, receiving
 
 WEBHOOK_COUNT = 1_000
-TURN_COUNT = 5
-TURN_SECONDS = 3.0
-TARPIT_SECONDS = 60.0
+TURN_COUNT = 3
+TURN_SECONDS = 2.0
+TRY_COUNT = 4
 SLACK_SECONDS = 0.1
 """What a busy machine may add to a percentile."""
 
@@ -25,6 +25,7 @@ _CROWD = """
 INSERT INTO webhooks (webhook_id, account_id, url, events, sealed_secret, read_until)
 SELECT gen_random_uuid(), account_id, $2 || n, '{*}', $3, last_sequence
 FROM event_heads, generate_series(1, $4) AS n WHERE account_id = $1"""
+_PART = "DELETE FROM webhooks WHERE url LIKE $1"
 
 
 async def test_one_tarpit_among_a_thousand_costs_the_others_little(
@@ -34,8 +35,10 @@ async def test_one_tarpit_among_a_thousand_costs_the_others_little(
     await _join(hooks, receiver, WEBHOOK_COUNT)
     environment = {"SLUICE_DATABASE_URL": hooks.database_url, "SLUICE_SECRET_KEY": SECRET_KEY}
 
+    released = asyncio.Event()
+
     async def stuck(_body: dict[str, Any]) -> web.StreamResponse:
-        await asyncio.sleep(TARPIT_SECONDS)
+        await released.wait()
         return web.Response()
 
     async with (
@@ -48,20 +51,26 @@ async def test_one_tarpit_among_a_thousand_costs_the_others_little(
         await _delays(hooks, receiver, 1)  # its first connections
         without = await _delays(hooks, receiver, TURN_COUNT)
 
-        # When one that never answers joins them: what else the machine does passes, it does not
-        await _join(hooks, tarpit, 1)
-        for _ in range(3):
+        # When one that never answers joins them and goes again: what else the machine does meets
+        # what comes before it and after it as well
+        for _ in range(TRY_COUNT):
+            await _join(hooks, tarpit, 1)
             beside = await _delays(hooks, receiver, TURN_COUNT)
-            if _share(beside, 0.99) <= 1.1 * _share(without, 0.99) + SLACK_SECONDS:
+            await hooks.town.pool.execute(_PART, f"{tarpit.url}/%")
+            after = await _delays(hooks, receiver, TURN_COUNT)
+            most = 1.1 * max(_share(without, 0.99), _share(after, 0.99)) + SLACK_SECONDS
+            if _share(beside, 0.99) <= most:
                 break
+            without = after
+        released.set()
         pusher.stop()
         assert await pusher.ended(25) == 0
 
     # Then the others are told as soon as before
-    figures = [(_share(each, 0.5), _share(each, 0.99)) for each in (without, beside)]
-    print("seconds from an event to its webhook, p50 and p99, without and beside:", figures)
+    figures = [(_share(each, 0.5), _share(each, 0.99)) for each in (without, beside, after)]
+    print("seconds from event to webhook, p50 and p99, without, beside, after:", figures)
     assert tarpit.received
-    assert figures[1][1] <= 1.1 * figures[0][1] + SLACK_SECONDS
+    assert figures[1][1] <= most
 
 
 async def _join(hooks: Hooks, receiver: Receiver, count: int) -> None:

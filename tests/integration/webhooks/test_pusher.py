@@ -14,7 +14,7 @@ from aiohttp import web
 from services.ingest.native import answers
 from services.webhooks import course, policy
 from shared.access import keys, signatures, vault
-from shared.db import apply, events, inbound, messages, opt_outs, webhooks
+from shared.db import apply, events, inbound, messages, opt_outs, pushes, webhooks
 from shared.runtime import ids
 from shared.shapes import message as shapes
 from shared.sms.inbound import Alphabet, InboundPart
@@ -412,3 +412,19 @@ async def test_events_are_found_by_their_numbers(hooks: Hooks) -> None:
         found = await events.at(connection, hooks.town.account_id, [27, 1, 2, 6, 7, 8, 28, 1_000])
     assert found == [every[number] for number in (1, 2, 6, 7, 8, 27)]
     assert isinstance(found[0].subject_id, UUID)
+
+
+async def test_a_lease_that_was_given_back_is_not_renewed(hooks: Hooks, receiver: Receiver) -> None:
+    # Given a webhook whose round has ended with something left to tell
+    await hooks.add(receiver.url)
+    await hooks.town.submit(1)
+    async with hooks.town.pool.acquire() as connection:
+        (leased,) = await pushes.lease(connection, ids.uuid7(), 1)
+        round_done = pushes.Course(read_until=leased.read_until)
+        async with connection.transaction():
+            assert await pushes.record(connection, leased, round_done, course.RETRY_COUNT_MAX)
+        # When its pusher, which is just renewing all that it holds, comes late
+        await pushes.renew(connection, [leased])
+        # Then the next one need not wait until that lease would have run out
+        (again,) = await pushes.lease(connection, ids.uuid7(), 1)
+    assert again.webhook_id == leased.webhook_id
