@@ -172,8 +172,10 @@ async def _send_all(client: Producer, random: Random) -> list[UUID]:
             "delivery": random.choice(("at_most_once", "at_most_once", "at_least_once")),
         }
         if random.random() < 0.1:
-            wish |= {"from": "Full", "valid_for": 3}
+            wish |= {"from": "Full", "valid_for": 6}
         wishes.append(wish)
+    # Those for the full line come first: later ones would be too old before their line is asked.
+    wishes.sort(key=lambda wish: "from" not in wish)
     wishes += [{"to": f"+336123{ending}", "text": TEXTS[0]} for ending in (CUT, *SILENT)]
     found: list[UUID] = []
     for place in range(0, len(wishes), BATCH_COUNT):
