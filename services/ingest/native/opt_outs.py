@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 from aiohttp import web
 from msgspec import UNSET, UnsetType
 
-from services.ingest.native import answers, refusals, requests
+from services.ingest.native import answers, queries, refusals, requests
 from services.ingest.web import bodies
 from services.ingest.web.entrance import Visit
 from shared.db import connection
@@ -36,7 +36,7 @@ async def _transaction(visit: Visit) -> AsyncIterator[connection.Connection]:
 
 async def opt_out_list(visit: Visit) -> web.Response:
     """A page of the opt-outs that are in force, or that of one phone."""
-    query = requests.query(visit.request, requests.OptOutQuery)
+    query = queries.read(visit.request, queries.OptOutQuery)
     after = "" if query.cursor is UNSET else _cursor(query.cursor)
     number = None if query.number is UNSET else _number(query.number)
     async with _transaction(visit) as opened:
@@ -106,7 +106,7 @@ def _new(visit: Visit, number: str, reason: str) -> NewOptOut:
 async def opt_in(visit: Visit) -> web.Response:
     """The phone has no opt-out any more; that it had is kept, with the reason for its end."""
     number = _number(visit.request.match_info["number"])
-    query = requests.query(visit.request, requests.OptInQuery)
+    query = queries.read(visit.request, queries.OptInQuery)
     phone = PhoneOfAccount(visit.account_id, number)
     reason = _reason(query.reason)
     async with _transaction(visit) as opened:

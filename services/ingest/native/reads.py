@@ -12,7 +12,7 @@ from typing import TypeVar
 from aiohttp import web
 from msgspec import UNSET, UnsetType
 
-from services.ingest.native import answers, requests
+from services.ingest.native import answers, queries, requests
 from services.ingest.web import counts, entrance, waiters
 from services.ingest.web.entrance import Visit
 from shared.db import connection, events, inbound, ledger, listing, messages, traces
@@ -46,7 +46,7 @@ async def _listing(visit: Visit) -> AsyncIterator[connection.Connection]:
 
 async def message(visit: Visit) -> web.Response:
     """One message with its parts; 404 alike for another account's and for none."""
-    message_id = requests.uuid_of(visit.request.match_info["id"])
+    message_id = queries.uuid_of(visit.request.match_info["id"])
     found = None
     if message_id is not None:
         async with _reading(visit) as opened:
@@ -64,7 +64,7 @@ def _no_such_message() -> Refused:
 async def message_trace(visit: Visit) -> web.Response:
     """Everything that happened to a message; 404 alike for another account's and for none. The
     recipient is the account's own, so its number is shown."""
-    message_id = requests.uuid_of(visit.request.match_info["id"])
+    message_id = queries.uuid_of(visit.request.match_info["id"])
     stored = None
     if message_id is not None:
         async with (
@@ -79,7 +79,7 @@ async def message_trace(visit: Visit) -> web.Response:
 
 async def message_list(visit: Visit) -> web.Response:
     """A page of the account's messages, newest first."""
-    query = requests.query(visit.request, requests.ListQuery)
+    query = queries.read(visit.request, queries.ListQuery)
     wanted = _filter_of(query)
     async with _listing(visit) as opened:
         found, before = await listing.page(opened, visit.account_id, wanted, query.limit)
@@ -87,7 +87,7 @@ async def message_list(visit: Visit) -> web.Response:
     return answers.response(answers.MessagePage([*map(shapes.shown, found)], cursor))
 
 
-def _filter_of(query: requests.ListQuery) -> listing.Filter:
+def _filter_of(query: queries.ListQuery) -> listing.Filter:
     if query.to is not UNSET:
         try:
             e164.parse(query.to)
@@ -98,7 +98,7 @@ def _filter_of(query: requests.ListQuery) -> listing.Filter:
     if reference and (fault := requests.unstorable("reference", reference)):
         raise Refused(fault)
     before = None
-    if query.cursor is not UNSET and (before := requests.uuid_of(query.cursor)) is None:
+    if query.cursor is not UNSET and (before := queries.uuid_of(query.cursor)) is None:
         raise Refused(
             problems.of(422, "invalid_cursor", "Not a cursor that a page has given.", "cursor")
         )
@@ -132,14 +132,14 @@ async def balance(visit: Visit) -> web.Response:
 
 async def event_list(visit: Visit) -> web.Response:
     """The events that follow a cursor: at once, or as soon as there is one."""
-    query = requests.query(visit.request, requests.EventsQuery)
+    query = queries.read(visit.request, queries.EventsQuery)
     found = await _following(visit, "events", query, events.after)
     return answers.response(answers.event_page(found, query.after))
 
 
 async def inbound_list(visit: Visit) -> web.Response:
     """What phones have sent to the account since a cursor: at once, or as soon as there is any."""
-    query = requests.query(visit.request, requests.InboundQuery)
+    query = queries.read(visit.request, queries.InboundQuery)
     found = await _following(visit, "inbound", query, inbound.after)
     return answers.response(answers.inbound_page(found, query.after))
 
@@ -147,7 +147,7 @@ async def inbound_list(visit: Visit) -> web.Response:
 async def _following(
     visit: Visit,
     log: waiters.Log,
-    query: requests.EventsQuery,
+    query: queries.EventsQuery,
     after: Callable[[connection.Connection, int, int, int], Awaitable[list[Row]]],
 ) -> list[Row]:
     """What follows the query's cursor; without a connection while there is nothing."""

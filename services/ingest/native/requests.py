@@ -1,14 +1,12 @@
-"""What a producer may ask: the shapes of bodies and queries, and how a body becomes a wish."""
+"""What a producer may ask: the shapes of bodies, and how a body becomes a wish."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Annotated, Literal, TypeVar
-from uuid import UUID
 
 import msgspec
-from aiohttp import web
 from msgspec import UNSET, Meta, UnsetType
 
 from services.ingest.native import faults, refusals
@@ -16,23 +14,18 @@ from shared.access.keys import Keys
 from shared.ledger import money
 from shared.rules import destinations
 from shared.rules.compose import SEND_AHEAD_DAYS_MAX, VALID_SECONDS_MAX, Wish
-from shared.sms import segmentation, states
+from shared.sms import segmentation
 from shared.sms.classes import CLASSES, NORMAL, ClassName
 from shared.web import problems
-from shared.web.problems import Problem, Refused
+from shared.web.problems import Problem
 
 BATCH_COUNT_MAX = 1_000
 REFERENCE_LENGTH_MAX = 100
-LIST_COUNT_MAX = 200
-EVENT_COUNT_MAX = 1_000
-WAIT_SECONDS_MAX = 30
-SEQUENCE_MAX = 2**63 - 1
 PATTERN_COUNT_MAX = 32
-OPT_OUT_COUNT_MAX = 1_000
 IMPORT_COUNT_MAX = 500
 REASON_LENGTH_MAX = 200
 
-_To = Annotated[
+To = Annotated[
     str, Meta(description="The recipient's number in E.164: '+' and digits, nothing else.")
 ]
 _Text = Annotated[
@@ -45,7 +38,7 @@ _Text = Annotated[
 _From = Annotated[
     str, Meta(description="The sender of one of the account's lines. Default: its default line.")
 ]
-_Time = Annotated[datetime, Meta(tz=True)]
+Time = Annotated[datetime, Meta(tz=True)]
 
 
 class SendBody(
@@ -53,7 +46,7 @@ class SendBody(
 ):
     """One message to send. A field that is not wanted is left out, not null."""
 
-    to: _To
+    to: To
     text: _Text
     sender: _From | UnsetType = msgspec.field(default=UNSET, name="from")
     reference: (
@@ -148,42 +141,8 @@ class PreviewBody(
     """A text to be measured, and priced if its recipient is given."""
 
     text: _Text
-    to: _To | UnsetType = UNSET
+    to: To | UnsetType = UNSET
     sender: _From | UnsetType = msgspec.field(default=UNSET, name="from")
-
-
-class ListQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Which messages to list; all conditions must hold."""
-
-    status: states.MessageStatus | UnsetType = UNSET
-    to: _To | UnsetType = UNSET
-    reference: Annotated[str, Meta(max_length=REFERENCE_LENGTH_MAX)] | UnsetType = UNSET
-    created_from: _Time | UnsetType = UNSET
-    created_until: _Time | UnsetType = UNSET
-    limit: Annotated[int, Meta(ge=1, le=LIST_COUNT_MAX)] = 50
-    cursor: Annotated[str, Meta(description="The cursor of the page before.")] | UnsetType = UNSET
-
-
-class EventsQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Where to go on reading."""
-
-    after: Annotated[
-        int,
-        Meta(ge=0, le=SEQUENCE_MAX, description="The cursor of the page before; 0: the beginning."),
-    ] = 0
-    limit: Annotated[int, Meta(ge=1, le=EVENT_COUNT_MAX)] = 100
-    wait: Annotated[
-        int,
-        Meta(
-            ge=0,
-            le=WAIT_SECONDS_MAX,
-            description="Seconds to wait, while there is nothing, for something to come.",
-        ),
-    ] = 0
-
-
-class InboundQuery(EventsQuery, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The same of inbound messages."""
 
 
 _Url = Annotated[
@@ -224,25 +183,7 @@ class WebhookChange(
     state: Literal["active", "disabled"] | UnsetType = UNSET
 
 
-class ReplayQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """From where on to tell again."""
-
-    after: Annotated[
-        int,
-        Meta(ge=0, le=SEQUENCE_MAX, description="A cursor of GET /v1/events; 0: the beginning."),
-    ]
-
-
-class TriesQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Which tries to list."""
-
-    cursor: Annotated[
-        int,
-        Meta(ge=0, le=SEQUENCE_MAX, description="The cursor of the page before."),
-    ] = SEQUENCE_MAX
-
-
-_Reason = Annotated[
+Reason = Annotated[
     str,
     Meta(
         min_length=1,
@@ -252,26 +193,12 @@ _Reason = Annotated[
 ]
 
 
-class OptOutQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Which opt-outs to list."""
-
-    number: _To | UnsetType = UNSET
-    limit: Annotated[int, Meta(ge=1, le=OPT_OUT_COUNT_MAX)] = 100
-    cursor: Annotated[str, Meta(description="The cursor of the page before.")] | UnsetType = UNSET
-
-
 class OptOutBody(
     msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True
 ):
     """Why a phone is opted out, if that is to be said."""
 
-    reason: _Reason | UnsetType = UNSET
-
-
-class OptInQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Why a phone may be written to again: nobody takes back a person's no without saying why."""
-
-    reason: _Reason
+    reason: Reason | UnsetType = UNSET
 
 
 class OptOutImport(
@@ -280,11 +207,10 @@ class OptOutImport(
     """Phones to opt out. Whoever is out already stays as it is, so it may be sent twice."""
 
     numbers: Annotated[list[str], Meta(min_length=1, max_length=IMPORT_COUNT_MAX)]
-    reason: _Reason | UnsetType = UNSET
+    reason: Reason | UnsetType = UNSET
 
 
 Body = TypeVar("Body", bound=msgspec.Struct)
-Query = TypeVar("Query", bound=msgspec.Struct)
 
 send_decoder = msgspec.json.Decoder(SendBody)
 batch_decoder = msgspec.json.Decoder(BatchBody)
@@ -311,27 +237,6 @@ def decode(decoder: msgspec.json.Decoder[Body], raw: bytes) -> Body | Problem:
     if raw.count(b'"') + escaped_count == canonical(body).count(b'"'):
         return body
     return faults.of_repeated_field(raw) or body
-
-
-def uuid_of(text: str) -> UUID | None:
-    """An id as it stands in a path or a cursor; None for what is none."""
-    try:
-        return UUID(text)
-    except ValueError:
-        return None
-
-
-def query(request: web.Request, kind: type[Query]) -> Query:
-    """The query string as `kind`. Raises Refused, naming the parameter."""
-    pairs = request.query
-    for name in pairs:
-        if len(pairs.getall(name)) > 1:
-            detail = "The parameter is given twice."
-            raise Refused(problems.of(400, "repeated_field", detail, name[:REFERENCE_LENGTH_MAX]))
-    try:
-        return msgspec.convert(dict(pairs), kind, strict=False)
-    except msgspec.ValidationError as error:
-        raise Refused(faults.of_validation(error)) from None
 
 
 def wish_of(body: SendBody, now: datetime) -> Wish | Problem:

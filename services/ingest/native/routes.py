@@ -9,7 +9,7 @@ from pathlib import Path
 import msgspec
 from aiohttp import web
 
-from services.ingest.native import answers, opt_outs, reads, requests, sends, webhooks
+from services.ingest.native import answers, opt_outs, queries, reads, requests, sends, webhooks
 from services.ingest.web import counts, entrance
 from shared.db import connection
 from shared.shapes import message, message_trace, opt_out
@@ -93,7 +93,7 @@ ROUTES = (
         "The account's messages, newest first",
         {200: answers.MessagePage},
         (400, 422),
-        query=requests.ListQuery,
+        query=queries.ListQuery,
     ),
     Route("GET", "/v1/balance", reads.balance, "What the wallet holds", {200: answers.Money}, ()),
     Route(
@@ -103,7 +103,7 @@ ROUTES = (
         "What changed since a cursor, oldest first",
         {200: answers.EventPage},
         (400, 422),
-        query=requests.EventsQuery,
+        query=queries.EventsQuery,
     ),
     Route(
         "GET",
@@ -112,7 +112,7 @@ ROUTES = (
         "What phones have sent since a cursor, oldest first",
         {200: answers.InboundPage},
         (400, 422),
-        query=requests.InboundQuery,
+        query=queries.InboundQuery,
     ),
     Route(
         "GET",
@@ -121,7 +121,7 @@ ROUTES = (
         "Phones that must not be written to, in the order of their numbers",
         {200: answers.OptOutPage},
         (400, 422),
-        query=requests.OptOutQuery,
+        query=queries.OptOutQuery,
     ),
     Route(
         "PUT",
@@ -140,7 +140,7 @@ ROUTES = (
         "Write to a phone again, for a stated reason",
         {204: None},
         (400, 404, 422),
-        query=requests.OptInQuery,
+        query=queries.OptInQuery,
     ),
     Route(
         "POST",
@@ -208,7 +208,7 @@ ROUTES = (
         "Tell a webhook once more of what followed a cursor",
         {202: answers.Webhook},
         (400, 404, 422),
-        query=requests.ReplayQuery,
+        query=queries.ReplayQuery,
     ),
     Route(
         "GET",
@@ -217,7 +217,7 @@ ROUTES = (
         "What was tried for a webhook in the last week, newest first",
         {200: answers.WebhookTryPage},
         (400, 404, 422),
-        query=requests.TriesQuery,
+        query=queries.TriesQuery,
     ),
 )
 

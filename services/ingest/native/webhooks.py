@@ -10,7 +10,7 @@ from uuid import UUID
 from aiohttp import web
 from msgspec import UNSET, UnsetType
 
-from services.ingest.native import answers, refusals, requests
+from services.ingest.native import answers, queries, refusals, requests
 from services.ingest.web import bodies
 from services.ingest.web.entrance import Visit
 from shared.access import signatures
@@ -37,7 +37,7 @@ async def _transaction(visit: Visit) -> AsyncIterator[connection.Connection]:
 
 
 def _id_of(visit: Visit) -> UUID:
-    webhook_id = requests.uuid_of(visit.request.match_info["id"])
+    webhook_id = queries.uuid_of(visit.request.match_info["id"])
     if webhook_id is None:
         raise _missing()
     return webhook_id
@@ -149,7 +149,7 @@ async def delete_webhook(visit: Visit) -> web.Response:
 async def replay_events(visit: Visit) -> web.Response:
     """The webhook as it is told once more of what follows a cursor."""
     webhook_id = _id_of(visit)
-    query = requests.query(visit.request, requests.ReplayQuery)
+    query = queries.read(visit.request, queries.ReplayQuery)
     async with _transaction(visit) as opened:
         _found(await stored.get(opened, visit.account_id, webhook_id))
         replayed = await stored.replay(opened, visit.account_id, webhook_id, query.after)
@@ -162,7 +162,7 @@ async def replay_events(visit: Visit) -> web.Response:
 async def try_list(visit: Visit) -> web.Response:
     """What was tried of late, newest first."""
     webhook_id = _id_of(visit)
-    query = requests.query(visit.request, requests.TriesQuery)
+    query = queries.read(visit.request, queries.TriesQuery)
     async with _transaction(visit) as opened:
         _found(await stored.get(opened, visit.account_id, webhook_id))
         found = await stored.tries(
