@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-
 from aiohttp import web
 from msgspec import UNSET, UnsetType
 
 from services.ingest.native import answers, queries, refusals, requests
 from services.ingest.web import bodies
 from services.ingest.web.entrance import Visit
-from shared.db import connection
 from shared.db import opt_outs as stored
 from shared.db.opt_outs import NewOptOut, OptOutSource, PhoneOfAccount
 from shared.runtime import ids
@@ -21,25 +16,13 @@ from shared.sms import e164
 from shared.web import problems
 from shared.web.problems import Problem, Refused
 
-SECONDS_MAX = 5.0
-
-
-@asynccontextmanager
-async def _transaction(visit: Visit) -> AsyncIterator[connection.Connection]:
-    async with (
-        asyncio.timeout(SECONDS_MAX),
-        visit.context.pool.acquire() as opened,
-        opened.transaction(),
-    ):
-        yield opened
-
 
 async def opt_out_list(visit: Visit) -> web.Response:
     """A page of the opt-outs that are in force, or that of one phone."""
     query = queries.read(visit.request, queries.OptOutQuery)
     after = "" if query.cursor is UNSET else _cursor(query.cursor)
     number = None if query.number is UNSET else _number(query.number)
-    async with _transaction(visit) as opened:
+    async with visit.transaction() as opened:
         if number is None:
             found = await stored.page(opened, visit.account_id, query.limit, after)
         else:
@@ -89,7 +72,7 @@ async def opt_out(visit: Visit) -> web.Response:
     if isinstance(body, Problem):
         return problems.response(body)
     wanted = _new(visit, number, _reason(body.reason))
-    async with _transaction(visit) as opened:
+    async with visit.transaction() as opened:
         await stored.take_turn(opened)
         created = await stored.create(opened, [wanted])
         await stored.tell(opened, created)
@@ -109,7 +92,7 @@ async def opt_in(visit: Visit) -> web.Response:
     query = queries.read(visit.request, queries.OptInQuery)
     phone = PhoneOfAccount(visit.account_id, number)
     reason = _reason(query.reason)
-    async with _transaction(visit) as opened:
+    async with visit.transaction() as opened:
         await stored.take_turn(opened)
         ended = await stored.end(opened, [phone], OptOutSource.PRODUCER, reason)
         if not ended:
@@ -133,7 +116,7 @@ async def import_opt_outs(visit: Visit) -> web.Response:
     ]
     wrong = {each.index for each in failed}
     numbers = {number for index, number in enumerate(body.numbers) if index not in wrong}
-    async with _transaction(visit) as opened:
+    async with visit.transaction() as opened:
         await stored.take_turn(opened)
         wanted = [_new(visit, number, reason) for number in sorted(numbers)]
         created = await stored.create(opened, wanted)

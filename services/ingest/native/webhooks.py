@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Sequence
 from uuid import UUID
 
 from aiohttp import web
@@ -14,26 +12,14 @@ from services.ingest.native import answers, queries, refusals, requests
 from services.ingest.web import bodies
 from services.ingest.web.entrance import Visit
 from shared.access import signatures
-from shared.db import connection
 from shared.db import webhooks as stored
 from shared.rules import subscriptions
 from shared.runtime import ids
 from shared.web import egress, problems
 from shared.web.problems import Problem, Refused
 
-WRITE_SECONDS = 5.0
 TRY_PAGE_COUNT = 20
 """Rounds of tries that one answer tells of."""
-
-
-@asynccontextmanager
-async def _transaction(visit: Visit) -> AsyncIterator[connection.Connection]:
-    async with (
-        asyncio.timeout(WRITE_SECONDS),
-        visit.context.pool.acquire() as opened,
-        opened.transaction(),
-    ):
-        yield opened
 
 
 def _id_of(visit: Visit) -> UUID:
@@ -63,7 +49,7 @@ async def create_webhook(visit: Visit) -> web.Response:
     _check(visit, body.url, body.events)
     secret = signatures.make_secret()
     sealed = visit.context.vault.seal(secret)
-    async with _transaction(visit) as opened:
+    async with visit.transaction() as opened:
         webhook = await stored.insert(
             opened, visit.account_id, ids.uuid7(), body.url, _once(body.events), sealed
         )
@@ -94,7 +80,7 @@ def _once(patterns: Sequence[str]) -> list[str]:
 
 async def webhook_list(visit: Visit) -> web.Response:
     """All webhooks of the account."""
-    async with _transaction(visit) as opened:
+    async with visit.transaction() as opened:
         found = await stored.listed(opened, visit.account_id)
     return answers.response(answers.WebhookList([*map(answers.webhook, found)]))
 
@@ -102,7 +88,7 @@ async def webhook_list(visit: Visit) -> web.Response:
 async def webhook(visit: Visit) -> web.Response:
     """One webhook; 404 alike for another account's and for none."""
     webhook_id = _id_of(visit)
-    async with _transaction(visit) as opened:
+    async with visit.transaction() as opened:
         found = await stored.get(opened, visit.account_id, webhook_id)
     return answers.response(answers.webhook(_found(found)))
 
@@ -115,7 +101,7 @@ async def change_webhook(visit: Visit) -> web.Response:
     if isinstance(body, Problem):
         return problems.response(body)
     _check(visit, body.url, body.events)
-    async with _transaction(visit) as opened:
+    async with visit.transaction() as opened:
         changed = await stored.change(
             opened,
             visit.account_id,
@@ -132,7 +118,7 @@ async def rotate_secret(visit: Visit) -> web.Response:
     webhook_id = _id_of(visit)
     secret = signatures.make_secret()
     sealed = visit.context.vault.seal(secret)
-    async with _transaction(visit) as opened:
+    async with visit.transaction() as opened:
         rotated = await stored.rotate(opened, visit.account_id, webhook_id, sealed)
     return answers.response(answers.webhook_with_secret(_found(rotated), secret))
 
@@ -140,7 +126,7 @@ async def rotate_secret(visit: Visit) -> web.Response:
 async def delete_webhook(visit: Visit) -> web.Response:
     """No webhook any more."""
     webhook_id = _id_of(visit)
-    async with _transaction(visit) as opened:
+    async with visit.transaction() as opened:
         if not await stored.delete(opened, visit.account_id, webhook_id):
             raise _missing()
     return web.Response(status=204)
@@ -150,7 +136,7 @@ async def replay_events(visit: Visit) -> web.Response:
     """The webhook as it is told once more of what follows a cursor."""
     webhook_id = _id_of(visit)
     query = queries.read(visit.request, queries.ReplayQuery)
-    async with _transaction(visit) as opened:
+    async with visit.transaction() as opened:
         _found(await stored.get(opened, visit.account_id, webhook_id))
         replayed = await stored.replay(opened, visit.account_id, webhook_id, query.after)
     if replayed is None:
@@ -163,7 +149,7 @@ async def try_list(visit: Visit) -> web.Response:
     """What was tried of late, newest first."""
     webhook_id = _id_of(visit)
     query = queries.read(visit.request, queries.TriesQuery)
-    async with _transaction(visit) as opened:
+    async with visit.transaction() as opened:
         _found(await stored.get(opened, visit.account_id, webhook_id))
         found = await stored.tries(
             opened, visit.account_id, webhook_id, query.cursor, TRY_PAGE_COUNT

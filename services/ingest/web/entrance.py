@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
 import asyncpg
@@ -11,14 +14,14 @@ from aiohttp import web
 from services.ingest.accept import Acceptor
 from services.ingest.web import auth, turns, waiters
 from shared.access import keys, vault
-from shared.db import watch
+from shared.db import connection, watch
 from shared.limits import door
 from shared.rules import snapshot
 from shared.runtime import batching
 from shared.web import addresses, problems
 
 ADMISSIONS_COUNT_MAX = 256
-
+TRANSACTION_SECONDS = 5.0
 
 _Admissions = batching.Batcher[tuple[int, int], door.Admission]
 
@@ -56,6 +59,16 @@ class Visit(msgspec.Struct, frozen=True):
     def account_id(self) -> int:
         """Whose request it is; every query is bound to it."""
         return self.account.account_id
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[connection.Connection]:
+        """A transaction that is short, or raises TimeoutError."""
+        async with (
+            asyncio.timeout(TRANSACTION_SECONDS),
+            self.context.pool.acquire() as opened,
+            opened.transaction(),
+        ):
+            yield opened
 
 
 async def enter(context: Context, request: web.Request) -> Visit:

@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import AsyncIterator
 from importlib import import_module
 from inspect import getsource, isfunction
 from pkgutil import iter_modules
 from types import FunctionType
 
 import asyncpg
-import pytest
 
 from shared import db
-from shared.db import apply, configuration, messages, migrate
+from shared.db import apply, configuration, messages
 from shared.ledger import money
 from shared.rules.line_kinds import LineKind
 from shared.sms.classes import CLASSES
@@ -24,25 +22,15 @@ SELECT conrelid::regclass::text AS relation, pg_get_constraintdef(oid) AS said
 FROM pg_constraint WHERE contype = 'c' AND connamespace = 'public'::regnamespace"""
 
 
-@pytest.fixture
-async def migrated(database_url: str) -> AsyncIterator[asyncpg.Connection]:
-    connection = await asyncpg.connect(database_url, timeout=10)
-    try:
-        await migrate.migrate(connection)
-        yield connection
-    finally:
-        await connection.close(timeout=10)
-
-
 async def test_every_check_of_a_currency_knows_the_currencies(
-    migrated: asyncpg.Connection,
+    owner: asyncpg.Connection,
 ) -> None:
     # Given the constraints that are about a column named currency
-    rows = await migrated.fetch(_CHECKS)
+    rows = await owner.fetch(_CHECKS)
     checks = {row["relation"]: row["said"] for row in rows if "(currency =" in row["said"]}
 
     # Then each table with such a column has one, and it lists what money lists
-    tables = await migrated.fetch(
+    tables = await owner.fetch(
         "SELECT table_name FROM information_schema.columns "
         "WHERE column_name = 'currency' AND table_schema = 'public'"
     )
@@ -51,8 +39,8 @@ async def test_every_check_of_a_currency_knows_the_currencies(
         assert sorted(re.findall(r"'(\w+)'", said)) == sorted(money.CURRENCIES), relation
 
 
-async def test_the_platform_has_its_books_in_every_currency(migrated: asyncpg.Connection) -> None:
-    rows = await migrated.fetch("SELECT book, currency FROM wallets WHERE account_id IS NULL")
+async def test_the_platform_has_its_books_in_every_currency(owner: asyncpg.Connection) -> None:
+    rows = await owner.fetch("SELECT book, currency FROM wallets WHERE account_id IS NULL")
 
     expected = {
         (book, currency) for book in ("revenue", "funding") for currency in money.CURRENCIES
@@ -60,23 +48,23 @@ async def test_the_platform_has_its_books_in_every_currency(migrated: asyncpg.Co
     assert {tuple(row) for row in rows} == expected
 
 
-async def test_a_message_has_one_of_the_classes(migrated: asyncpg.Connection) -> None:
-    rows = await migrated.fetch(_CHECKS)
+async def test_a_message_has_one_of_the_classes(owner: asyncpg.Connection) -> None:
+    rows = await owner.fetch(_CHECKS)
 
     (said,) = [row["said"] for row in rows if "class" in row["said"]]
     assert re.findall(r"\d+", said) == ["0", str(len(CLASSES) - 1)]
 
 
 async def test_a_line_stored_under_a_word_of_its_own_does_not_stop_the_configuration(
-    migrated: asyncpg.Connection,
+    owner: asyncpg.Connection,
 ) -> None:
     # Given a line as the release before let operators write it
-    await apply.put(migrated, apply.Account("demo", "EUR", 200, 60), None)
+    await apply.put(owner, apply.Account("demo", "EUR", 200, 60), None)
     line = apply.Line("demo", "+33142345678", "our_best", "FR", True, 1, 2, 3)
-    await apply.put(migrated, line, None)
+    await apply.put(owner, line, None)
 
     # When the configuration is loaded, Then the line is what its number is
-    current = await configuration.load(migrated)
+    current = await configuration.load(owner)
     (loaded,) = current.lines.values()
     assert loaded.kind is LineKind.FIXED
 
@@ -114,10 +102,10 @@ GROUP BY c.relname"""
 
 
 async def test_rows_that_go_in_have_the_attributes_of_their_types_in_order(
-    migrated: asyncpg.Connection,
+    owner: asyncpg.Connection,
 ) -> None:
     # Given every composite type of the schema
-    found = {row["relname"]: row["names"] for row in await migrated.fetch(_ATTRIBUTES)}
+    found = {row["relname"]: row["names"] for row in await owner.fetch(_ATTRIBUTES)}
 
     # Then each is written by one tuple that says so, and whose names and order are the type's
     assert found == rows()

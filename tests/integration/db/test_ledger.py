@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncIterator
 
 import asyncpg
 import pytest
 
-from shared.db import ledger, migrate
+from shared.db import ledger
 from shared.ledger.transfers import ROADS, Book, Kind
 from tests.integration.audit import books
 
@@ -18,13 +17,9 @@ JOIN wallets f ON f.wallet_id = t.from_wallet_id JOIN wallets d ON d.wallet_id =
 
 
 @pytest.fixture
-async def connection(database_url: str) -> AsyncIterator[asyncpg.Connection]:
-    opened = await asyncpg.connect(database_url, timeout=10)
-    try:
-        await migrate.migrate(opened)
-        yield opened
-    finally:
-        await opened.close(timeout=10)
+def connection(owner: asyncpg.Connection) -> asyncpg.Connection:
+    """A migrated database in which nothing is."""
+    return owner
 
 
 async def test_the_database_knows_the_same_books_and_kinds(connection: asyncpg.Connection) -> None:
