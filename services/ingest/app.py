@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 from typing import Annotated
@@ -104,20 +104,16 @@ async def serve(chosen: Settings, stop: asyncio.Event) -> AsyncIterator[None]:
         used = uses.Uses(database)
         stack.push_async_callback(_write_last, used)
 
-        answer = partial(replies.answer, database, configured, relay)
         for name, work in (("relay", relay.run), ("configuration", configured.run)):
             await stack.enter_async_context(lifecycle.background(name, work(), stop))
         waiting = waiters.Waiters(database)
-        for name, seconds, step in (
+        answer = partial(replies.answer, database, configured, relay)
+        steps: list[_Step] = [
             ("waiters", waiters.LOOK_SECONDS, waiting.look),
-            ("keys", FORGET_KEYS_SECONDS, partial(idempotency.sweep, database)),
-            ("references", FORGET_REFERENCES_SECONDS, partial(concatenations.sweep, database)),
-            ("usage", FORGET_USAGE_SECONDS, partial(ledger.forget_usage, database)),
             ("replies", replies.SWEEP_SECONDS, answer),
-            ("old replies", FORGET_REPLIES_SECONDS, partial(auto_replies.sweep, database)),
-            ("tokens", END_TOKENS_SECONDS, partial(_end_tokens, database)),
             ("uses", uses.WRITE_SECONDS, used.write),
-        ):
+        ]
+        for name, seconds, step in (*steps, *_cleaning(database)):
             every = lifecycle.every(seconds, step, FAULTS)
             await stack.enter_async_context(lifecycle.background(name, every, stop))
 
@@ -136,6 +132,21 @@ async def serve(chosen: Settings, stop: asyncio.Event) -> AsyncIterator[None]:
         async with _listening(chosen, context, missing) as port:
             _log.info("accepting", port=port)
             yield
+
+
+_Step = tuple[str, float, Callable[[], Awaitable[object]]]
+"""What is done every so many seconds, and its name."""
+
+
+def _cleaning(database: asyncpg.Pool) -> list[_Step]:
+    """What is taken away here."""
+    return [
+        ("keys", FORGET_KEYS_SECONDS, partial(idempotency.sweep, database)),
+        ("references", FORGET_REFERENCES_SECONDS, partial(concatenations.sweep, database)),
+        ("usage", FORGET_USAGE_SECONDS, partial(ledger.forget_usage, database)),
+        ("old replies", FORGET_REPLIES_SECONDS, partial(auto_replies.sweep, database)),
+        ("tokens", END_TOKENS_SECONDS, partial(_end_tokens, database)),
+    ]
 
 
 @asynccontextmanager

@@ -46,34 +46,10 @@ async def load(connection: Connection) -> Configuration:
     async with connection.transaction(isolation="repeatable_read", readonly=True):
         number = await version(connection)
         accounts = [Account(*row) for row in await connection.fetch(_ACCOUNTS)]
-        # Lines are many, and their limits and countries few: each is kept once.
-        limits_of = functools.cache(Limits)
-        lines = [
-            Line(
-                line_id=row[0],
-                account_id=row[1],
-                sender=row[2],
-                kind=line_kinds.of_line(row[3], row[2]),
-                country=sys.intern(row[4]),
-                is_default=row[5],
-                limits=limits_of(*row[6:]),
-            )
-            for row in await connection.fetch(_LINES)
-        ]
+        lines = await _lines(connection)
         prices = await connection.fetch(_PRICES)
         special_prices = await connection.fetch(_SPECIAL_PRICES)
-        long_references = await connection.fetchval(_LONG_REFERENCES)
-        carriers = [
-            Carrier(
-                carrier_id=row[0],
-                name=row[1],
-                adapter=row[2],
-                segments_per_second=row[3],
-                settings=msgspec.json.decode(row[4], type=dict[str, object]),
-                long_references=long_references,
-            )
-            for row in await connection.fetch(_CARRIERS)
-        ]
+        carriers = await _carriers(connection)
         egress_allow = await connection.fetchval(_EGRESS)
         routes: dict[str, tuple[int, ...]] = {}
         for country, carrier_id in await connection.fetch(_ROUTES):
@@ -92,6 +68,38 @@ async def load(connection: Connection) -> Configuration:
         country_limits={(row[0], row[1]): Limits(*row[2:]) for row in country_limits},
         egress_allowed=frozenset(map(destinations.read_host_port, egress_allow)),
     )
+
+
+async def _lines(connection: Connection) -> list[Line]:
+    """They are many, and their limits and countries few: each of these is kept once."""
+    limits_of = functools.cache(Limits)
+    return [
+        Line(
+            line_id=row[0],
+            account_id=row[1],
+            sender=row[2],
+            kind=line_kinds.of_line(row[3], row[2]),
+            country=sys.intern(row[4]),
+            is_default=row[5],
+            limits=limits_of(*row[6:]),
+        )
+        for row in await connection.fetch(_LINES)
+    ]
+
+
+async def _carriers(connection: Connection) -> list[Carrier]:
+    long_references = await connection.fetchval(_LONG_REFERENCES)
+    return [
+        Carrier(
+            carrier_id=row[0],
+            name=row[1],
+            adapter=row[2],
+            segments_per_second=row[3],
+            settings=msgspec.json.decode(row[4], type=dict[str, object]),
+            long_references=long_references,
+        )
+        for row in await connection.fetch(_CARRIERS)
+    ]
 
 
 _BUMP = "UPDATE configuration_version SET version = version + 1"
