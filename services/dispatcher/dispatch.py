@@ -95,7 +95,12 @@ async def _claim(desk: Desk, granted: Sequence[claim.Granted], done: Dispatched)
     """Commit the intent. Messages that this worker cannot claim are at rest: somebody else owns
     them, or a sweep will."""
     newest = max((permit.epoch for _, permit in granted), default=0)
-    usable = [each for each in granted if each[1].fresh and each[1].epoch == newest]
+    usable: list[claim.Granted] = []
+    useless: list[claim.Granted] = []
+    for each in granted:
+        permit = each[1]
+        (usable if permit.fresh and permit.epoch == newest else useless).append(each)
+    await claim.give_back(desk.limiter, map(_unused, useless))
     if not usable:
         return
     try:

@@ -7,7 +7,9 @@ the gate behind which newcomers of the line wait.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import time
+from collections import deque
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
@@ -16,7 +18,7 @@ import asyncpg
 from services.dispatcher import park
 from shared.db import connection, parking, segments, trail, watch
 from shared.db.pool import ACQUIRE_SECONDS
-from shared.limits.limiter import FullBucket, Limiter, Never, Room, Wait
+from shared.limits.limiter import PERMIT_AGE_SECONDS, FullBucket, Limiter, Never, Room, Wait
 from shared.rules import snapshot
 from shared.sms.states import SegmentState
 
@@ -57,7 +59,8 @@ class Scheduler:
         self._pool = pool
         self._configured = configured
         self._limiter = limiter
-        self._to_wake: Sequence[int] | None = ()
+        self._to_wake: Collection[int] | None = ()
+        self._again: deque[tuple[float, set[int]]] = deque()
 
     async def wake_all(self, _current: snapshot.Configuration) -> None:
         """The configuration has changed, perhaps a limit: look at every line in the next turn."""
@@ -65,11 +68,24 @@ class Scheduler:
 
     async def turn(self) -> None:
         """Look after every line that is due."""
+        if self._to_wake is not None:
+            self._to_wake = {*self._to_wake, *self._got_tokens_back()}
         if self._to_wake is None or self._to_wake:
             async with self._pool.acquire(timeout=ACQUIRE_SECONDS) as opened:
-                self._to_wake = await parking.wake(opened, self._to_wake)
+                self._to_wake = await parking.wake(opened, self._to_wake, PAUSE_MS / 1000)
         while await self._look_after() == LINE_COUNT:
             pass
+
+    def _got_tokens_back(self) -> set[int]:
+        """Lines whose parked messages may go earlier than they were told. Each is named twice, for
+        a message that was refused before the tokens came back may be parked only now."""
+        now = time.monotonic()
+        lines = self._limiter.take_returned()
+        if lines:
+            self._again.append((now + PERMIT_AGE_SECONDS, lines))
+        while self._again and self._again[0][0] <= now:
+            lines = lines | self._again.popleft()[1]
+        return lines
 
     async def _look_after(self) -> int:
         """One transaction for the lines that have been due for longest; how many they were."""

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from datetime import datetime
+from collections.abc import Collection, Mapping, Sequence
+from datetime import datetime, timedelta
 from typing import NamedTuple
 from uuid import UUID
 
@@ -132,7 +132,7 @@ async def close_lines(connection: Connection, line_ids: Sequence[int]) -> None:
 _WAKE = """
 WITH asleep AS (
     SELECT line_id FROM parked_lines
-    WHERE ready_at > now() AND ($1::int[] IS NULL OR line_id = ANY ($1))
+    WHERE ready_at > now() + $2 AND ($1::int[] IS NULL OR line_id = ANY ($1))
 ), free AS (
     SELECT line_id FROM parked_lines JOIN asleep USING (line_id)
     FOR UPDATE OF parked_lines SKIP LOCKED
@@ -142,7 +142,11 @@ WITH asleep AS (
 SELECT line_id FROM asleep EXCEPT SELECT line_id FROM free"""
 
 
-async def wake(connection: Connection, line_ids: Sequence[int] | None) -> list[int]:
-    """Limits have changed: these lines, or all, are to be looked at now, whatever time they were
-    told before. Returns those that somebody else holds at this moment, to be tried again."""
-    return [row["line_id"] for row in await connection.fetch(_WAKE, line_ids)]
+async def wake(
+    connection: Connection, line_ids: Collection[int] | None, soon_seconds: float = 0.0
+) -> list[int]:
+    """Limits have changed, or tokens have come back: these lines, or all, are to be looked at now,
+    whatever time they were told before, unless that is within `soon_seconds` anyway. Returns those
+    that somebody else holds at this moment, to be tried again."""
+    rows = await connection.fetch(_WAKE, line_ids, timedelta(seconds=soon_seconds))
+    return [row["line_id"] for row in rows]

@@ -12,7 +12,7 @@ import asyncpg
 import structlog
 
 from shared.broker.envelopes import WorkItem
-from shared.db import limits, parking
+from shared.db import connection, limits, parking
 from shared.db.pool import ACQUIRE_SECONDS
 from shared.limits import permits
 from shared.rules.snapshot import Configuration, Limits
@@ -22,6 +22,7 @@ _log = structlog.get_logger()
 
 PERMIT_AGE_SECONDS = permits.PERMIT_AGE_LIMIT_MS / 1000
 SCOPES_COUNT_MAX = 100_000
+_LINE = "line:"
 REBUILD_COUNT_MAX = 5
 """Tries to get a whole answer while epochs change; then the limiter counts as unavailable."""
 
@@ -39,6 +40,11 @@ class Permit(NamedTuple):
     def fresh(self) -> bool:
         """Whether it may still be used."""
         return time.monotonic() - self.taken_monotonic < PERMIT_AGE_SECONDS
+
+    @property
+    def line_id(self) -> int:
+        """The line that may send."""
+        return int(self.scopes[0].removeprefix(_LINE))
 
     @property
     def minute(self) -> int:
@@ -85,7 +91,7 @@ class Never(NamedTuple):
 def scope_names(line_id: int, account_id: int, country: str) -> tuple[str, str, str]:
     """Every scope a message is charged to: also those without a limit today, so that a limit set
     tomorrow knows what was sent."""
-    return f"line:{line_id}", f"country:{country}", f"country:{account_id}:{country}"
+    return f"{_LINE}{line_id}", f"country:{country}", f"country:{account_id}:{country}"
 
 
 def scopes_of(
@@ -120,6 +126,7 @@ class Limiter:
         self._recovering = asyncio.Lock()
         self._scopes: dict[tuple[int, int, str], tuple[permits.Scope, ...]] = {}
         self._version = 0
+        self._returned: set[int] = set()
 
     async def take(
         self, current: Configuration, items: Sequence[WorkItem]
@@ -133,12 +140,18 @@ class Limiter:
             for item in items
         ]
         results: list[Permit | Wait | Never | None] = [None] * len(items)
-        for _ in range(REBUILD_COUNT_MAX):
-            places = [place for place, result in enumerate(results) if result is None]
-            if not places:
-                break
-            await self._take_once(requests, places, results)
-        _check_whole(results)
+        try:
+            for _ in range(REBUILD_COUNT_MAX):
+                places = [place for place, result in enumerate(results) if result is None]
+                if not places:
+                    break
+                await self._take_once(requests, places, results)
+            _check_whole(results)
+        except (redis_link.LimiterUnavailable, *connection.TRANSIENT):
+            for result in results:
+                if isinstance(result, Permit):
+                    await self.give_back(result)
+            raise
         return [result for result in results if result is not None]
 
     def _known_scopes(self, current: Configuration, item: WorkItem) -> tuple[permits.Scope, ...]:
@@ -227,6 +240,14 @@ class Limiter:
             )
         except (permits.EpochLost, redis_link.LimiterUnavailable) as error:
             _log.info("permit_not_returned", error=type(error).__name__)
+        else:
+            self._returned.add(permit.line_id)
+
+    def take_returned(self) -> set[int]:
+        """Lines that have got tokens back since the last call: who waits there was told a time that
+        no longer holds."""
+        returned, self._returned = self._returned, set()
+        return returned
 
     async def set_gates(
         self, times_ms: Mapping[int, int], buckets: Mapping[int, FullBucket] | None = None
@@ -237,8 +258,8 @@ class Limiter:
         try:
             await self._permits.set_gates(
                 await self._known_epoch(),
-                {f"line:{line_id}": time_ms for line_id, time_ms in times_ms.items()},
-                {f"line:{line_id}": bucket.window for line_id, bucket in (buckets or {}).items()},
+                {f"{_LINE}{line_id}": time_ms for line_id, time_ms in times_ms.items()},
+                {f"{_LINE}{line_id}": bucket.window for line_id, bucket in (buckets or {}).items()},
             )
         except (permits.EpochLost, redis_link.LimiterUnavailable) as error:
             _log.info("gates_not_set", error=type(error).__name__)

@@ -207,8 +207,12 @@ function operations.peek(limits, requests)
   return verdicts
 end
 
+-- Who waits for the first of the scopes, the line, was told a time that no longer holds: until it is
+-- looked at again, newcomers are told to come back at once.
 function operations.give_back(segments, granted_at_ms)
   for i = 2, #KEYS do give_back_one(KEYS[i], segments, granted_at_ms) end
+  local line = load(KEYS[2])
+  if line then line.gate_until_ms = math.min(line.gate_until_ms, now + GATE_MARGIN_MS) end
   return true
 end
 

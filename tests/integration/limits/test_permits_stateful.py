@@ -154,6 +154,9 @@ class Limiter(RuleBasedStateMachine):
         self.runner.run(call)
         for name in names:
             self.tokens[name].give_back(at_ms, segments)
+        if names[0] in self.gates:
+            # Whoever waits there was told a time that no longer holds.
+            self.gates[names[0]] = min(self.gates[names[0]], self.clock.now + GATE_MARGIN_MS)
 
     @rule(line=st.sampled_from(LINES))
     def open_gate(self, line: str) -> None:
