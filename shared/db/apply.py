@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import astuple, dataclass, field, replace
+from datetime import date
 
+import asyncpg
 import msgspec
 
 from shared.db import ledger
@@ -26,6 +28,11 @@ class Account:
     daily_limit: int
     requests_per_minute: int
     special_numbers: bool = False
+    plan: str = "professional"
+    store_body: bool = True
+    international: bool = False
+    consent: str = "north_america"
+    registration_enforced: bool = True
 
     @property
     def key(self) -> Key:
@@ -43,6 +50,18 @@ class Line:
     day_limit: int
     month_limit: int
     keyword: str | None = None
+    second_limit: int | None = None
+    name: str | None = None
+    capabilities: tuple[str, ...] = ("sms",)
+    mode: str = "application"
+    registration: str = "none"
+    brand: str | None = None
+    campaign: str | None = None
+    registered_from: date | None = None
+    registered_until: date | None = None
+    use_case: str | None = None
+    purpose: str | None = None
+    time_zone: str | None = None
 
     @property
     def key(self) -> Key:
@@ -164,10 +183,13 @@ Rows = Mapping[Key, Row]
 _PLATFORM = "SELECT receipt_deadline_seconds / 3600, retention_days FROM platform"
 _EGRESS = "SELECT egress_allow FROM platform"
 _ACCOUNTS = """
-SELECT name, currency, daily_limit, requests_per_minute, special_numbers FROM accounts"""
+SELECT name, currency, daily_limit, requests_per_minute, special_numbers, plan, store_body,
+       international, consent, registration_enforced
+FROM accounts"""
 _LINES = """
 SELECT a.name, l.sender, l.kind, l.country, l.is_default, l.hour_limit, l.day_limit, l.month_limit,
-       l.keyword
+       l.keyword, l.second_limit, l.name, l.capabilities, l.mode, l.registration, l.brand,
+       l.campaign, l.registered_from, l.registered_until, l.use_case, l.purpose, l.time_zone
 FROM lines l JOIN accounts a USING (account_id)"""
 _PRICES = "SELECT country, currency, amount_micro FROM prices"
 _SPECIAL_PRICES = "SELECT country, currency, amount_micro FROM special_prices"
@@ -195,7 +217,7 @@ async def read(connection: Connection) -> dict[Key, Row]:
         rows += [Platform(*row) for row in await connection.fetch(_PLATFORM)]
         rows += [Egress(tuple(row[0])) for row in await connection.fetch(_EGRESS)]
         rows += [Account(*row) for row in await connection.fetch(_ACCOUNTS)]
-        rows += [Line(*row) for row in await connection.fetch(_LINES)]
+        rows += [_line(row) for row in await connection.fetch(_LINES)]
         rows += [Price(*row) for row in await connection.fetch(_PRICES)]
         rows += [SpecialPrice(*row) for row in await connection.fetch(_SPECIAL_PRICES)]
         for name, adapter, pace, text in await connection.fetch(_CARRIERS):
@@ -207,26 +229,42 @@ async def read(connection: Connection) -> dict[Key, Row]:
     return {row.key: row for row in rows}
 
 
+def _line(row: asyncpg.Record) -> Line:
+    """A row of what `_LINES` asks for."""
+    line = Line(*row)
+    return replace(line, capabilities=tuple(line.capabilities))
+
+
 _PUT_PLATFORM = "UPDATE platform SET receipt_deadline_seconds = $1 * 3600, retention_days = $2"
 _PUT_EGRESS = "UPDATE platform SET egress_allow = $1"
 _PUT_ACCOUNT = """
-INSERT INTO accounts (name, currency, daily_limit, requests_per_minute, special_numbers)
-VALUES ($1, $2, $3, $4, $5)
+INSERT INTO accounts (name, currency, daily_limit, requests_per_minute, special_numbers, plan,
+    store_body, international, consent, registration_enforced)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
 ON CONFLICT (name) DO UPDATE SET currency = excluded.currency, daily_limit = excluded.daily_limit,
-    requests_per_minute = excluded.requests_per_minute, special_numbers = excluded.special_numbers
+    requests_per_minute = excluded.requests_per_minute, special_numbers = excluded.special_numbers,
+    plan = excluded.plan, store_body = excluded.store_body, international = excluded.international,
+    consent = excluded.consent, registration_enforced = excluded.registration_enforced
 RETURNING account_id"""
 _OPEN_WALLET = f"""
 INSERT INTO wallets (account_id, book, currency) VALUES ($1, '{Book.CUSTOMER}', $2)
 ON CONFLICT (account_id, book, currency) DO NOTHING"""  # noqa: S608 - words of our own
 _OPEN_EVENTS = "INSERT INTO event_heads (account_id) VALUES ($1) ON CONFLICT DO NOTHING"
 _PUT_LINE = """
-INSERT INTO lines (account_id, sender, kind, country, is_default, hour_limit, day_limit,
-    month_limit, keyword)
-SELECT account_id, $2, $3, $4, $5, $6, $7, $8, $9 FROM accounts WHERE name = $1
+INSERT INTO lines AS l (account_id, sender, kind, country, is_default, hour_limit, day_limit,
+    month_limit, keyword, second_limit, name, capabilities, mode, registration, brand, campaign,
+    registered_from, registered_until, use_case, purpose, time_zone)
+SELECT account_id, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19,
+    $20, $21
+FROM accounts WHERE name = $1
 ON CONFLICT (account_id, sender) DO UPDATE SET kind = excluded.kind, country = excluded.country,
     is_default = excluded.is_default, hour_limit = excluded.hour_limit,
     day_limit = excluded.day_limit, month_limit = excluded.month_limit,
-    keyword = excluded.keyword"""
+    keyword = excluded.keyword, second_limit = excluded.second_limit, name = excluded.name,
+    capabilities = excluded.capabilities, mode = CASE WHEN $22 THEN excluded.mode ELSE l.mode END,
+    registration = excluded.registration, brand = excluded.brand, campaign = excluded.campaign,
+    registered_from = excluded.registered_from, registered_until = excluded.registered_until,
+    use_case = excluded.use_case, purpose = excluded.purpose, time_zone = excluded.time_zone"""
 _PUT_PRICE = """
 INSERT INTO prices (country, currency, amount_micro) VALUES ($1, $2, $3)
 ON CONFLICT (country, currency) DO UPDATE SET amount_micro = excluded.amount_micro"""
@@ -262,18 +300,9 @@ async def put(connection: Connection, row: Row, before: Row | None) -> None:
         case Account():
             await _put_account(connection, row)
         case Line():
-            await connection.execute(
-                _PUT_LINE,
-                row.account,
-                row.sender,
-                row.kind,
-                row.country,
-                row.is_default,
-                row.hour_limit,
-                row.day_limit,
-                row.month_limit,
-                row.keyword,
-            )
+            # The mode is its owner's as well, who may have changed it since it was read.
+            is_mode_set = not (isinstance(before, Line) and before.mode == row.mode)
+            await connection.execute(_PUT_LINE, *astuple(row), is_mode_set)
         case Price():
             await connection.execute(_PUT_PRICE, row.country, row.currency, row.amount_micro)
         case SpecialPrice():
@@ -307,14 +336,7 @@ async def drop_route(connection: Connection, route: Route) -> None:
 
 
 async def _put_account(connection: Connection, account: Account) -> None:
-    account_id = await connection.fetchval(
-        _PUT_ACCOUNT,
-        account.name,
-        account.currency,
-        account.daily_limit,
-        account.requests_per_minute,
-        account.special_numbers,
-    )
+    account_id = await connection.fetchval(_PUT_ACCOUNT, *astuple(account))
     await connection.execute(_OPEN_WALLET, account_id, account.currency)
     await connection.execute(_OPEN_EVENTS, account_id)
 

@@ -4,12 +4,18 @@ from __future__ import annotations
 
 import functools
 import sys
+from datetime import date
+from typing import Any
 
 import msgspec
 
 from shared.db.connection import Connection
-from shared.rules import destinations, line_kinds
+from shared.rules import destinations, line_kinds, registrations
+from shared.rules.line_kinds import Capability, LineKind, LineMode
+from shared.rules.purposes import ConsentPolicy, Purpose
+from shared.rules.registrations import Registration, RegistrationState
 from shared.rules.snapshot import Account, Carrier, Configuration, Limits, Line
+from shared.sms import time_zones
 
 CHANNEL = "sluice_configuration"
 """PostgreSQL notification sent by every change."""
@@ -24,12 +30,15 @@ async def version(connection: Connection) -> int:
 
 _ACCOUNTS = """
 SELECT a.account_id, a.name, a.currency, a.daily_limit, a.requests_per_minute,
-       w.wallet_id, r.wallet_id AS revenue_wallet_id, a.special_numbers
+       w.wallet_id, r.wallet_id AS revenue_wallet_id, a.special_numbers, a.plan, a.store_body,
+       a.international, a.consent, a.registration_enforced
 FROM accounts a
 JOIN wallets w ON w.account_id = a.account_id AND w.currency = a.currency
 JOIN wallets r ON r.book = 'revenue' AND r.currency = a.currency"""
 _LINES = """
-SELECT line_id, account_id, sender, kind, country, is_default, hour_limit, day_limit, month_limit
+SELECT line_id, account_id, sender, kind, country, is_default, hour_limit, day_limit, month_limit,
+       second_limit, name, capabilities, mode, use_case, purpose, time_zone, created_at,
+       registration, brand, campaign, registered_from, registered_until
 FROM lines"""
 _PRICES = "SELECT country, currency, amount_micro FROM prices"
 _SPECIAL_PRICES = "SELECT country, currency, amount_micro FROM special_prices"
@@ -45,7 +54,7 @@ async def load(connection: Connection) -> Configuration:
     """The whole configuration, read in one transaction so that its parts fit each other."""
     async with connection.transaction(isolation="repeatable_read", readonly=True):
         number = await version(connection)
-        accounts = [Account(*row) for row in await connection.fetch(_ACCOUNTS)]
+        accounts = await _accounts(connection)
         lines = await _lines(connection)
         prices = await connection.fetch(_PRICES)
         special_prices = await connection.fetch(_SPECIAL_PRICES)
@@ -70,21 +79,58 @@ async def load(connection: Connection) -> Configuration:
     )
 
 
+async def _accounts(connection: Connection) -> list[Account]:
+    return [
+        Account(**{**row, "consent": ConsentPolicy(row["consent"])})
+        for row in await connection.fetch(_ACCOUNTS)
+    ]
+
+
 async def _lines(connection: Connection) -> list[Line]:
-    """They are many, and their limits and countries few: each of these is kept once."""
+    """They are many, and what they have in common is kept once."""
+    rows = await connection.fetch(_LINES)
     limits_of = functools.cache(Limits)
+    registration_of = functools.cache(_registration)
+    capabilities_of = functools.cache(_capabilities)
+    kept: dict[object, Any] = {}
     return [
         Line(
             line_id=row[0],
             account_id=row[1],
             sender=row[2],
-            kind=line_kinds.of_line(row[3], row[2]),
+            kind=(kind := line_kinds.of_line(row[3], row[2])),
             country=sys.intern(row[4]),
             is_default=row[5],
-            limits=limits_of(*row[6:]),
+            limits=limits_of(*row[6:9]),
+            second_limit=row[9],
+            name=row[10] or row[2],
+            capabilities=capabilities_of(tuple(row[11])),
+            mode=LineMode(row[12]),
+            use_case=kept.setdefault(row[13], row[13]),
+            purpose=row[14] and Purpose(row[14]),
+            time_zone=kept.setdefault(row[15], row[15]) or time_zones.of_country(row[4]),
+            created_at=kept.setdefault(row[16], row[16]),
+            registration=registration_of(kind, *row[17:]),
         )
-        for row in await connection.fetch(_LINES)
+        for row in rows
     ]
+
+
+def _capabilities(words: tuple[str, ...]) -> frozenset[Capability]:
+    return frozenset(map(Capability, words))
+
+
+def _registration(
+    kind: LineKind,
+    state: str,
+    brand: str | None,
+    campaign: str | None,
+    from_: date | None,
+    until: date | None,
+) -> Registration:
+    return Registration(
+        RegistrationState(state), registrations.kind_for(kind), brand, campaign, from_, until
+    )
 
 
 async def _carriers(connection: Connection) -> list[Carrier]:

@@ -1,4 +1,4 @@
-"""What a line is, from a closed set, and which sender ids it may have.
+"""What a line is, can do and serves, from closed sets, and which sender ids it may have.
 
 Words that operators' files used before the set was closed are still read.
 """
@@ -24,6 +24,21 @@ class LineKind(StrEnum):
     """Any other number: fixed, over the internet, or unknown."""
     SHORT_CODE = "short_code"
     ALPHANUMERIC = "alphanumeric"
+
+
+class Capability(StrEnum):
+    """What a line can send and get besides calls."""
+
+    SMS = "sms"
+    MMS = "mms"
+
+
+class LineMode(StrEnum):
+    """Who sends from a line and gets what comes to it; calls are the same in both."""
+
+    APPLICATION = "application"
+    API = "api"
+    """The application does neither (A9)."""
 
 
 _SYNONYMS: Final = {

@@ -4,16 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Final
 
 from shared.rules.destinations import HostPort
-from shared.rules.line_kinds import LineKind
+from shared.rules.line_kinds import Capability, LineKind, LineMode
+from shared.rules.purposes import ConsentPolicy, Purpose
+from shared.rules.registrations import Registration
 from shared.sms import segmentation
 
 
 @dataclass(frozen=True, slots=True)
 class Account:
     """Who pays: from `wallet_id`, its wallet in its currency, into `revenue_wallet_id`.
-    `special_numbers`: it may send to premium-rate and other special numbers, at their prices."""
+    `special_numbers`: it may send to premium-rate and other special numbers, at their prices.
+    `international`: it may send from numbers to other countries than the number's.
+    `registration_enforced`: false for accounts that are older than registration (A3)."""
 
     account_id: int
     name: str
@@ -23,6 +29,11 @@ class Account:
     wallet_id: int
     revenue_wallet_id: int
     special_numbers: bool = False
+    plan: str = "professional"
+    store_body: bool = True
+    international: bool = False
+    consent: ConsentPolicy = ConsentPolicy.NORTH_AMERICA
+    registration_enforced: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,8 +45,17 @@ class Limits:
     month: int | None
 
 
+_SMS_ALONE: Final = frozenset({Capability.SMS})
+_NOT_REGISTERED: Final = Registration()
+_LONG_AGO: Final = datetime.fromtimestamp(0, UTC)
+
+
 @dataclass(frozen=True, slots=True)
 class Line:
+    """What a message is sent from. `use_case`: what its owner has declared, on record only (A7).
+    `purpose`: what a send from it counts as unless the send says so itself; None: not known.
+    `second_limit`: segments per second beside `limits`; None: not limited."""
+
     line_id: int
     account_id: int
     sender: str
@@ -43,6 +63,15 @@ class Line:
     country: str
     is_default: bool
     limits: Limits
+    name: str = ""
+    capabilities: frozenset[Capability] = _SMS_ALONE
+    mode: LineMode = LineMode.APPLICATION
+    registration: Registration = _NOT_REGISTERED
+    use_case: str | None = None
+    purpose: Purpose | None = None
+    time_zone: str = "UTC"
+    second_limit: int | None = None
+    created_at: datetime = _LONG_AGO
 
 
 @dataclass(frozen=True, slots=True)

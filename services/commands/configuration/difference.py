@@ -115,11 +115,13 @@ def _differs(change: Change, name: str, before: dict[str, str], after: dict[str,
 def _shown(row: apply.Row) -> dict[str, str]:
     """What a row says besides its key."""
     shown: dict[str, str] = {}
-    for item in fields(row):
+    for place, item in enumerate(fields(row), 1):
         value = getattr(row, item.name)
-        if item.name == "settings" or value in row.key[1:]:
+        if item.name == "settings" or (place < len(row.key) and value in row.key[1:]):
             continue
-        if item.name.endswith("_micro"):
+        if isinstance(value, tuple):
+            shown[item.name] = " ".join(value) or "none"
+        elif item.name.endswith("_micro"):
             shown[item.name.removesuffix("_micro")] = money.format_amount(value)
         elif value is not None:
             shown[item.name] = str(value)

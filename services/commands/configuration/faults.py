@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, TypeVar
 
 import msgspec
 
 from services.commands.configuration import values
+
+Decoded = TypeVar("Decoded", bound=msgspec.Struct)
 
 
 class Faults:
@@ -27,3 +30,19 @@ class Faults:
             what, _, path = str(error).partition(" - at `$")
             self.add(where + path.rstrip("`"), what)
             return None
+
+    def decode(
+        self, kind: type[Decoded], entry: Mapping[str, object], where: str
+    ) -> Decoded | None:
+        """The entry, or None after all its faults were noted."""
+        fields = {field.name: field for field in msgspec.structs.fields(kind)}
+        fault_count = len(self.sentences)
+        values: dict[str, object] = {}
+        for name in entry.keys() - fields.keys():
+            self.add(f"{where}.{name}", f"unknown key, expected {', '.join(fields)}")
+        for name, field in fields.items():
+            if name in entry:
+                values[name] = self.convert(entry[name], field.type, f"{where}.{name}")
+            elif field.required:
+                self.add(f"{where}.{name}", "is missing")
+        return kind(**values) if len(self.sentences) == fault_count else None

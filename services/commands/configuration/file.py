@@ -5,39 +5,32 @@ from __future__ import annotations
 import tomllib
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from typing import Annotated, Literal, TypeVar
+from dataclasses import replace
+from typing import Annotated, Any, Literal
 
 import msgspec
 
-from services.commands.configuration import carriers
+from services.commands.configuration import carriers, lines
 from services.commands.configuration.faults import Faults
 from services.commands.configuration.values import (
     AccountName,
     AllowedPlace,
+    Count,
     Country,
     Credit,
     Currency,
     Destination,
-    Keyword,
-    LineKind,
+    PlanName,
+    Positive,
     Price,
-    Sender,
+    WindowLimits,
 )
 from shared.db import apply
-from shared.rules import line_kinds, line_limits, retention
-from shared.sms import sender_id
+from shared.rules import retention
+from shared.rules.purposes import ConsentPolicy
 
 RECEIPT_DEADLINE_HOURS = 72
 """Of a database in which nothing is set."""
-
-Count = Annotated[int, msgspec.Meta(ge=0, le=2**31 - 1)]
-Positive = Annotated[int, msgspec.Meta(ge=1, le=2**31 - 1)]
-
-
-class _Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    hour: Count | None = None
-    day: Count | None = None
-    month: Count | None = None
 
 
 class _Platform(msgspec.Struct, frozen=True, kw_only=True):
@@ -56,17 +49,11 @@ class _Account(msgspec.Struct, frozen=True, kw_only=True):
     requests_per_minute: Positive = 60
     special_numbers: bool = False
     credit: Credit = Credit(0)
-
-
-class _Line(msgspec.Struct, frozen=True, kw_only=True):
-    account: AccountName
-    sender: Sender
-    kind: LineKind
-    country: Country
-    default: bool = False
-    keyword: Keyword | None = None
-    """First word of what phones send to it, where other accounts have the number too."""
-    limits: _Limits = _Limits()
+    plan: PlanName | None = None
+    store_body: bool | None = None
+    international: bool | None = None
+    consent: ConsentPolicy | None = None
+    registration_enforced: bool | None = None
 
 
 class _Price(msgspec.Struct, frozen=True, kw_only=True):
@@ -85,13 +72,12 @@ class _Route(msgspec.Struct, frozen=True, kw_only=True):
 
 class _CountryLimit(msgspec.Struct, frozen=True, kw_only=True):
     country: Country
-    limits: _Limits
+    limits: WindowLimits
     account: AccountName | None = None
 
 
 _TABLES = ("account", "line", "price", "carrier", "route", "country_limit")
 
-Decoded = TypeVar("Decoded", bound=msgspec.Struct)
 Table = Mapping[str, object]
 
 
@@ -111,9 +97,9 @@ def read(text: str, current: apply.Rows) -> tuple[list[apply.Row], list[str]]:
     placed = [
         *_platform(tables, current, faults),
         *_egress(tables, faults),
-        *_accounts(tables, faults),
+        *_accounts(tables, current, faults),
         *_carriers(tables, faults),
-        *_lines(tables, faults),
+        *_lines(tables, current, faults),
         *_prices(tables, faults),
         *_country_limits(tables, faults),
         *_routes(tables, faults),
@@ -135,21 +121,6 @@ def _entries(tables: Table, name: str, faults: Faults) -> Iterator[tuple[str, Ta
         yield f"{name}[{index}]", entry
 
 
-def _decode(kind: type[Decoded], entry: Table, where: str, faults: Faults) -> Decoded | None:
-    """The entry, or None after all its faults were noted."""
-    fields = {field.name: field for field in msgspec.structs.fields(kind)}
-    fault_count = len(faults.sentences)
-    values: dict[str, object] = {}
-    for name in entry.keys() - fields.keys():
-        faults.add(f"{where}.{name}", f"unknown key, expected {', '.join(fields)}")
-    for name, field in fields.items():
-        if name in entry:
-            values[name] = faults.convert(entry[name], field.type, f"{where}.{name}")
-        elif field.required:
-            faults.add(f"{where}.{name}", "is missing")
-    return kind(**values) if len(faults.sentences) == fault_count else None
-
-
 Placed = tuple[str, apply.Row]
 
 
@@ -157,7 +128,7 @@ def _platform(tables: Table, current: apply.Rows, faults: Faults) -> Iterator[Pl
     entry = tables.get("platform", {})
     if not isinstance(entry, dict):
         faults.add("platform", "expected one table that begins with [platform]")
-    elif entry and (found := _decode(_Platform, entry, "platform", faults)) is not None:
+    elif entry and (found := faults.decode(_Platform, entry, "platform")) is not None:
         row = _completed(found, current)
         if row.retention_days < (least := retention.days_at_least(row.receipt_deadline_hours)):
             what = f"expected {least} or more, with receipts' deadline of "
@@ -170,7 +141,7 @@ def _egress(tables: Table, faults: Faults) -> Iterator[Placed]:
     entry = tables.get("egress", {})
     if not isinstance(entry, dict):
         faults.add("egress", "expected one table that begins with [egress]")
-    elif "egress" in tables and (found := _decode(_Egress, entry, "egress", faults)) is not None:
+    elif "egress" in tables and (found := faults.decode(_Egress, entry, "egress")) is not None:
         yield "egress", apply.Egress(tuple(dict.fromkeys(map(str, found.allow))))
 
 
@@ -186,23 +157,33 @@ def _completed(found: _Platform, current: apply.Rows) -> apply.Platform:
     )
 
 
-def _accounts(tables: Table, faults: Faults) -> Iterator[Placed]:
+def _accounts(tables: Table, current: apply.Rows, faults: Faults) -> Iterator[Placed]:
     for where, entry in _entries(tables, "account", faults):
-        if (found := _decode(_Account, entry, where, faults)) is None:
+        if (found := faults.decode(_Account, entry, where)) is None:
             continue
         name, currency = str(found.name), str(found.currency)
-        yield (
-            where,
-            apply.Account(
-                name,
-                currency,
-                found.daily_limit,
-                found.requests_per_minute,
-                found.special_numbers,
-            ),
-        )
+        yield where, _account(found, current.get(("account", name)))
         if found.credit:
             yield f"{where}.credit", apply.Credit(name, currency, int(found.credit))
+
+
+def _account(found: _Account, before: apply.Row | None) -> apply.Account:
+    """What is named, of the older settings their default, and of the others what is set already."""
+    account = apply.Account(
+        str(found.name),
+        str(found.currency),
+        found.daily_limit,
+        found.requests_per_minute,
+        found.special_numbers,
+    )
+    wanted: dict[str, Any] = {}
+    for name in ("plan", "store_body", "international", "consent", "registration_enforced"):
+        named = getattr(found, name)
+        if named is not None:
+            wanted[name] = str(named) if isinstance(named, str) else named
+        elif before is not None:
+            wanted[name] = getattr(before, name)
+    return replace(account, **wanted)
 
 
 def _carriers(tables: Table, faults: Faults) -> Iterator[Placed]:
@@ -212,50 +193,29 @@ def _carriers(tables: Table, faults: Faults) -> Iterator[Placed]:
             yield where, carrier
 
 
-def _lines(tables: Table, faults: Faults) -> Iterator[Placed]:
+def _lines(tables: Table, current: apply.Rows, faults: Faults) -> Iterator[Placed]:
     for where, entry in _entries(tables, "line", faults):
-        if (found := _decode(_Line, entry, where, faults)) is None:
-            continue
-        sender = sender_id.parse(found.sender)
-        kind = line_kinds.LineKind(found.kind)
-        if not line_kinds.fits(kind, sender):
-            faults.add(f"{where}.kind", f"a sender that is {sender.kind} is not of this kind")
-        if found.keyword is not None and kind is line_kinds.LineKind.ALPHANUMERIC:
-            faults.add(f"{where}.keyword", "phones cannot answer a sender that is alphanumeric")
-        usual = line_limits.default_for(found.country, kind)
-        limits = found.limits
-        yield (
-            where,
-            apply.Line(
-                account=str(found.account),
-                sender=sender.value,
-                kind=kind.value,
-                country=str(found.country),
-                is_default=found.default,
-                hour_limit=usual.hour if limits.hour is None else limits.hour,
-                day_limit=usual.day if limits.day is None else limits.day,
-                month_limit=usual.month if limits.month is None else limits.month,
-                keyword=None if found.keyword is None else str(found.keyword),
-            ),
-        )
+        line = lines.read(entry, where, current, faults)
+        if line is not None:
+            yield where, line
 
 
 def _prices(tables: Table, faults: Faults) -> Iterator[Placed]:
     for where, entry in _entries(tables, "price", faults):
-        if (found := _decode(_Price, entry, where, faults)) is not None:
+        if (found := faults.decode(_Price, entry, where)) is not None:
             price = apply.SpecialPrice if found.kind == "special" else apply.Price
             yield where, price(str(found.country), str(found.currency), int(found.amount))
 
 
 def _routes(tables: Table, faults: Faults) -> Iterator[Placed]:
     for where, entry in _entries(tables, "route", faults):
-        if (found := _decode(_Route, entry, where, faults)) is not None:
+        if (found := faults.decode(_Route, entry, where)) is not None:
             yield where, apply.Route(str(found.country), found.carrier, found.priority)
 
 
 def _country_limits(tables: Table, faults: Faults) -> Iterator[Placed]:
     for where, entry in _entries(tables, "country_limit", faults):
-        if (found := _decode(_CountryLimit, entry, where, faults)) is None:
+        if (found := faults.decode(_CountryLimit, entry, where)) is None:
             continue
         hour, day, month = found.limits.hour, found.limits.day, found.limits.month
         if hour is None and day is None and month is None:
@@ -282,9 +242,9 @@ def _check_names(placed: list[Placed], current: apply.Rows, faults: Faults) -> N
 
 
 def _check_defaults(placed: list[Placed], faults: Faults) -> None:
-    lines = [(where, row) for where, row in placed if isinstance(row, apply.Line)]
-    counts = Counter(row.account for _, row in lines if row.is_default)
-    for where, row in lines:
+    found = [(where, row) for where, row in placed if isinstance(row, apply.Line)]
+    counts = Counter(row.account for _, row in found if row.is_default)
+    for where, row in found:
         if row.is_default and counts[row.account] > 1:
             faults.add(f"{where}.default", f"account {row.account!r} has several default lines")
 
@@ -292,11 +252,11 @@ def _check_defaults(placed: list[Placed], faults: Faults) -> None:
 def _check_keywords(placed: list[Placed], current: apply.Rows, faults: Faults) -> None:
     """No two lines of one number may be called by one word, as they will stand."""
     after = {**current, **{row.key: row for _, row in placed}}
-    lines = [row for row in after.values() if isinstance(row, apply.Line) and row.keyword]
+    called = [row for row in after.values() if isinstance(row, apply.Line) and row.keyword]
     for where, row in placed:
         if not isinstance(row, apply.Line) or row.keyword is None:
             continue
-        for other in lines:
+        for other in called:
             if (other.sender, other.keyword) == (row.sender, row.keyword) and other.key != row.key:
                 faults.add(
                     f"{where}.keyword",

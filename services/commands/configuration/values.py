@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import re
 import unicodedata
+import zoneinfo
 from collections.abc import Callable
-from typing import Final
+from typing import Annotated, Final
 
+import msgspec
 import phonenumbers
 
 from shared.ledger import money
@@ -15,8 +17,13 @@ from shared.sms import keywords, sender_id
 from shared.sms.inbound import first_word
 
 KEYWORD_LENGTH_MAX: Final = 32
+TEXT_LENGTH_MAX: Final = 200
+
+Count = Annotated[int, msgspec.Meta(ge=0, le=2**31 - 1)]
+Positive = Annotated[int, msgspec.Meta(ge=1, le=2**31 - 1)]
 
 _ACCOUNT: Final = re.compile(r"[^\s*][^\x00-\x1f]{0,63}")
+_PLAN: Final = re.compile(r"[a-z0-9_-]{1,32}")
 _COUNTRIES: Final = frozenset(phonenumbers.SUPPORTED_REGIONS) | {"001"}
 
 
@@ -80,6 +87,32 @@ class Keyword(str):
     __slots__ = ()
 
 
+class Text(str):
+    """A line of text, which may be empty."""
+
+    __slots__ = ()
+
+
+class PlanName(str):
+    """What an account has subscribed to."""
+
+    __slots__ = ()
+
+
+class TimeZone(str):
+    """An IANA name, or nothing."""
+
+    __slots__ = ()
+
+
+class WindowLimits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Segments; what is None is not named."""
+
+    hour: Count | None = None
+    day: Count | None = None
+    month: Count | None = None
+
+
 def read(kind: type, value: object) -> object:
     """A value as `kind`. Raises ValueError with a sentence. A decoding hook of msgspec."""
     if kind is Credit and isinstance(value, int) and not isinstance(value, bool):
@@ -119,6 +152,26 @@ def _keyword(text: str) -> Keyword:
     return Keyword(word)
 
 
+def _text(text: str) -> Text:
+    if len(text) > TEXT_LENGTH_MAX or not text.isprintable() or text != text.strip():
+        raise ValueError(
+            f"expected at most {TEXT_LENGTH_MAX} characters in one line, none blank at its ends"
+        )
+    return Text(text)
+
+
+def _plan(text: str) -> PlanName:
+    if not _PLAN.fullmatch(text):
+        raise ValueError("expected 1 to 32 of a-z, 0-9, _ and -")
+    return PlanName(text)
+
+
+def _time_zone(text: str) -> TimeZone:
+    if text and text not in zoneinfo.available_timezones():
+        raise ValueError("expected a time zone's name (IANA), such as Europe/Paris")
+    return TimeZone(text)
+
+
 def _currency(text: str) -> Currency:
     if text not in money.CURRENCIES:
         raise ValueError(f"expected one of {', '.join(money.CURRENCIES)}")
@@ -142,5 +195,8 @@ _READERS: Final[dict[type, Callable[[str], object]]] = {
     Price: _price,
     Credit: lambda text: Credit(money.parse_amount(text)),
     AllowedPlace: lambda text: AllowedPlace(str(destinations.read_host_port(text))),
+    Text: _text,
+    PlanName: _plan,
+    TimeZone: _time_zone,
     Sender: lambda text: Sender(sender_id.parse(text).value),
 }

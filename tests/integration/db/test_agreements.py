@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import ast
 import re
+from enum import StrEnum
 from importlib import import_module
 from inspect import getsource, isfunction
 from pkgutil import iter_modules
 from types import FunctionType
 
 import asyncpg
+import pytest
 
 from shared import db
 from shared.db import apply, configuration, messages
 from shared.ledger import money
-from shared.rules.line_kinds import LineKind
+from shared.rules.line_kinds import Capability, LineKind, LineMode
+from shared.rules.purposes import ConsentPolicy, Purpose
+from shared.rules.registrations import RegistrationState
 from shared.sms.classes import CLASSES
 
 _CHECKS = """
@@ -53,6 +57,28 @@ async def test_a_message_has_one_of_the_classes(owner: asyncpg.Connection) -> No
 
     (said,) = [row["said"] for row in rows if "class" in row["said"]]
     assert re.findall(r"\d+", said) == ["0", str(len(CLASSES) - 1)]
+
+
+@pytest.mark.parametrize(
+    ("relation", "column", "words"),
+    [
+        ("accounts", "consent", ConsentPolicy),
+        ("lines", "capabilities", Capability),
+        ("lines", "mode", LineMode),
+        ("lines", "registration", RegistrationState),
+        ("lines", "purpose", Purpose),
+    ],
+)
+async def test_a_column_takes_the_words_of_its_kind(
+    owner: asyncpg.Connection, relation: str, column: str, words: type[StrEnum]
+) -> None:
+    rows = await owner.fetch(_CHECKS)
+    (said,) = [
+        row["said"]
+        for row in rows
+        if row["relation"] == relation and re.match(rf"CHECK \(\({column} [=<]", row["said"])
+    ]
+    assert sorted(re.findall(r"(?<=[{',])\w+(?=['},])", said)) == sorted(words)
 
 
 async def test_a_line_stored_under_a_word_of_its_own_does_not_stop_the_configuration(
