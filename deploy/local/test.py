@@ -71,13 +71,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _all(rest: Sequence[str]) -> int:
-    """Every ring, in two workers that have servers of their own; last, without the others beside
-    it, the one that hurts its servers. A server that was given is one for all: then in turn."""
-    gentle = [f"tests/{kind}" for kind in _KINDS if kind != "chaos"]
-    shared = [] if kept.given_urls(os.environ) else ["--numprocesses=2", "--dist=loadfile"]
-    first = _pytest([*gentle, *shared, *rest])
-    second = _pytest(["tests/chaos", *shared, *rest])
+    """Every ring, in workers that have servers of their own: three, since they wait for more than
+    they compute; the longest files first, so that none is left at the end. Last, without the others
+    beside it, the one that hurts its servers, in two. A server that was given is one for all: then
+    in turn."""
+    gentle = [f"tests/{kind}" for kind in ("e2e", "integration", "unit")]
+    first = _pytest([*gentle, *_workers(3), *rest])
+    second = _pytest(["tests/chaos", *_workers(2), *rest])
     return max(first, second) if {first, second} != {0, _NOTHING_CHOSEN} else 0
+
+
+def _workers(count: int) -> list[str]:
+    if kept.given_urls(os.environ):
+        return []
+    return [f"--numprocesses={count}", "--dist=loadfile", "--no-loadscope-reorder"]
 
 
 def _pytest(arguments: Sequence[str]) -> int:
