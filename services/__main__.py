@@ -53,7 +53,11 @@ OPERATION = (
     ),
     Command("token", "services.commands.tokens:app", "Bearer tokens of an account."),
     Command("account", "services.commands.account:app", "Accounts, their money, counts."),
-    Command("message", "services.commands.message:app", "A message and its whole way."),
+    Command(
+        "message",
+        "services.commands.message:app",
+        "A message and its whole way; another time, or none.",
+    ),
     Command(
         "inbound",
         "services.commands.inbound:run",

@@ -1,9 +1,11 @@
-"""`sluice message`: what became of a message, and why."""
+"""`sluice message`: what became of a message, and why; and what is to become of one that waits."""
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
+import asyncpg
 import cyclopts
 import msgspec
 import rich.console
@@ -13,12 +15,13 @@ from msgspec import UNSET
 
 from services.commands import database
 from services.commands.arguments import Flag, Json
-from shared.db import traces
+from shared.db import messages, recall, traces
 from shared.ledger import money
+from shared.rules.compose import SEND_AHEAD_DAYS_MAX
 from shared.runtime import exits, logs
 from shared.shapes import message_trace, timeline
 
-app = cyclopts.App(name="message", help="A message and its whole way.")
+app = cyclopts.App(name="message", help="A message and its whole way; another time, or none.")
 
 
 @app.command
@@ -56,6 +59,83 @@ async def trace(message_id: UUID, /, *, numbers: Flag = False, as_json: Json = F
     else:
         _print(shown, stored.way.account)
     return exits.OK
+
+
+@app.command
+async def cancel(message_id: UUID, /) -> int:
+    """Cancel a message of which nothing has left, and refund it. Doing it twice does no harm.
+
+    Example: sluice message cancel 0199c7f2-6f0e-7c31-9b7c-0a52f8f4a1d0
+
+    Parameters
+    ----------
+    message_id
+        The id that the API gave.
+    """
+    async with database.connected() as connection, connection.transaction():
+        account_id, found = await _message(connection, message_id)
+        done = await recall.cancel(connection, account_id, message_id, recall.OPERATOR_REASON)
+        if done is not recall.RecallResult.DONE:
+            raise exits.NotDone(
+                exits.FAILED, f"it may have left, or has come to its end: {found.status}"
+            )
+    print(f"message {message_id} is canceled and refunded")
+    return exits.OK
+
+
+@app.command
+async def reschedule(message_id: UUID, send_at: str, /) -> int:
+    """Send a scheduled message at another time, as long as its own has not come.
+
+    Example: sluice message reschedule 0199c7f2-6f0e-7c31-9b7c-0a52f8f4a1d0 2026-12-24T18:00:00Z
+
+    Parameters
+    ----------
+    message_id
+        The id that the API gave.
+    send_at
+        The new time, with its zone: 2026-12-24T18:00:00Z or 2026-12-24T19:00:00+01:00.
+    """
+    async with database.connected() as connection, connection.transaction():
+        account_id, found = await _message(connection, message_id)
+        moment = _moment(send_at, found.created_at)
+        done = await recall.reschedule(connection, account_id, message_id, moment)
+        if done is not recall.RecallResult.DONE:
+            raise exits.NotDone(
+                exits.FAILED, f"it does not wait for a time of its own: {found.status}"
+            )
+    print(f"message {message_id} is sent at {moment.isoformat(timespec='seconds')}")
+    return exits.OK
+
+
+async def _message(
+    connection: asyncpg.Connection, message_id: UUID
+) -> tuple[int, messages.StoredMessage]:
+    """The message and its account."""
+    account_id = await traces.owner(connection, message_id)
+    found = account_id and await messages.get(connection, account_id, message_id)
+    if not account_id or not found:
+        raise exits.NotDone(exits.FAILED, f"there is no message {message_id}")
+    return account_id, found
+
+
+def _moment(written: str, accepted_at: datetime) -> datetime:
+    try:
+        moment = datetime.fromisoformat(written)
+        if moment.tzinfo is None:
+            raise ValueError
+        moment = moment.astimezone(UTC)
+    except (ValueError, OverflowError):
+        raise exits.NotDone(
+            exits.BAD_INPUT, f"not a time with its zone, such as 2026-12-24T18:00:00Z: {written}"
+        ) from None
+    if moment <= datetime.now(UTC):
+        raise exits.NotDone(exits.BAD_INPUT, "this time has passed")
+    if moment > accepted_at + timedelta(days=SEND_AHEAD_DAYS_MAX):
+        raise exits.NotDone(
+            exits.BAD_INPUT, f"this is more than {SEND_AHEAD_DAYS_MAX} days after it was accepted"
+        )
+    return moment
 
 
 def _gone(message_id: UUID, left: list[traces.TracedTransfer]) -> str:

@@ -22,6 +22,7 @@ class TrailStep(StrEnum):
     WAITED = "waited"  # parked, or still so when its line was looked at; the bucket, its time
     RELEASED = "released"  # its line had tokens again
     DUE = "due"  # its producer's time, or that of another try, had come
+    RESCHEDULED = "rescheduled"  # by its producer; the time it waited for before, and the new one
     IMPOSSIBLE = "impossible"  # more segments than a limit holds at all; the bucket
     REJECTED = "rejected"  # what follows is the end of a submit; the carrier's word
     THROTTLED = "throttled"  # as above; when it is tried again

@@ -26,6 +26,7 @@ Masking = Callable[[str], str]
 What = Literal[
     "accepted",
     "debited",
+    "rescheduled",
     "due",
     "waited",
     "released",
@@ -57,17 +58,18 @@ class TimelineEntry(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
     """One thing that happened, of the whole message unless it names a `part`. `what` is one of:
 
     accepted: stored; `until` is when it is to be sent, if that was later. debited: paid for, each
-    part. due: the time it had waited for had come. waited: no leave to send, because of `bucket`,
-    at least `until`. released: its line had room again. impossible: more parts than `bucket` ever
-    holds. attempt: the intent to submit was stored, and the `limits` were charged. answered: what
-    came of the attempt begun at `of`: accepted, rejected, throttled, unavailable (nothing was
-    sent), lost, abandoned (our process died), put_back (nothing was sent), with the carrier's
-    `code`; `until` is when it is tried again, and with `limits_returned` they are charged no more.
-    proved: other evidence that a carrier has taken it. resubmitted: it was lost, and may go out
-    twice. receipt: `raw` as it came, without text, `state` as it was read; also an answer that came
-    late. overdue: no receipt within the deadline. ended: without a carrier. refunded: given back.
-    event: the account's log told of a new `state` under the number `sequence`. webhook: a webhook
-    was told of that event; `http_status` is absent where no answer came, `outcome` says what came.
+    part. rescheduled: it waits `until` another time. due: the time it had waited for had come.
+    waited: no leave to send, because of `bucket`, at least `until`. released: its line had room
+    again. impossible: more parts than `bucket` ever holds. attempt: the intent to submit was
+    stored, and the `limits` were charged. answered: what came of the attempt begun at `of`:
+    accepted, rejected, throttled, unavailable (nothing was sent), lost, abandoned (our process
+    died), put_back (nothing was sent), with the carrier's `code`; `until` is when it is tried
+    again, and with `limits_returned` they are charged no more. proved: other evidence that a
+    carrier has taken it. resubmitted: it was lost, and may go out twice. receipt: `raw` as it came,
+    without text, `state` as it was read; also an answer that came late. overdue: no receipt within
+    the deadline. ended: without a carrier. refunded: given back. event: the account's log told of a
+    new `state` under the number `sequence`. webhook: a webhook was told of that event;
+    `http_status` is absent where no answer came, `outcome` says what came.
     """
 
     at: Time
@@ -99,7 +101,7 @@ def entries(stored: StoredTrace, mask: Masking | None) -> list[TimelineEntry]:
 
 def _entries(stored: StoredTrace, mask: Masking | None) -> Iterator[TimelineEntry]:
     told = stored.message
-    yield TimelineEntry(at=told.created_at, what="accepted", until=_given(told.send_at))
+    yield TimelineEntry(at=told.created_at, what="accepted", until=_given(_first_time(stored)))
     yield from _movements(stored)
     yield from _steps(stored)
     for part in stored.parts:
@@ -126,6 +128,13 @@ def _entries(stored: StoredTrace, mask: Masking | None) -> Iterator[TimelineEntr
         )
 
 
+def _first_time(stored: StoredTrace) -> datetime | None:
+    """The time a message was to be sent at when it was accepted."""
+    changes = (mark for mark in stored.marks if mark.step is TrailStep.RESCHEDULED)
+    first = next(changes, None)
+    return stored.message.send_at if first is None else datetime.fromisoformat(first.detail)
+
+
 def _given(moment: datetime | None) -> datetime | UnsetType:
     return UNSET if moment is None else moment
 
@@ -146,6 +155,7 @@ def _movements(stored: StoredTrace) -> Iterator[TimelineEntry]:
 _OF_MESSAGE: dict[TrailStep, What] = {
     TrailStep.WAITED: "waited",
     TrailStep.RELEASED: "released",
+    TrailStep.RESCHEDULED: "rescheduled",
     TrailStep.DUE: "due",
     TrailStep.IMPOSSIBLE: "impossible",
 }
@@ -164,10 +174,11 @@ def _steps(stored: StoredTrace) -> Iterator[TimelineEntry]:
             if again and waited and (mark.until, mark.detail) == (waited.until, waited.detail):
                 continue
             waited = mark if mark.step is TrailStep.WAITED else None
+            what = _OF_MESSAGE[mark.step]
             yield TimelineEntry(
                 at=mark.recorded_at,
-                what=_OF_MESSAGE[mark.step],
-                bucket=_bucket(mark.detail),
+                what=what,
+                bucket=UNSET if what == "rescheduled" else _bucket(mark.detail),
                 until=_given(mark.until),
             )
         elif mark.step in _OF_SEGMENT:

@@ -22,6 +22,8 @@ class Problem(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     code: str
     field: str | msgspec.UnsetType = msgspec.UNSET
     """The member of the body, the query parameter or the header at fault."""
+    message_status: str | msgspec.UnsetType = msgspec.UNSET
+    """Where the message stands, for which it is too late."""
 
 
 def of(status: int, code: str, detail: str, field: str | None = None) -> Problem:

@@ -25,7 +25,8 @@ _MEANINGS = {
     402: "The balance does not cover the message.",
     404: "There is no such thing in this account.",
     408: "The body came too slowly.",
-    409: "A request with this idempotency key is still running, or there is no room for more.",
+    409: "A request with this idempotency key is still running, there is no room for more, or it is"
+    " too late.",
     413: "The body is too large.",
     415: "The body is not plain JSON in UTF-8.",
     422: "A field is missing, unknown or wrong.",

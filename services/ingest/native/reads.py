@@ -53,11 +53,12 @@ async def message(visit: Visit) -> web.Response:
             found = await messages.get(opened, visit.account_id, message_id)
             parts = await messages.parts(opened, message_id) if found else []
     if found is None:
-        raise _no_such_message()
+        raise no_such_message()
     return answers.response(shapes.shown_with_parts(found, parts))
 
 
-def _no_such_message() -> Refused:
+def no_such_message() -> Refused:
+    """404, alike for another account's and for none."""
     return Refused(problems.of(404, "no_such_message", "The account has no message with this id."))
 
 
@@ -73,7 +74,7 @@ async def message_trace(visit: Visit) -> web.Response:
         ):
             stored = await traces.read(opened, visit.account_id, message_id)
     if stored is None:
-        raise _no_such_message()
+        raise no_such_message()
     return answers.response(trace_shapes.shown(stored, mask=None))
 
 

@@ -135,6 +135,18 @@ class BatchBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     ]
 
 
+class MessageChange(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Another time for a message that waits for its own."""
+
+    send_at: Annotated[
+        datetime,
+        Meta(
+            tz=True,
+            description=f"When to send; {SEND_AHEAD_DAYS_MAX} days after it was accepted at most.",
+        ),
+    ]
+
+
 class PreviewBody(
     msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True
 ):
@@ -214,6 +226,7 @@ Body = TypeVar("Body", bound=msgspec.Struct)
 
 send_decoder = msgspec.json.Decoder(SendBody)
 batch_decoder = msgspec.json.Decoder(BatchBody)
+message_change_decoder = msgspec.json.Decoder(MessageChange)
 preview_decoder = msgspec.json.Decoder(PreviewBody)
 webhook_decoder = msgspec.json.Decoder(WebhookBody)
 change_decoder = msgspec.json.Decoder(WebhookChange)
@@ -245,7 +258,7 @@ def wish_of(body: SendBody, now: datetime) -> Wish | Problem:
         return fault
     if body.reference is not UNSET and (fault := unstorable("reference", body.reference)):
         return fault
-    if body.send_at is not UNSET and (fault := _untimely(body.send_at, now)):
+    if body.send_at is not UNSET and (fault := untimely(body.send_at, now)):
         return fault
     max_price_micro = None
     if body.max_price is not UNSET:
@@ -274,10 +287,13 @@ def unstorable(field: str, value: str) -> Problem | None:
     return problems.of(422, f"invalid_{field}", f"The {field} holds a NUL character.", field)
 
 
-def _untimely(send_at: datetime, now: datetime) -> Problem | None:
+def untimely(
+    send_at: datetime, now: datetime, accepted_at: datetime | None = None
+) -> Problem | None:
+    """A time that has passed, or is too far from when the message was accepted, now or before."""
     if send_at <= now:
         return problems.of(422, "send_at_passed", "The time to send at has passed.", "send_at")
-    if send_at > now + timedelta(days=SEND_AHEAD_DAYS_MAX):
+    if send_at > (accepted_at or now) + timedelta(days=SEND_AHEAD_DAYS_MAX):
         detail = f"The time to send at is more than {SEND_AHEAD_DAYS_MAX} days ahead."
         return problems.of(422, "send_at_too_far", detail, "send_at")
     return None

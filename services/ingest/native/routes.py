@@ -9,7 +9,16 @@ from pathlib import Path
 import msgspec
 from aiohttp import web
 
-from services.ingest.native import answers, opt_outs, queries, reads, requests, sends, webhooks
+from services.ingest.native import (
+    answers,
+    opt_outs,
+    queries,
+    reads,
+    recalls,
+    requests,
+    sends,
+    webhooks,
+)
 from services.ingest.web import counts, entrance
 from shared.db import connection
 from shared.shapes import message, message_trace, opt_out
@@ -77,6 +86,23 @@ ROUTES = (
         "One message with its parts",
         {200: message.MessageWithParts},
         (404,),
+    ),
+    Route(
+        "PATCH",
+        "/v1/messages/{id}",
+        recalls.reschedule,
+        "Send a scheduled message at another time, until its own has come",
+        {200: message.MessageWithParts},
+        (404, 409, *_BODY_REFUSALS),
+        body=requests.MessageChange,
+    ),
+    Route(
+        "POST",
+        "/v1/messages/{id}/cancel",
+        recalls.cancel,
+        "Cancel and refund a message of which nothing has left; doing it twice does no harm",
+        {200: message.MessageWithParts},
+        (404, 409),
     ),
     Route(
         "GET",

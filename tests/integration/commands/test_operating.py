@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import json
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from uuid import UUID
 
 import asyncpg
 
 from shared.access import keys, tokens
-from shared.db import inbound
+from shared.db import apply, inbound, ledger, messages
 from shared.db import tokens as stored
 from shared.runtime import ids
 from shared.sms.inbound import Alphabet, InboundText
+from tests.drafts import draft
 from tests.integration.commands.sluice import SECRET_KEY, Command
 
 ACCOUNT = '[[account]]\nname = "demo"\ncurrency = "EUR"\ncredit = "10"\n'
@@ -241,3 +244,48 @@ async def test_what_phones_sent_to_nobody_is_listed_and_commands_no_terminal(
     assert [each["text"] for each in found] == ["half", None, "\x1b[2J[red]"]
     assert (found[0]["missing"], found[1]["data"]) == ([2], "AP8=")
     assert (found[0]["from"], found[0]["to"]) == way[1:]
+
+
+async def test_a_message_is_rescheduled_and_canceled_by_an_operator(
+    command: Command, database_url: str, tmp_path: Path
+) -> None:
+    # Given a message that waits for tomorrow
+    await _with_account(command, tmp_path)
+    sent = await _scheduled(database_url)
+    # When it is to go at a time that is none, has passed, or is too far away, Then it stays
+    for time in ("tomorrow", "2036-01-01T00:00:00", "2016-01-01T00:00:00Z", "2036-01-01T00:00:00Z"):
+        assert (await command("message", "reschedule", sent, time)).code == 2
+    # When the time is good, Then it goes at that
+    later = (datetime.now(UTC) + timedelta(days=3)).isoformat(timespec="seconds")
+    moved = await command("message", "reschedule", sent, later)
+    assert (moved.code, moved.output) == (0, f"message {sent} is sent at {later}\n")
+    # When it is canceled, also twice, Then it is, and has no time any more
+    for _ in range(2):
+        canceled = await command("message", "cancel", sent)
+        assert (canceled.code, canceled.output) == (0, f"message {sent} is canceled and refunded\n")
+    refused = await command("message", "reschedule", sent, later)
+    assert (refused.code, refused.errors) == (
+        1,
+        "sluice: it does not wait for a time of its own: canceled\n",
+    )
+    nobody = await command("message", "cancel", str(UUID(int=0)))
+    assert (nobody.code, nobody.errors) == (1, f"sluice: there is no message {UUID(int=0)}\n")
+    audited = json.loads((await command("audit", "--json")).output)
+    assert audited["ok"]
+
+
+async def _scheduled(database_url: str) -> str:
+    """A message of the account that ingest has stored."""
+    opened = await asyncpg.connect(database_url, timeout=10)
+    try:
+        async with opened.transaction():
+            await apply.put(opened, apply.Carrier("practice", "smpp", 0, {}), None)
+            line = apply.Line("demo", "Sluice", "alphanumeric", "FR", True, 10, 10, 10)
+            await apply.put(opened, line, None)
+            purse = (await ledger.lock_purses(opened, [1]))[1]
+            send_at = datetime.now(UTC) + timedelta(days=1)
+            wanted = draft(purse.wallet_id, purse.revenue_wallet_id, 45_300, send_at=send_at)
+            await messages.insert(opened, [wanted])
+        return str(wanted.message_id)
+    finally:
+        await opened.close(timeout=10)

@@ -12,32 +12,18 @@ from services.dispatcher import park
 from services.dispatcher.dispatch import dispatch
 from services.dispatcher.schedule import Scheduler
 from services.dispatcher.sweep import Sweeper
-from shared.broker.envelopes import WorkItem
 from shared.carriers import outcomes
 from shared.carriers.outcomes import Outcome, OutcomeKind
 from shared.db import traces
 from shared.limits.limiter import FullBucket, Never
 from shared.runtime import ids
 from shared.shapes import message_trace
-from shared.shapes.timeline import LimitBucket, TimelineEntry
+from shared.shapes.timeline import LimitBucket
 from tests.integration.dispatcher.carrier import ACCEPTED, REJECTED, desk_of, send
 from tests.integration.dispatcher.conftest import LINE_LIMIT, Town
+from tests.integration.dispatcher.timelines import told, traced
 
 THROTTLED = Outcome(OutcomeKind.THROTTLED, code="0x58", retry_after_ms=60_000)
-
-
-async def traced(town: Town, item: WorkItem) -> message_trace.Trace:
-    async with (
-        town.pool.acquire() as opened,
-        opened.transaction(isolation="repeatable_read", readonly=True),
-    ):
-        stored = await traces.read(opened, 1, item.message_id)
-    assert stored is not None
-    return message_trace.shown(stored, mask=None)
-
-
-def told(trace: message_trace.Trace, *whats: str) -> list[TimelineEntry]:
-    return [entry for entry in trace.timeline if entry.what in whats]
 
 
 async def trail_page_count(town: Town) -> int:

@@ -1,0 +1,77 @@
+"""A message that has not left is wanted at another time, or not at all.
+
+Canceling is a POST, not a DELETE: the message stays, with its refund, its event and its trace.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from uuid import UUID
+
+from aiohttp import web
+from msgspec.structs import replace
+
+from services.ingest.native import answers, queries, requests
+from services.ingest.native.reads import no_such_message
+from services.ingest.web import bodies
+from services.ingest.web.entrance import Visit
+from shared.db import connection, messages, recall
+from shared.shapes import message as shapes
+from shared.web import problems
+from shared.web.problems import Problem, Refused
+
+
+async def cancel(visit: Visit) -> web.Response:
+    """The message, canceled and refunded; 409 once any of it may have left."""
+    message_id = _id_of(visit)
+    async with visit.transaction() as opened:
+        recalled = await recall.cancel(opened, visit.account_id, message_id)
+        return await _answer(visit, opened, message_id, recalled, "already_left")
+
+
+async def reschedule(visit: Visit) -> web.Response:
+    """The message with its new time; 409 once its own has come."""
+    message_id = _id_of(visit)
+    raw = await bodies.read(visit.request, bodies.SINGLE_SIZE_MAX)
+    body = requests.decode(requests.message_change_decoder, raw)
+    if isinstance(body, Problem):
+        return problems.response(body)
+    async with visit.transaction() as opened:
+        found = await messages.get(opened, visit.account_id, message_id)
+        if found is None:
+            raise no_such_message()
+        if fault := requests.untimely(body.send_at, datetime.now(UTC), found.created_at):
+            raise Refused(fault)
+        send_at = body.send_at.astimezone(UTC)
+        recalled = await recall.reschedule(opened, visit.account_id, message_id, send_at)
+        return await _answer(visit, opened, message_id, recalled, "not_scheduled")
+
+
+def _id_of(visit: Visit) -> UUID:
+    message_id = queries.uuid_of(visit.request.match_info["id"])
+    if message_id is None:
+        raise no_such_message()
+    return message_id
+
+
+_TOO_LATE = {
+    "already_left": "The message may have left, or has come to its end.",
+    "not_scheduled": "The message does not wait for a time of its own any more.",
+}
+
+
+async def _answer(
+    visit: Visit,
+    opened: connection.Connection,
+    message_id: UUID,
+    recalled: recall.RecallResult,
+    too_late: str,
+) -> web.Response:
+    found = await messages.get(opened, visit.account_id, message_id)
+    if found is None or recalled is recall.RecallResult.MISSING:
+        raise no_such_message()
+    if recalled is recall.RecallResult.TOO_LATE:
+        problem = problems.of(409, too_late, _TOO_LATE[too_late])
+        raise Refused(replace(problem, message_status=found.status))
+    parts = await messages.parts(opened, message_id)
+    return answers.response(shapes.shown_with_parts(found, parts))
