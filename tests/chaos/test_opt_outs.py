@@ -16,6 +16,7 @@ import asyncpg
 
 from tests.chaos import scenario
 from tests.chaos.arena import Arena
+from tests.chaos.books import Submit
 
 ROUND_COUNT = int(os.environ.get("SLUICE_TEST_OPT_OUT_ROUNDS", "2"))
 PHONE_COUNT = 10
@@ -157,10 +158,15 @@ async def _play(stage: Arena, token: str, number: int, random: Random) -> Round:
         )
         # And nothing waits any more for those who said so
         async with asyncio.timeout(REST_SECONDS):
-            while await _is_restless(owner, line, phones, text):
+            while True:
+                rows = await owner.fetch(_BOOK, line, text)
+                journal = stage.journal([line.removeprefix("+"), line])
+                # An answer that was parked may go meanwhile, when what was canceled leaves it room.
+                still = not await _is_restless(owner, line, phones, text)
+                if still and rows == await owner.fetch(_BOOK, line, text):
+                    break
                 await asyncio.sleep(0.1)
-        rows = await owner.fetch(_BOOK, line, text)
-    return _judge(stage, line, text, rows)
+    return _judge(journal, text, rows)
 
 
 async def _send(
@@ -207,11 +213,11 @@ async def _is_restless(owner: asyncpg.Connection, line: str, phones: list[str], 
     return bool(out_count < len(phones) or owed_count or unsettled)
 
 
-def _judge(stage: Arena, line: str, text: str, rows: list[asyncpg.Record]) -> Round:
+def _judge(journal: list[Submit], text: str, rows: list[asyncpg.Record]) -> Round:
     out_ms = {row["recipient"]: float(row["out_ms"]) for row in rows}
     submitted: Counter[str] = Counter()
     slowest_ms = 0.0
-    for entry in stage.journal([line.removeprefix("+"), line]):
+    for entry in journal:
         phone = f"+{entry.recipient.removeprefix('+')}"
         if phone not in out_ms:
             continue
