@@ -54,6 +54,12 @@ OPERATION = (
     Command("token", "services.commands.tokens:app", "Bearer tokens of an account."),
     Command("account", "services.commands.account:app", "Accounts, their money, counts."),
     Command(
+        "line",
+        "services.commands.line:app",
+        "Lines: what they can, whom they serve, what they are registered for.",
+    ),
+    Command("limits", "services.commands.limits:app", "What is used of limits."),
+    Command(
         "message",
         "services.commands.message:app",
         "A message and its whole way; another time, or none.",

@@ -32,7 +32,7 @@ from shared.db import (
     watch,
 )
 from shared.db.pool import ACQUIRE_SECONDS
-from shared.limits import door
+from shared.limits import door, permits
 from shared.runtime import lifecycle, redis_link, settings
 from shared.web import addresses, health, server
 
@@ -127,6 +127,7 @@ async def serve(chosen: Settings, stop: asyncio.Event) -> AsyncIterator[None]:
             vault=vault.Vault(platform),
             proxies=addresses.Proxies(chosen.trusted_proxies),
             waiters=waiting,
+            permits=permits.Permits(redis),
         )
         missing = partial(_missing, configured, relay)
         async with _listening(chosen, context, missing) as port:

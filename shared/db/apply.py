@@ -229,6 +229,17 @@ async def read(connection: Connection) -> dict[Key, Row]:
     return {row.key: row for row in rows}
 
 
+_LINE = f"{_LINES} WHERE l.line_id = $1 OR (a.name = $2 AND l.sender = $3)"
+
+
+async def find_line(
+    connection: Connection, *, line_id: int | None = None, account: str = "", sender: str = ""
+) -> Line | None:
+    """The line of this id, or else of this account and sender."""
+    row = await connection.fetchrow(_LINE, line_id, account, sender)
+    return None if row is None else _line(row)
+
+
 def _line(row: asyncpg.Record) -> Line:
     """A row of what `_LINES` asks for."""
     line = Line(*row)

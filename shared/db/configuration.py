@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import functools
 import sys
+from collections import defaultdict
+from collections.abc import Sequence
 from datetime import date
 from typing import Any
 
@@ -39,7 +41,7 @@ _LINES = """
 SELECT line_id, account_id, sender, kind, country, is_default, hour_limit, day_limit, month_limit,
        second_limit, name, capabilities, mode, use_case, purpose, time_zone, created_at,
        registration, brand, campaign, registered_from, registered_until
-FROM lines"""
+FROM lines ORDER BY line_id"""
 _PRICES = "SELECT country, currency, amount_micro FROM prices"
 _SPECIAL_PRICES = "SELECT country, currency, amount_micro FROM special_prices"
 _CARRIERS = "SELECT carrier_id, name, adapter, segments_per_second, settings FROM carriers"
@@ -69,6 +71,7 @@ async def load(connection: Connection) -> Configuration:
         accounts={account.account_id: account for account in accounts},
         lines={line.line_id: line for line in lines},
         lines_by_sender={(line.account_id, line.sender): line for line in lines},
+        lines_of=_by_account(lines),
         default_lines={line.account_id: line for line in lines if line.is_default},
         prices={(row[0], row[1]): row[2] for row in prices},
         special_prices={(row[0], row[1]): row[2] for row in special_prices},
@@ -114,6 +117,13 @@ async def _lines(connection: Connection) -> list[Line]:
         )
         for row in rows
     ]
+
+
+def _by_account(lines: Sequence[Line]) -> dict[int, tuple[Line, ...]]:
+    found: defaultdict[int, list[Line]] = defaultdict(list)
+    for line in lines:
+        found[line.account_id].append(line)
+    return {account_id: tuple(own) for account_id, own in found.items()}
 
 
 def _capabilities(words: tuple[str, ...]) -> frozenset[Capability]:

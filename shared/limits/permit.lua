@@ -45,6 +45,15 @@ local function drop_returned(bucket, window)
   if position > 1 then bucket.queue = bucket.queue:sub(position) end
 end
 
+-- Slots that were given back whole stand in the queue with nothing in them.
+local function first_return(bucket, window)
+  for position = 1, #bucket.queue, PAIR_BYTES do
+    local slot, count = struct.unpack(PAIR, bucket.queue, position)
+    if count > 0 then return returns_at(window, slot) end
+  end
+  return 0
+end
+
 -- A slot older than the newest one (the clock went back) joins the newest: it is held longer.
 local function push(bucket, slot, count)
   local kept = bucket.queue
@@ -205,6 +214,20 @@ function operations.peek(limits, requests)
     verdicts[i] = peek_one(request[1], limits, request[2])
   end
   return verdicts
+end
+
+-- Per scope and window how many tokens are out, and when the first of them return (0: none are out);
+-- nothing for a scope that must be filled.
+function operations.look()
+  local found = {}
+  for i = 2, #KEYS do
+    local scope, used = load(KEYS[i]), {}
+    for number, window in ipairs(scope and WINDOWS or {}) do
+      used[number] = {scope[number].used, first_return(scope[number], window)}
+    end
+    found[i - 1] = used
+  end
+  return found
 end
 
 -- Who waits for the first of the scopes, the line, was told a time that no longer holds: until it is

@@ -83,6 +83,14 @@ class Verdict(NamedTuple):
     window: int = 0
 
 
+class Used(NamedTuple):
+    """How many tokens of one window are out, and when the first of them return, by Redis' clock; 0
+    where none are out."""
+
+    segments: int
+    returns_at_ms: int
+
+
 class _Answered(msgspec.Struct, array_like=True, frozen=True):
     answer: Answer
     at_ms: int
@@ -96,7 +104,13 @@ class _Reply(msgspec.Struct, array_like=True, frozen=True):
     result: bool | int | list[_Answered] | None = None
 
 
+class _Looked(msgspec.Struct, array_like=True, frozen=True):
+    held: int
+    result: list[list[Used]] = []
+
+
 _decode = msgspec.msgpack.Decoder(_Reply).decode
+_decode_looked = msgspec.msgpack.Decoder(_Looked).decode
 
 
 class Permits:
@@ -143,6 +157,14 @@ class Permits:
             for group, count in zip(groups, segments or [1] * len(groups), strict=True)
         ]
         return await self._ask("peek", epoch, scopes, wanted)
+
+    async def look(self, epoch: int, scopes: Sequence[str]) -> dict[str, list[Used]]:
+        """What is out of each scope that Redis knows, by window in the order of permit.lua. Takes,
+        fills and changes nothing."""
+        reply = _decode_looked(await self._call("look", epoch, scopes, _encode(())))
+        if reply.held != epoch:
+            raise EpochLost(reply.held or None)
+        return {name: used for name, used in zip(scopes, reply.result, strict=True) if used}
 
     async def give_back(
         self, epoch: int, scopes: Sequence[str], segments: int, granted_at_ms: int

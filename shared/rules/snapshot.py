@@ -112,6 +112,8 @@ class Configuration:
     """(account or None for the platform, country) → limits."""
     egress_allowed: frozenset[HostPort] = frozenset()
     """Where requests to customers' URLs may go beside the public internet."""
+    lines_of: Mapping[int, tuple[Line, ...]] = field(default_factory=dict)
+    """account → its lines, in the order of their ids."""
 
     def carrier_for(self, country: str) -> Carrier | None:
         """The best carrier to a country, by its own routes or else by those for '*'."""

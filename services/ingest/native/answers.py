@@ -16,6 +16,7 @@ from shared.rules import event_types
 from shared.rules.compose import Draft
 from shared.shapes import webhook as webhook_shapes
 from shared.shapes.inbound import InboundMessage
+from shared.shapes.line import Line
 from shared.shapes.message import Amount, Message, Segments, Status, Time
 from shared.shapes.opt_out import OptOut
 from shared.shapes.webhook import WebhookState
@@ -181,6 +182,13 @@ class InboundPage(msgspec.Struct, frozen=True):
 
     inbound: list[NumberedInbound]
     cursor: str
+
+
+class LinePage(msgspec.Struct, frozen=True):
+    """Lines in the order of their ids; `cursor` leads to the next page and is null on the last."""
+
+    lines: list[Line]
+    cursor: int | None
 
 
 class OptOutPage(msgspec.Struct, frozen=True):

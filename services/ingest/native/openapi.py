@@ -111,6 +111,9 @@ def _parameters(route: routes.Route) -> list[Json]:
     if "{id}" in route.path:
         schema: Json = {"type": "string", "format": "uuid"}
         parameters.append({"name": "id", "in": "path", "required": True, "schema": schema})
+    if "{line_id}" in route.path:
+        schema = {"type": "integer"}
+        parameters.append({"name": "line_id", "in": "path", "required": True, "schema": schema})
     if "{number}" in route.path:
         schema = {"type": "string", "pattern": "^[+][1-9][0-9]{1,14}$"}
         parameters.append({"name": "number", "in": "path", "required": True, "schema": schema})

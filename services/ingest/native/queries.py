@@ -19,6 +19,7 @@ LIST_COUNT_MAX = 200
 EVENT_COUNT_MAX = 1_000
 WAIT_SECONDS_MAX = 30
 OPT_OUT_COUNT_MAX = 1_000
+LINE_COUNT_MAX = 200
 SEQUENCE_MAX = 2**63 - 1
 
 
@@ -72,6 +73,15 @@ class TriesQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
         int,
         Meta(ge=0, le=SEQUENCE_MAX, description="The cursor of the page before."),
     ] = SEQUENCE_MAX
+
+
+class LinesQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Which lines to list."""
+
+    limit: Annotated[int, Meta(ge=1, le=LINE_COUNT_MAX)] = 50
+    cursor: Annotated[
+        int, Meta(ge=0, le=SEQUENCE_MAX, description="The cursor of the page before.")
+    ] = 0
 
 
 class OptOutQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -28,14 +28,15 @@ Row = TypeVar("Row")
 
 
 @asynccontextmanager
-async def _reading(visit: Visit) -> AsyncIterator[connection.Connection]:
+async def reading(visit: Visit) -> AsyncIterator[connection.Connection]:
+    """A connection for a short question, or TimeoutError."""
     async with asyncio.timeout(READ_SECONDS), visit.context.pool.acquire() as opened:
         yield opened
 
 
 @asynccontextmanager
 async def _listing(visit: Visit) -> AsyncIterator[connection.Connection]:
-    """As `_reading`, when it is the account's turn."""
+    """As `reading`, when it is the account's turn."""
     async with (
         asyncio.timeout(READ_SECONDS),
         visit.context.lists.turn(visit.account_id),
@@ -49,7 +50,7 @@ async def message(visit: Visit) -> web.Response:
     message_id = queries.uuid_of(visit.request.match_info["id"])
     found = None
     if message_id is not None:
-        async with _reading(visit) as opened:
+        async with reading(visit) as opened:
             found = await messages.get(opened, visit.account_id, message_id)
             parts = await messages.parts(opened, message_id) if found else []
     if found is None:
@@ -69,7 +70,7 @@ async def message_trace(visit: Visit) -> web.Response:
     stored = None
     if message_id is not None:
         async with (
-            _reading(visit) as opened,
+            reading(visit) as opened,
             opened.transaction(isolation="repeatable_read", readonly=True),
         ):
             stored = await traces.read(opened, visit.account_id, message_id)
@@ -126,7 +127,7 @@ def _moment(name: str, given: datetime | UnsetType) -> datetime | None:
 
 async def balance(visit: Visit) -> web.Response:
     """What the account's wallet holds."""
-    async with _reading(visit) as opened:
+    async with reading(visit) as opened:
         amount_micro, currency = await ledger.balance(opened, visit.account_id)
     return answers.response(answers.balance(amount_micro, currency))
 
@@ -155,7 +156,7 @@ async def _following(
     began_at = asyncio.get_running_loop().time()
     seen = query.after
     while True:
-        async with _reading(visit) as opened:
+        async with reading(visit) as opened:
             found = await after(opened, visit.account_id, query.after, query.limit)
         if found or not query.wait:
             return found

@@ -11,6 +11,7 @@ from aiohttp import web
 
 from services.ingest.native import (
     answers,
+    lines,
     opt_outs,
     queries,
     reads,
@@ -21,7 +22,7 @@ from services.ingest.native import (
 )
 from services.ingest.web import counts, entrance
 from shared.db import connection
-from shared.shapes import message, message_trace, opt_out
+from shared.shapes import line, message, message_trace, opt_out
 from shared.web import bodies, refused
 
 DOCUMENT = Path(__file__).with_name("openapi.json")
@@ -139,6 +140,31 @@ ROUTES = (
         {200: answers.InboundPage},
         (400, 422),
         query=queries.InboundQuery,
+    ),
+    Route(
+        "GET",
+        "/v1/lines",
+        lines.line_list,
+        "The account's lines, in the order of their ids",
+        {200: answers.LinePage},
+        (400, 422),
+        query=queries.LinesQuery,
+    ),
+    Route(
+        "GET",
+        "/v1/lines/{line_id}",
+        lines.line,
+        "One line: what it can, whom it serves, what it is registered for",
+        {200: line.Line},
+        (404,),
+    ),
+    Route(
+        "GET",
+        "/v1/lines/{line_id}/limits",
+        lines.line_limits,
+        "What is used of every limit that messages from a line meet, and when it returns",
+        {200: line.LineUsage},
+        (404,),
     ),
     Route(
         "GET",

@@ -15,7 +15,7 @@ from services.ingest.accept import Acceptor
 from services.ingest.web import auth, turns, waiters
 from shared.access import keys, vault
 from shared.db import connection, watch
-from shared.limits import door
+from shared.limits import door, permits
 from shared.rules import snapshot
 from shared.runtime import batching
 from shared.web import addresses, problems
@@ -39,6 +39,7 @@ class Context:
     vault: vault.Vault
     proxies: addresses.Proxies
     waiters: waiters.Waiters
+    permits: permits.Permits
     lists: turns.Turns = field(default_factory=turns.Turns)
     admissions: _Admissions = field(init=False)
 
