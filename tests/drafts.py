@@ -27,6 +27,7 @@ _PLAIN = Draft(
     reference=None,
     send_at=None,
     valid_seconds=3600,
+    verdict=0,
 )
 
 

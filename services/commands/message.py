@@ -20,6 +20,7 @@ from shared.ledger import money
 from shared.rules.compose import SEND_AHEAD_DAYS_MAX
 from shared.runtime import exits, logs
 from shared.shapes import message_trace, timeline
+from shared.shapes.verdict import MessageVerdict
 
 app = cyclopts.App(name="message", help="A message and its whole way; another time, or none.")
 
@@ -160,6 +161,7 @@ def _print(shown: message_trace.Trace, account: str | None) -> None:
             f" ({price.list.replace('_', ' ')}, {price.country})"
         ),
         "route": f"{route.line_kind} line, by {route.carrier} ({route.adapter})",
+        "verdict": _verdict(shown.verdict),
         "checks": ", ".join(check.name for check in shown.checks),
     }
     if shown.waits is not None:
@@ -176,6 +178,13 @@ def _print(shown: message_trace.Trace, account: str | None) -> None:
     console.print(table)
     for sentence in shown.not_known:
         console.print(f"not known  {sentence}")
+
+
+def _verdict(found: MessageVerdict | None) -> str:
+    if found is None:
+        return "none, it is older than the rules"
+    reasons = ", ".join(found.reasons)
+    return f"{found.purpose or 'any purpose'}: {reasons} (rules {found.rules_version})"
 
 
 _IN_COLUMNS = frozenset({"at", "what", "part"})

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
+from types import MappingProxyType
+from uuid import UUID
 
 import asyncpg
 import msgspec
@@ -14,10 +16,11 @@ import structlog
 from services.ingest import metrics
 from services.ingest.patience import Patience
 from services.ingest.relay import Relay
-from shared.db import concatenations, connection, idempotency, ledger, messages, opt_outs
+from shared.db import concatenations, connection, facts, idempotency, ledger, messages, opt_outs
 from shared.db.pool import ACQUIRE_SECONDS
-from shared.rules.compose import Draft
+from shared.rules.compose import Draft, settle
 from shared.rules.refusals import Code, Refusal, Subject
+from shared.rules.verdicts import Facts
 from shared.runtime import batching
 
 _log = structlog.get_logger()
@@ -30,8 +33,9 @@ PACE_SECONDS = 0.01
 """Between two transactions of single requests: those that come in the meantime go together. One
 that comes after a while waits for nobody."""
 CAREFUL_SECONDS = 1.0
-"""For so long after a message was refused for its price, its day or its phone, each is looked at
-before it is stored: who sends on without money does not make others' transactions run twice."""
+"""For so long after a message was refused for its price, its day, its phone or what is on record
+of it, each is looked at before it is stored: who sends on without money does not make others'
+transactions run twice."""
 WAITING_COUNT_MAX = 5_000
 ACCEPT_SECONDS = 15.0
 
@@ -161,9 +165,11 @@ async def _store_all(opened: connection.Connection, intakes: Sequence[Intake]) -
     an account sends at once must wait, are touched last. Raises _NotForAll."""
     results = await _known_answers(opened, intakes)
     asking = [intake for intake, result in zip(intakes, results, strict=True) if result is None]
-    drafts = [draft for intake in asking for draft in intake.drafts]
     if not all(intake.drafts for intake in asking):
         raise _NotForAll
+    composed = [draft for intake in asking for draft in intake.drafts]
+    known = await facts.of_drafts(opened, composed)
+    drafts = _all_settled(composed, known) if known else composed
     left, some_unwanted = await messages.insert(opened, drafts)
     if some_unwanted:
         raise _NotForAll
@@ -179,6 +185,7 @@ async def _store_all(opened: connection.Connection, intakes: Sequence[Intake]) -
     till = _Till(
         {key: purse.with_more(spent_micro[key]) for key, purse in left.items()},
         {key: count - taken[key] for key, count in used.items()},
+        known,
     )
     answers = _decide(intakes, results, till)
     if len(till.accepted) < len(drafts):
@@ -193,21 +200,32 @@ async def _store_some(opened: connection.Connection, intakes: Sequence[Intake]) 
     accounts = sorted(
         {i.account_id for i, result in zip(intakes, results, strict=True) if result is None}
     )
-    unwanted = await opt_outs.in_force(
-        opened,
-        [
-            opt_outs.PhoneOfAccount(draft.account_id, draft.recipient)
-            for intake, result in zip(intakes, results, strict=True)
-            if result is None
-            for draft in intake.drafts
-        ],
-    )
+    drafts = [
+        draft
+        for intake, result in zip(intakes, results, strict=True)
+        if result is None
+        for draft in intake.drafts
+    ]
+    known = await facts.of_drafts(opened, drafts)
+    phones = [opt_outs.PhoneOfAccount(draft.account_id, draft.recipient) for draft in drafts]
+    unwanted = await opt_outs.in_force(opened, phones)
     purses = await ledger.lock_purses(opened, accounts)
-    till = _Till(purses, await ledger.used_today(opened, accounts), unwanted)
+    till = _Till(purses, await ledger.used_today(opened, accounts), known, unwanted)
     answers = _decide(intakes, results, till)
     await messages.insert(opened, till.accepted)
     await _finish(opened, till.accepted, answers)
     return [_certain(result) for result in results], till.accepted
+
+
+def _all_settled(drafts: Sequence[Draft], known: Mapping[UUID, Facts]) -> list[Draft]:
+    """The drafts, each with its verdict. Raises _NotForAll if one is refused."""
+    settled = []
+    for draft in drafts:
+        fate = draft if draft.case is None else settle(draft, known[draft.message_id])
+        if isinstance(fate, Refusal):
+            raise _NotForAll
+        settled.append(fate)
+    return settled
 
 
 async def accept_answers(opened: connection.Connection, drafts: Sequence[Draft]) -> Sequence[Draft]:
@@ -275,14 +293,17 @@ async def _known_answers(
 
 
 class _Till:
-    """Takes drafts in order, as long as the phone, the locked purse and the day's limit allow."""
+    """Takes drafts in order, as far as the phone, what is on record, the locked purse and the day's
+    limit allow."""
 
     def __init__(
         self,
         purses: dict[int, ledger.Purse],
         used: dict[int, int],
+        known: Mapping[UUID, Facts] = MappingProxyType({}),
         unwanted: AbstractSet[opt_outs.PhoneOfAccount] = frozenset(),
     ) -> None:
+        self._known = known
         self._unwanted = unwanted
         self._purses = purses
         self._used = used
@@ -300,6 +321,11 @@ class _Till:
         if (account_id, draft.recipient) in self._unwanted:
             detail = "The phone has opted out of this account's messages."
             return Refusal(Code.OPTED_OUT, detail, Subject.RECIPIENT)
+        if draft.case is not None:
+            settled = settle(draft, self._known[draft.message_id])
+            if isinstance(settled, Refusal):
+                return settled
+            draft = settled
         if draft.wallet_id != purse.wallet_id:
             return Refusal(Code.CURRENCY_CHANGED, "The account's currency has just changed.")
         used = self._used.get(account_id, 0) + draft.segment_count

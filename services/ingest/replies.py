@@ -3,6 +3,8 @@ to."""
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 import asyncpg
 
 from services.ingest import accept
@@ -11,6 +13,7 @@ from shared.db import auto_replies, watch
 from shared.db.auto_replies import AutoReply
 from shared.db.pool import ACQUIRE_SECONDS
 from shared.rules.compose import Draft, Wish, compose
+from shared.rules.doors import DoorName
 from shared.rules.snapshot import Configuration
 from shared.sms import auto_texts
 
@@ -41,6 +44,8 @@ def _draft(current: Configuration, reply: AutoReply) -> Draft | None:
     text = auto_texts.text_of(reply.word, reply.language)
     if account is None or text is None:
         return None
-    wish = Wish(reply.recipient, text, reply.sender, valid_seconds=VALID_SECONDS)
-    draft = compose(current, account, wish, reply.message_id)
+    wish = Wish(
+        reply.recipient, text, reply.sender, valid_seconds=VALID_SECONDS, door=DoorName.ANSWER
+    )
+    draft = compose(current, account, wish, reply.message_id, datetime.now(UTC))
     return draft if isinstance(draft, Draft) else None

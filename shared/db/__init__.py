@@ -15,6 +15,9 @@ Whoever locks more than one row takes them in this order, so that nobody waits i
 Whoever changes opt-outs takes their turn first (advisory), and alone; to make one, then the fence
 of opt-outs; then opt-outs, then event logs (6).
 
+Whoever changes consents takes their turn (advisory), and nothing else; whoever accepts what asks
+for one shares it, after the keys and before all rows.
+
 Webhooks are locked one at a time, with what hangs on them; then the head of the account's log, if
 it is to tell that one was disabled.
 

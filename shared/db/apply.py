@@ -12,6 +12,7 @@ import msgspec
 from shared.db import ledger
 from shared.db.connection import Connection
 from shared.ledger.transfers import Book, Kind
+from shared.rules.purposes import CONVERSATION_DAYS
 
 CREDIT_REASON = "apply"
 """Marks credits made from a file, so that each is made once."""
@@ -149,6 +150,7 @@ class Platform:
 
     receipt_deadline_hours: int
     retention_days: int
+    conversation_days: int = CONVERSATION_DAYS
 
     @property
     def key(self) -> Key:
@@ -180,7 +182,9 @@ Row = (
 )
 Rows = Mapping[Key, Row]
 
-_PLATFORM = "SELECT receipt_deadline_seconds / 3600, retention_days FROM platform"
+_PLATFORM = (
+    "SELECT receipt_deadline_seconds / 3600, retention_days, conversation_days FROM platform"
+)
 _EGRESS = "SELECT egress_allow FROM platform"
 _ACCOUNTS = """
 SELECT name, currency, daily_limit, requests_per_minute, special_numbers, plan, store_body,
@@ -246,7 +250,9 @@ def _line(row: asyncpg.Record) -> Line:
     return replace(line, capabilities=tuple(line.capabilities))
 
 
-_PUT_PLATFORM = "UPDATE platform SET receipt_deadline_seconds = $1 * 3600, retention_days = $2"
+_PUT_PLATFORM = """
+UPDATE platform SET receipt_deadline_seconds = $1 * 3600, retention_days = $2,
+    conversation_days = $3"""
 _PUT_EGRESS = "UPDATE platform SET egress_allow = $1"
 _PUT_ACCOUNT = """
 INSERT INTO accounts (name, currency, daily_limit, requests_per_minute, special_numbers, plan,
@@ -305,7 +311,7 @@ async def put(connection: Connection, row: Row, before: Row | None) -> None:
     other default line must have ceased to be one."""
     match row:
         case Platform():
-            await connection.execute(_PUT_PLATFORM, row.receipt_deadline_hours, row.retention_days)
+            await connection.execute(_PUT_PLATFORM, *astuple(row))
         case Egress():
             await connection.execute(_PUT_EGRESS, row.allow)
         case Account():

@@ -46,7 +46,7 @@ _PRICES = "SELECT country, currency, amount_micro FROM prices"
 _SPECIAL_PRICES = "SELECT country, currency, amount_micro FROM special_prices"
 _CARRIERS = "SELECT carrier_id, name, adapter, segments_per_second, settings FROM carriers"
 _LONG_REFERENCES = "SELECT long_references FROM platform"
-_EGRESS = "SELECT egress_allow FROM platform"
+_PLATFORM = "SELECT egress_allow, conversation_days FROM platform"
 _ROUTES = "SELECT country, carrier_id FROM routes ORDER BY country, priority, carrier_id"
 _COUNTRY_LIMITS = """
 SELECT account_id, country, hour_limit, day_limit, month_limit FROM country_limits"""
@@ -61,7 +61,7 @@ async def load(connection: Connection) -> Configuration:
         prices = await connection.fetch(_PRICES)
         special_prices = await connection.fetch(_SPECIAL_PRICES)
         carriers = await _carriers(connection)
-        egress_allow = await connection.fetchval(_EGRESS)
+        ((egress_allow, conversation_days),) = await connection.fetch(_PLATFORM)
         routes: dict[str, tuple[int, ...]] = {}
         for country, carrier_id in await connection.fetch(_ROUTES):
             routes[country] = (*routes.get(country, ()), carrier_id)
@@ -78,6 +78,7 @@ async def load(connection: Connection) -> Configuration:
         carriers={carrier.carrier_id: carrier for carrier in carriers},
         routes=routes,
         country_limits={(row[0], row[1]): Limits(*row[2:]) for row in country_limits},
+        conversation_days=conversation_days,
         egress_allowed=frozenset(map(destinations.read_host_port, egress_allow)),
     )
 

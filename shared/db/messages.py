@@ -26,7 +26,7 @@ RELAY_LEASE_SECONDS = 8
 """How long the accepting process keeps the right to publish what it stored."""
 
 _OF_DRAFT = _columns(
-    name for name in Draft._fields if name not in ("revenue_wallet_id", "valid_seconds")
+    name for name in Draft._fields if name not in ("revenue_wallet_id", "valid_seconds", "case")
 )
 
 # One statement, so that nothing of a message can exist without the rest: the row, its segments, the
@@ -36,7 +36,7 @@ _INSERT = f"""
 WITH accepted AS MATERIALIZED (
     SELECT *, coalesce(send_at, now()) + valid_seconds * interval '1 second' AS expires_at,
            CASE WHEN send_at IS NULL THEN 'queued' ELSE 'scheduled' END AS state
-    FROM unnest($1::new_message[])
+    FROM unnest($1::judged_message[])
 ), message AS (
     INSERT INTO messages ({_OF_DRAFT}, status, expires_at, created_at, updated_at)
     SELECT {_OF_DRAFT}, state, expires_at, now(), now() FROM accepted RETURNING class
@@ -74,10 +74,11 @@ class StoredDrafts(NamedTuple):
 
 
 async def insert(connection: Connection, accepted: Sequence[Draft]) -> StoredDrafts:
-    """Store and debit. Raises CheckViolationError for a purse that cannot pay."""
+    """Store and debit what has its verdict. Raises CheckViolationError for a purse that cannot
+    pay."""
     if not accepted:
         return StoredDrafts({}, False)
-    rows = await connection.fetch(_INSERT, accepted)
+    rows = await connection.fetch(_INSERT, [draft[:-1] for draft in accepted])
     return StoredDrafts(
         {account_id: ledger.Purse(account_id, *purse) for account_id, *purse, _ in rows},
         any(row["some_unwanted"] for row in rows),
@@ -105,6 +106,7 @@ class StoredMessage:
     send_at: datetime | None
     expires_at: datetime
     updated_at: datetime
+    verdict: int | None
 
     @property
     def price_micro(self) -> int:

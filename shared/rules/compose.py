@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import NamedTuple
 from uuid import UUID
 
+from shared.rules import quiet_hours, verdict_codes, verdict_words, verdicts
+from shared.rules.doors import DoorName
+from shared.rules.purposes import Purpose
 from shared.rules.refusals import Code, Refusal, Subject
 from shared.rules.snapshot import Account, Configuration, Line
-from shared.sms import e164, segmentation, sender_id
+from shared.rules.verdicts import Case, Facts
+from shared.sms import e164, segmentation, sender_id, time_zones
 from shared.sms.classes import NORMAL
 
 VALID_SECONDS_DEFAULT = 24 * 3600
@@ -29,6 +33,8 @@ class Wish(NamedTuple):
     valid_seconds: int | None = None
     max_segments: int | None = None
     max_price_micro: int | None = None
+    purpose: Purpose | None = None
+    door: DoorName = DoorName.NATIVE
 
     def __repr__(self) -> str:
         """Without the number and the text."""
@@ -37,7 +43,8 @@ class Wish(NamedTuple):
 
 class Draft(NamedTuple):
     """A message that passed every check but the wallet's, just as it is stored if it can be paid
-    for: a row of the type `new_message`."""
+    for: all but its `case` is a row of the type `judged_message`. While there is a case, what is on
+    record decides about it (`settle`), and its verdict means nothing yet."""
 
     message_id: UUID
     account_id: int
@@ -58,6 +65,8 @@ class Draft(NamedTuple):
     reference: str | None
     send_at: datetime | None
     valid_seconds: int
+    verdict: int
+    case: Case | None = None
 
     @property
     def price_micro(self) -> int:
@@ -70,9 +79,10 @@ class Draft(NamedTuple):
 
 
 def compose(
-    current: Configuration, account: Account, wish: Wish, message_id: UUID
+    current: Configuration, account: Account, wish: Wish, message_id: UUID, now: datetime
 ) -> Draft | Refusal:
-    """Check a wish against everything but the wallet; what passes is called `message_id`."""
+    """Check a wish against everything but the wallet and, where its verdict hangs on it, what is on
+    record; what passes is called `message_id`."""
     try:
         recipient = e164.parse(wish.to)
     except e164.InvalidNumber as error:
@@ -94,6 +104,10 @@ def compose(
     price_micro = _price_of(current, account, wish, recipient, plan.segment_count)
     if isinstance(price_micro, Refusal):
         return price_micro
+    case = case_of(current, account, line, wish, recipient.country, now)
+    verdict = verdicts.judge(case)
+    if verdict is not None and not verdict.allowed:
+        return verdict_words.refusal(verdict)
     return Draft(
         message_id=message_id,
         account_id=account.account_id,
@@ -114,7 +128,34 @@ def compose(
         reference=wish.reference,
         send_at=wish.send_at,
         valid_seconds=wish.valid_seconds or VALID_SECONDS_DEFAULT,
+        verdict=0 if verdict is None else verdict_codes.encode(verdict),
+        case=case if verdict is None else None,
     )
+
+
+def settle(draft: Draft, facts: Facts) -> Draft | Refusal:
+    """The draft with the verdict that it lacked; one that has its own is as it was."""
+    if draft.case is None:
+        return draft
+    verdict = verdicts.judge(draft.case, facts)
+    if verdict is None:
+        raise AssertionError("with all facts there is a verdict")
+    if not verdict.allowed:
+        return verdict_words.refusal(verdict)
+    return draft._replace(verdict=verdict_codes.encode(verdict), case=None)
+
+
+def case_of(
+    current: Configuration, account: Account, line: Line, wish: Wish, country: str, now: datetime
+) -> Case:
+    """What is to be judged of a wish, as far as it is known: its number, which is of this country,
+    its purpose, its door and its time."""
+    moment = wish.send_at or now
+    zones: tuple[str, ...] = ()
+    if (wish.purpose or line.purpose) is Purpose.MARKETING and country in quiet_hours.OPEN:
+        zones = time_zones.of_number(wish.to, country)
+    since = moment - timedelta(days=current.conversation_days)
+    return Case(line, account, wish.to, country, wish.purpose, wish.door, moment, since, zones)
 
 
 def measure(

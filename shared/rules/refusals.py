@@ -3,6 +3,7 @@ them to what its callers read."""
 
 from __future__ import annotations
 
+from datetime import datetime
 from enum import StrEnum
 from typing import NamedTuple
 
@@ -26,6 +27,14 @@ class Code(StrEnum):
     CURRENCY_CHANGED = "currency_changed"
     DAILY_LIMIT_REACHED = "daily_limit_reached"
     INSUFFICIENT_FUNDS = "insufficient_funds"
+    WRONG_MODE = "wrong_mode"
+    PLAN = "plan"
+    SENDER_NOT_ALLOWED = "sender_not_allowed"
+    ABROAD = "abroad"
+    CONVERSATION_ONLY = "conversation_only"
+    NOT_REGISTERED = "not_registered"
+    NO_CONSENT = "no_consent"
+    QUIET_HOURS = "quiet_hours"
 
 
 class Subject(StrEnum):
@@ -36,12 +45,18 @@ class Subject(StrEnum):
     TEXT = "text"
     SEGMENT_CEILING = "segment_ceiling"
     PRICE_CEILING = "price_ceiling"
+    PURPOSE = "purpose"
 
 
 class Refusal(NamedTuple):
     """Why a message is not accepted; nothing of it is stored or charged. `detail` quotes neither
-    its number nor its text; `subject` is None where the message itself is not at fault."""
+    its number nor its text; `subject` is None where the message itself is not at fault. `rule` and
+    the version of the rules are named where one of `verdicts.Rule` refuses; `possible_at` is from
+    when on the same message is not refused for this, where that is known."""
 
     code: Code
     detail: str
     subject: Subject | None = None
+    rule: str | None = None
+    rules_version: int | None = None
+    possible_at: datetime | None = None

@@ -9,7 +9,7 @@ from typing import Final
 
 from shared.rules.destinations import HostPort
 from shared.rules.line_kinds import Capability, LineKind, LineMode
-from shared.rules.purposes import ConsentPolicy, Purpose
+from shared.rules.purposes import CONVERSATION_DAYS, ConsentPolicy, Purpose
 from shared.rules.registrations import Registration
 from shared.sms import segmentation
 
@@ -110,6 +110,8 @@ class Configuration:
     """country or '*' → carrier ids, best first."""
     country_limits: Mapping[tuple[int | None, str], Limits]
     """(account or None for the platform, country) → limits."""
+    conversation_days: int = CONVERSATION_DAYS
+    """For so long what a phone has written to a line may be answered from it (A6)."""
     egress_allowed: frozenset[HostPort] = frozenset()
     """Where requests to customers' URLs may go beside the public internet."""
     lines_of: Mapping[int, tuple[Line, ...]] = field(default_factory=dict)

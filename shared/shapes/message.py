@@ -13,6 +13,8 @@ from msgspec import Meta
 
 from shared.db import messages
 from shared.ledger import money
+from shared.shapes import verdict
+from shared.shapes.verdict import MessageVerdict
 from shared.sms.classes import CLASSES
 
 Amount = Annotated[str, Meta(description="A decimal string.", examples=["0.0453"])]
@@ -56,9 +58,11 @@ class Part(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class MessageWithParts(Message, frozen=True, kw_only=True):
-    """A message with each of its segments."""
+    """A message with each of its segments. `verdict` is null for messages from before there were
+    any."""
 
     parts: list[Part]
+    verdict: MessageVerdict | None
 
 
 _AS_STORED = [
@@ -78,7 +82,7 @@ def shown_with_parts(
 ) -> MessageWithParts:
     """A message as its producer reads it, with its segments."""
     each = [msgspec.convert(part, Part, from_attributes=True) for part in parts]
-    return MessageWithParts(**_members(stored), parts=each)
+    return MessageWithParts(**_members(stored), parts=each, verdict=verdict.shown(stored.verdict))
 
 
 def _members(stored: messages.StoredMessage) -> dict[str, Any]:

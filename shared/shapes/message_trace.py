@@ -10,9 +10,10 @@ from msgspec import Meta
 from shared.db import traces
 from shared.db.traces import StoredTrace
 from shared.ledger import money
-from shared.shapes import message, timeline
+from shared.shapes import message, timeline, verdict
 from shared.shapes.message import Amount, Message, Time
 from shared.shapes.timeline import TimelineEntry
+from shared.shapes.verdict import MessageVerdict
 from shared.sms import e164
 
 
@@ -54,12 +55,14 @@ class WaitingFor(msgspec.Struct, frozen=True):
 
 
 class Trace(msgspec.Struct, frozen=True, kw_only=True):
-    """A message's whole way. `waits` is null where it waits for nothing; `not_known` says what is
+    """A message's whole way. `verdict` is why the rules let it pass, null for messages from before
+    there were any. `waits` is null where it waits for nothing; `not_known` says what is
     missing here because it is no longer kept, or never was."""
 
     message: Message
     price: RateUsed
     checks: Annotated[list[CheckPassed], Meta(description="In the order they were made.")]
+    verdict: MessageVerdict | None
     route: RouteChosen
     waits: WaitingFor | None
     timeline: Annotated[list[TimelineEntry], Meta(description="Ordered by time.")]
@@ -82,6 +85,7 @@ def shown(stored: StoredTrace, mask: timeline.Masking | None) -> Trace:
         message=shown_message,
         price=_price(stored),
         checks=_checks(stored),
+        verdict=verdict.shown(told.verdict),
         route=RouteChosen(
             line=shown_message.sender,
             line_kind=way.line_kind,

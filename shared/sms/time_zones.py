@@ -58,3 +58,11 @@ def of_country(country: str) -> str:
     example = phonenumbers.example_number(country)
     zones = timezone.time_zones_for_number(example) if example else ()
     return zones[0] if zones and zones[0] != timezone.UNKNOWN_TIMEZONE else UTC
+
+
+def of_number(number: str, country: str) -> tuple[str, ...]:
+    """The time zones that a valid number in E.164 may be in; of its country where nobody knows."""
+    parsed = phonenumbers.parse(number)
+    zones = timezone.time_zones_for_number(parsed)
+    known = tuple(zone for zone in zones if zone != timezone.UNKNOWN_TIMEZONE)
+    return known or (of_country(country),)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import datetime
 
 import msgspec
 from aiohttp import web
@@ -24,6 +25,11 @@ class Problem(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """The member of the body, the query parameter or the header at fault."""
     message_status: str | msgspec.UnsetType = msgspec.UNSET
     """Where the message stands, for which it is too late."""
+    rule: str | msgspec.UnsetType = msgspec.UNSET
+    """Which of the platform's rules refuses it, by the `rules_version` that is in force."""
+    rules_version: int | msgspec.UnsetType = msgspec.UNSET
+    possible_at: datetime | msgspec.UnsetType = msgspec.UNSET
+    """From when on the same request is not refused for this."""
 
 
 def of(status: int, code: str, detail: str, field: str | None = None) -> Problem:

@@ -37,6 +37,7 @@ currency = "EUR"
 daily_limit = 10000000
 requests_per_minute = 10000000
 credit = "100000"
+registration_enforced = false
 """ + "".join(
     f"""
 [[line]]

@@ -67,7 +67,7 @@ async def test_nothing_is_lost_or_doubled_when_this_version_takes_over_under_loa
     private: Servers, last: fleet.Fleet, this: fleet.Fleet
 ) -> None:
     # Given the last release at work, with two producers.
-    last.apply(fleet.account(ACCOUNT, credit="100000", sender=ACCOUNT))
+    last.apply(fleet.account(ACCOUNT, credit="100000", sender=ACCOUNT, is_known_of_old=True))
     await last.start_all(("simulator", *ROLES))
     old_url, new_url = (each.environment["SLUICE_API_URL"] for each in (last, this))
     token = last.token(ACCOUNT)

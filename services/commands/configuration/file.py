@@ -36,6 +36,7 @@ RECEIPT_DEADLINE_HOURS = 72
 class _Platform(msgspec.Struct, frozen=True, kw_only=True):
     receipt_deadline_hours: Annotated[int, msgspec.Meta(ge=1, le=24 * 31)] | None = None
     retention_days: Annotated[int, msgspec.Meta(ge=1, le=3660)] | None = None
+    conversation_days: Annotated[int, msgspec.Meta(ge=1, le=3660)] | None = None
 
 
 class _Egress(msgspec.Struct, frozen=True, kw_only=True):
@@ -133,6 +134,9 @@ def _platform(tables: Table, current: apply.Rows, faults: Faults) -> Iterator[Pl
         if row.retention_days < (least := retention.days_at_least(row.receipt_deadline_hours)):
             what = f"expected {least} or more, with receipts' deadline of "
             faults.add("platform.retention_days", f"{what}{row.receipt_deadline_hours} hours")
+        if row.conversation_days > row.retention_days:
+            what = f"expected {row.retention_days} or less, for what phones write is kept no longer"
+            faults.add("platform.conversation_days", what)
         yield "platform", row
 
 
@@ -149,11 +153,13 @@ def _completed(found: _Platform, current: apply.Rows) -> apply.Platform:
     """What is named, and of the rest what is set already."""
     before = current.get(("platform",))
     hours, days = found.receipt_deadline_hours, found.retention_days
+    talk = found.conversation_days
     if not isinstance(before, apply.Platform):
         before = apply.Platform(RECEIPT_DEADLINE_HOURS, retention.DAYS)
     return apply.Platform(
         before.receipt_deadline_hours if hours is None else hours,
         before.retention_days if days is None else days,
+        before.conversation_days if talk is None else talk,
     )
 
 

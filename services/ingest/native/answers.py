@@ -61,6 +61,9 @@ class Fault(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     code: str
     detail: str
     field: str | UnsetType = UNSET
+    rule: str | UnsetType = UNSET
+    rules_version: int | UnsetType = UNSET
+    possible_at: Time | UnsetType = UNSET
 
 
 class Failed(msgspec.Struct, frozen=True):
@@ -263,7 +266,16 @@ def preview(draft: Draft) -> Preview:
 
 def failed(problem: Problem) -> Failed:
     """A message of a batch that was refused."""
-    return Failed(Fault(code=problem.code, detail=problem.detail, field=problem.field))
+    return Failed(
+        Fault(
+            code=problem.code,
+            detail=problem.detail,
+            field=problem.field,
+            rule=problem.rule,
+            rules_version=problem.rules_version,
+            possible_at=problem.possible_at,
+        )
+    )
 
 
 _ID_NAMES = {family: f"{family}_id" for family in event_types.FAMILIES}

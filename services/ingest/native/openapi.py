@@ -23,6 +23,7 @@ _MEANINGS = {
     400: "The request cannot be read.",
     401: "The token is missing or wrong.",
     402: "The balance does not cover the message.",
+    403: "The account or the line may not do this.",
     404: "There is no such thing in this account.",
     408: "The body came too slowly.",
     409: "A request with this idempotency key is still running, there is no room for more, or it is"

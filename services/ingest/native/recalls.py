@@ -11,12 +11,15 @@ from uuid import UUID
 from aiohttp import web
 from msgspec.structs import replace
 
-from services.ingest.native import answers, queries, requests
+from services.ingest.native import answers, queries, refusals, requests
 from services.ingest.native.reads import no_such_message
 from services.ingest.web import bodies
 from services.ingest.web.entrance import Visit
-from shared.db import connection, messages, recall
+from shared.db import connection, facts, messages, recall
+from shared.rules import verdict_codes, verdict_words, verdicts
+from shared.rules.compose import Wish, case_of
 from shared.shapes import message as shapes
+from shared.sms.states import MessageStatus
 from shared.web import problems
 from shared.web.problems import Problem, Refused
 
@@ -43,8 +46,32 @@ async def reschedule(visit: Visit) -> web.Response:
         if fault := requests.untimely(body.send_at, datetime.now(UTC), found.created_at):
             raise Refused(fault)
         send_at = body.send_at.astimezone(UTC)
+        if found.status == MessageStatus.SCHEDULED:
+            await _check_rules(visit, opened, found, send_at)
         recalled = await recall.reschedule(opened, visit.account_id, message_id, send_at)
         return await _answer(visit, opened, message_id, recalled, "not_scheduled")
+
+
+async def _check_rules(
+    visit: Visit,
+    opened: connection.Connection,
+    found: messages.StoredMessage,
+    send_at: datetime,
+) -> None:
+    """Raises Refused where what was allowed for its time is not for the new one."""
+    current = visit.context.watch.current
+    line = current.lines_by_sender.get((visit.account_id, found.sender))
+    if line is None or found.verdict is None:
+        return
+    purpose = verdict_codes.decode(found.verdict).purpose
+    wish = Wish(found.recipient, "", send_at=send_at, purpose=purpose)
+    case = case_of(current, visit.account, line, wish, found.country, send_at)
+    verdict = verdicts.judge(case)
+    if verdict is None:
+        known = await facts.of_cases(opened, {found.message_id: case})
+        verdict = verdicts.judge(case, known[found.message_id])
+    if verdict is not None and not verdict.allowed:
+        raise Refused(refusals.problem_of(verdict_words.refusal(verdict)))
 
 
 def _id_of(visit: Visit) -> UUID:

@@ -3,9 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import TypeVar
+
+import msgspec
+from msgspec import UNSET, UnsetType
 
 from shared.rules.refusals import Code, Refusal, Subject
 from shared.web import problems
+
+Value = TypeVar("Value")
 
 STATUSES: Mapping[Code, int] = {
     Code.INVALID_RECIPIENT: 422,
@@ -24,6 +30,14 @@ STATUSES: Mapping[Code, int] = {
     Code.CURRENCY_CHANGED: 409,
     Code.DAILY_LIMIT_REACHED: 429,
     Code.INSUFFICIENT_FUNDS: 402,
+    Code.WRONG_MODE: 403,
+    Code.PLAN: 403,
+    Code.SENDER_NOT_ALLOWED: 422,
+    Code.ABROAD: 422,
+    Code.CONVERSATION_ONLY: 422,
+    Code.NOT_REGISTERED: 403,
+    Code.NO_CONSENT: 422,
+    Code.QUIET_HOURS: 422,
 }
 MEMBERS: Mapping[Subject, str] = {
     Subject.RECIPIENT: "to",
@@ -31,6 +45,7 @@ MEMBERS: Mapping[Subject, str] = {
     Subject.TEXT: "text",
     Subject.SEGMENT_CEILING: "max_segments",
     Subject.PRICE_CEILING: "max_price",
+    Subject.PURPOSE: "purpose",
 }
 
 
@@ -38,7 +53,19 @@ def problem_of(refusal: Refusal) -> problems.Problem:
     """The problem that a message refused for this reason gets."""
     field = None if refusal.subject is None else MEMBERS[refusal.subject]
     detail = sentence(refusal.detail)
-    return problems.of(STATUSES[refusal.code], refusal.code.value, detail, field)
+    problem = problems.of(STATUSES[refusal.code], refusal.code.value, detail, field)
+    if refusal.rule is None and refusal.possible_at is None:
+        return problem
+    return msgspec.structs.replace(
+        problem,
+        rule=_given(refusal.rule),
+        rules_version=_given(refusal.rules_version),
+        possible_at=_given(refusal.possible_at),
+    )
+
+
+def _given(value: Value | None) -> Value | UnsetType:
+    return UNSET if value is None else value
 
 
 def sentence(words: str) -> str:

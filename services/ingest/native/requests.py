@@ -14,6 +14,7 @@ from shared.access.keys import Keys
 from shared.ledger import money
 from shared.rules import destinations
 from shared.rules.compose import SEND_AHEAD_DAYS_MAX, VALID_SECONDS_MAX, Wish
+from shared.rules.purposes import Purpose
 from shared.sms import segmentation
 from shared.sms.classes import CLASSES, NORMAL, ClassName
 from shared.web import problems
@@ -37,6 +38,13 @@ _Text = Annotated[
 ]
 _From = Annotated[
     str, Meta(description="The sender of one of the account's lines. Default: its default line.")
+]
+_Purpose = Annotated[
+    Purpose,
+    Meta(
+        description="What the message is for: rules by country depend on it. Default: what its "
+        "line is for; else a conversation if the recipient has lately written to the line."
+    ),
 ]
 Time = Annotated[datetime, Meta(tz=True)]
 
@@ -116,6 +124,7 @@ class SendBody(
         ]
         | UnsetType
     ) = UNSET
+    purpose: _Purpose | UnsetType = UNSET
     dry_run: (
         Annotated[bool, Meta(description="Check and price the message; store and charge nothing.")]
         | UnsetType
@@ -155,6 +164,7 @@ class PreviewBody(
     text: _Text
     to: To | UnsetType = UNSET
     sender: _From | UnsetType = msgspec.field(default=UNSET, name="from")
+    purpose: _Purpose | UnsetType = UNSET
 
 
 _Url = Annotated[
@@ -277,6 +287,7 @@ def wish_of(body: SendBody, now: datetime) -> Wish | Problem:
         valid_seconds=None if body.valid_for is UNSET else body.valid_for,
         max_segments=None if body.max_segments is UNSET else body.max_segments,
         max_price_micro=max_price_micro,
+        purpose=None if body.purpose is UNSET else body.purpose,
     )
 
 

@@ -57,7 +57,7 @@ ROUTES = (
         sends.send,
         "Send a message",
         {202: answers.Accepted, 200: answers.DryRun},
-        (402, 409, *_BODY_REFUSALS),
+        (402, 403, 409, *_BODY_REFUSALS),
         body=requests.SendBody,
         has_key=True,
     ),
@@ -77,7 +77,7 @@ ROUTES = (
         sends.preview,
         "Measure and price a text without sending it",
         {200: answers.Preview},
-        _BODY_REFUSALS,
+        (403, *_BODY_REFUSALS),
         body=requests.PreviewBody,
     ),
     Route(

@@ -16,8 +16,8 @@ from services.ingest.native import answers, refusals, requests
 from services.ingest.native.requests import PreviewBody, SendBody
 from services.ingest.web import bodies, counts
 from services.ingest.web.entrance import Visit
-from shared.db import ledger
-from shared.rules.compose import Draft, compose, measure
+from shared.db import facts, ledger
+from shared.rules.compose import Draft, compose, measure, settle
 from shared.rules.refusals import Code, Refusal, Subject
 from shared.runtime import ids
 from shared.sms import sender_id
@@ -71,15 +71,46 @@ def _compose(visit: Visit, body: SendBody, now: datetime) -> Draft | Problem:
     wish = requests.wish_of(body, now)
     if isinstance(wish, Problem):
         return wish
-    draft = compose(visit.context.watch.current, visit.account, wish, ids.uuid7())
-    return refusals.problem_of(draft) if isinstance(draft, Refusal) else draft
+    draft = compose(visit.context.watch.current, visit.account, wish, ids.uuid7(), now)
+    return _problem_or_draft(draft)
+
+
+async def _settled(visit: Visit, drafts: Sequence[Draft | Problem]) -> list[Draft | Problem]:
+    """Drafts that are not going to be stored, with their verdicts by what is on record now."""
+    asking = [each for each in drafts if not isinstance(each, Problem) and each.case is not None]
+    if not asking:
+        return [*drafts]
+    async with visit.transaction() as opened:
+        known = await facts.of_drafts(opened, asking)
+    return [
+        each
+        if isinstance(each, Problem) or each.case is None
+        else _problem_or_draft(settle(each, known[each.message_id]))
+        for each in drafts
+    ]
+
+
+def _problem_or_draft(fate: Draft | Refusal) -> Draft | Problem:
+    return refusals.problem_of(fate) if isinstance(fate, Refusal) else fate
+
+
+async def _with_dry_runs_settled(visit: Visit, items: Sequence[_Item]) -> Sequence[_Item]:
+    places = [place for place, item in enumerate(items) if item.dry_run]
+    if not places:
+        return items
+    settled = await _settled(visit, [items[place].draft for place in places])
+    changed = list(items)
+    for place, draft in zip(places, settled, strict=True):
+        changed[place] = msgspec.structs.replace(items[place], draft=draft)
+    return changed
 
 
 async def send(visit: Visit) -> web.Response:
     """One message: 202 once it is stored and paid for, 200 for a dry run."""
     raw = await bodies.read(visit.request, bodies.SINGLE_SIZE_MAX)
     key = bodies.idempotency_key(visit.request)
-    item = _read_item(visit, raw, datetime.now(UTC))
+    read = _read_item(visit, raw, datetime.now(UTC))
+    (item,) = await _with_dry_runs_settled(visit, [read])
     if not isinstance(item.draft, Problem):
         if item.dry_run:
             return answers.response(answers.dry_run(item.draft))
@@ -110,7 +141,7 @@ async def send_batch(visit: Visit) -> web.Response:
     batch = requests.decode(requests.batch_decoder, raw)
     if isinstance(batch, Problem):
         return problems.response(batch)
-    items = await _read_items(visit, batch.messages)
+    items = await _with_dry_runs_settled(visit, await _read_items(visit, batch.messages))
 
     def answer(fates: Sequence[Fate], balance_micro: int, currency: str) -> Answer:
         remaining = answers.balance(balance_micro, currency)
@@ -178,15 +209,17 @@ async def preview(visit: Visit) -> web.Response:
     body = requests.decode(requests.preview_decoder, raw)
     if isinstance(body, Problem):
         return problems.response(body)
-    previewed = _measured(body) if body.to is UNSET else _priced(visit, body, body.to)
+    previewed = _measured(body) if body.to is UNSET else await _priced(visit, body, body.to)
     if isinstance(previewed, Problem):
         return problems.response(previewed)
     return answers.response(previewed)
 
 
-def _priced(visit: Visit, body: PreviewBody, to: str) -> answers.Preview | Problem:
-    wanted = SendBody(to=to, text=body.text, sender=body.sender)
+async def _priced(visit: Visit, body: PreviewBody, to: str) -> answers.Preview | Problem:
+    wanted = SendBody(to=to, text=body.text, sender=body.sender, purpose=body.purpose)
     draft = _compose(visit, wanted, datetime.now(UTC))
+    if not isinstance(draft, Problem):
+        (draft,) = await _settled(visit, [draft])
     return draft if isinstance(draft, Problem) else answers.preview(draft)
 
 

@@ -38,7 +38,11 @@ async def test_every_check_of_a_currency_knows_the_currencies(
         "SELECT table_name FROM information_schema.columns "
         "WHERE column_name = 'currency' AND table_schema = 'public'"
     )
-    assert checks.keys() == {row["table_name"] for row in tables} - {"messages", "new_message"}
+    assert checks.keys() == {row["table_name"] for row in tables} - {
+        "messages",
+        "judged_message",
+        "new_message",
+    }
     for relation, said in checks.items():
         assert sorted(re.findall(r"'(\w+)'", said)) == sorted(money.CURRENCIES), relation
 
@@ -67,6 +71,7 @@ async def test_a_message_has_one_of_the_classes(owner: asyncpg.Connection) -> No
         ("lines", "mode", LineMode),
         ("lines", "registration", RegistrationState),
         ("lines", "purpose", Purpose),
+        ("consents", "purpose", Purpose),
     ],
 )
 async def test_a_column_takes_the_words_of_its_kind(
@@ -104,7 +109,9 @@ def rows() -> dict[str, list[str]]:
             said = " ".join((getattr(value, "__doc__", None) or "").split())
             if type_name := _ROW.search(said):
                 names = returned(value) if isfunction(value) else value._fields
-                found[type_name[1]] = [messages.SQL_NAMES.get(name, name) for name in names]
+                found[type_name[1]] = [
+                    messages.SQL_NAMES.get(name, name) for name in names if name != left_out(said)
+                ]
     return found
 
 
@@ -119,7 +126,14 @@ def returned(function: FunctionType) -> list[str]:
     return [each.attr if isinstance(each, ast.Attribute) else ast.unparse(each) for each in members]
 
 
+def left_out(said: str) -> str | None:
+    """A member that the row does not have."""
+    found = re.search(r"all but its `(\w+)` is a row", said)
+    return found and found[1]
+
+
 _ROW = re.compile(r"row of the type `(\w+)`")
+_OF_RELEASES_BEFORE = {"new_message"}
 _ATTRIBUTES = """
 SELECT c.relname, array_agg(a.attname::text ORDER BY a.attnum) AS names
 FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid
@@ -134,4 +148,5 @@ async def test_rows_that_go_in_have_the_attributes_of_their_types_in_order(
     found = {row["relname"]: row["names"] for row in await owner.fetch(_ATTRIBUTES)}
 
     # Then each is written by one tuple that says so, and whose names and order are the type's
-    assert found == rows()
+    assert found.keys() - rows().keys() == _OF_RELEASES_BEFORE
+    assert {name: found[name] for name in rows()} == rows()

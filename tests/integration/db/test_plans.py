@@ -11,7 +11,9 @@ import pytest_asyncio
 from deploy.local.servers import Servers
 from shared.db import (
     auto_replies,
+    consents,
     events,
+    facts,
     heads,
     idempotency,
     inbound,
@@ -53,6 +55,7 @@ HOT = {
     "inbound_seen",
     "opt_outs",
     "auto_replies",
+    "consents",
 }
 ROW_COUNT = 1_000_000
 
@@ -137,10 +140,11 @@ SELECT message_id, now() + number * interval '1 second', ARRAY[number], '{204}',
     ARRAY[now()]
 FROM fresh, generate_series(1, 100) AS number WHERE n <= 500""",
     """
-INSERT INTO inbound (inbound_id, account_id, sequence, carrier_id, sender, recipient, body,
+INSERT INTO inbound (inbound_id, account_id, sequence, line_id, carrier_id, sender, recipient, body,
     encoding, part_count, missing, received_at)
 SELECT message_id, CASE WHEN line_id < 90 THEN account_id END, CASE WHEN line_id < 90 THEN n END,
-    1, '+336' || n, '+33700000001', 'yes', 'gsm7', 1, '{}', now()
+    CASE WHEN line_id < 90 THEN line_id END, 1, '+336' || n, '+33700000001', 'yes', 'gsm7', 1, '{}',
+    now()
 FROM fresh WHERE n <= 100000""",
     """
 INSERT INTO inbound_seen SELECT uuid_send(message_id), now() FROM fresh WHERE n <= 100000""",
@@ -153,6 +157,10 @@ FROM fresh WHERE n <= 100000""",
     """
 INSERT INTO opt_outs (opt_out_id, account_id, recipient, source, reason, is_new)
 SELECT message_id, account_id, '+336' || n, 'phone', '', n % 1000 = 0
+FROM fresh WHERE n <= 100000""",
+    """
+INSERT INTO consents (consent_id, account_id, recipient, purpose, given_at, place, wording, source)
+SELECT message_id, account_id, '+336' || n, 'automated', now(), 'form', 'yes', 'producer'
 FROM fresh WHERE n <= 100000""",
     """
 INSERT INTO auto_replies (message_id, account_id, sender, recipient, word, language, created_at,
@@ -168,6 +176,7 @@ STATEMENTS = {
     "accept: store": (messages._INSERT, "accounts_pkey opt_outs_in_force wallets_pkey"),
     "accept: find keys": (idempotency._FIND, "idempotency_keys_pkey"),
     "accept: whom not to write to": (opt_outs._IN_FORCE, "opt_outs_in_force"),
+    "accept: what is on record": (facts._OF, "consents_in_force inbound_to_line"),
     "accept: remember answers": (idempotency._INSERT, ""),
     "one message": (messages._GET, "messages_of_account"),
     "its parts": (
@@ -265,6 +274,10 @@ STATEMENTS = {
         "auto_replies_pkey messages_between opt_outs_pkey work_pkey",
     ),
     "opt-outs: new ones": (opt_outs._NEW, "opt_outs_new"),
+    "consents: replace": (consents._REPLACE, "consents_in_force consents_pkey"),
+    "consents: end": (consents._END, "consents_in_force"),
+    "consents: list": (consents._PAGE, "consents_in_force"),
+    "consents: of a phone": (consents._OF_PHONE, "consents_ended consents_in_force"),
     "answers: owe": (auto_replies._OWE, "auto_replies_of_phone"),
     "answers: take": (auto_replies._DUE, "auto_replies_due"),
     "answers: forget": (auto_replies._FORGET, "auto_replies_age auto_replies_pkey"),

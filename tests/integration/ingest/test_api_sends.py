@@ -54,6 +54,7 @@ async def test_every_option_is_kept_when_it_is_given(town: World) -> None:
             "valid_for": 600,
             "max_segments": 1,
             "max_price": "0.0453",
+            "purpose": "automated",
             "dry_run": False,
         },
     )
@@ -80,6 +81,12 @@ async def test_every_option_is_kept_when_it_is_given(town: World) -> None:
         "price": "0.0453",
         "currency": "EUR",
         "reference": "order 7",
+        "verdict": {
+            "allowed": True,
+            "rules_version": 1,
+            "purpose": "automated",
+            "reasons": ["name_allowed"],
+        },
         "parts": [
             {
                 "part": 1,

@@ -49,6 +49,7 @@ VALUES: dict[str, Sequence[object]] = {
     "valid_for": (1, 3600),
     "max_segments": (1, 5),
     "max_price": TEXTS,
+    "purpose": ("conversation", "marketing"),
     "dry_run": (True, False),
 }
 REQUIRED = ("to", "text")
