@@ -73,6 +73,11 @@ OPERATION = (
         "opt-out", "services.commands.opt_outs:app", "Phones that an account must not write to."
     ),
     Command(
+        "consent",
+        "services.commands.consents:app",
+        "Phones that have agreed to an account's messages.",
+    ),
+    Command(
         "audit",
         "services.commands.audit:run",
         "Prove on one snapshot that money, states, work and events agree; name each row that does"

@@ -9,29 +9,24 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Final
+from typing import Final
 
 import cyclopts
 import rich.console
 import rich.markup
 import rich.table
-from cyclopts import Parameter, validators
 
-from services.commands import database
+from services.commands import database, phones
 from services.commands.arguments import Json
-from shared.db import accounts, opt_outs
+from services.commands.phones import PAGE_COUNT, Limit
+from shared.db import opt_outs
 from shared.db.connection import Connection
 from shared.db.opt_outs import NewOptOut, OptOutSource, PhoneOfAccount, StoredOptOut
 from shared.runtime import exits, ids
-from shared.sms import e164
 
 app = cyclopts.App(name="opt-out", help="Phones that an account must not write to.")
 
-Limit = Annotated[int, Parameter(validator=validators.Number(gte=1, lte=10_000))]
-PAGE_COUNT: Final = 500
-"""Phones that one transaction opts out: claims wait for it."""
 _COLUMNS: Final = ("number", "source", "reason", "line", "created_at")
-_FAULT_COUNT_MAX: Final = 20
 
 
 @app.command(name="list")
@@ -50,7 +45,7 @@ async def show(account: str, /, *, limit: Limit = 50, as_json: Json = False) -> 
         Print JSON, for programs.
     """
     async with database.connected() as connection:
-        account_id = await _account_id(connection, account)
+        account_id = await phones.account_id(connection, account)
         found = await opt_outs.page(connection, account_id, limit)
     if as_json:
         print(json.dumps([asdict(each) for each in found], default=str))
@@ -76,7 +71,7 @@ async def export(account: str, /) -> int:
     rows = csv.writer(sys.stdout, lineterminator="\n")
     rows.writerow(_COLUMNS)
     async with database.connected() as connection:
-        account_id = await _account_id(connection, account)
+        account_id = await phones.account_id(connection, account)
         after = ""
         while page := await opt_outs.page(connection, account_id, PAGE_COUNT, after):
             rows.writerows(map(_row, page))
@@ -109,7 +104,7 @@ async def add(account: str, number: str, /, *, reason: str) -> int:
     reason
         Kept with the opt-out.
     """
-    _check([number])
+    phones.check([number])
     print(f"opted out: {await _opt_out(account, [number], reason)}")
     return exits.OK
 
@@ -131,33 +126,17 @@ async def import_opt_outs(account: str, file: Path, /, *, reason: str) -> int:
     reason
         Kept with each opt-out.
     """
-    try:
-        with file.open(encoding="utf-8-sig", newline="") as lines:
-            numbers = [row[0].strip() for row in csv.reader(lines) if row]
-    except (OSError, ValueError, csv.Error) as error:
-        raise exits.NotDone(exits.BAD_INPUT, f"{file}: {error}") from None
-    numbers = numbers[1:] if numbers[:1] == [_COLUMNS[0]] else numbers
-    _check(numbers)
+    numbers = [row[0].strip() for row in phones.read(file, _COLUMNS[0])]
+    phones.check(numbers)
     print(f"opted out: {await _opt_out(account, numbers, reason)}")
     return exits.OK
-
-
-def _check(numbers: Sequence[str]) -> None:
-    faults = []
-    for place, number in enumerate(numbers, 1):
-        try:
-            e164.parse(number)
-        except e164.InvalidNumber as error:
-            faults.append(f"number {place}: {error}")
-    if faults:
-        raise exits.NotDone(exits.BAD_INPUT, *faults[:_FAULT_COUNT_MAX])
 
 
 async def _opt_out(account: str, numbers: Sequence[str], reason: str) -> int:
     """How many had not opted out before."""
     count = 0
     async with database.connected() as connection:
-        account_id = await _account_id(connection, account)
+        account_id = await phones.account_id(connection, account)
         for start in range(0, len(numbers), PAGE_COUNT):
             async with _turn(connection):
                 wanted = [
@@ -188,7 +167,7 @@ async def remove(account: str, number: str, /, *, reason: str) -> int:
     if not reason.strip():
         raise exits.NotDone(exits.BAD_INPUT, "--reason: say why")
     async with database.connected() as connection:
-        phone = PhoneOfAccount(await _account_id(connection, account), number)
+        phone = PhoneOfAccount(await phones.account_id(connection, account), number)
         async with _turn(connection):
             ended = await opt_outs.end(connection, [phone], OptOutSource.OPERATOR, reason)
             await opt_outs.tell(connection, ended=ended)
@@ -203,10 +182,3 @@ async def _turn(connection: Connection) -> AsyncIterator[None]:
     async with connection.transaction():
         await opt_outs.take_turn(connection)
         yield
-
-
-async def _account_id(connection: Connection, name: str) -> int:
-    account = await accounts.find(connection, name)
-    if account is None:
-        raise exits.NotDone(exits.BAD_INPUT, f"there is no account {name!r}")
-    return account.account_id

@@ -5,14 +5,13 @@ from __future__ import annotations
 from aiohttp import web
 from msgspec import UNSET, UnsetType
 
-from services.ingest.native import answers, queries, refusals, requests
+from services.ingest.native import answers, phones, queries, requests
 from services.ingest.web import bodies
 from services.ingest.web.entrance import Visit
 from shared.db import opt_outs as stored
 from shared.db.opt_outs import NewOptOut, OptOutSource, PhoneOfAccount
 from shared.runtime import ids
 from shared.shapes import opt_out as shapes
-from shared.sms import e164
 from shared.web import problems
 from shared.web.problems import Problem, Refused
 
@@ -20,8 +19,8 @@ from shared.web.problems import Problem, Refused
 async def opt_out_list(visit: Visit) -> web.Response:
     """A page of the opt-outs that are in force, or that of one phone."""
     query = queries.read(visit.request, queries.OptOutQuery)
-    after = "" if query.cursor is UNSET else _cursor(query.cursor)
-    number = None if query.number is UNSET else _number(query.number)
+    after = "" if query.cursor is UNSET else phones.cursor(query.cursor)
+    number = None if query.number is UNSET else phones.number(query.number)
     async with visit.transaction() as opened:
         if number is None:
             found = await stored.page(opened, visit.account_id, query.limit, after)
@@ -33,28 +32,6 @@ async def opt_out_list(visit: Visit) -> web.Response:
     return answers.response(answers.OptOutPage([*map(shapes.shown, found)], cursor))
 
 
-def _cursor(text: str) -> str:
-    if _fault_of(text):
-        detail = "Not a cursor that a page has given; in a query, its '+' is written %2B."
-        raise Refused(problems.of(422, "invalid_cursor", detail, "cursor"))
-    return text
-
-
-def _number(text: str) -> str:
-    if fault := _fault_of(text):
-        raise Refused(fault)
-    return text
-
-
-def _fault_of(text: str) -> Problem | None:
-    try:
-        e164.parse(text)
-    except e164.InvalidNumber as error:
-        detail = refusals.sentence(str(error))
-        return problems.of(422, "invalid_recipient", detail, "number")
-    return None
-
-
 def _reason(given: str | UnsetType) -> str:
     reason = "" if given is UNSET else given
     if fault := requests.unstorable("reason", reason):
@@ -64,7 +41,7 @@ def _reason(given: str | UnsetType) -> str:
 
 async def opt_out(visit: Visit) -> web.Response:
     """The phone's opt-out: 201 for a new one; one that is in force stays as it is."""
-    number = _number(visit.request.match_info["number"])
+    number = phones.number(visit.request.match_info["number"])
     body: requests.OptOutBody | Problem = requests.OptOutBody()
     if visit.request.can_read_body:
         raw = await bodies.read(visit.request, bodies.SINGLE_SIZE_MAX)
@@ -88,7 +65,7 @@ def _new(visit: Visit, number: str, reason: str) -> NewOptOut:
 
 async def opt_in(visit: Visit) -> web.Response:
     """The phone has no opt-out any more; that it had is kept, with the reason for its end."""
-    number = _number(visit.request.match_info["number"])
+    number = phones.number(visit.request.match_info["number"])
     query = queries.read(visit.request, queries.OptInQuery)
     phone = PhoneOfAccount(visit.account_id, number)
     reason = _reason(query.reason)
@@ -112,7 +89,7 @@ async def import_opt_outs(visit: Visit) -> web.Response:
     failed = [
         answers.NotImported(index, answers.failed(fault).error)
         for index, number in enumerate(body.numbers)
-        if (fault := _fault_of(number)) is not None
+        if (fault := phones.fault_of(number)) is not None
     ]
     wrong = {each.index for each in failed}
     numbers = {number for index, number in enumerate(body.numbers) if index not in wrong}

@@ -98,6 +98,19 @@ class OptInQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     reason: Reason
 
 
+class ConsentQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Which consents to list."""
+
+    limit: Annotated[int, Meta(ge=1, le=OPT_OUT_COUNT_MAX)] = 100
+    cursor: Annotated[str, Meta(description="The cursor of the page before.")] | UnsetType = UNSET
+
+
+class WithdrawalQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Why a consent is in force no more."""
+
+    reason: Reason
+
+
 Query = TypeVar("Query", bound=msgspec.Struct)
 
 

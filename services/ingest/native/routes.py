@@ -11,6 +11,8 @@ from aiohttp import web
 
 from services.ingest.native import (
     answers,
+    consent_shapes,
+    consents,
     lines,
     opt_outs,
     queries,
@@ -22,7 +24,7 @@ from services.ingest.native import (
 )
 from services.ingest.web import counts, entrance
 from shared.db import connection
-from shared.shapes import line, message, message_trace, opt_out
+from shared.shapes import consent, line, message, message_trace, opt_out
 from shared.web import bodies, refused
 
 DOCUMENT = Path(__file__).with_name("openapi.json")
@@ -202,6 +204,50 @@ ROUTES = (
         {200: answers.OptOutsImported},
         _BODY_REFUSALS,
         body=requests.OptOutImport,
+    ),
+    Route(
+        "GET",
+        "/v1/consents",
+        consents.consent_list,
+        "Phones whose consent is in force, in the order of their numbers",
+        {200: consent_shapes.ConsentPage},
+        (400, 422),
+        query=queries.ConsentQuery,
+    ),
+    Route(
+        "GET",
+        "/v1/consents/{number}",
+        consents.consent_proof,
+        "When, where and to what a phone has agreed, also before",
+        {200: consent_shapes.ConsentProof},
+        (404, 422),
+    ),
+    Route(
+        "PUT",
+        "/v1/consents/{number}",
+        consents.record_consent,
+        "Record that a phone has agreed to be written to",
+        {200: consent.Consent, 201: consent.Consent},
+        _BODY_REFUSALS,
+        body=consent_shapes.ConsentBody,
+    ),
+    Route(
+        "DELETE",
+        "/v1/consents/{number}",
+        consents.withdraw_consent,
+        "Withdraw a phone's consent, for a stated reason",
+        {204: None},
+        (400, 404, 422),
+        query=queries.WithdrawalQuery,
+    ),
+    Route(
+        "POST",
+        "/v1/consents/import",
+        consents.import_consents,
+        "Record that many phones have agreed to be written to",
+        {200: consent_shapes.ConsentsImported},
+        _BODY_REFUSALS,
+        body=consent_shapes.ConsentImport,
     ),
     Route(
         "POST",
