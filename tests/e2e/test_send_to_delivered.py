@@ -219,7 +219,7 @@ async def routed(platform: fleet.Fleet) -> None:
     assert platform.ended() == []
 
 
-async def test_running_processes_follow_within_two_seconds_when_an_operator_applies_a_file(
+async def test_a17_running_processes_follow_within_two_seconds_when_a_file_is_applied(
     platform: fleet.Fleet, shop: Producer
 ) -> None:
     # Given a country nobody can be reached in, and a line that may send one message an hour.
@@ -241,6 +241,20 @@ async def test_running_processes_follow_within_two_seconds_when_an_operator_appl
     platform.apply(fleet.line("shop", "Gate", limits=(5, 10, 10)), response_seconds=3.0)
     await shop.until(second["id"], "delivered")
     assert await shop.statuses(second["id"]) == ["parked", "queued", "submitted", "delivered"]
+    # Then the limiter tells the account what it has left, by the segment.
+    third = await shop.send("+33612345153", "Third. " * 30, **{"from": "Gate"})
+    await shop.until(third["id"], "delivered")
+    _, page = await shop.get("/v1/lines")
+    (gate_id,) = [line["id"] for line in page["lines"] if line["sender"] == "Gate"]
+    _, shown = await shop.get(f"/v1/lines/{gate_id}/limits")
+    hour = shown["limits"][0]["windows"][0]
+    assert (shown["limits"][0]["source"], hour["limit"]) == ("limiter", 5)
+    assert (hour["used"], hour["left"]) == (4, 1)
+    # When the operator narrows the line, then the next message waits.
+    platform.apply(fleet.line("shop", "Gate", limits=(4, 10, 10)), response_seconds=3.0)
+    await routed(platform)
+    fourth = await shop.send("+33612345154", "Fourth.", **{"from": "Gate"})
+    await shop.until(fourth["id"], "parked")
 
 
 async def test_a_carrier_over_http_takes_parts_and_calls_back_when_gb_is_sent_to(

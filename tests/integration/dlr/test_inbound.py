@@ -49,6 +49,17 @@ async def let_time_pass(owner: asyncpg.Connection, seconds: float) -> None:
     await owner.execute(f"UPDATE inbound_seen SET until = until {earlier}")
 
 
+async def test_a21_what_phones_send_uses_nothing_of_a_lines_limits(
+    database: asyncpg.Pool,
+) -> None:
+    # Given a phone's message of several parts to a line
+    await phones.deliver(database, *phones.parts(LONG, 7))
+    await inbound.sweep(database, WAIT_SECONDS)
+    # When it was kept, Then no limit was charged with it
+    assert [message.body for message in await phones.received(database)] == [LONG]
+    assert await database.fetchval("SELECT count(*) FROM limit_usage") == 0
+
+
 async def test_a_message_belongs_to_the_account_of_its_line_and_answers_its_last_message(
     database: asyncpg.Pool,
 ) -> None:
