@@ -19,7 +19,7 @@ from shared.db.connection import Connection
 from shared.ledger import money
 from shared.runtime import exits
 
-_ALLOWED = {True: "allowed", False: "refused"}
+_PERMISSIONS = {"special_numbers", "international"}
 
 app = cyclopts.App(name="account", help="Accounts, their money, counts.")
 
@@ -53,6 +53,11 @@ async def show(name: str, /, *, as_json: Json = False) -> int:
         "used_today": used.get(account.account_id, 0),
         "requests_per_minute": account.requests_per_minute,
         "special_numbers": account.special_numbers,
+        "plan": account.plan,
+        "store_body": account.store_body,
+        "international": account.international,
+        "consent": account.consent,
+        "registration_enforced": account.registration_enforced,
         "counts": {
             status: {"messages": message_count, "segments": segment_count}
             for status, message_count, segment_count, _ in counts
@@ -72,10 +77,17 @@ def _print(shown: dict[str, object]) -> None:
     for name, value in shown.items():
         if isinstance(value, dict):
             for status, count in value.items():
-                print(f"{status:<20} {count['messages']} messages, {count['segments']} segments")
+                print(f"{status:<22}{count['messages']} messages, {count['segments']} segments")
         else:
-            told = _ALLOWED[value] if isinstance(value, bool) else value
-            print(f"{name.replace('_', ' '):<20} {told}")
+            print(f"{name.replace('_', ' '):<22}{_told(name, value)}")
+
+
+def _told(name: str, value: object) -> object:
+    if not isinstance(value, bool):
+        return value
+    if name in _PERMISSIONS:
+        return "allowed" if value else "refused"
+    return "yes" if value else "no"
 
 
 @app.command

@@ -11,7 +11,8 @@ from shared.ledger.transfers import Kind
 @dataclass(frozen=True, slots=True)
 class Account:
     """An account and its active wallet; `balance_micro` in micro-units of `currency`.
-    `special_numbers`: it may send to premium-rate and other special numbers."""
+    `special_numbers`: it may send to premium-rate and other special numbers. The rest is as in
+    `shared/rules/snapshot.py`."""
 
     account_id: int
     name: str
@@ -20,11 +21,16 @@ class Account:
     daily_limit: int
     requests_per_minute: int
     special_numbers: bool
+    plan: str
+    store_body: bool
+    international: bool
+    consent: str
+    registration_enforced: bool
 
 
 _SELECT = """
 SELECT a.account_id, a.name, a.currency, w.balance_micro, a.daily_limit, a.requests_per_minute,
-       a.special_numbers
+       a.special_numbers, a.plan, a.store_body, a.international, a.consent, a.registration_enforced
 FROM accounts a JOIN wallets w ON w.account_id = a.account_id AND w.currency = a.currency
 WHERE $1::text IS NULL OR a.name = $1
 ORDER BY a.name"""

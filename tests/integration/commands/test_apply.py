@@ -157,7 +157,7 @@ async def test_special_numbers_are_opened_to_an_account_at_their_own_price(
 ) -> None:
     # Given an account and a usual price in force
     await command("apply", str(file))
-    assert "special numbers      refused" in (await command("account", "show", "demo")).output
+    assert "special numbers       refused" in (await command("account", "show", "demo")).output
 
     # When special numbers are opened to it, at a price beside the usual one
     opened = OPERATOR.replace('credit = "10"', "special_numbers = true")
@@ -175,7 +175,7 @@ async def test_special_numbers_are_opened_to_an_account_at_their_own_price(
     assert current.special_prices == {("FR", "EUR"): 2_500_000}
 
     # And whoever looks at the account is told
-    assert "special numbers      allowed" in (await command("account", "show", "demo")).output
+    assert "special numbers       allowed" in (await command("account", "show", "demo")).output
 
     # And the release before still reads every usual price, and no other
     rows = await connection.fetch("SELECT country, currency, amount_micro FROM prices")

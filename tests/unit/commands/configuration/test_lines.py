@@ -88,7 +88,6 @@ def test_an_empty_word_takes_away_what_stands() -> None:
     [
         ('mode = "app"', "line[0].mode: Invalid enum value 'app'"),
         ('capabilities = ["fax"]', "line[0].capabilities[0]: Invalid enum value 'fax'"),
-        ('mode = "api"\ncapabilities = []', "line[0].mode: a line that can neither SMS nor MMS"),
         ('purpose = "fun"', "line[0].purpose: Invalid enum value 'fun'"),
         ('time_zone = "Paris"', "line[0].time_zone: expected a time zone's name (IANA)"),
         ('use_case = "a\\nb"', "line[0].use_case: expected at most 200 characters in one line"),
@@ -106,6 +105,19 @@ def test_each_fault_of_a_line_has_its_place(named: str, fault: str) -> None:
     _, faults = file.read(ACCOUNT + LINE + named, {})
     assert len(faults) == 1
     assert faults[0].startswith(fault)
+
+
+def test_a08_a_line_that_can_neither_sms_nor_mms_has_no_api_mode() -> None:
+    said = "line[0].mode: a line that can neither SMS nor MMS has no API mode"
+    for named in ('mode = "api"\ncapabilities = []', "capabilities = []"):
+        _, faults = file.read(ACCOUNT + LINE + named, {KEPT.key: KEPT})
+        assert faults == [said]
+    # But in the other mode, it is a line for calls
+    assert line('mode = "application"\ncapabilities = []', KEPT).capabilities == ()
+
+
+def test_a22_an_account_has_the_professional_plan_unless_it_is_named() -> None:
+    assert [getattr(row, "plan", "") for row in read("")] == ["professional"]
 
 
 def test_an_account_of_before_keeps_what_it_may_and_a_new_one_is_held_to_the_rules() -> None:
