@@ -9,6 +9,7 @@ import pytest
 
 from services.commands.configuration import difference, file
 from shared.db import apply
+from tests.unit.architecture import tree
 
 ACCOUNT = '[[account]]\nname = "demo"\ncurrency = "EUR"\n'
 LINE = '[[line]]\naccount = "demo"\nsender = "+12025550123"\nkind = "long_code"\ncountry = "US"\n'
@@ -65,6 +66,14 @@ def line(text: str, *current: apply.Row) -> apply.Line:
 
 def test_a07_a_line_says_what_it_can_whom_it_serves_and_what_it_is_registered_for() -> None:
     assert line(FULL) == replace(KEPT, second_limit=3)
+
+
+def test_the_example_on_the_page_can_be_applied() -> None:
+    page = (tree.ROOT / "docs/lines.md").read_text("utf-8")
+    example = page.split("```toml\n")[1].split("```")[0]
+    (found,) = [row for row in read(example) if isinstance(row, apply.Line)]
+    assert (found.hour_limit, found.day_limit) == (500, 10_000)
+    assert found.registered_until == date(2026, 12, 31)
 
 
 def test_what_a_file_does_not_name_of_a_line_stays_as_it_stands() -> None:
