@@ -46,10 +46,16 @@ async def run(*, limit: Limit = 50, as_json: Json = False) -> int:
             _shown(each.sender),
             _shown(each.recipient),
             f"{came_count}/{each.part_count}",
-            _shown("(binary)" if each.body is None else each.body),
+            _shown(_text(each)),
         )
     rich.console.Console().print(table)
     return 0
+
+
+def _text(each: inbound.StoredInbound) -> str:
+    if not each.body_stored:
+        return "(not stored)"
+    return "(binary)" if each.body is None else each.body
 
 
 def _shown(text: str) -> str:
@@ -65,6 +71,7 @@ def _members(each: inbound.StoredInbound) -> dict[str, object]:
         "to": each.recipient,
         "text": each.body,
         "data": None if each.data is None else base64.b64encode(each.data).decode(),
+        "body_stored": each.body_stored,
         "encoding": each.encoding,
         "parts": each.part_count,
         "missing": list(each.missing),

@@ -19,6 +19,7 @@ from services.dispatcher.receipts import ReceiptDesk
 from services.dispatcher.record import Recorder
 from services.dispatcher.schedule import Scheduler
 from services.dispatcher.sweep import Sweeper
+from shared.access import keys, seals
 from shared.broker import link, publish, topology
 from shared.db import pool, watch, workers
 from shared.limits.limiter import Limiter
@@ -38,6 +39,7 @@ class Settings(settings.Servers, frozen=True, kw_only=True):
     """What a dispatcher reads from the environment."""
 
     redis_url: settings.RedisUrl
+    secret_key: settings.SecretKey
     dispatcher_pool: settings.Connections = 12
     resubmit_seconds: Annotated[
         float,
@@ -48,6 +50,9 @@ class Settings(settings.Servers, frozen=True, kw_only=True):
             le=86_400,
         ),
     ] = 60.0
+
+    def __post_init__(self) -> None:
+        keys.Keys.read(self.secret_key)
 
 
 def main() -> int:
@@ -77,11 +82,12 @@ async def serve(chosen: Settings, stop: asyncio.Event) -> AsyncIterator[None]:
         await publisher.link.wait_up(BROKER_SECONDS)
         worker_id = ids.uuid7()
         limiter = Limiter(database, Permits(redis))
-        desk = Desk(database, configured, worker_id, limiter, Pace(redis))
+        sealing = seals.Seals(keys.Keys.read(chosen.secret_key))
+        desk = Desk(database, configured, worker_id, limiter, Pace(redis), sealing)
         recorder = Recorder(desk)
         receipts = ReceiptDesk(publisher, recorder)
         stack.push_async_callback(receipts.drain)
-        inbound = InboundDesk(database)
+        inbound = InboundDesk(database, sealing)
         stack.push_async_callback(inbound.drain)
 
         sweeper = Sweeper(database, worker_id, chosen.resubmit_seconds)

@@ -8,12 +8,25 @@ from typing import NamedTuple
 from uuid import UUID
 
 import asyncpg
+import structlog
 
+from shared.access.seals import Seals
 from shared.broker.envelopes import WorkItem
-from shared.db import connection, limits, opt_outs, segments, submits, trail, work
+from shared.db import (
+    connection,
+    limits,
+    opt_outs,
+    sealed_texts,
+    segments,
+    submits,
+    trail,
+    work,
+)
 from shared.db.pool import ACQUIRE_SECONDS
 from shared.limits.limiter import Limiter, Permit, scope_names
 from shared.sms.states import SegmentState
+
+_log = structlog.get_logger()
 
 
 class StaleEpoch(Exception):
@@ -29,6 +42,8 @@ class Unheard(Exception):
         self.transaction = transaction
 
 
+UNREADABLE = "its text, which was not to be kept, cannot be read any more"
+
 Granted = tuple[WorkItem, Permit]
 """A message, and the leave to send it."""
 
@@ -42,12 +57,12 @@ class Unused(NamedTuple):
 
 
 async def claim(
-    pool: asyncpg.Pool, worker_id: UUID, granted: Sequence[Granted]
+    pool: asyncpg.Pool, seals: Seals, worker_id: UUID, granted: Sequence[Granted]
 ) -> list[work.Claimed]:
     """Commit the intent for the messages that nobody else has claimed, whose time is not over and
     whose permit is for all that they still need, and charge their limits. What is for a phone that
-    has opted out is canceled instead. The permits are of one epoch. Raises StaleEpoch, with nothing
-    committed, and Unheard."""
+    has opted out is canceled instead, and what no key opens has failed. The permits are of one
+    epoch. Raises StaleEpoch, with nothing committed, and Unheard."""
     epoch = granted[0][1].epoch
     used = usage((item, permit, item.segment_count) for item, permit in granted)
     done: connection.Transaction | None = None
@@ -66,11 +81,48 @@ async def claim(
                 used = usage((item, permit, item.segment_count) for item, permit in few)
                 await limits.charge(opened, worker_id, used)
             done = found.transaction
+            if not all(message.body for message in live):
+                live = await _unsealed(opened, seals, worker_id, live, granted)
     except connection.TRANSIENT as error:
         if done:
             raise Unheard(done) from error
         raise
     return live
+
+
+async def _unsealed(
+    opened: connection.Connection,
+    seals: Seals,
+    worker_id: UUID,
+    live: Sequence[work.Claimed],
+    granted: Sequence[Granted],
+) -> list[work.Claimed]:
+    """The messages with their texts. One whose text cannot be read, because its key is gone, ends
+    here, and is charged no more."""
+    texts = await sealed_texts.opened(
+        opened, seals, [message.message_id for message in live if not message.body]
+    )
+    readable: list[work.Claimed] = []
+    lost: list[work.Claimed] = []
+    for message in live:
+        if message.body:
+            readable.append(message)
+        elif (text := texts.get(message.message_id)) is not None:
+            readable.append(message._replace(body=text.decode()))
+        else:
+            lost.append(message)
+    if lost:
+        ended = [
+            submits.Submit(message.message_id, part, message.submitted_at)
+            for message in lost
+            for part in message.parts
+        ]
+        await segments.settle_all(opened, ended, SegmentState.FAILED, UNREADABLE)
+        permits = {item.message_id: permit for item, permit in granted}
+        unused = [Unused(each, permits[each.message_id], len(each.parts)) for each in lost]
+        await discharge(opened, worker_id, unused)
+        _log.error("sealed_texts_not_readable", message_count=len(lost))
+    return readable
 
 
 def usage(parts: Iterable[tuple[WorkItem | work.Claimed, Permit, int]]) -> limits.Usage:

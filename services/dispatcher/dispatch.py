@@ -16,6 +16,7 @@ import prometheus_client
 import structlog
 
 from services.dispatcher import claim, park
+from shared.access.seals import Seals
 from shared.broker import envelopes
 from shared.db import connection, watch, work
 from shared.db.pool import ACQUIRE_SECONDS
@@ -45,6 +46,7 @@ class Desk:
     worker_id: UUID
     limiter: Limiter
     pace: Pace
+    seals: Seals
     unheard: dict[connection.Transaction, Sequence[claim.Granted]] = field(default_factory=dict)
     """Claims that may have been committed unheard; `unheard.put_back` asks and undoes them."""
 
@@ -104,7 +106,7 @@ async def _claim(desk: Desk, granted: Sequence[claim.Granted], done: Dispatched)
     if not usable:
         return
     try:
-        live = await claim.claim(desk.pool, desk.worker_id, usable)
+        live = await claim.claim(desk.pool, desk.seals, desk.worker_id, usable)
     except claim.StaleEpoch:
         desk.limiter.forget_epoch()
         return

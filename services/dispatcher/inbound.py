@@ -10,6 +10,7 @@ from functools import partial
 import asyncpg
 import prometheus_client
 
+from shared.access.seals import Seals
 from shared.carriers import contract
 from shared.db import inbound
 from shared.db.pool import ACQUIRE_SECONDS
@@ -47,8 +48,9 @@ class InboundDesk:
     recognised.
     """
 
-    def __init__(self, pool: asyncpg.Pool) -> None:
+    def __init__(self, pool: asyncpg.Pool, seals: Seals) -> None:
         self._pool = pool
+        self._seals = seals
         self._held_bytes = 0
         self._heard: list[bytes] = []
         self._gatherer = batching.Gatherer[inbound.Arrival](
@@ -102,12 +104,12 @@ class InboundDesk:
         heard, self._heard = self._heard, []
         if heard:
             async with self._pool.acquire(timeout=ACQUIRE_SECONDS) as opened:
-                await inbound.forget_heard(opened, heard)
+                await inbound.forget_heard(opened, self._seals, heard)
 
     async def _store(self, arrivals: Sequence[inbound.Arrival]) -> None:
         try:
             async with self._pool.acquire(timeout=STORE_SECONDS) as opened, opened.transaction():
-                repeated_count = await inbound.store(opened, arrivals)
+                repeated_count = await inbound.store(opened, self._seals, arrivals)
         except BaseException:
             _DELIVERIES.labels("not_stored").inc(len(arrivals))
             raise

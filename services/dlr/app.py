@@ -11,7 +11,8 @@ from typing import Annotated
 import structlog
 from msgspec import Meta
 
-from services.dlr import callbacks, inbound, intake, interpreters, late, overdue, retention
+from services.dlr import callbacks, inbound, intake, interpreters, late, overdue, retention, sealed
+from shared.access import keys, seals
 from shared.broker import consume, link, publish, topology
 from shared.db import pool, watch
 from shared.runtime import lifecycle, settings
@@ -25,6 +26,7 @@ DRAIN_SECONDS = 20.0
 class Settings(server.Settings, frozen=True, kw_only=True):
     """What dlr reads from the environment."""
 
+    secret_key: settings.SecretKey
     dlr_host: settings.Host = "127.0.0.1"
     dlr_port: Annotated[
         int, Meta(description="Where carriers call back; 0: any free port.", ge=0, le=65_535)
@@ -61,6 +63,10 @@ class Settings(server.Settings, frozen=True, kw_only=True):
         ),
     ] = 600.0
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        keys.Keys.read(self.secret_key)
+
 
 def main() -> int:
     """Take the carriers' receipts and tell producers what became of their messages.
@@ -79,6 +85,7 @@ async def serve(chosen: Settings, stop: asyncio.Event) -> AsyncIterator[None]:
         database = await pool.open_pool(chosen.database_url, "dlr", chosen.receipt_writers + 4)
         parts.push_async_callback(pool.close_pool, database)
         configured = await watch.Watch.start(database)
+        sealing = seals.Seals(keys.Keys.read(chosen.secret_key))
         readers = interpreters.Interpreters(configured)
         receiving = intake.Intake(database, readers, chosen.receipt_prefetch)
         publisher = _publisher(chosen)
@@ -87,8 +94,9 @@ async def serve(chosen: Settings, stop: asyncio.Event) -> AsyncIterator[None]:
             "watch": configured.run,
             "late": partial(late.run, database),
             "overdue": partial(overdue.run, database, chosen.receipt_overdue_every_seconds),
-            "inbound": partial(inbound.run, database, chosen.inbound_parts_seconds),
+            "inbound": partial(inbound.run, database, sealing, chosen.inbound_parts_seconds),
             "inbound-seen": partial(inbound.forget, database),
+            "sealed": partial(sealed.run, database, sealing),
             "retention": partial(retention.run, database),
             **{f"intake-{number}": receiving.run for number in range(chosen.receipt_writers)},
             "publish": publisher.link.supervise,
@@ -96,7 +104,8 @@ async def serve(chosen: Settings, stop: asyncio.Event) -> AsyncIterator[None]:
         }
         for name, work in works.items():
             await parts.enter_async_context(lifecycle.background(name, work(), stop))
-        app = callbacks.Callbacks(readers, publisher, partial(inbound.keep, database)).application()
+        keep = partial(inbound.keep, database, sealing)
+        app = callbacks.Callbacks(readers, publisher, keep).application()
         missing = partial(_missing, consumer.link, publisher.link)
         health.add_routes(app, missing)
         await parts.enter_async_context(

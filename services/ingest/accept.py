@@ -16,7 +16,17 @@ import structlog
 from services.ingest import metrics
 from services.ingest.patience import Patience
 from services.ingest.relay import Relay
-from shared.db import concatenations, connection, facts, idempotency, ledger, messages, opt_outs
+from shared.access.seals import Seals
+from shared.db import (
+    concatenations,
+    connection,
+    facts,
+    idempotency,
+    ledger,
+    messages,
+    opt_outs,
+    sealed_texts,
+)
 from shared.db.pool import ACQUIRE_SECONDS
 from shared.rules.compose import Draft, settle
 from shared.rules.refusals import Code, Refusal, Subject
@@ -93,9 +103,10 @@ class Acceptor:
     a time, and gather meanwhile; of batches one is encoded while another is stored.
     """
 
-    def __init__(self, pool: asyncpg.Pool, relay: Relay) -> None:
+    def __init__(self, pool: asyncpg.Pool, relay: Relay, seals: Seals) -> None:
         self._pool = pool
         self._relay = relay
+        self._seals = seals
         self._patience = Patience(ACCEPT_SECONDS)
         self._running_keys: set[idempotency.Key] = set()
         self._careful_until = 0.0
@@ -141,10 +152,10 @@ class Acceptor:
                 if time.monotonic() < self._careful_until:
                     raise _NotForAll
                 async with opened.transaction():
-                    results, stored = await _store_all(opened, intakes)
+                    results, stored = await _store_all(opened, self._seals, intakes)
             except (_NotForAll, asyncpg.CheckViolationError):
                 async with opened.transaction():
-                    results, stored = await _store_some(opened, intakes)
+                    results, stored = await _store_some(opened, self._seals, intakes)
                 if len(stored) < sum(len(intake.drafts) for intake in intakes):
                     self._careful_until = time.monotonic() + CAREFUL_SECONDS
         metrics.ACCEPTED.inc(len(stored))
@@ -160,7 +171,9 @@ class _NotForAll(Exception):
     """Not everything can be stored: each message must be looked at on its own."""
 
 
-async def _store_all(opened: connection.Connection, intakes: Sequence[Intake]) -> _Results:
+async def _store_all(
+    opened: connection.Connection, seals: Seals, intakes: Sequence[Intake]
+) -> _Results:
     """The transaction, in the hope that everything can be paid for: the wallets, for which all that
     an account sends at once must wait, are touched last. Raises _NotForAll."""
     results = await _known_answers(opened, intakes)
@@ -190,11 +203,13 @@ async def _store_all(opened: connection.Connection, intakes: Sequence[Intake]) -
     answers = _decide(intakes, results, till)
     if len(till.accepted) < len(drafts):
         raise _NotForAll
-    await _finish(opened, drafts, answers)
+    await _finish(opened, seals, drafts, answers)
     return [_certain(result) for result in results], drafts
 
 
-async def _store_some(opened: connection.Connection, intakes: Sequence[Intake]) -> _Results:
+async def _store_some(
+    opened: connection.Connection, seals: Seals, intakes: Sequence[Intake]
+) -> _Results:
     """The transaction: who may run, who can pay for whom, store them all, remember the answers."""
     results = await _known_answers(opened, intakes)
     accounts = sorted(
@@ -213,7 +228,7 @@ async def _store_some(opened: connection.Connection, intakes: Sequence[Intake]) 
     till = _Till(purses, await ledger.used_today(opened, accounts), known, unwanted)
     answers = _decide(intakes, results, till)
     await messages.insert(opened, till.accepted)
-    await _finish(opened, till.accepted, answers)
+    await _finish(opened, seals, till.accepted, answers)
     return [_certain(result) for result in results], till.accepted
 
 
@@ -228,7 +243,9 @@ def _all_settled(drafts: Sequence[Draft], known: Mapping[UUID, Facts]) -> list[D
     return settled
 
 
-async def accept_answers(opened: connection.Connection, drafts: Sequence[Draft]) -> Sequence[Draft]:
+async def accept_answers(
+    opened: connection.Connection, seals: Seals, drafts: Sequence[Draft]
+) -> Sequence[Draft]:
     """Within a transaction of the caller: store what phones are answered, as far as it can be paid
     for, also to those that have opted out. Those that were stored, for the relay."""
     accounts = sorted({draft.account_id for draft in drafts})
@@ -237,7 +254,7 @@ async def accept_answers(opened: connection.Connection, drafts: Sequence[Draft])
     for draft in drafts:
         till.take(draft)
     await messages.insert(opened, till.accepted)
-    await _finish(opened, till.accepted, [])
+    await _finish(opened, seals, till.accepted, [])
     metrics.ACCEPTED.inc(len(till.accepted))
     return till.accepted
 
@@ -262,8 +279,13 @@ def _decide(
 
 
 async def _finish(
-    opened: connection.Connection, stored: Sequence[Draft], answers: Sequence[_KeptAnswer]
+    opened: connection.Connection,
+    seals: Seals,
+    stored: Sequence[Draft],
+    answers: Sequence[_KeptAnswer],
 ) -> None:
+    texts = {each.message_id: each.body for each in stored if not each.store_body}
+    await sealed_texts.keep_of_messages(opened, seals, texts)
     long = [each.message_id for each in stored if each.segment_count > 1]
     await concatenations.number(opened, long)
     await idempotency.insert(opened, answers)

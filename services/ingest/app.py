@@ -19,7 +19,7 @@ from services.ingest.accept import Acceptor
 from services.ingest.native import routes
 from services.ingest.relay import FAULTS, Relay
 from services.ingest.web import auth, bodies, uses, waiters
-from shared.access import keys, vault
+from shared.access import keys, seals, vault
 from shared.broker import link, publish, topology
 from shared.db import (
     auto_replies,
@@ -97,17 +97,17 @@ async def serve(chosen: Settings, stop: asyncio.Event) -> AsyncIterator[None]:
         await stack.enter_async_context(link.supervised(publisher.link))
         relay = Relay(database, configured, publisher)
         stack.push_async_callback(relay.drain)
-        acceptor = Acceptor(database, relay)
-        stack.push_async_callback(acceptor.drain)
-
         platform = keys.Keys.read(chosen.secret_key)
+        sealing = seals.Seals(platform)
+        acceptor = Acceptor(database, relay, sealing)
+        stack.push_async_callback(acceptor.drain)
         used = uses.Uses(database)
         stack.push_async_callback(_write_last, used)
 
         for name, work in (("relay", relay.run), ("configuration", configured.run)):
             await stack.enter_async_context(lifecycle.background(name, work(), stop))
         waiting = waiters.Waiters(database)
-        answer = partial(replies.answer, database, configured, relay)
+        answer = partial(replies.answer, database, configured, relay, sealing)
         steps: list[_Step] = [
             ("waiters", waiters.LOOK_SECONDS, waiting.look),
             ("replies", replies.SWEEP_SECONDS, answer),
@@ -125,6 +125,7 @@ async def serve(chosen: Settings, stop: asyncio.Event) -> AsyncIterator[None]:
             door=door.Door(redis),
             keys=platform,
             vault=vault.Vault(platform),
+            seals=sealing,
             proxies=addresses.Proxies(chosen.trusted_proxies),
             waiters=waiting,
             permits=permits.Permits(redis),

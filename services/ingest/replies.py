@@ -9,6 +9,7 @@ import asyncpg
 
 from services.ingest import accept
 from services.ingest.relay import Relay
+from shared.access.seals import Seals
 from shared.db import auto_replies, watch
 from shared.db.auto_replies import AutoReply
 from shared.db.pool import ACQUIRE_SECONDS
@@ -23,7 +24,9 @@ VALID_SECONDS = 3_600
 """Later than this an answer only puzzles."""
 
 
-async def answer(database: asyncpg.Pool, configured: watch.Watch, relay: Relay) -> None:
+async def answer(
+    database: asyncpg.Pool, configured: watch.Watch, relay: Relay, seals: Seals
+) -> None:
     """Accept all that is owed: what cannot be sent or paid for is owed no more. A message has the
     id of what it was owed for, so nobody's death loses or doubles it."""
     while True:
@@ -34,7 +37,7 @@ async def answer(database: asyncpg.Pool, configured: watch.Watch, relay: Relay) 
             drafts = [
                 draft for reply in due if (draft := _draft(configured.current, reply)) is not None
             ]
-            accepted = await accept.accept_answers(opened, drafts)
+            accepted = await accept.accept_answers(opened, seals, drafts)
             await auto_replies.answered(opened, [reply.message_id for reply in due])
         relay.publish_soon(accepted)
 

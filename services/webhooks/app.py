@@ -13,7 +13,7 @@ import structlog
 from msgspec import Meta
 
 from services.webhooks.pusher import RENEW_SECONDS, Pusher
-from shared.access import keys, vault
+from shared.access import keys, seals, vault
 from shared.db import connection, pool, watch, webhooks
 from shared.runtime import lifecycle, settings
 from shared.web import egress, health
@@ -73,8 +73,14 @@ async def serve(chosen: Settings, stop: asyncio.Event) -> AsyncIterator[None]:
             deadline_seconds=chosen.webhook_deadline_seconds,
         )
         stack.push_async_callback(client.close)
-        secrets = vault.Vault(keys.Keys.read(chosen.secret_key))
-        pusher = Pusher(database, client, secrets, chosen.webhook_requests)
+        platform = keys.Keys.read(chosen.secret_key)
+        pusher = Pusher(
+            database,
+            client,
+            vault.Vault(platform),
+            seals.Seals(platform),
+            chosen.webhook_requests,
+        )
 
         await stack.enter_async_context(
             lifecycle.background("configuration", configured.run(), stop)

@@ -8,6 +8,7 @@ from uuid import UUID
 
 import msgspec
 
+from shared.access.seals import Seals
 from shared.db import inbound, messages, opt_outs, webhooks
 from shared.db.connection import Connection
 from shared.db.events import StoredEvent
@@ -31,11 +32,13 @@ class _Told(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ToldEvent(msgspec.Struct, frozen=True):
-    """An event as it is sent. The id is the same whenever and to whomever it is told."""
+    """An event as it is sent. The id is the same whenever and to whomever it is told.
+    `hands_over`: what a phone has sent, whose text is not to be kept once this is taken."""
 
     sequence: int
     event_id: str
     body: bytes
+    hands_over: UUID | None
 
 
 def event_id(account_id: int, sequence: int) -> str:
@@ -44,7 +47,7 @@ def event_id(account_id: int, sequence: int) -> str:
 
 
 async def told(
-    connection: Connection, account_id: int, events: Sequence[StoredEvent]
+    connection: Connection, seals: Seals, account_id: int, events: Sequence[StoredEvent]
 ) -> list[ToldEvent]:
     """The events with the newest state of what they are about; without those about something that
     is gone: by the retention, or, of a webhook, by its owner. Of a family that is not known here,
@@ -52,7 +55,7 @@ async def told(
     shown: dict[str, Mapping[UUID, msgspec.Struct]] = {}
     for family, read in _READERS.items():
         if subject_ids := list({each.subject_id for each in events if each.family == family}):
-            shown[family] = await read(connection, account_id, subject_ids)
+            shown[family] = await read(connection, seals, account_id, subject_ids)
     found: list[ToldEvent] = []
     for event in events:
         if event.family not in _READERS:
@@ -70,11 +73,17 @@ def _told(account_id: int, event: StoredEvent, subject: dict[str, object]) -> To
         created_at=event.created_at,
         data=subject | {"sequence": event.sequence},
     )
-    return ToldEvent(event.sequence, name, msgspec.json.encode(told_as))
+    is_sealed = event.family == event_types.INBOUND and not subject.get("body_stored", True)
+    return ToldEvent(
+        event.sequence,
+        name,
+        msgspec.json.encode(told_as),
+        event.subject_id if is_sealed else None,
+    )
 
 
 async def _messages(
-    connection: Connection, account_id: int, message_ids: Sequence[UUID]
+    connection: Connection, _seals: Seals, account_id: int, message_ids: Sequence[UUID]
 ) -> Mapping[UUID, msgspec.Struct]:
     found = await messages.get_many(connection, account_id, message_ids)
     parts = await messages.parts_of_many(connection, list(found))
@@ -85,14 +94,15 @@ async def _messages(
 
 
 async def _inbound(
-    connection: Connection, account_id: int, inbound_ids: Sequence[UUID]
+    connection: Connection, seals: Seals, account_id: int, inbound_ids: Sequence[UUID]
 ) -> Mapping[UUID, msgspec.Struct]:
     found = await inbound.get_many(connection, account_id, inbound_ids)
-    return {inbound_id: inbound_shapes.shown(stored) for inbound_id, stored in found.items()}
+    readable = await inbound.with_texts(connection, seals, found.values())
+    return {stored.inbound_id: inbound_shapes.shown(stored) for stored in readable}
 
 
 async def _webhooks(
-    connection: Connection, account_id: int, _webhook_ids: Sequence[UUID]
+    connection: Connection, _seals: Seals, account_id: int, _webhook_ids: Sequence[UUID]
 ) -> Mapping[UUID, msgspec.Struct]:
     """All of the account, for they are few."""
     found = await webhooks.listed(connection, account_id)
@@ -100,13 +110,15 @@ async def _webhooks(
 
 
 async def _opt_outs(
-    connection: Connection, account_id: int, opt_out_ids: Sequence[UUID]
+    connection: Connection, _seals: Seals, account_id: int, opt_out_ids: Sequence[UUID]
 ) -> Mapping[UUID, msgspec.Struct]:
     found = await opt_outs.get_many(connection, account_id, opt_out_ids)
     return {opt_out_id: opt_out.shown(stored) for opt_out_id, stored in found.items()}
 
 
-_Reader = Callable[[Connection, int, Sequence[UUID]], Awaitable[Mapping[UUID, msgspec.Struct]]]
+_Reader = Callable[
+    [Connection, Seals, int, Sequence[UUID]], Awaitable[Mapping[UUID, msgspec.Struct]]
+]
 _READERS: Mapping[str, _Reader] = {
     event_types.MESSAGE: _messages,
     event_types.INBOUND: _inbound,

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from uuid import UUID
 
 import asyncpg
 import structlog
@@ -15,8 +16,8 @@ import structlog
 from services.webhooks import bodies, metrics, policy
 from services.webhooks.bodies import ToldEvent
 from services.webhooks.policy import Attempt, Standing
-from shared.access import signatures, vault
-from shared.db import events, pushes
+from shared.access import seals, signatures, vault
+from shared.db import events, pushes, sealed_texts
 from shared.db.events import StoredEvent
 from shared.db.pool import ACQUIRE_SECONDS
 from shared.db.pushes import Leased, Pending
@@ -48,6 +49,7 @@ class Means:
     database: asyncpg.Pool
     client: egress.GuardedClient
     vault: vault.Vault
+    seals: seals.Seals
     requests: asyncio.Semaphore
     stops: Callable[[], bool]
 
@@ -82,7 +84,13 @@ async def run(means: Means, leased: Leased) -> None:
         plan = await _read(means, leased)
         progress = await _tell(means, leased, plan, secrets)
         course = _course(leased, plan, progress, may_go_on=bool(rounds_left) and not means.stops())
-        if not await _record(means, leased, course) or not course.goes_on:
+        taken = {attempt.sequence for attempt in progress.attempts if attempt.is_taken}
+        handed_over = [
+            event.hands_over
+            for event in plan.told
+            if event.hands_over is not None and event.sequence in taken
+        ]
+        if not await _record(means, leased, course, handed_over) or not course.goes_on:
             return
         leased = leased._replace(
             read_until=course.read_until,
@@ -131,7 +139,7 @@ async def _read(means: Means, leased: Leased) -> _Plan:
         )
         wanted, reads_until = _wanted(leased, fresh, room)
         again = [event for event in again if _fits(leased, event)]
-        told = await bodies.told(connection, leased.account_id, [*again, *wanted])
+        told = await bodies.told(connection, means.seals, leased.account_id, [*again, *wanted])
     known = {event.sequence for event in told}
     return _Plan(
         told=told,
@@ -258,13 +266,17 @@ def _course(leased: Leased, plan: _Plan, progress: _Progress, *, may_go_on: bool
     )
 
 
-async def _record(means: Means, leased: Leased, course: pushes.Course) -> bool:
+async def _record(
+    means: Means, leased: Leased, course: pushes.Course, handed_over: Sequence[UUID] = ()
+) -> bool:
     # What was told is told again if this is not written down, so it waits as long as it counts.
     async with (
         means.database.acquire(timeout=pushes.LEASE_SECONDS) as connection,
         connection.transaction(),
     ):
         kept = await pushes.record(connection, leased, course, RETRY_COUNT_MAX)
+        if handed_over:
+            await sealed_texts.erase(connection, handed_over)
     if kept and course.disabled_for:
         metrics.DISABLED.labels(course.disabled_for).inc()
         _log.warning(

@@ -9,6 +9,7 @@ import asyncpg
 import structlog
 
 from services.webhooks import course, metrics
+from shared.access.seals import Seals
 from shared.access.vault import Vault
 from shared.db import connection, pushes
 from shared.db.pool import ACQUIRE_SECONDS
@@ -31,7 +32,12 @@ class Pusher:
     """Runs a course for each webhook that it has leased. More processes do so beside it."""
 
     def __init__(
-        self, database: asyncpg.Pool, client: GuardedClient, vault: Vault, request_count: int
+        self,
+        database: asyncpg.Pool,
+        client: GuardedClient,
+        vault: Vault,
+        seals: Seals,
+        request_count: int,
     ) -> None:
         self._database = database
         self._stops = False
@@ -40,6 +46,7 @@ class Pusher:
             database,
             client,
             vault,
+            seals,
             asyncio.Semaphore(request_count),
             lambda: self._stops,
         )

@@ -20,7 +20,8 @@ class Keys:
 
     A key is replaced in three steps, each in every process before the next begins: `old,new` (new
     is believed), `new,old` (new signs; tokens go over to it as they are used, idempotency keys are
-    forgotten after a week), `new`. A token that was not used in between is no longer good then.
+    forgotten after a week; texts that are not to be kept within two minutes), `new`. A token that
+    was not used in between is no longer good then.
     """
 
     _keys: tuple[bytes, ...] = field(repr=False)

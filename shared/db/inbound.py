@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import Any, NamedTuple
+from typing import NamedTuple
 from uuid import UUID
 
 import asyncpg
 
-from shared.db import cleaning, events, obey
+from shared.access.seals import Seals
+from shared.db import cleaning, events, inbound_parts, obey, sealed_texts
 from shared.db.connection import Connection
+from shared.db.inbound_parts import STORES_BODIES, NewPart
 from shared.rules import event_types
 from shared.sms import keywords
 from shared.sms.inbound import Alphabet, InboundPart, InboundText, Piece, first_word, join
@@ -65,30 +67,10 @@ class NewInbound(NamedTuple):
         return f"NewInbound({self.inbound_id})"
 
 
-class NewPart(NamedTuple):
-    """A part that waits for others; a row of the type `new_inbound_part`. Without `received_at` it
-    has come now."""
-
-    carrier_id: int
-    sender: str
-    recipient: str
-    reference: int
-    reference_bits: int
-    total: int
-    number: int
-    alphabet: str
-    udh: bytes
-    payload: bytes
-    received_at: datetime | None
-
-    def __repr__(self) -> str:
-        return f"NewPart({self.number} of {self.total})"
-
-
 @dataclass(frozen=True, slots=True)
 class StoredInbound:
     """A message as its account, or the operator, reads it. `sequence` is None where it is
-    nobody's."""
+    nobody's; where the body is not stored there is neither text nor data."""
 
     inbound_id: UUID
     sequence: int | None
@@ -96,6 +78,7 @@ class StoredInbound:
     recipient: str = field(repr=False)
     body: str | None = field(repr=False)
     data: bytes | None = field(repr=False)
+    body_stored: bool
     udh: bytes | None = field(repr=False)
     encoding: str
     part_count: int
@@ -114,23 +97,31 @@ RETURNING fingerprint"""
 
 
 async def store(
-    connection: Connection, arrivals: Iterable[Arrival], unnamed_seconds: int = REPEAT_SECONDS
+    connection: Connection,
+    seals: Seals,
+    arrivals: Sequence[Arrival],
+    unnamed_seconds: int = REPEAT_SECONDS,
 ) -> int:
     """Keep what has not been kept before, in the caller's transaction: whole messages as such,
     parts until they are joined. Returns how many were repetitions. `unnamed_seconds` is for how
     long what has no name is taken for a repetition."""
     given: dict[bytes, Arrival] = {}
-    count = 0
+    # A plain hash of a number and a short text can be guessed.
+    to_veil = await inbound_parts.without_texts(
+        connection, [arrival.part.recipient for arrival in arrivals]
+    )
     for arrival in arrivals:
-        count += 1
-        given.setdefault(arrival.fingerprint, arrival)
+        told = arrival.fingerprint
+        given.setdefault(seals.veiled(told) if arrival.part.recipient in to_veil else told, arrival)
     seconds = [REPEAT_SECONDS if each.has_name else unnamed_seconds for each in given.values()]
     fresh = [given[row[0]] for row in await connection.fetch(_SEE, list(given), seconds)]
     # In the order they came, which tells the parts of two messages of one reference apart.
     fresh.sort(key=lambda arrival: arrival.inbound_id)
-    await keep_parts(connection, [part for each in fresh if (part := _part(each)) is not None])
-    await insert(connection, [_alone(each) for each in fresh if each.part.concatenation is None])
-    return count - len(fresh)
+    parts = [part for each in fresh if (part := _part(each)) is not None]
+    await inbound_parts.keep(connection, seals, parts)
+    alone = [_alone(each) for each in fresh if each.part.concatenation is None]
+    await insert(connection, seals, alone)
+    return len(arrivals) - len(fresh)
 
 
 def _part(arrival: Arrival) -> NewPart | None:
@@ -182,94 +173,23 @@ def new_inbound(
     )
 
 
-_KEEP_PARTS = """
-INSERT INTO inbound_parts AS p (carrier_id, sender, recipient, reference, reference_bits, total,
-    numbers, alphabets, udhs, payloads, received_at, first_at, is_due)
-SELECT carrier_id, sender, recipient, reference, reference_bits, total,
-       array_agg(number ORDER BY place), array_agg(alphabet ORDER BY place),
-       array_agg(udh ORDER BY place), array_agg(payload ORDER BY place),
-       array_agg(coalesce(received_at, now()) ORDER BY place),
-       min(coalesce(received_at, now())), count(*) >= total
-FROM unnest($1::new_inbound_part[]) WITH ORDINALITY AS n (carrier_id, sender, recipient, reference,
-    reference_bits, total, number, alphabet, udh, payload, received_at, place)
-GROUP BY carrier_id, sender, recipient, reference, reference_bits, total
-ORDER BY carrier_id, sender, recipient, reference, reference_bits, total
-ON CONFLICT (carrier_id, sender, recipient, reference, reference_bits, total) DO UPDATE SET
-    numbers = p.numbers || excluded.numbers,
-    alphabets = p.alphabets || excluded.alphabets,
-    udhs = p.udhs || excluded.udhs,
-    payloads = p.payloads || excluded.payloads,
-    received_at = p.received_at || excluded.received_at,
-    is_due = p.is_due OR p.numbers && excluded.numbers
-        OR cardinality(p.numbers) + cardinality(excluded.numbers) >= p.total"""
-
-
-async def keep_parts(connection: Connection, parts: Sequence[NewPart]) -> None:
-    """Put parts to those of their messages, in the order given. Whoever brings what may be the last
-    one, or a number that is there already, makes the message due."""
-    if parts:
-        await connection.execute(_KEEP_PARTS, parts)
-
-
-class InboundWaiting(NamedTuple):
-    """The parts that have come with one reference, in the order they came, and when; `taken_at`
-    is the transaction's time."""
-
-    carrier_id: int
-    sender: str
-    recipient: str
-    reference: int
-    reference_bits: int
-    total: int
-    pieces: Sequence[Piece]
-    received_at: Sequence[datetime]
-    taken_at: datetime
-
-    def __repr__(self) -> str:
-        return f"InboundWaiting({len(self.pieces)} of {self.total})"
-
-
-# A row that has become another since it was seen stays for the next time.
-_TAKE = """
-DELETE FROM inbound_parts WHERE ctid = ANY (ARRAY(
-    SELECT ctid FROM inbound_parts WHERE is_due AND first_at <= now()
-    ORDER BY first_at LIMIT $1 FOR UPDATE SKIP LOCKED
-) || ARRAY(
-    SELECT ctid FROM inbound_parts WHERE first_at < now() - make_interval(secs => $2)
-    ORDER BY first_at LIMIT $1 FOR UPDATE SKIP LOCKED
-))
-RETURNING carrier_id, sender, recipient, reference, reference_bits, total,
-          numbers, alphabets, payloads, udhs, received_at, now()"""
-
-
-async def take_due(connection: Connection, limit: int, wait_seconds: float) -> list[InboundWaiting]:
-    """Take out what may be whole, and what has waited so long for its other parts, at most `limit`
-    of each. The caller keeps all of it in another form, in the same transaction; others that take
-    at the same time get others."""
-    return [_waiting(*row) for row in await connection.fetch(_TAKE, limit, wait_seconds)]
-
-
-def _waiting(*columns: Any) -> InboundWaiting:
-    *key, numbers, alphabets, payloads, udhs, received_at, taken_at = columns
-    pieces = [
-        Piece(number, Alphabet(alphabet), payload, udh)
-        for number, alphabet, payload, udh in zip(numbers, alphabets, payloads, udhs, strict=True)
-    ]
-    return InboundWaiting._make((*key, pieces, received_at, taken_at))
-
-
 # A number that several accounts have as a line belongs to the one whose keyword is the first word,
 # else to the one that had the last word with the phone, and to nobody where none had. Within an
-# account numbers follow the order of the ids. The account's log of events tells of each.
+# account numbers follow the order of the ids. The account's log of events tells of each. What is
+# nobody's is kept without its text if one of those that have the number keeps none.
 _INSERT = f"""
 WITH owned AS MATERIALIZED (
     SELECT n.*, coalesce(n.received_at, now()) AS came_at, o.account_id, o.line_id, o.message_id,
+           coalesce(o.body_stored, NOT EXISTS (
+               SELECT FROM lines l WHERE l.sender = n.recipient AND NOT {STORES_BODIES}
+           )) AS body_stored,
            row_number() OVER (PARTITION BY o.account_id ORDER BY n.inbound_id) AS place
     FROM unnest($1::new_inbound[], $2::text[]) AS n (inbound_id, carrier_id, sender, recipient,
         body, data, udh, encoding, part_count, missing, received_at, word)
     LEFT JOIN LATERAL (
         SELECT l.account_id, l.line_id, last.message_id, count(*) OVER () AS line_count,
-               coalesce(l.keyword = n.word, false) AS is_named
+               coalesce(l.keyword = n.word, false) AS is_named,
+               {STORES_BODIES} AS body_stored
         FROM lines l
         LEFT JOIN LATERAL (
             SELECT m.message_id FROM messages m
@@ -290,26 +210,27 @@ WITH owned AS MATERIALIZED (
     RETURNING account_id, last_sequence
 ), kept AS (
     INSERT INTO inbound (inbound_id, account_id, sequence, line_id, carrier_id, sender, recipient,
-        body, data, udh, encoding, part_count, missing, answer_to, received_at)
+        body, data, body_stored, udh, encoding, part_count, missing, answer_to, received_at)
     SELECT o.inbound_id, o.account_id, n.last_sequence - h.count + o.place, o.line_id,
-           o.carrier_id, o.sender, o.recipient, o.body, o.data, o.udh, o.encoding, o.part_count,
+           o.carrier_id, o.sender, o.recipient, CASE WHEN o.body_stored THEN o.body ELSE '' END,
+           CASE WHEN o.body_stored THEN o.data END, o.body_stored, o.udh, o.encoding, o.part_count,
            o.missing, o.message_id, o.came_at
     FROM owned o
     LEFT JOIN head h ON h.account_id = o.account_id
     LEFT JOIN numbered n ON n.account_id = o.account_id
-    RETURNING account_id, inbound_id
+    RETURNING account_id, inbound_id, body_stored
 ), changed AS (
     SELECT account_id, inbound_id AS message_id, '{event_types.INBOUND_RECEIVED}' AS status,
            '' AS reason, NULL::text AS reference
     FROM kept WHERE account_id IS NOT NULL
 ), {events.APPEND_CHANGED}
-SELECT FROM bumped"""  # noqa: S608 - the constants above
+SELECT inbound_id FROM kept WHERE NOT body_stored"""  # noqa: S608 - the constants above
 
 
-async def insert(connection: Connection, messages: Sequence[NewInbound]) -> None:
+async def insert(connection: Connection, seals: Seals, messages: Sequence[NewInbound]) -> None:
     """Keep messages, each with the account it belongs to, if there is one, and the message that it
-    answers; tell the account, and do what their phones ask for. The last that a transaction locks
-    but wallets."""
+    answers; tell the account, and do what their phones ask for. What a line keeps no texts of is
+    sealed (`sealed_texts`). The last that a transaction locks but wallets."""
     if not messages:
         return
     said = [
@@ -319,9 +240,18 @@ async def insert(connection: Connection, messages: Sequence[NewInbound]) -> None
     ]
     if said:
         await obey.prepare(connection, [(each.sender, each.recipient, t) for each, t in said])
-    await connection.execute(_INSERT, messages, [*map(_word, messages)])
+    rows = await connection.fetch(_INSERT, messages, [*map(_word, messages)])
+    if rows:
+        contents = {each.inbound_id: _content(each) for each in messages}
+        await sealed_texts.keep_of_inbound(
+            connection, seals, {id_: contents[id_] for (id_,) in rows}
+        )
     if said:
         await obey.obey(connection, {each.inbound_id: text for each, text in said})
+
+
+def _content(message: NewInbound) -> bytes:
+    return message.body.encode() if message.body is not None else message.data or b""
 
 
 def _word(message: NewInbound) -> str:
@@ -330,8 +260,8 @@ def _word(message: NewInbound) -> str:
 
 
 _COLUMNS = """
-SELECT inbound_id, sequence, sender, recipient, body, data, udh, encoding, part_count, missing,
-       answer_to, received_at
+SELECT inbound_id, sequence, sender, recipient, CASE WHEN body_stored THEN body END, data,
+       body_stored, udh, encoding, part_count, missing, answer_to, received_at
 FROM inbound"""
 _AFTER = f"{_COLUMNS} WHERE account_id = $1 AND sequence > $2 ORDER BY sequence LIMIT $3"
 
@@ -356,6 +286,26 @@ async def get_many(
     return {row["inbound_id"]: StoredInbound(*row) for row in rows}
 
 
+async def with_texts(
+    connection: Connection, seals: Seals, stored: Iterable[StoredInbound]
+) -> list[StoredInbound]:
+    """The same, and where a body is not stored, what it says as long as it is still sealed."""
+    messages = list(stored)
+    not_stored = [each.inbound_id for each in messages if not each.body_stored]
+    if not not_stored:
+        return messages
+    contents = await sealed_texts.opened(connection, seals, not_stored)
+    return [_with_content(each, contents.get(each.inbound_id)) for each in messages]
+
+
+def _with_content(stored: StoredInbound, content: bytes | None) -> StoredInbound:
+    if content is None:
+        return stored
+    if stored.encoding == Alphabet.BINARY:
+        return replace(stored, data=content)
+    return replace(stored, body=content.decode())
+
+
 _OF_NOBODY = f"""{_COLUMNS}
 WHERE account_id IS NULL AND inbound_id < $1 ORDER BY inbound_id DESC LIMIT $2"""
 _ABOVE_ALL = UUID(int=2**128 - 1)
@@ -371,9 +321,9 @@ async def of_nobody(
 _FORGET_HEARD = "DELETE FROM inbound_seen WHERE fingerprint = ANY ($1::bytea[])"
 
 
-async def forget_heard(connection: Connection, fingerprints: Sequence[bytes]) -> None:
+async def forget_heard(connection: Connection, seals: Seals, fingerprints: Sequence[bytes]) -> None:
     """Forget deliveries whose answers have been heard: what is the same from now on is another."""
-    await connection.execute(_FORGET_HEARD, fingerprints)
+    await connection.execute(_FORGET_HEARD, [*fingerprints, *map(seals.veiled, fingerprints)])
 
 
 _FORGET_SEEN = """

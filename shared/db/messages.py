@@ -14,7 +14,7 @@ from shared.db.connection import Connection
 from shared.ledger.transfers import Kind
 from shared.rules.compose import Draft
 
-SQL_NAMES = {"message_class": "class"}
+SQL_NAMES = {"message_class": "class", "body_stored": "body <> '' AS body_stored"}
 """Columns and attributes that are not called as in Python."""
 
 
@@ -25,9 +25,8 @@ def _columns(names: Iterable[str]) -> str:
 RELAY_LEASE_SECONDS = 8
 """How long the accepting process keeps the right to publish what it stored."""
 
-_OF_DRAFT = _columns(
-    name for name in Draft._fields if name not in ("revenue_wallet_id", "valid_seconds", "case")
-)
+_OTHERWISE_STORED = ("body", "revenue_wallet_id", "valid_seconds", "store_body", "case")
+_OF_DRAFT = _columns(name for name in Draft._fields if name not in _OTHERWISE_STORED)
 
 # One statement, so that nothing of a message can exist without the rest: the row, its segments, the
 # money for them, the day's usage and the work. Wallets come last, for all that an account sends at
@@ -38,8 +37,9 @@ WITH accepted AS MATERIALIZED (
            CASE WHEN send_at IS NULL THEN 'queued' ELSE 'scheduled' END AS state
     FROM unnest($1::judged_message[])
 ), message AS (
-    INSERT INTO messages ({_OF_DRAFT}, status, expires_at, created_at, updated_at)
-    SELECT {_OF_DRAFT}, state, expires_at, now(), now() FROM accepted RETURNING class
+    INSERT INTO messages ({_OF_DRAFT}, body, status, expires_at, created_at, updated_at)
+    SELECT {_OF_DRAFT}, CASE WHEN store_body THEN body ELSE '' END, state, expires_at, now(), now()
+    FROM accepted RETURNING class
 ), segment AS (
     INSERT INTO segments (message_id, part, state, carrier_id)
     SELECT message_id, part, state, carrier_id
@@ -74,8 +74,8 @@ class StoredDrafts(NamedTuple):
 
 
 async def insert(connection: Connection, accepted: Sequence[Draft]) -> StoredDrafts:
-    """Store and debit what has its verdict. Raises CheckViolationError for a purse that cannot
-    pay."""
+    """Store and debit what has its verdict; texts that are not to be kept are left to the caller
+    (`sealed_texts`). Raises CheckViolationError for a purse that cannot pay."""
     if not accepted:
         return StoredDrafts({}, False)
     rows = await connection.fetch(_INSERT, [draft[:-1] for draft in accepted])
@@ -102,6 +102,7 @@ class StoredMessage:
     segment_price_micro: int
     currency: str
     reference: str | None
+    body_stored: bool
     created_at: datetime
     send_at: datetime | None
     expires_at: datetime

@@ -144,6 +144,7 @@ class Claimed(NamedTuple):
     sender: str
     recipient: str
     body: str
+    """Empty where it is sealed, until `sealed_texts` has opened it."""
     segment_count: int
     parts: list[int]
     valid_seconds: int

@@ -35,6 +35,8 @@ class Wish(NamedTuple):
     max_price_micro: int | None = None
     purpose: Purpose | None = None
     door: DoorName = DoorName.NATIVE
+    store_body: bool | None = None
+    """False: its text is not to be kept, whatever is set. Nothing else changes anything."""
 
     def __repr__(self) -> str:
         """Without the number and the text."""
@@ -44,7 +46,8 @@ class Wish(NamedTuple):
 class Draft(NamedTuple):
     """A message that passed every check but the wallet's, just as it is stored if it can be paid
     for: all but its `case` is a row of the type `judged_message`. While there is a case, what is on
-    record decides about it (`settle`), and its verdict means nothing yet."""
+    record decides about it (`settle`), and its verdict means nothing yet. `store_body`: its text
+    may be kept (A11)."""
 
     message_id: UUID
     account_id: int
@@ -66,6 +69,7 @@ class Draft(NamedTuple):
     send_at: datetime | None
     valid_seconds: int
     verdict: int
+    store_body: bool = True
     case: Case | None = None
 
     @property
@@ -129,6 +133,7 @@ def compose(
         send_at=wish.send_at,
         valid_seconds=wish.valid_seconds or VALID_SECONDS_DEFAULT,
         verdict=0 if verdict is None else verdict_codes.encode(verdict),
+        store_body=account.store_body and line.stores_bodies and wish.store_body is not False,
         case=case if verdict is None else None,
     )
 

@@ -19,6 +19,7 @@ class Account:
     """Who pays: from `wallet_id`, its wallet in its currency, into `revenue_wallet_id`.
     `special_numbers`: it may send to premium-rate and other special numbers, at their prices.
     `international`: it may send from numbers to other countries than the number's.
+    `store_body`: whether its texts are kept (A11).
     `registration_enforced`: false for accounts that are older than registration (A3)."""
 
     account_id: int
@@ -72,6 +73,11 @@ class Line:
     time_zone: str = "UTC"
     second_limit: int | None = None
     created_at: datetime = _LONG_AGO
+
+    @property
+    def stores_bodies(self) -> bool:
+        """Whether texts from it and to it may be kept: in API mode they never are (A11)."""
+        return self.mode is not LineMode.API
 
 
 @dataclass(frozen=True, slots=True)

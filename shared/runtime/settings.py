@@ -56,8 +56,8 @@ SecretKey = Annotated[
     str,
     Meta(
         description="What tokens and the fingerprints of requests are hashed with, and webhooks'"
-        " secrets encrypted: a key of 32 characters or more, or several with commas between. The"
-        " first signs, all are believed.",
+        " secrets and texts that are not to be kept encrypted: a key of 32 characters or more, or"
+        " several with commas between. The first signs, all are believed.",
         min_length=1,
         examples=["put-64-random-hexadecimal-digits-here"],
     ),

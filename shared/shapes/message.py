@@ -39,6 +39,9 @@ class Message(msgspec.Struct, frozen=True, kw_only=True):
     price: Amount
     currency: str
     reference: str | None
+    body_stored: Annotated[
+        bool, Meta(description="Whether its text is kept; if not, only until it is submitted.")
+    ]
     created_at: Time
     send_at: Time | None
     expires_at: Time

@@ -97,6 +97,10 @@ MOVES: dict[SegmentState, frozenset[SegmentState]] = {
 WAITING = frozenset(state for state, nexts in MOVES.items() if S.SUBMITTING in nexts)
 """What may be submitted: nothing is under way, and a work row owns the segment."""
 
+TO_SUBMIT = WAITING | {S.SUBMITTING, S.IN_DOUBT}
+"""What may be submitted, now or again; what is in none of these never will be, and needs its text
+no more. They come first in ROLL_UP, so a message's status tells whether any part of it does."""
+
 FINAL = frozenset(
     {S.UNKNOWN, S.CANCELED, S.FAILED, S.REJECTED, S.EXPIRED, S.UNDELIVERED, S.DELIVERED}
 )

@@ -142,7 +142,14 @@ async def event_list(visit: Visit) -> web.Response:
 async def inbound_list(visit: Visit) -> web.Response:
     """What phones have sent to the account since a cursor: at once, or as soon as there is any."""
     query = queries.read(visit.request, queries.InboundQuery)
-    found = await _following(visit, "inbound", query, inbound.after)
+
+    async def after(
+        opened: connection.Connection, account_id: int, sequence: int, limit: int
+    ) -> list[inbound.StoredInbound]:
+        found = await inbound.after(opened, account_id, sequence, limit)
+        return await inbound.with_texts(opened, visit.context.seals, found)
+
+    found = await _following(visit, "inbound", query, after)
     return answers.response(answers.inbound_page(found, query.after))
 
 

@@ -125,6 +125,16 @@ class SendBody(
         | UnsetType
     ) = UNSET
     purpose: _Purpose | UnsetType = UNSET
+    store_body: (
+        Annotated[
+            bool,
+            Meta(
+                description="False: the text is kept, sealed, only until it is submitted. True is "
+                "what the account and the line have set, and changes nothing."
+            ),
+        ]
+        | UnsetType
+    ) = UNSET
     dry_run: (
         Annotated[bool, Meta(description="Check and price the message; store and charge nothing.")]
         | UnsetType
@@ -288,6 +298,7 @@ def wish_of(body: SendBody, now: datetime) -> Wish | Problem:
         max_segments=None if body.max_segments is UNSET else body.max_segments,
         max_price_micro=max_price_micro,
         purpose=None if body.purpose is UNSET else body.purpose,
+        store_body=None if body.store_body is UNSET else body.store_body,
     )
 
 

@@ -13,7 +13,7 @@ from aiohttp import web
 
 from services.ingest.accept import Acceptor
 from services.ingest.web import auth, turns, waiters
-from shared.access import keys, vault
+from shared.access import keys, seals, vault
 from shared.db import connection, watch
 from shared.limits import door, permits
 from shared.rules import snapshot
@@ -37,6 +37,7 @@ class Context:
     door: door.Door
     keys: keys.Keys
     vault: vault.Vault
+    seals: seals.Seals
     proxies: addresses.Proxies
     waiters: waiters.Waiters
     permits: permits.Permits

@@ -17,6 +17,7 @@ from shared.runtime import ids
 from shared.sms.inbound import Alphabet, InboundText
 from tests.drafts import draft
 from tests.integration.commands.sluice import SECRET_KEY, Command
+from tests.keys import SEALS
 
 ACCOUNT = '[[account]]\nname = "demo"\ncurrency = "EUR"\ncredit = "10"\n'
 
@@ -234,6 +235,7 @@ async def test_what_phones_sent_to_nobody_is_listed_and_commands_no_terminal(
         way = (1, "+33612345678", "+33698765432")
         await inbound.insert(
             connection,
+            SEALS,
             [inbound.new_inbound(ids.uuid7(), way, text, 2, None) for text in texts],
         )
     finally:

@@ -17,6 +17,7 @@ from shared.db import (
     heads,
     idempotency,
     inbound,
+    inbound_parts,
     ledger,
     listing,
     matching,
@@ -25,6 +26,7 @@ from shared.db import (
     parking,
     pushes,
     receipts,
+    sealed_texts,
     segments,
     traces,
     trail,
@@ -56,6 +58,7 @@ HOT = {
     "opt_outs",
     "auto_replies",
     "consents",
+    "sealed_texts",
 }
 ROW_COUNT = 1_000_000
 
@@ -168,6 +171,10 @@ INSERT INTO auto_replies (message_id, account_id, sender, recipient, word, langu
 SELECT message_id, account_id, '+33700000001', '+336' || n, 'stop', 'fr',
     now() - n * interval '1 second', CASE WHEN n > 100 THEN now() END
 FROM fresh WHERE n <= 100000""",
+    """
+INSERT INTO sealed_texts (subject_id, salt, octets, key_name, until)
+SELECT message_id, '', '', '', CASE n % 2 WHEN 0 THEN now() + n * interval '1 second' END
+FROM fresh WHERE n <= 100000""",
     "DROP TABLE fresh",
     "VACUUM ANALYZE",
 )
@@ -265,8 +272,8 @@ STATEMENTS = {
     "webhooks: the oldest of it": (pushes._OLDEST, "webhook_retries_pkey"),
     "webhooks: stand": (pushes._STAND, "webhook_retries_by_due webhooks_pkey"),
     "inbound: were they here": (inbound._SEE, ""),
-    "inbound: keep parts": (inbound._KEEP_PARTS, ""),
-    "inbound: take what is due": (inbound._TAKE, "inbound_parts_age inbound_parts_due"),
+    "inbound: keep parts": (inbound_parts._KEEP, ""),
+    "inbound: take what is due": (inbound_parts._TAKE, "inbound_parts_age inbound_parts_due"),
     "opt-outs: end": (opt_outs._END, "opt_outs_in_force opt_outs_pkey"),
     "opt-outs: list": (opt_outs._PAGE, "opt_outs_in_force"),
     "opt-outs: what waits": (
@@ -283,8 +290,24 @@ STATEMENTS = {
     "answers: forget": (auto_replies._FORGET, "auto_replies_age auto_replies_pkey"),
     "inbound: keep, with whose it is": (
         inbound._INSERT,
-        "event_heads_pkey lines_one_keyword messages_between",
+        "accounts_pkey event_heads_pkey lines_one_keyword messages_between",
     ),
+    "inbound: numbers without texts": (
+        inbound_parts._WITHOUT_TEXTS,
+        "accounts_pkey lines_one_keyword",
+    ),
+    "sealed texts: keep": (sealed_texts._INSERT, ""),
+    "sealed texts: read": (sealed_texts._GET, "sealed_texts_pkey"),
+    "sealed texts: erase": (sealed_texts._ERASE, "sealed_texts_pkey"),
+    "sealed texts: of phones, too old": (
+        sealed_texts._FORGET_INBOUND,
+        "sealed_texts_pkey sealed_texts_until",
+    ),
+    "sealed texts: of ended messages": (
+        sealed_texts._FORGET_ENDED,
+        "messages_pkey sealed_texts_pkey",
+    ),
+    "sealed texts: renew": (sealed_texts._OF_OTHER_KEYS, "sealed_texts_pkey"),
     "inbound: after a number": (inbound._AFTER, "inbound_of_account"),
     "inbound: nobody's": (inbound._OF_NOBODY, "inbound_of_nobody"),
     "inbound: forget what was heard": (inbound._FORGET_HEARD, "inbound_seen_pkey"),

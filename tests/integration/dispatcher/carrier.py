@@ -14,6 +14,7 @@ from shared.limits.pace import Pace
 from shared.runtime import ids
 from shared.sms import segmentation
 from tests.integration.dispatcher.conftest import Town
+from tests.keys import SEALS
 
 ACCEPTED = Outcome(OutcomeKind.ACCEPTED, "id")
 REJECTED = Outcome(OutcomeKind.REJECTED, code="0x0B", reason="the carrier refused the recipient")
@@ -58,7 +59,12 @@ class Delivered(consume.Delivery):
 
 def desk_of(town: Town, worker_id: UUID | None = None) -> Desk:
     return Desk(
-        town.pool, town.configured, worker_id or ids.uuid7(), town.limiter, Pace(town.redis)
+        town.pool,
+        town.configured,
+        worker_id or ids.uuid7(),
+        town.limiter,
+        Pace(town.redis),
+        SEALS,
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
-from datetime import datetime
+from typing import Any
 from uuid import UUID
 
 import asyncpg
@@ -12,12 +12,22 @@ import pytest
 import redis.asyncio
 
 from shared.broker import envelopes
-from shared.db import apply, ledger, messages, migrate, parking, pool, watch
+from shared.db import (
+    apply,
+    ledger,
+    messages,
+    migrate,
+    parking,
+    pool,
+    sealed_texts,
+    watch,
+)
 from shared.limits import limiter as dispatcher_limits
 from shared.limits import permits
 from shared.rules import snapshot
 from shared.runtime import redis_link
 from tests.drafts import draft
+from tests.keys import SEALS
 from tests.servers import as_services
 
 PRICE_MICRO = 45_300
@@ -43,12 +53,10 @@ class Town:
         *,
         line: snapshot.Line | None = None,
         segment_count: int = 1,
-        message_class: int = 1,
-        at_least_once: bool = False,
-        valid_seconds: int = 3600,
-        send_at: datetime | None = None,
+        **members: Any,
     ) -> list[envelopes.WorkItem]:
-        """Store messages as ingest does; returns what the relay would publish of them."""
+        """Store messages as ingest does, plain ones but for these members; returns what the relay
+        would publish of them."""
         chosen = line or self.large
         body = "x" * (160 if segment_count == 1 else 153 * segment_count)
         async with self.pool.acquire() as opened, opened.transaction():
@@ -62,14 +70,13 @@ class Town:
                     sender=chosen.sender,
                     body=body,
                     segment_count=segment_count,
-                    message_class=message_class,
-                    at_least_once=at_least_once,
-                    send_at=send_at,
-                    valid_seconds=valid_seconds,
+                    **members,
                 )
                 for _ in range(count)
             ]
             await messages.insert(opened, stored)
+            texts = {m.message_id: m.body for m in stored if not m.store_body}
+            await sealed_texts.keep_of_messages(opened, SEALS, texts)
         return [
             envelopes.WorkItem(m.message_id, 1, m.line_id, "FR", m.segment_count, 0) for m in stored
         ]

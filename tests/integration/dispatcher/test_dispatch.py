@@ -26,6 +26,7 @@ from tests.integration.dispatcher.conftest import (
     PRICE_MICRO,
     Town,
 )
+from tests.keys import SEALS
 
 
 async def test_an_accepted_message_is_submitted_and_leaves_the_work(town: Town) -> None:
@@ -131,7 +132,7 @@ async def test_a_permit_from_before_a_wipe_commits_nothing(town: Town) -> None:
     await town.limiter.take(town.configured.current, items[1:])
     # when it is used, then the fence refuses, and the message still waits
     with pytest.raises(claim.StaleEpoch):
-        await claim.claim(town.pool, ids.uuid7(), [(items[0], old)])
+        await claim.claim(town.pool, SEALS, ids.uuid7(), [(items[0], old)])
     assert items[0].message_id in await town.waiting()
     assert await town.states(items[0].message_id) == ["queued"]
 
@@ -169,7 +170,7 @@ async def test_no_wipe_at_any_moment_lets_a_line_over_its_limit(town: Town) -> N
 
     async def work(share: list[envelopes.WorkItem]) -> int:
         limiter = limits.Limiter(town.pool, town.limiter._permits)
-        desk = Desk(town.pool, town.configured, ids.uuid7(), limiter, Pace(town.redis))
+        desk = Desk(town.pool, town.configured, ids.uuid7(), limiter, Pace(town.redis), SEALS)
         sent = 0
         for item in share:
             done: Dispatched = await dispatch(desk, [item])

@@ -21,6 +21,7 @@ from shared.broker import envelopes, link, publish, topology
 from shared.rules import snapshot
 from tests.integration.dispatcher.carrier import desk_of
 from tests.integration.dispatcher.conftest import Town
+from tests.keys import SEALS
 
 
 class Web:
@@ -107,7 +108,7 @@ async def _opened(town: Town, amqp_url: str) -> AsyncIterator[Port]:
     receipts = ReceiptDesk(publisher, recorder)
     async with test_utils.TestServer(app) as server, link.supervised(publisher.link):
         await publisher.link.wait_up(10)
-        deliveries = Deliveries(receipts, InboundDesk(town.pool))
+        deliveries = Deliveries(receipts, InboundDesk(town.pool, SEALS))
         lanes = Lanes(amqp_url, desk, recorder, deliveries, stop, drain_seconds=DRAIN_SECONDS)
         opened = Port(town, lanes, recorder, publisher, carrier, str(server.make_url("/")), stop)
         try:

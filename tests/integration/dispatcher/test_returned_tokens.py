@@ -18,6 +18,7 @@ from shared.limits.permits import Permits
 from shared.runtime import ids
 from tests.integration.dispatcher.carrier import desk_of
 from tests.integration.dispatcher.conftest import LINE_LIMIT, Town
+from tests.keys import SEALS
 
 MORE_COUNT = 4
 
@@ -37,7 +38,7 @@ async def test_a_batch_that_could_not_be_claimed_leaves_with_the_tokens_it_gave_
     # given a batch with more than its line has tokens for, and PostgreSQL, which is away just then
     items = await town.accept(LINE_LIMIT + MORE_COUNT, line=town.small)
     away = await pool.open_pool(database_url, "away", 1)
-    unlucky = Desk(away, town.configured, ids.uuid7(), town.limiter, desk_of(town).pace)
+    unlucky = Desk(away, town.configured, ids.uuid7(), town.limiter, desk_of(town).pace, SEALS)
     await away.close()
     failed = await dispatch.dispatch(unlucky, items)
     assert (failed.to_send, failed.at_rest) == ([], set())

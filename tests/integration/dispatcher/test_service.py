@@ -15,6 +15,7 @@ from services.dispatcher import app, park
 from shared.limits.limiter import Wait
 from tests.fleet import free_port
 from tests.integration.dispatcher.conftest import Town
+from tests.keys import SECRET_KEY
 from tests.servers import as_services
 
 HOUR_MS = 3_600_000
@@ -55,6 +56,7 @@ async def service(
     await town.pool.execute("UPDATE carriers SET name = $1", carrier)
     chosen = app.Settings(
         database_url=as_services(database_url),
+        secret_key=SECRET_KEY,
         amqp_url=amqp_url,
         redis_url=redis_url,
         metrics_port=free_port(),

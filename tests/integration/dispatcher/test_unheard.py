@@ -14,6 +14,7 @@ from shared.limits.limiter import Permit
 from shared.sms.states import SegmentState
 from tests.integration.dispatcher.carrier import desk_of
 from tests.integration.dispatcher.conftest import LINE_LIMIT, Town
+from tests.keys import SEALS
 
 COUNT = 4
 
@@ -45,7 +46,7 @@ async def test_the_tokens_of_an_unheard_claim_are_free_again(
     granted = await granted_for(town, desk)
     assert await town.room() == LINE_LIMIT - COUNT
     if is_committed:
-        await claim.claim(town.pool, desk.worker_id, granted)
+        await claim.claim(town.pool, SEALS, desk.worker_id, granted)
         transaction = await transaction_of(town.pool)
     else:
         async with town.pool.acquire() as opened:
@@ -70,7 +71,7 @@ async def test_what_another_has_ended_stays_charged(town: Town) -> None:
     # given an unheard claim of four, two of which another worker has found to be in doubt
     desk = desk_of(town)
     granted = await granted_for(town, desk)
-    await claim.claim(town.pool, desk.worker_id, granted)
+    await claim.claim(town.pool, SEALS, desk.worker_id, granted)
     transaction = await transaction_of(town.pool)
     async with town.pool.acquire() as opened, opened.transaction():
         found = await submits.claimed_in(opened, desk.worker_id, transaction)

@@ -18,6 +18,7 @@ from services.dlr import app, interpreters
 from shared.broker import envelopes, topology
 from shared.db import watch
 from tests.integration.dlr import world
+from tests.keys import SECRET_KEY
 from tests.servers import as_services
 
 
@@ -102,6 +103,7 @@ async def serving(database_url: str, broker: Broker) -> AsyncIterator[Service]:
     async with asyncio.timeout(60):
         chosen = app.Settings(
             database_url=as_services(database_url),
+            secret_key=SECRET_KEY,
             amqp_url=broker.gated_url,
             dlr_port=_free_port(),
             metrics_port=_free_port(),

@@ -10,6 +10,7 @@ from shared.rules.compose import Draft
 from shared.sms import segmentation
 from shared.sms.inbound import Alphabet, InboundPart
 from tests.drafts import draft
+from tests.keys import SEALS
 
 OWN_LINE = "+33700000001"
 SHARED_LINE = "36180"
@@ -71,7 +72,7 @@ def parts(
 
 async def deliver(database: asyncpg.Pool, *delivered: InboundPart) -> None:
     """Hand them to a dispatcher's desk, all at once, and wait until they are stored."""
-    desk = InboundDesk(database)
+    desk = InboundDesk(database, SEALS)
     sink = desk.sink(1)
     for storing in [sink(part, lambda: True) for part in delivered]:
         await storing

@@ -17,6 +17,7 @@ from shared.runtime import batching
 from shared.sms.inbound import Alphabet, InboundPart
 from tests.integration.dlr import phones
 from tests.integration.dlr.phones import ALICE, BOB, OTHER_PHONE, OWN_LINE, PHONE, SHARED_LINE
+from tests.keys import SEALS
 from tests.servers import as_services
 
 LONG = "Bonjour, voici une réponse assez longue pour deux parties. " * 5
@@ -120,7 +121,7 @@ async def test_a_keyword_tells_whose_a_message_to_a_shared_number_is(
         await phones.deliver(database, part)
     long, late = (phones.parts("été " + LONG, each, PHONE, SHARED_LINE) for each in (7, 8))
     await phones.deliver(database, *long, late[1])
-    await inbound.sweep(database, 0.0)
+    await inbound.sweep(database, SEALS, 0.0)
     # And a phone that nobody knows
     await phones.deliver(database, whole(b"lost", OTHER_PHONE, SHARED_LINE))
     unknown = InboundPart(OTHER_PHONE, SHARED_LINE, Alphabet.LATIN1, b"", "ÉTÉ".encode("latin-1"))
@@ -145,11 +146,11 @@ async def test_parts_are_joined_in_any_order_and_phones_with_one_reference_kept_
     theirs = phones.parts("T" + LONG, 7, OTHER_PHONE)
     assert len(mine) == len(theirs) == 2
     await phones.deliver(database, mine[1], theirs[0])
-    await inbound.sweep(database, WAIT_SECONDS)
+    await inbound.sweep(database, SEALS, WAIT_SECONDS)
     assert await phones.received(database) == []
     # When the others come
     await phones.deliver(database, theirs[1], mine[0])
-    await inbound.sweep(database, WAIT_SECONDS)
+    await inbound.sweep(database, SEALS, WAIT_SECONDS)
     # Then each message is whole, and nothing waits
     found = {each.sender: each.body for each in await phones.received(database)}
     assert found == {PHONE: "M" + LONG, OTHER_PHONE: "T" + LONG}
@@ -164,11 +165,11 @@ async def test_what_is_incomplete_is_handed_on_after_its_time_and_says_what_is_m
     first, _, third = phones.parts(text, 9)
     await phones.deliver(database, third, first)
     await let_time_pass(owner, WAIT_SECONDS - 60)
-    await inbound.sweep(database, WAIT_SECONDS)
+    await inbound.sweep(database, SEALS, WAIT_SECONDS)
     assert await phones.received(database) == []
     # When its time is over
     await let_time_pass(owner, 120)
-    await inbound.sweep(database, WAIT_SECONDS)
+    await inbound.sweep(database, SEALS, WAIT_SECONDS)
     # Then what has come is there, with the number of what has not
     [message] = await phones.received(database)
     assert (message.part_count, list(message.missing)) == (3, [2])
@@ -182,9 +183,9 @@ async def test_a_delivery_that_is_repeated_is_kept_once(
     long = phones.parts(LONG, 7)
     await phones.deliver(database, whole(b"yes"), long[0], whole(b"yes"), long[0])
     await phones.deliver(database, whole(b"yes"), *long)
-    await inbound.sweep(database, WAIT_SECONDS)
+    await inbound.sweep(database, SEALS, WAIT_SECONDS)
     await phones.deliver(database, *reversed(long))
-    await inbound.sweep(database, WAIT_SECONDS)
+    await inbound.sweep(database, SEALS, WAIT_SECONDS)
     # Then each is there once, and no part waits in vain
     assert [each.body for each in await phones.received(database)] == ["yes", LONG]
     assert await database.fetchval("SELECT count(*) FROM inbound_parts") == 0
@@ -201,7 +202,7 @@ async def test_a_phone_that_uses_one_reference_for_all_its_messages_is_understoo
     lost = phones.parts("L" + LONG, 7)[0]
     first, second = phones.parts("A" + LONG + "A", 7), phones.parts("B" + LONG + "B", 7)
     await phones.deliver(database, lost, *first, *second)
-    await inbound.sweep(database, WAIT_SECONDS)
+    await inbound.sweep(database, SEALS, WAIT_SECONDS)
     # Then both are whole, and what lacked a part says so
     bodies = [(each.body, list(each.missing)) for each in await phones.received(database)]
     assert bodies[1:] == [("A" + LONG + "A", []), ("B" + LONG + "B", [])]
@@ -234,13 +235,13 @@ async def test_many_processes_store_and_join_beside_each_other_and_nothing_is_lo
 
     async def join() -> None:
         while not ended.is_set():
-            await inbound.sweep(database, WAIT_SECONDS)
+            await inbound.sweep(database, SEALS, WAIT_SECONDS)
 
     joining = [asyncio.ensure_future(join()) for _ in range(4)]
     await asyncio.gather(*(phones.deliver(database, *deliveries[n::4]) for n in range(4)))
     ended.set()
     await asyncio.gather(*joining)
-    await inbound.sweep(database, WAIT_SECONDS)
+    await inbound.sweep(database, SEALS, WAIT_SECONDS)
     # Then each is there once, whole, numbered without a gap
     found = await phones.received(database)
     assert sorted(each.body or "" for each in found) == texts
@@ -250,7 +251,7 @@ async def test_many_processes_store_and_join_beside_each_other_and_nothing_is_lo
 
 async def test_a_desk_holds_no_more_than_it_may(database: asyncpg.Pool) -> None:
     # Given deliveries as large as SMPP lets them be
-    sink = InboundDesk(database).sink(1)
+    sink = InboundDesk(database, SEALS).sink(1)
     large = whole(b"x" * 60_000)
     storing = [sink(large._replace(mark=b"%d" % number), _gone) for number in range(280)]
     # When they come faster than they are stored, Then one more is refused, and the carrier repeats
@@ -283,7 +284,7 @@ async def test_an_account_is_told_of_each_of_its_messages_and_of_no_others(
     await phones.deliver(database, whole(b"1"), whole(b"2"), whole(b"1"))
     await phones.deliver(database, whole(b"lost", recipient=SHARED_LINE))
     await phones.deliver(database, *phones.parts(LONG, 7))
-    await inbound.sweep(database, WAIT_SECONDS)
+    await inbound.sweep(database, SEALS, WAIT_SECONDS)
     # Then there is an event for each that the account reads, in the same order
     kept = await phones.received(database)
     assert [each.body for each in kept] == ["1", "2", LONG]
@@ -311,7 +312,7 @@ async def test_a_phone_may_repeat_itself_once_its_carrier_has_heard_the_answer(
 ) -> None:
     # Given a desk, a link that stands and one that is cut before its answer can have arrived
     monkeypatch.setattr(desks, "HEARD_SECONDS", 0.05)
-    desk = InboundDesk(database)
+    desk = InboundDesk(database, SEALS)
     take = desk.sink(1)
     for text, still_there in ((b"1", lambda: True), (b"yes", _gone)):
         await take(whole(text), still_there)

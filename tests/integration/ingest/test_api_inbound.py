@@ -12,6 +12,7 @@ from shared.db import inbound
 from shared.runtime import ids
 from shared.sms.inbound import Alphabet, InboundText
 from tests.integration.ingest.world import NUMBER, World
+from tests.keys import SEALS
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -24,7 +25,7 @@ async def _receive(town: World, *texts: InboundText, recipient: str = NUMBER) ->
         inbound.new_inbound(ids.uuid7(), (1, PHONE, recipient), text, 2, None) for text in texts
     ]
     async with town.pool.acquire() as connection, connection.transaction():
-        await inbound.insert(connection, messages)
+        await inbound.insert(connection, SEALS, messages)
     return [message.inbound_id for message in messages]
 
 

@@ -22,6 +22,7 @@ from shared.sms.inbound import Alphabet, InboundText
 from tests.integration.dlr.world import eventually
 from tests.integration.ingest import world
 from tests.integration.ingest.world import NUMBER, World
+from tests.keys import SEALS
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -116,7 +117,7 @@ async def test_inbound_messages_are_waited_for_and_other_events_are_not(town: Wo
         said = InboundText("oui", None, Alphabet.GSM7, ())
         new = inbound.new_inbound(ids.uuid7(), (1, "+33612345678", NUMBER), said, 1, None)
         async with town.pool.acquire() as connection:
-            await inbound.insert(connection, [new])
+            await inbound.insert(connection, SEALS, [new])
         page = await asyncio.wait_for(asked, SOON_SECONDS)
     assert [each["text"] for each in page["inbound"]] == ["oui"]
 

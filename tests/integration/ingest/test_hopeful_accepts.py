@@ -13,6 +13,7 @@ from services.ingest import accept
 from services.ingest.accept import Answer, Fate, Intake
 from shared.rules.compose import Draft
 from tests.drafts import draft
+from tests.keys import SEALS
 
 PRICE_MICRO = 1_000
 RICH, CAPPED = 1, 2
@@ -67,11 +68,11 @@ async def beside(
     async with database.acquire() as one, database.acquire() as other:
         begun = one.transaction()
         await begun.start()
-        await accept._store_all(one, [first])
+        await accept._store_all(one, SEALS, [first])
 
         async def store() -> accept._Results:
             async with other.transaction():
-                return await accept._store_all(other, [second])
+                return await accept._store_all(other, SEALS, [second])
 
         waiting = asyncio.create_task(store())
         await asyncio.sleep(0.2)
@@ -85,7 +86,7 @@ async def test_each_answer_tells_what_is_left_after_its_own_messages(
 ) -> None:
     requests = [await intake(database, RICH, 2), await intake(database, RICH, 1)]
     async with database.acquire() as opened, opened.transaction():
-        results, stored = await accept._store_all(opened, requests)
+        results, stored = await accept._store_all(opened, SEALS, requests)
     assert [each.body for each in results if isinstance(each, Answer)] == [
         b"2 of 2, left 3000 EUR",
         b"1 of 1, left 2000 EUR",
@@ -121,7 +122,7 @@ async def test_nothing_is_stored_when_two_at_once_want_more_than_there_is(
     assert await stored_count(database) == (3, 3)
     # And when each message is looked at alone, as many are taken as there is room for
     async with database.acquire() as opened, opened.transaction():
-        ((answer,), stored) = await accept._store_some(opened, [second])
+        ((answer,), stored) = await accept._store_some(opened, SEALS, [second])
     assert isinstance(answer, Answer)
     assert answer.body.startswith(b"2 of 3")
     assert len(stored) == 2
@@ -136,5 +137,5 @@ async def test_nobody_pays_out_of_a_wallet_that_is_not_the_accounts_any_more(
     async with database.acquire() as opened:
         with pytest.raises(accept._NotForAll):
             async with opened.transaction():
-                await accept._store_all(opened, [request])
+                await accept._store_all(opened, SEALS, [request])
     assert await stored_count(database) == (0, 0)

@@ -13,6 +13,7 @@ from shared.sms import auto_texts
 from shared.sms.inbound import Alphabet, InboundText
 from shared.sms.keywords import PhoneWord
 from tests.integration.ingest.world import NUMBER, World
+from tests.keys import SEALS
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -23,7 +24,7 @@ async def say(town: World, phone: str, *texts: str, missing: Sequence[int] = ())
         said = [InboundText(text, None, Alphabet.UCS2, tuple(missing)) for text in texts]
         way = (1, phone, NUMBER)
         await inbound.insert(
-            opened, [inbound.new_inbound(ids.uuid7(), way, text, 2, None) for text in said]
+            opened, SEALS, [inbound.new_inbound(ids.uuid7(), way, text, 2, None) for text in said]
         )
 
 

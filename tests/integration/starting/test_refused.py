@@ -128,6 +128,8 @@ async def test_a_port_that_is_taken_ends_it(
     [
         ("ingest", "SLUICE_SECRET_KEY", roles.SECRET, "SLUICE_SECRET_KEY"),
         ("webhooks", "SLUICE_SECRET_KEY", roles.SECRET, "SLUICE_SECRET_KEY"),
+        ("dispatcher", "SLUICE_SECRET_KEY", roles.SECRET, "SLUICE_SECRET_KEY"),
+        ("dlr", "SLUICE_SECRET_KEY", roles.SECRET, "SLUICE_SECRET_KEY"),
         ("dispatcher", "SLUICE_RESUBMIT_SECONDS", "soon", "SLUICE_RESUBMIT_SECONDS: expected"),
         ("dlr", "SLUICE_AMQP_URL", f"http://a:{roles.SECRET}@b", "SLUICE_AMQP_URL: expected"),
         ("simulator", "SLUICE_SIMULATOR_CUT_SHARE", "1.5", "cut_share: expected"),

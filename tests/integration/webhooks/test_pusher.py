@@ -20,6 +20,7 @@ from shared.shapes import message as shapes
 from shared.sms.inbound import Alphabet, InboundPart
 from tests.integration.dlr.world import eventually
 from tests.integration.webhooks.hooks import SECRET_KEY, VAULT, Hooks
+from tests.keys import SEALS
 from tests.receiver import Receiver, receiving
 
 OLD_KEY = "an older key of this platform and long"
@@ -85,7 +86,7 @@ async def test_what_phones_send_is_told_as_the_api_shows_it(
     await hooks.town.submit(1)
     async with hooks.town.pool.acquire() as connection, connection.transaction():
         await apply.put(connection, line, None)
-        await inbound.store(connection, [inbound.Arrival(ids.uuid7(), 1, part)])
+        await inbound.store(connection, SEALS, [inbound.Arrival(ids.uuid7(), 1, part)])
     async with hooks.pushing():
         await receiver.hears(1)
     # Then that is the API's shape with the event's number, after the message's

@@ -6,6 +6,7 @@ import pytest
 
 from shared.db import schema
 from shared.db.schema import Applied, Migration
+from shared.sms import states
 
 
 def expand(number: int, sql: str = "") -> Migration:
@@ -106,3 +107,15 @@ def test_code_refuses_a_database_with_a_word_that_helps(name: str) -> None:
 def _both(applied: dict[int, Applied]) -> None:
     schema.refuse_strangers(OURS, applied)
     schema.refuse_gaps(OURS, applied)
+
+
+def test_a_sealed_text_stays_in_just_those_statuses_from_which_its_message_may_be_submitted() -> (
+    None
+):
+    # Given the statuses that the database spares, and what `submitting` is shown as
+    (sealed,) = [m.sql for m in schema.known() if m.name == "0022_sealed_texts.sql"]
+    spared = sealed.partition("NEW.status NOT IN (")[2].partition(")")[0]
+
+    assert {word.strip(" '") for word in spared.split(",")} == {
+        states.status_of([state]) for state in states.TO_SUBMIT
+    }

@@ -50,6 +50,7 @@ VALUES: dict[str, Sequence[object]] = {
     "max_segments": (1, 5),
     "max_price": TEXTS,
     "purpose": ("conversation", "marketing"),
+    "store_body": (True, False),
     "dry_run": (True, False),
 }
 REQUIRED = ("to", "text")

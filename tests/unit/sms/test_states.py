@@ -168,3 +168,14 @@ def test_what_a_carrier_can_say_leads_up_one_row() -> None:
 
 def test_what_waits_is_what_may_be_submitted() -> None:
     assert {S.SCHEDULED, S.QUEUED, S.PARKED} == states.WAITING
+
+
+def test_what_may_be_submitted_is_all_from_which_a_submit_can_be_reached() -> None:
+    # Given every state from which some road leads to a submit
+    reaching = {S.SUBMITTING}
+    while more := {s for s, nexts in states.MOVES.items() if nexts & reaching} - reaching:
+        reaching |= more
+
+    # Then those are what may be submitted, and any of them in a message is its status
+    assert reaching == states.TO_SUBMIT
+    assert set(states.ROLL_UP[: len(reaching)]) == reaching
