@@ -105,6 +105,7 @@ class Fleet:
         self.journal_path = folder / "journal.jsonl"
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
         self._health: dict[str, int] = {}
+        self._metrics: dict[str, int] = {}
         self._started: dict[str, tuple[str, dict[str, str]]] = {}
         self.ports = {name: free_port() for name in ("ingest", "dlr", "simulator", "smpp")}
         self.environment = {
@@ -180,6 +181,7 @@ class Fleet:
         self._started[name] = (role, environment)
         health = free_port()
         self._health[name] = self.ports.get(role, health)
+        self._metrics[name] = health
         with (self.folder / f"{name}.log").open("ab") as log:
             self._processes[name] = subprocess.Popen(
                 [sys.executable, "-m", "services", role],
@@ -218,6 +220,12 @@ class Fleet:
                 return answer.status == 200
         except (aiohttp.ClientError, TimeoutError):
             return False
+
+    async def metrics(self, session: aiohttp.ClientSession, name: str) -> str:
+        """What a process, other than the simulator, tells of itself in numbers."""
+        url = f"http://127.0.0.1:{self._metrics[name]}/metrics"
+        async with session.get(url) as answer:
+            return await answer.text()
 
     async def start_all(self, roles: Sequence[str] = ROLES) -> None:
         """One of each role, ready."""

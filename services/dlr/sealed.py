@@ -19,8 +19,7 @@ async def run(database: asyncpg.Pool, seals: Seals) -> None:
     """Erase and renew until cancelled; any number of processes may do it side by side."""
 
     async def sweep() -> None:
-        await sealed_texts.sweep(database)
-        if renewed_count := await sealed_texts.renew(database, seals):
+        if renewed_count := await sealed_texts.sweep(database, seals):
             _log.info("texts_sealed_again", count=renewed_count)
 
     await lifecycle.every(SWEEP_SECONDS, sweep, connection.TRANSIENT)

@@ -76,24 +76,33 @@ DELETE FROM sealed_texts WHERE subject_id = ANY (ARRAY(
     SELECT subject_id FROM sealed_texts WHERE until < now()
     ORDER BY until LIMIT $1 FOR UPDATE SKIP LOCKED))"""
 
-TO_SUBMIT = words.listed(sorted(states.TO_SUBMIT))
+_PAGE = """
+SELECT subject_id, salt, octets, key_name FROM sealed_texts WHERE subject_id > $1
+ORDER BY subject_id LIMIT $2"""
+
 _FORGET_ENDED = f"""
-DELETE FROM sealed_texts WHERE subject_id = ANY (ARRAY(
-    SELECT t.subject_id FROM sealed_texts t LEFT JOIN messages m ON m.message_id = t.subject_id
-    WHERE t.until IS NULL AND (m.message_id IS NULL OR m.status NOT IN ({TO_SUBMIT}))
-    LIMIT $1 FOR UPDATE OF t SKIP LOCKED))"""  # noqa: S608 - words of our own
+DELETE FROM sealed_texts t WHERE t.subject_id = ANY ($1::uuid[]) AND t.until IS NULL AND NOT EXISTS (
+    SELECT FROM messages m
+    WHERE m.message_id = t.subject_id AND m.status IN ({words.listed(states.TO_SUBMIT)}))"""  # noqa: S608 - words of our own
 
 
-async def sweep(database: asyncpg.Pool) -> None:
+async def sweep(database: asyncpg.Pool, seals: Seals) -> int:
     """Erase what phones have sent and nobody has taken in time; and, should one ever be left, the
-    text of a message that has ended."""
+    text of a message that has ended. Seal again, under the key that seals now, what another has
+    sealed; returns how many. What no key opens stays until its time is over."""
     await cleaning.by_pages(database, _FORGET_INBOUND)
-    await cleaning.by_pages(database, _FORGET_ENDED)
+    renewed_count, reached = 0, UUID(int=0)
+    while True:
+        async with database.acquire(timeout=pool.ACQUIRE_SECONDS) as connection:
+            rows = await connection.fetch(_PAGE, reached, PAGE_COUNT)
+            await connection.execute(_FORGET_ENDED, [row["subject_id"] for row in rows])
+            stored = {subject_id: Sealed(*columns) for subject_id, *columns in rows}
+            renewed_count += await _renew(connection, seals, stored)
+        if len(rows) < PAGE_COUNT:
+            return renewed_count
+        reached = rows[-1]["subject_id"]
 
 
-_OF_OTHER_KEYS = """
-SELECT subject_id, salt, octets, key_name FROM sealed_texts WHERE key_name <> $1
-AND subject_id > $2 ORDER BY subject_id LIMIT $3"""
 _RESEAL = """
 UPDATE sealed_texts t SET salt = n.salt, octets = n.octets, key_name = n.key_name
 FROM unnest($1::uuid[], $2::bytea[], $3::bytea[], $4::bytea[], $5::bytea[])
@@ -101,24 +110,16 @@ FROM unnest($1::uuid[], $2::bytea[], $3::bytea[], $4::bytea[], $5::bytea[])
 WHERE t.subject_id = n.subject_id AND t.salt = n.old_salt"""
 
 
-async def renew(database: asyncpg.Pool, seals: Seals) -> int:
-    """Seal again, under the key that seals now, what another has sealed; returns how many. What no
-    key opens stays until its time is over."""
-    count, reached = 0, UUID(int=0)
-    while True:
-        async with database.acquire(timeout=pool.ACQUIRE_SECONDS) as connection:
-            rows = await connection.fetch(_OF_OTHER_KEYS, seals.key_name, reached, PAGE_COUNT)
-            again: list[tuple[UUID, bytes, bytes, bytes, bytes]] = []
-            for subject_id, *columns in rows:
-                old = Sealed(*columns)
-                try:
-                    text = seals.open(old, subject_id.bytes)
-                except NotReadable:
-                    continue
-                again.append((subject_id, *seals.seal(text, subject_id.bytes), old.salt))
-            if again:
-                await connection.execute(_RESEAL, *map(list, zip(*again, strict=True)))
-        count += len(again)
-        if len(rows) < PAGE_COUNT:
-            return count
-        reached = rows[-1]["subject_id"]
+async def _renew(connection: Connection, seals: Seals, stored: Mapping[UUID, Sealed]) -> int:
+    again: list[tuple[UUID, bytes, bytes, bytes, bytes]] = []
+    for subject_id, old in stored.items():
+        if old.key_name == seals.key_name:
+            continue
+        try:
+            text = seals.open(old, subject_id.bytes)
+        except NotReadable:
+            continue
+        again.append((subject_id, *seals.seal(text, subject_id.bytes), old.salt))
+    if again:
+        await connection.execute(_RESEAL, *map(list, zip(*again, strict=True)))
+    return len(again)

@@ -202,7 +202,7 @@ async def test_the_sweep_erases_what_an_ended_message_should_ever_have_left(town
         left = {ended.message_id: "left", ids.uuid7(): "of nobody"}
         await sealed_texts.keep_of_messages(opened, SEALS, left)
 
-    await sealed_texts.sweep(town.pool)
+    await sealed_texts.sweep(town.pool, SEALS)
 
     found = await town.pool.fetch("SELECT subject_id FROM sealed_texts")
     assert [row["subject_id"] for row in found] == [waits.message_id]
@@ -217,8 +217,8 @@ async def test_a_key_that_is_to_go_is_needed_no_more_when_texts_were_sealed_agai
 
     # When dlr has sealed their texts again
     both = Seals(Keys.read(f"{new},{SECRET_KEY}"))
-    assert await sealed_texts.renew(town.pool, both) == len(items)
-    assert await sealed_texts.renew(town.pool, both) == 0
+    assert await sealed_texts.sweep(town.pool, both) == len(items)
+    assert await sealed_texts.sweep(town.pool, both) == 0
 
     # Then the new key alone opens them, and the old one does not
     async with town.pool.acquire() as opened:
