@@ -22,7 +22,10 @@ KINDS = (
     "unpaid",
     "refunded_wrongly",
     "over_limit",
+    "kept_wrongly",
 )
+TO_SUBMIT = WAITING_VISIBLY | {"queued", "submitting"}
+"""While a part is one of these its message's text is needed."""
 
 
 @dataclass(slots=True)
@@ -37,6 +40,7 @@ class Wish:
     text: str = field(repr=False)
     line: str
     at_least_once: bool = False
+    store_body: bool = True
     message_id: str | None = None
     refusal: str | None = None
     asked_ms: float = 0.0
@@ -55,12 +59,15 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """One message in the database; `was_in_doubt` when its producer was ever told so."""
+    """One message in the database; `was_in_doubt` when its producer was ever told so. Its text is
+    stored, or sealed, or gone."""
 
     message_id: str
     recipient: str
     parts: Mapping[int, Part]
     was_in_doubt: bool = False
+    is_stored: bool = True
+    is_sealed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +104,7 @@ class Verdict:
     unpaid: list[str] = field(default_factory=list)
     refunded_wrongly: list[str] = field(default_factory=list)
     over_limit: list[str] = field(default_factory=list)
+    kept_wrongly: list[str] = field(default_factory=list)
 
     @property
     def faults(self) -> dict[str, list[str]]:
@@ -182,6 +190,10 @@ def _count_answer(verdict: Verdict, wish: Wish, found: list[Stored]) -> None:
 def _judge_message(verdict: Verdict, wish: Wish, message: Stored, sent: Mapping[int, int]) -> None:
     states = {part.state for part in message.parts.values()}
     verdict.parked_count += "parked" in states
+    is_needed = not wish.store_body and bool(states & TO_SUBMIT)
+    if (message.is_stored, message.is_sealed) != (wish.store_body, is_needed):
+        name = "stored" if message.is_stored else "sealed" if message.is_sealed else "gone"
+        verdict.kept_wrongly.append(f"{wish.key}: its text is {name}, {sorted(states)}")
     doubts = sum(part.state == "in_doubt" for part in message.parts.values())
     verdict.in_doubt_count += max(doubts, int(message.was_in_doubt))
     verdict.unreported_count += "submitted" in states

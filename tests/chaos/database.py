@@ -11,13 +11,15 @@ import asyncpg
 from tests.chaos.books import Part, Stored
 
 _PARTS = """
-SELECT m.message_id::text, m.recipient, s.part, s.state, s.accepted_at IS NOT NULL AS accepted,
+SELECT m.message_id::text, m.recipient, m.body <> '' AS is_stored,
+       EXISTS (SELECT FROM sealed_texts t WHERE t.subject_id = m.message_id) AS is_sealed,
+       s.part, s.state, s.accepted_at IS NOT NULL AS accepted,
        count(*) FILTER (WHERE t.kind = 'debit') AS debit_count,
        count(*) FILTER (WHERE t.kind = 'refund') AS refund_count
 FROM accounts a JOIN messages m USING (account_id) JOIN parts s USING (message_id)
 LEFT JOIN transfers t USING (message_id, part)
 WHERE a.name = $1
-GROUP BY m.message_id, m.recipient, s.part, s.state, s.accepted_at"""
+GROUP BY m.message_id, m.recipient, is_stored, s.part, s.state, s.accepted_at"""
 
 _DOUBTED = """
 SELECT DISTINCT e.message_id::text FROM accounts a JOIN all_events e USING (account_id)
@@ -43,14 +45,15 @@ async def book(url: str, account_name: str) -> list[Stored]:
     async with connected(url) as connection:
         rows = await connection.fetch(_PARTS, account_name)
         doubted = {row["message_id"] for row in await connection.fetch(_DOUBTED, account_name)}
-    parts: dict[tuple[str, str], dict[int, Part]] = defaultdict(dict)
+    parts: dict[tuple[str, str, bool, bool], dict[int, Part]] = defaultdict(dict)
     for row in rows:
-        parts[row["message_id"], row["recipient"]][row["part"]] = Part(
+        key = (row["message_id"], row["recipient"], row["is_stored"], row["is_sealed"])
+        parts[key][row["part"]] = Part(
             row["state"], row["accepted"], row["debit_count"], row["refund_count"]
         )
     return [
-        Stored(message_id, recipient, found, message_id in doubted)
-        for (message_id, recipient), found in parts.items()
+        Stored(message_id, recipient, found, message_id in doubted, is_stored, is_sealed)
+        for (message_id, recipient, is_stored, is_sealed), found in parts.items()
     ]
 
 

@@ -20,6 +20,8 @@ ANSWER_SECONDS = 60.0
 OUTSTANDING_MAX = 400
 BATCH_COUNT = 10
 BATCH_SHARE = 0.1
+UNKEPT_SHARE = 0.3
+"""Of the messages whose texts are not to be kept."""
 AGAIN = frozenset({409, 500, 502, 503, 504})
 
 _TEXTS = (
@@ -101,7 +103,8 @@ class Client:
         if not text:
             text = self._random.choices(_TEXTS, _WEIGHTS)[0].format(n=number)
         # The last digits are none of the simulator's magic ones.
-        wanted = Wish(f"key-{number}", f"+336{number:06d}55", text, line, at_least_once)
+        store_body = self._random.random() >= UNKEPT_SHARE
+        wanted = Wish(f"key-{number}", f"+336{number:06d}55", text, line, at_least_once, store_body)
         self.book.append(wanted)
         return wanted
 
@@ -158,8 +161,10 @@ class Client:
         return True
 
 
-def _body(wish: Wish) -> dict[str, str]:
-    body = {"to": wish.recipient, "text": wish.text, "from": wish.line}
+def _body(wish: Wish) -> dict[str, object]:
+    body: dict[str, object] = {"to": wish.recipient, "text": wish.text, "from": wish.line}
+    if not wish.store_body:
+        body["store_body"] = False
     if wish.at_least_once:
         body["delivery"] = "at_least_once"
     return body

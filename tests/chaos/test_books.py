@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from tests.chaos import books
@@ -23,6 +25,24 @@ def submit(at_ms: float = 0.0, recipient: str = "+33600000100", whole: str = TEX
 
 
 DELIVERED = Part("delivered", accepted=True)
+
+
+def unkept() -> Wish:
+    """A wish whose text is not to be kept."""
+    return replace(wish(), store_body=False)
+
+
+def text_of(part: Part, *, is_stored: bool = False, is_sealed: bool = False) -> Stored:
+    return replace(stored(part), is_stored=is_stored, is_sealed=is_sealed)
+
+
+@pytest.mark.parametrize(
+    ("part", "is_sealed"), [(Part("parked"), True), (Part("expired", refund_count=1), False)]
+)
+def test_books_agree_when_a_text_is_sealed_just_as_long_as_it_is_needed(
+    part: Part, is_sealed: bool
+) -> None:
+    assert books.compare([unkept()], [text_of(part, is_sealed=is_sealed)], [], {}).faults == {}
 
 
 def test_books_agree_when_a_message_was_acknowledged_stored_and_submitted_once() -> None:
@@ -74,6 +94,14 @@ PLANTED = {
         "unexpected", [wish(message_id=None)], [], [submit()]
     ),
     "another text": ("unexpected", [wish()], [stored(DELIVERED)], [submit(whole="five parcel")]),
+    "kept, and was not to be": (
+        "kept_wrongly", [unkept()], [text_of(DELIVERED, is_stored=True)], [submit()]
+    ),
+    "its sealed text outlives it": (
+        "kept_wrongly", [unkept()], [text_of(DELIVERED, is_sealed=True)], [submit()]
+    ),
+    "its text is gone before it": ("kept_wrongly", [unkept()], [text_of(Part("parked"))], []),
+    "gone, and was to be kept": ("kept_wrongly", [wish()], [text_of(DELIVERED)], [submit()]),
     "one key, two messages": (
         "debited_twice", [wish()], [stored(DELIVERED), stored(DELIVERED, "m2")], [submit()]
     ),
