@@ -81,7 +81,8 @@ SELECT subject_id, salt, octets, key_name FROM sealed_texts WHERE subject_id > $
 ORDER BY subject_id LIMIT $2"""
 
 _FORGET_ENDED = f"""
-DELETE FROM sealed_texts t WHERE t.subject_id = ANY ($1::uuid[]) AND t.until IS NULL AND NOT EXISTS (
+DELETE FROM sealed_texts t
+WHERE t.subject_id = ANY ($1::uuid[]) AND t.until IS NULL AND NOT EXISTS (
     SELECT FROM messages m
     WHERE m.message_id = t.subject_id AND m.status IN ({words.listed(states.TO_SUBMIT)}))"""  # noqa: S608 - words of our own
 

@@ -126,12 +126,11 @@ def _against(case: Case, purpose: Purpose | None) -> Rule | None:
     place = _place(case)
     if isinstance(place, Rule):
         return place
-    if purpose in _BROADCAST and not case.account.registration_enforced:
-        pass
-    elif purpose in _BROADCAST and _is_french_mobile(case.line):
-        return Rule.CONVERSATION
-    elif purpose in _BROADCAST and _is_north_american(case.line) and not _is_registered(case):
-        return Rule.REGISTRATION
+    if purpose in _BROADCAST and case.account.registration_enforced:
+        if _is_french_mobile(case.line):
+            return Rule.CONVERSATION
+        if _is_north_american(case.line) and not _is_registered(case):
+            return Rule.REGISTRATION
     if purpose is Purpose.MARKETING and _quiet_until(case) is not None:
         return Rule.QUIET_HOURS
     return None
