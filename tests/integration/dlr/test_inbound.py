@@ -55,7 +55,7 @@ async def test_a21_what_phones_send_uses_nothing_of_a_lines_limits(
 ) -> None:
     # Given a phone's message of several parts to a line
     await phones.deliver(database, *phones.parts(LONG, 7))
-    await inbound.sweep(database, WAIT_SECONDS)
+    await inbound.sweep(database, SEALS, WAIT_SECONDS)
     # When it was kept, Then no limit was charged with it
     assert [message.body for message in await phones.received(database)] == [LONG]
     assert await database.fetchval("SELECT count(*) FROM limit_usage") == 0
