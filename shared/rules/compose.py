@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
-from typing import NamedTuple
+from datetime import UTC, datetime, timedelta
+from functools import lru_cache
+from typing import Final, NamedTuple
 from uuid import UUID
 
 from shared.rules import quiet_hours, verdict_codes, verdict_words, verdicts
@@ -18,6 +19,9 @@ from shared.sms.classes import NORMAL
 VALID_SECONDS_DEFAULT = 24 * 3600
 VALID_SECONDS_MAX = 72 * 3600
 SEND_AHEAD_DAYS_MAX = 35
+LASTING_COUNT_MAX = 10_000
+"""Verdicts that are remembered, so that most messages need not be judged."""
+_ANY_TIME: Final = datetime.min.replace(tzinfo=UTC)
 
 
 class Wish(NamedTuple):
@@ -108,10 +112,15 @@ def compose(
     price_micro = _price_of(current, account, wish, recipient, plan.segment_count)
     if isinstance(price_micro, Refusal):
         return price_micro
-    case = case_of(current, account, line, wish, recipient.country, now)
-    verdict = verdicts.judge(case)
-    if verdict is not None and not verdict.allowed:
-        return verdict_words.refusal(verdict)
+    case = None
+    code = _lasting_code(line, account, recipient.country, wish.purpose, wish.door)
+    if code is None:
+        case = case_of(current, account, line, wish, recipient.country, now)
+        verdict = verdicts.judge(case)
+        if verdict is not None and not verdict.allowed:
+            return verdict_words.refusal(verdict)
+        code = 0 if verdict is None else verdict_codes.encode(verdict)
+        case = case if verdict is None else None
     return Draft(
         message_id=message_id,
         account_id=account.account_id,
@@ -132,9 +141,9 @@ def compose(
         reference=wish.reference,
         send_at=wish.send_at,
         valid_seconds=wish.valid_seconds or VALID_SECONDS_DEFAULT,
-        verdict=0 if verdict is None else verdict_codes.encode(verdict),
+        verdict=code,
         store_body=account.store_body and line.stores_bodies and wish.store_body is not False,
-        case=case if verdict is None else None,
+        case=case,
     )
 
 
@@ -148,6 +157,20 @@ def settle(draft: Draft, facts: Facts) -> Draft | Refusal:
     if not verdict.allowed:
         return verdict_words.refusal(verdict)
     return draft._replace(verdict=verdict_codes.encode(verdict), case=None)
+
+
+@lru_cache(maxsize=LASTING_COUNT_MAX)
+def _lasting_code(
+    line: Line, account: Account, country: str, asked: Purpose | None, door: DoorName
+) -> int | None:
+    """The code of a verdict that is the same at any time and whatever is on record, as most are."""
+    if verdicts.hangs_on_time(line, asked or line.purpose):
+        return None
+    case = Case(line, account, "", country, asked, door, _ANY_TIME, _ANY_TIME)
+    verdict = verdicts.judge(case)
+    if verdict is None or not verdict.allowed:
+        return None
+    return verdict_codes.encode(verdict)
 
 
 def case_of(

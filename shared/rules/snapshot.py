@@ -36,6 +36,10 @@ class Account:
     consent: ConsentPolicy = ConsentPolicy.NORTH_AMERICA
     registration_enforced: bool = True
 
+    def __hash__(self) -> int:
+        """Cheap, for what is remembered of an account."""
+        return self.account_id
+
 
 @dataclass(frozen=True, slots=True)
 class Limits:
@@ -73,6 +77,10 @@ class Line:
     time_zone: str = "UTC"
     second_limit: int | None = None
     created_at: datetime = _LONG_AGO
+
+    def __hash__(self) -> int:
+        """Cheap, for what is remembered of a line."""
+        return self.line_id
 
     @property
     def stores_bodies(self) -> bool:

@@ -119,6 +119,11 @@ def judge(case: Case, facts: Facts | None = None) -> Verdict | None:
     return Verdict(purpose, reasons=frozenset(_reasons(case, purpose, facts)))
 
 
+def hangs_on_time(line: Line, purpose: Purpose | None) -> bool:
+    """Whether the moment of a message from this line has any bearing on its verdict."""
+    return purpose is Purpose.MARKETING or _is_north_american(line)
+
+
 def _against(case: Case, purpose: Purpose | None) -> Rule | None:
     """The first rule that refuses a message of this purpose, whatever is on record."""
     if rule := _against_door(case):
