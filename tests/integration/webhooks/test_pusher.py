@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -14,6 +15,7 @@ from aiohttp import web
 from services.ingest.native import answers
 from services.webhooks import course, policy
 from shared.access import keys, signatures, vault
+from shared.access.seals import Seals
 from shared.db import apply, events, inbound, messages, opt_outs, pushes, webhooks
 from shared.runtime import ids
 from shared.shapes import message as shapes
@@ -101,6 +103,44 @@ async def test_what_phones_send_is_told_as_the_api_shows_it(
     shown = msgspec.to_builtins(page)["inbound"][0]
     assert shown.pop("sequence") == 1
     assert data == shown
+
+
+async def test_a11_a_text_that_is_not_kept_is_told_until_it_is_taken(
+    hooks: Hooks, receiver: Receiver
+) -> None:
+    # Given what a phone has sent to an account that keeps no texts
+    line = apply.Line("demo", "+33700000001", "mobile", "FR", True, 1000, 1000, 10_000)
+    part = InboundPart("+33612345678", line.sender, Alphabet.GSM7, b"", b"oui")
+    webhook_id, _ = await hooks.add(receiver.url, ["inbound.*"])
+    seals = Seals(keys.Keys.read(SECRET_KEY))
+    async with hooks.town.pool.acquire() as connection, connection.transaction():
+        await apply.put(connection, line, None)
+        await connection.execute("UPDATE accounts SET store_body = false WHERE name = 'demo'")
+        await inbound.store(connection, seals, [inbound.Arrival(ids.uuid7(), 1, part)])
+
+    async def is_erased() -> bool:
+        return not await hooks.town.pool.fetch("SELECT FROM sealed_texts")
+
+    async def is_told(count: int) -> bool:
+        return len(receiver.received) >= count
+
+    # When a webhook refuses it, and takes it when it is told once more
+    receiver.answers = lambda _body: 500 if len(receiver.received) == 1 else 204
+    async with hooks.pushing():
+        await eventually(partial(is_told, 1))
+        assert not await is_erased()
+        await eventually(partial(is_told, 2))
+        await eventually(is_erased)
+
+        # Then it was told the text both times, and whoever asks later is not
+        await hooks.replay(webhook_id, 0)
+        await eventually(partial(is_told, 3))
+    told = [each.body["data"] for each in receiver.received]
+    assert [(each["text"], each["body_stored"]) for each in told] == [
+        ("oui", False),
+        ("oui", False),
+        (None, False),
+    ]
 
 
 async def test_an_opt_out_is_told_as_it_stands_now(hooks: Hooks, receiver: Receiver) -> None:
