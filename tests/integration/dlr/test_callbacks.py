@@ -20,6 +20,7 @@ from shared.broker import link, publish, topology
 from shared.db import inbound as kept
 from shared.web import server
 from tests.integration.dlr import conftest, world
+from tests.keys import SEALS
 
 REPORT = {"id": "abc-1", "state": "DELIVRD", "code": "000"}
 REPORTS = msgspec.json.encode({"reports": [REPORT]})
@@ -62,7 +63,7 @@ async def door(
         broker.gated_url, "test", lambda: (topology.RECEIPTS,), _nothing_lost
     )
     app: web.Application = callbacks.Callbacks(
-        readers, publisher, partial(inbound.keep, town.pool)
+        readers, publisher, partial(inbound.keep, town.pool, SEALS)
     ).application()
     async with AsyncExitStack() as parts:
         await parts.enter_async_context(link.supervised(publisher.link))

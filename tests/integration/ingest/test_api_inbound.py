@@ -55,6 +55,7 @@ async def test_every_inbound_message_is_read_once_when_cursors_are_followed(town
         "from": PHONE,
         "to": NUMBER,
         "text": "Да",
+        "body_stored": True,
         "data": None,
         "header": None,
         "encoding": "ucs2",

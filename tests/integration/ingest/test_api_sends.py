@@ -81,6 +81,7 @@ async def test_every_option_is_kept_when_it_is_given(town: World) -> None:
         "price": "0.0453",
         "currency": "EUR",
         "reference": "order 7",
+        "body_stored": True,
         "verdict": {
             "allowed": True,
             "rules_version": 1,
