@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import time
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from datetime import datetime
 from typing import NamedTuple
 from uuid import UUID
 
@@ -31,6 +33,10 @@ _log = structlog.get_logger()
 
 class StaleEpoch(Exception):
     """The permits are from before the limiter lost its memory; they count for nothing now."""
+
+
+class ClocksApart(Exception):
+    """Redis and PostgreSQL do not agree about the time, so a limit could be exceeded by either."""
 
 
 class Unheard(Exception):
@@ -62,32 +68,53 @@ async def claim(
     """Commit the intent for the messages that nobody else has claimed, whose time is not over and
     whose permit is for all that they still need, and charge their limits. What is for a phone that
     has opted out is canceled instead, and what no key opens has failed. The permits are of one
-    epoch. Raises StaleEpoch, with nothing committed, and Unheard."""
+    epoch. Raises StaleEpoch or ClocksApart, with nothing committed, and Unheard."""
     epoch = granted[0][1].epoch
     used = usage((item, permit, item.segment_count) for item, permit in granted)
+    counts = {item.message_id: item.segment_count for item, _ in granted}
     done: connection.Transaction | None = None
     try:
-        async with pool.acquire(timeout=ACQUIRE_SECONDS) as opened, limits.behind_fence(opened):
-            counts = {item.message_id: item.segment_count for item, _ in granted}
-            found = await work.claim(opened, counts, worker_id, epoch, used)
-            if found.epoch != epoch:
-                raise StaleEpoch
-            live = [message for message in found.messages if not message.opted_out]
-            if len(live) < len(found.messages):
-                await cancel(opened, [each.message_id for each in found.messages if each.opted_out])
-            if len(live) < len(granted):
-                claimed = {message.message_id for message in live}
-                few = [each for each in granted if each[0].message_id in claimed]
-                used = usage((item, permit, item.segment_count) for item, permit in few)
-                await limits.charge(opened, worker_id, used)
-            done = found.transaction
-            if not all(message.body for message in live):
-                live = await _unsealed(opened, seals, worker_id, live, granted)
+        async with pool.acquire(timeout=ACQUIRE_SECONDS) as opened:
+            began = time.monotonic()
+            async with limits.behind_fence(opened):
+                found = await work.claim(opened, counts, worker_id, epoch, used)
+                if found.epoch != epoch:
+                    raise StaleEpoch
+                if not _in_time(granted, began, found.transaction.began_at):
+                    raise ClocksApart
+                live = [message for message in found.messages if not message.opted_out]
+                if len(live) < len(granted):
+                    await _tidy(opened, worker_id, granted, found.messages)
+                done = found.transaction
+                if not all(message.body for message in live):
+                    live = await _unsealed(opened, seals, worker_id, live, granted)
     except connection.TRANSIENT as error:
         if done:
             raise Unheard(done) from error
         raise
     return live
+
+
+def _in_time(granted: Sequence[Granted], began: float, began_at: datetime) -> bool:
+    """What was granted together has one time."""
+    different = {permit.granted_at_ms: permit for _, permit in granted}
+    return all(permit.in_time(began, began_at) for permit in different.values())
+
+
+async def _tidy(
+    opened: connection.Connection,
+    worker_id: UUID,
+    granted: Sequence[Granted],
+    found: Sequence[work.Claimed],
+) -> None:
+    """Not all may be submitted: end what is for phones that have opted out, and charge the rest."""
+    unwanted = [message.message_id for message in found if message.opted_out]
+    if unwanted:
+        await cancel(opened, unwanted)
+    claimed = {message.message_id for message in found if not message.opted_out}
+    few = [(item, permit, item.segment_count) for item, permit in granted]
+    used = usage(each for each in few if each[0].message_id in claimed)
+    await limits.charge(opened, worker_id, used)
 
 
 async def _unsealed(

@@ -31,7 +31,13 @@ class LineUnknown(Exception):
     """A message's line is newer than the configuration this process has read."""
 
 
-FAULTS = (redis_link.LimiterUnavailable, claim.Unheard, LineUnknown, *connection.TRANSIENT)
+FAULTS = (
+    redis_link.LimiterUnavailable,
+    claim.ClocksApart,
+    claim.Unheard,
+    LineUnknown,
+    *connection.TRANSIENT,
+)
 """What makes a batch wait a moment and be tried again."""
 
 _PARKED = prometheus_client.Counter("sluice_messages_parked_total", "Messages parked.")
@@ -113,7 +119,7 @@ async def _claim(desk: Desk, granted: Sequence[claim.Granted], done: Dispatched)
     except claim.Unheard as error:
         desk.unheard[error.transaction] = usable
         raise
-    except connection.TRANSIENT:
+    except (claim.ClocksApart, *connection.TRANSIENT):
         # Nothing was claimed; trying on would else eat up the limits of lines with few tokens.
         await claim.give_back(desk.limiter, map(_unused, usable))
         raise

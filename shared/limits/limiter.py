@@ -6,6 +6,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import NamedTuple
 
 import asyncpg
@@ -40,6 +41,14 @@ class Permit(NamedTuple):
     def fresh(self) -> bool:
         """Whether it may still be used."""
         return time.monotonic() - self.taken_monotonic < PERMIT_AGE_SECONDS
+
+    def in_time(self, began_monotonic: float, began_at: datetime) -> bool:
+        """Whether Redis and PostgreSQL agree about the time: a transaction that this process began
+        at `began_monotonic` began at `began_at` by PostgreSQL's clock, and by Redis' as much later
+        than this was granted as it is old by our own."""
+        lag_ms = began_at.timestamp() * 1000 - self.granted_at_ms
+        age_ms = (began_monotonic - self.taken_monotonic) * 1000
+        return -permits.CLOCKS_APART_MS <= lag_ms <= age_ms + permits.CLOCKS_APART_MS
 
     @property
     def line_id(self) -> int:
@@ -176,7 +185,7 @@ class Limiter:
         try:
             verdicts = await self._permits.take(epoch, [requests[place] for place in places])
         except permits.EpochLost as lost:
-            await self._recover(epoch, lost.held)
+            await self._recover(epoch, lost)
             return
         unknown: set[str] = set()
         for place, verdict in zip(places, verdicts, strict=True):
@@ -217,7 +226,7 @@ class Limiter:
                 [heads[place].segment_count for place in places],
             )
         except permits.EpochLost as lost:
-            await self._recover(epoch, lost.held)
+            await self._recover(epoch, lost)
             return
         unknown: set[str] = set()
         for place, verdict in zip(places, verdicts, strict=True):
@@ -274,20 +283,21 @@ class Limiter:
         """PostgreSQL has another epoch than permits were given under: ask it again."""
         self._epoch = None
 
-    async def _recover(self, asked: int, held: int | None) -> None:
+    async def _recover(self, asked: int, lost: permits.EpochLost) -> None:
         """Redis holds another epoch than we asked under. One that PostgreSQL knows as the newest is
-        followed; in any other case Redis was wiped, or somebody else is making it anew, and we make
-        an epoch of our own: two at once cost a round trip, a shared one could outlive a wipe."""
+        followed; in any other case Redis has lost its memory, or somebody else is making it anew,
+        and we make an epoch of our own: two at once cost a round trip, a shared one could outlive a
+        wipe."""
         async with self._recovering:
             if self._epoch != asked:
                 return
             async with self._pool.acquire(timeout=ACQUIRE_SECONDS) as opened:
                 known = await limits.epoch(opened)
-                if held != known:
+                if lost.held != known:
                     async with opened.transaction():
-                        known = await limits.new_epoch(opened, held or 0)
-            if held != known:
-                _log.warning("limiter_rebuilding", epoch=known, held=held)
+                        known = await limits.new_epoch(opened, lost.stored)
+            if lost.held != known:
+                _log.warning("limiter_rebuilding", epoch=known, held=lost.held)
                 known = await self._permits.install_epoch(known)
             self._epoch = known
 
@@ -303,7 +313,7 @@ class Limiter:
                 },
             )
         except permits.EpochLost as lost:
-            await self._recover(epoch, lost.held)
+            await self._recover(epoch, lost)
 
 
 def _result(

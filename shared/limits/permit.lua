@@ -1,14 +1,25 @@
 -- Limits of segments per hour, day and month, for many scopes at once (law 6).
 --
 -- KEYS[1] is the epoch, KEYS[2..] one key per scope. ARGV: operation, epoch, arguments (msgpack).
--- Every answer is msgpack: {the epoch Redis holds or 0, result}; no result when the epochs differ.
+-- Every answer is msgpack: {the epoch Redis holds or 0, result}; when the epochs differ, no result but
+-- the number of the epoch that is written down, whoever wrote it.
 --
 -- A scope is one string: its epoch, the time until which its gate is shut, per window the sum of its
 -- tokens out and a queue of (slot, count) pairs, oldest first, and the window that shut the gate (0:
 -- none; a process of an earlier release writes none). All three windows are always counted, whatever
 -- is limited today, so a limit that is set tomorrow knows the past. Windows are numbered from 1.
+--
+-- Beside the epoch stands whose memory this is: the process that holds it, and the latest time by
+-- which it has changed. A Redis that was started again from a snapshot is another process, and one
+-- whose clock has gone back may have let tokens return by a time that has not come yet: the epoch is
+-- then told as 0, as after a wipe.
 
 local AGE_LIMIT_MS = 5000 -- A permit may be used this long after it was taken.
+local CLOCKS_APART_MS = 2000 -- No claim is committed when Redis and PostgreSQL differ by more.
+local CLOCK_BACK_MS = 1000 -- Redis' clock may go back so far unnoticed.
+-- Tokens stay out so much longer than a window: the first departures of it may be so late, and the
+-- next ones so early, by a clock that none of the three can fool.
+local LATE_MS = AGE_LIMIT_MS + 2 * CLOCKS_APART_MS + CLOCK_BACK_MS
 local GATE_MARGIN_MS = 2000
 local PAIR = '>I4I4'
 local PAIR_BYTES = 8
@@ -18,7 +29,7 @@ local WINDOWS = {
   {slot_ms = 21600000, length_ms = 2678400000},
 }
 -- A key outlives its last token by an hour: an expired key can only mean that nothing is out.
-local KEY_LIFE_MS = 2678400000 + 21600000 + AGE_LIMIT_MS + 3600000
+local KEY_LIFE_MS = 2678400000 + 21600000 + LATE_MS + 3600000
 
 local function clock_ms()
   local time = redis.call('TIME')
@@ -27,11 +38,14 @@ end
 
 local now = clock_ms()
 local epoch = tonumber(ARGV[2])
+local process = string.match(redis.call('INFO', 'server'), 'run_id:(%x+)')
+local memory_key = KEYS[1] .. ':memory'
+local newest_ms = now -- The latest time by which the memory has changed.
 local scopes = {} -- by key: what was read in this call, false for a scope that must be filled
 local changed = {}
 
 local function returns_at(window, slot)
-  return (slot + 1) * window.slot_ms + window.length_ms + AGE_LIMIT_MS
+  return (slot + 1) * window.slot_ms + window.length_ms + LATE_MS
 end
 
 local function drop_returned(bucket, window)
@@ -85,7 +99,19 @@ local function load(key)
   return scopes[key]
 end
 
+local function is_ours(memory)
+  if not memory then return false end
+  local holder, changed_ms = cmsgpack.unpack(memory)
+  newest_ms = math.max(now, changed_ms)
+  return holder == process and newest_ms - now <= CLOCK_BACK_MS
+end
+
+local function save_memory(time_ms)
+  redis.call('SET', memory_key, cmsgpack.pack(process, time_ms))
+end
+
 local function save_changed()
+  if next(changed) then save_memory(newest_ms) end
   for key in pairs(changed) do
     local scope = scopes[key]
     local hour, day, month = scope[1], scope[2], scope[3]
@@ -276,15 +302,17 @@ function operations.fill(usages)
   return filled_count
 end
 
-local held = tonumber(redis.call('GET', KEYS[1]) or 0)
+local stored = tonumber(redis.call('GET', KEYS[1]) or 0)
+local held = is_ours(redis.call('GET', memory_key)) and stored or 0
 if ARGV[1] == 'install' then
-  if held < epoch then
+  if stored < epoch then
     redis.call('SET', KEYS[1], epoch)
-    held = epoch
+    save_memory(now)
+    held, stored = epoch, epoch
   end
-  return cmsgpack.pack({held, true})
+  return cmsgpack.pack({held, true, stored})
 end
-if held ~= epoch then return cmsgpack.pack({held}) end
+if held ~= epoch then return cmsgpack.pack({held, false, stored}) end
 local result = operations[ARGV[1]](unpack(cmsgpack.unpack(ARGV[3])))
 save_changed()
 return cmsgpack.pack({held, result})

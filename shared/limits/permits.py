@@ -16,6 +16,9 @@ from shared.runtime import redis_link
 WINDOWS = ("", "hour", "day", "month")
 """By their numbers in permit.lua; 0 is none."""
 PERMIT_AGE_LIMIT_MS = 5_000  # as in permit.lua; a permit never leaves the process it was given to
+CLOCKS_APART_MS = 2_000  # as in permit.lua
+LATE_MS = 10_000
+"""By how much longer than its window a token stays out, as in permit.lua, which says why."""
 UNLIMITED = 2**40
 BATCH_LIMIT = 1_000
 FILL_LIMIT = 2_000
@@ -37,11 +40,14 @@ class Answer(StrEnum):
 
 
 class EpochLost(Exception):
-    """Redis holds another epoch (`held`) or, after a wipe, none; no permit was given."""
+    """Redis holds another epoch (`held`) or none; no permit was given. None is held after a wipe,
+    by a process that was started from a snapshot, and when its clock has gone back; `stored` is the
+    epoch that Redis has written down all the same, or 0."""
 
-    def __init__(self, held: int | None) -> None:
+    def __init__(self, held: int | None, stored: int = 0) -> None:
         super().__init__(f"limits are held under epoch {held}")
         self.held = held
+        self.stored = stored
 
 
 class Scope(NamedTuple):
@@ -102,6 +108,7 @@ class _Answered(msgspec.Struct, array_like=True, frozen=True):
 class _Reply(msgspec.Struct, array_like=True, frozen=True):
     held: int
     result: bool | int | list[_Answered] | None = None
+    stored: int = 0
 
 
 class _Looked(msgspec.Struct, array_like=True, frozen=True):
@@ -229,7 +236,7 @@ class Permits:
     ) -> bool | int | list[_Answered] | None:
         reply = _decode(await self._call(operation, epoch, scopes, _encode(arguments)))
         if reply.held != epoch:
-            raise EpochLost(reply.held or None)
+            raise EpochLost(reply.held or None, reply.stored)
         return reply.result
 
     async def _call(

@@ -9,7 +9,7 @@ from typing import Final, Literal, NamedTuple
 from shared.db import limits
 from shared.db.connection import Connection
 from shared.limits import limiter
-from shared.limits.permits import PERMIT_AGE_LIMIT_MS, EpochLost, Permits, Used
+from shared.limits.permits import LATE_MS, EpochLost, Permits, Used
 from shared.rules.snapshot import Configuration, Limits, Line
 from shared.runtime.redis_link import LimiterUnavailable
 
@@ -83,4 +83,4 @@ def _used(minutes: Iterable[tuple[int, int]], slot_ms: int, length_ms: int, now_
 
 def _returns_at_ms(minute: int, slot_ms: int, length_ms: int) -> int:
     slot = minute * 60_000 // slot_ms
-    return (slot + 1) * slot_ms + length_ms + PERMIT_AGE_LIMIT_MS
+    return (slot + 1) * slot_ms + length_ms + LATE_MS

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 import time
+from pathlib import Path
 
 import msgspec
 import pytest
@@ -16,9 +17,10 @@ from shared.broker import envelopes
 from shared.carriers import outcomes
 from shared.carriers.outcomes import Outcome, OutcomeKind
 from shared.limits import limiter as limits
+from shared.limits import permits
 from shared.limits.limiter import PERMIT_AGE_SECONDS, Permit, Wait
 from shared.limits.pace import Pace
-from shared.runtime import ids
+from shared.runtime import ids, redis_link
 from tests.integration.dispatcher.carrier import ACCEPTED, REJECTED, THROTTLED, desk_of, send
 from tests.integration.dispatcher.conftest import (
     CREDIT_MICRO,
@@ -135,6 +137,31 @@ async def test_a_permit_from_before_a_wipe_commits_nothing(town: Town) -> None:
         await claim.claim(town.pool, SEALS, ids.uuid7(), [(items[0], old)])
     assert items[0].message_id in await town.waiting()
     assert await town.states(items[0].message_id) == ["queued"]
+
+
+@pytest.mark.parametrize("ahead_seconds", [3600, 3, -3])
+async def test_nothing_is_claimed_while_redis_and_postgresql_disagree_about_the_time(
+    town: Town, monkeypatch: pytest.MonkeyPatch, ahead_seconds: int
+) -> None:
+    # Given a line that has used half of what it may, and a Redis whose clock has jumped
+    items = await town.accept(LINE_LIMIT, line=town.small)
+    assert len((await dispatch(desk_of(town), items[: LINE_LIMIT // 2])).to_send) == 5
+    source = Path(permits.__file__).with_name("permit.lua").read_text(encoding="utf-8")
+    clock = "return time[1] * 1000"
+    assert source.count(clock) == 1
+    jumped = redis_link.Script(source.replace(clock, f"return (time[1] + {ahead_seconds}) * 1000"))
+    with monkeypatch.context() as patched:
+        patched.setattr(permits, "_SCRIPT", jumped)
+        # When more is to go
+        done = await dispatch(desk_of(town), items[LINE_LIMIT // 2 :])
+    # Then nothing does, and it is tried again
+    assert isinstance(done.fault, claim.ClocksApart)
+    assert (done.to_send, done.at_rest) == ([], set())
+    assert len(await town.waiting()) == 5
+    # When the clocks agree again, what is left of the limit can be used, and no more
+    again = await dispatch(desk_of(town), items[LINE_LIMIT // 2 :])
+    assert len(again.to_send) == 5
+    assert await town.used() == LINE_LIMIT
 
 
 async def test_an_epoch_never_comes_back_after_a_wipe(town: Town) -> None:

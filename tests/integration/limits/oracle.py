@@ -12,6 +12,7 @@ HOUR_MS = 3_600_000
 DAY_MS = 24 * HOUR_MS
 MONTH_MS = 31 * DAY_MS
 AGE_LIMIT_MS = permits.PERMIT_AGE_LIMIT_MS
+LATE_MS = permits.LATE_MS
 WINDOWS = ((60_000, HOUR_MS), (900_000, DAY_MS), (6 * HOUR_MS, MONTH_MS))
 
 Limits = tuple[int, int, int]
@@ -88,4 +89,4 @@ class Tokens:
 
 def _returns_at(window: int, at_ms: int) -> int:
     slot_ms, length_ms = WINDOWS[window]
-    return (at_ms // slot_ms + 1) * slot_ms + length_ms + AGE_LIMIT_MS
+    return (at_ms // slot_ms + 1) * slot_ms + length_ms + LATE_MS

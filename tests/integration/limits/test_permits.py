@@ -55,7 +55,7 @@ async def test_saturated_line_reaches_its_limit_within_two_percent(
     # Given a line whose first window was used up at once, or evenly
     limit, (slot_ms, length_ms) = 1_000, oracle.WINDOWS[window]
     limiter, scope = await _limiter(link), _scope(window, limit)
-    await clock.set(clock.now - clock.now % slot_ms)
+    await clock.set(clock.now - clock.now % slot_ms + slot_ms)
     if warm_up == "evenly":
         for _ in range(100):
             await _take(limiter, scope, limit // 100)
@@ -195,15 +195,37 @@ async def _calls(link: redis.asyncio.Redis) -> int:
     return int(stats["cmdstat_evalsha"]["calls"])
 
 
-async def test_tokens_are_held_longer_when_the_clock_goes_back(
+async def test_tokens_are_held_longer_when_the_clock_goes_back_a_little(
     link: redis.asyncio.Redis, clock: virtual_clock.Clock
 ) -> None:
     limiter, scope = await _limiter(link), permits.Scope(LINE, hour=2)
+    await clock.set(clock.now - clock.now % 60_000 + 60_000)
     await _take(limiter, scope)
-    before = (clock.now // 60_000 + 1) * 60_000 + oracle.HOUR_MS + oracle.AGE_LIMIT_MS
-    await clock.advance(-600_000)
+    before = clock.now + 60_000 + oracle.HOUR_MS + oracle.LATE_MS
+    await clock.advance(-900)
     assert (await _take(limiter, scope)).answer is permits.Answer.GRANTED
     assert (await _take(limiter, scope)).at_ms == before
+
+
+@pytest.mark.parametrize("steps_ms", [[-1_001], [-600, -401], [oracle.HOUR_MS, -oracle.HOUR_MS]])
+async def test_memory_counts_for_nothing_when_the_clock_has_gone_back(
+    link: redis.asyncio.Redis, clock: virtual_clock.Clock, steps_ms: list[int]
+) -> None:
+    # Given a limiter that is asked between any two steps of Redis' clock
+    limiter, scope = await _limiter(link), permits.Scope(LINE, hour=20)
+    await _take(limiter, scope)
+    for step_ms in steps_ms[:-1]:
+        await clock.advance(step_ms)
+        assert (await _take(limiter, scope)).answer is permits.Answer.GRANTED
+    # When it has gone back by more than a second in all, tokens may have returned too early
+    await clock.advance(steps_ms[-1])
+    # Then none is given until the epoch is a new one
+    with pytest.raises(permits.EpochLost) as lost:
+        await _take(limiter, scope)
+    assert (lost.value.held, lost.value.stored) == (None, EPOCH)
+    assert await limiter.install_epoch(EPOCH + 1) == EPOCH + 1
+    [verdict] = await limiter.take(EPOCH + 1, [permits.Request((scope,), 1)])
+    assert verdict.answer is permits.Answer.UNKNOWN
 
 
 async def test_permits_continue_when_redis_forgets_the_script(
@@ -235,7 +257,7 @@ async def test_key_outlives_every_token_in_it(link: redis.asyncio.Redis) -> None
     await _limiter(link)
     life_ms = await link.pttl(f"sluice:limits:{LINE}")
     slot_ms, length_ms = oracle.WINDOWS[2]
-    assert life_ms > slot_ms + length_ms + oracle.AGE_LIMIT_MS
+    assert life_ms > slot_ms + length_ms + oracle.LATE_MS
 
 
 async def test_no_permit_is_given_when_redis_has_no_memory(link: redis.asyncio.Redis) -> None:
@@ -300,16 +322,17 @@ def test_checker_catches_a_counter_that_starts_anew_every_hour() -> None:
         oracle.assert_within_limits(history)
 
 
-@pytest.mark.parametrize(("age_limit_ms", "holds"), [(5_000, True), (0, False)])
+@pytest.mark.parametrize(("late_ms", "holds"), [(oracle.LATE_MS, True), (0, False)])
 async def test_checker_catches_windows_that_forget_how_late_a_permit_may_be_used(
     link: redis.asyncio.Redis,
     clock: virtual_clock.Clock,
     monkeypatch: pytest.MonkeyPatch,
-    age_limit_ms: int,
+    late_ms: int,
     holds: bool,
 ) -> None:
     # Given the script as it is, or with windows that are not lengthened
-    change = ("AGE_LIMIT_MS = 5000", f"AGE_LIMIT_MS = {age_limit_ms}")
+    sum_ms = "AGE_LIMIT_MS + 2 * CLOCKS_APART_MS + CLOCK_BACK_MS"
+    change = (f"local LATE_MS = {sum_ms}", f"local LATE_MS = {late_ms}")
     path = Path(permits.__file__).with_name("permit.lua")
     monkeypatch.setattr(permits, "_SCRIPT", virtual_clock.clocked(path, change))
     limiter, scope = await _limiter(link), permits.Scope(LINE, hour=10)
