@@ -23,10 +23,12 @@ examples:
   ./test lint                           only format, lint and types
   ./test integration -k wallet          one kind, with options of pytest
   ./test tests/unit/sms/test_states.py  any paths and options of pytest
+  ./test limits                         2,000 runs with faults against the limits
   ./test bench                          measure throughput, with fsync on
   ./test bench --rivals                 the same beside Kannel, in one run"""
 
 _KINDS = ("unit", "integration", "e2e", "chaos")
+_PROGRAMS = ("limits", "bench")
 _CHECKS = (
     ("format", ["ruff", "format", "--check", "."]),
     ("lint", ["ruff", "check", "."]),
@@ -41,14 +43,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Do what the command line asks; returns the exit code."""
     parser = argparse.ArgumentParser(
         prog="./test",
-        usage="./test [all | unit | integration | e2e | chaos | lint | bench] [PYTEST OPTIONS]",
+        usage=f"./test [{' | '.join(('all', *_KINDS, 'lint', *_PROGRAMS))}] [PYTEST OPTIONS]",
         description=_DESCRIPTION,
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--no-install", action="store_true", help="install no system packages")
     options, rest = parser.parse_known_args(arguments)
-    kind = rest.pop(0) if rest and rest[0] in (*_KINDS, "all", "lint", "bench") else ""
+    kind = rest.pop(0) if rest and rest[0] in (*_KINDS, *_PROGRAMS, "all", "lint") else ""
     environment.ensure(environment.TEST_LOCK, may_install=not options.no_install)
     if kind == "lint" or kind == "all" or not (kind or rest):
         _check()
@@ -59,8 +61,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         debian.provide_servers(missing, allowed=not options.no_install)
     if kind == "bench" and "--rivals" in rest and binaries.find(binaries.KANNEL) is None:
         debian.provide_servers([binaries.KANNEL], allowed=not options.no_install)
-    if kind == "bench":
-        return _python("tests.bench", rest)
+    if kind in _PROGRAMS:
+        return _python(f"tests.{kind}", rest)
     if kind == "unit":
         return _python("pytest", ["tests/unit", "--numprocesses=2", "--dist=worksteal", *rest])
     if kind in _KINDS:
