@@ -18,6 +18,7 @@ from shared.limits import permits
 from shared.limits.limiter import Limiter, Permit, scope_names
 from shared.limits.pace import Pace
 from shared.runtime import ids, redis_link
+from tests.keys import SEALS
 from tests.limits import clock, stage
 from tests.limits.judge import Departure
 
@@ -78,7 +79,7 @@ class Worker:
         self, ways: stage.Ways, taking: permits.Permits, configured: watch.Watch, journal: Journal
     ) -> None:
         self.limiter = Limiter(ways.pool, taking)
-        self.desk = Desk(ways.pool, configured, ids.uuid7(), self.limiter, Pace(ways.link))
+        self.desk = Desk(ways.pool, configured, ids.uuid7(), self.limiter, Pace(ways.link), SEALS)
         self.scheduler = Scheduler(ways.pool, configured, self.limiter)
         self.late_count = 0
         self._recorder = record.Recorder(self.desk)
