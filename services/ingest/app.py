@@ -14,7 +14,7 @@ import structlog
 from aiohttp import web
 from msgspec import Meta
 
-from services.ingest import replies
+from services.ingest import departures, replies
 from services.ingest.accept import Acceptor
 from services.ingest.native import routes
 from services.ingest.relay import FAULTS, Relay
@@ -107,10 +107,12 @@ async def serve(chosen: Settings, stop: asyncio.Event) -> AsyncIterator[None]:
         for name, work in (("relay", relay.run), ("configuration", configured.run)):
             await stack.enter_async_context(lifecycle.background(name, work(), stop))
         waiting = waiters.Waiters(database)
+        departing = departures.DepartureForecasts(database, configured)
         answer = partial(replies.answer, database, configured, relay, sealing)
         steps: list[_Step] = [
             ("waiters", waiters.LOOK_SECONDS, waiting.look),
             ("replies", replies.SWEEP_SECONDS, answer),
+            ("departures", departures.REFRESH_SECONDS, departing.refresh),
             ("uses", uses.WRITE_SECONDS, used.write),
         ]
         for name, seconds, step in (*steps, *_cleaning(database)):
@@ -129,6 +131,7 @@ async def serve(chosen: Settings, stop: asyncio.Event) -> AsyncIterator[None]:
             proxies=addresses.Proxies(chosen.trusted_proxies),
             waiters=waiting,
             permits=permits.Permits(redis),
+            departures=departing,
         )
         missing = partial(_missing, configured, relay)
         async with _listening(chosen, context, missing) as port:

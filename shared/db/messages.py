@@ -90,6 +90,7 @@ class StoredMessage:
     """A message as its producer may read it."""
 
     message_id: UUID
+    line_id: int
     status: str
     reason: str
     sender: str

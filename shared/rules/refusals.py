@@ -35,6 +35,7 @@ class Code(StrEnum):
     NOT_REGISTERED = "not_registered"
     NO_CONSENT = "no_consent"
     QUIET_HOURS = "quiet_hours"
+    CANNOT_LEAVE_IN_TIME = "cannot_leave_in_time"
 
 
 class Subject(StrEnum):

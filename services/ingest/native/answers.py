@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
@@ -17,7 +18,7 @@ from shared.rules.compose import Draft
 from shared.shapes import webhook as webhook_shapes
 from shared.shapes.inbound import InboundMessage
 from shared.shapes.line import Line
-from shared.shapes.message import Amount, Message, Segments, Status, Time
+from shared.shapes.message import Amount, Message, MessageWithParts, Segments, Status, Time
 from shared.shapes.opt_out import OptOut
 from shared.shapes.webhook import WebhookState
 from shared.web.problems import Problem
@@ -41,6 +42,7 @@ class Accepted(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     encoding: str
     price: Amount
     currency: str
+    estimated_departure_at: Time
     balance: Money | UnsetType = UNSET
     """What remains; in a batch it stands once, beside the results."""
 
@@ -53,6 +55,7 @@ class DryRun(msgspec.Struct, frozen=True, kw_only=True):
     encoding: str
     price: Amount
     currency: str
+    estimated_departure_at: Time
 
 
 class Fault(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -90,6 +93,12 @@ class BatchAccepted(msgspec.Struct, frozen=True):
 
     results: list[Result]
     balance: Money
+
+
+class WaitingMessage(MessageWithParts, frozen=True, kw_only=True, omit_defaults=True):
+    """The same, and when it is expected to leave, as long as it waits for that."""
+
+    estimated_departure_at: Time | UnsetType = UNSET
 
 
 class Preview(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -231,7 +240,7 @@ def balance(amount_micro: int, currency: str) -> Money:
     return Money(money.format_amount(amount_micro), currency)
 
 
-def accepted(draft: Draft, remaining: Money | UnsetType = UNSET) -> Accepted:
+def accepted(draft: Draft, departs_at: datetime, remaining: Money | UnsetType = UNSET) -> Accepted:
     """A draft that was stored."""
     return Accepted(
         id=draft.message_id,
@@ -240,18 +249,25 @@ def accepted(draft: Draft, remaining: Money | UnsetType = UNSET) -> Accepted:
         encoding=draft.encoding,
         price=money.format_amount(draft.price_micro),
         currency=draft.currency,
+        estimated_departure_at=departs_at,
         balance=remaining,
     )
 
 
-def dry_run(draft: Draft) -> DryRun:
+def dry_run(draft: Draft, departs_at: datetime) -> DryRun:
     """A draft that is not going to be stored."""
     return DryRun(
         segments=draft.segment_count,
         encoding=draft.encoding,
         price=money.format_amount(draft.price_micro),
         currency=draft.currency,
+        estimated_departure_at=departs_at,
     )
+
+
+def waiting(shown: MessageWithParts, departs_at: datetime) -> WaitingMessage:
+    """A message that has not left."""
+    return WaitingMessage(**msgspec.structs.asdict(shown), estimated_departure_at=departs_at)
 
 
 def preview(draft: Draft) -> Preview:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from functools import partial
@@ -55,7 +55,17 @@ async def message(visit: Visit) -> web.Response:
             parts = await messages.parts(opened, message_id) if found else []
     if found is None:
         raise no_such_message()
-    return answers.response(shapes.shown_with_parts(found, parts))
+    return await answer_with(visit, found, parts)
+
+
+async def answer_with(
+    visit: Visit, found: messages.StoredMessage, parts: Sequence[messages.Part]
+) -> web.Response:
+    """A message with its parts, and when it leaves if it still waits for that."""
+    shown = shapes.shown_with_parts(found, parts)
+    async with asyncio.timeout(READ_SECONDS):
+        departs_at = await visit.context.departures.of_waiting(visit.account_id, found)
+    return answers.response(shown if departs_at is None else answers.waiting(shown, departs_at))
 
 
 def no_such_message() -> Refused:

@@ -11,14 +11,15 @@ from uuid import UUID
 from aiohttp import web
 from msgspec.structs import replace
 
-from services.ingest.native import answers, queries, refusals, requests
-from services.ingest.native.reads import no_such_message
+from services.ingest.native import queries, refusals, requests
+from services.ingest.native.reads import answer_with, no_such_message
 from services.ingest.web import bodies
 from services.ingest.web.entrance import Visit
 from shared.db import connection, facts, messages, recall
+from shared.db.messages import StoredMessage
+from shared.db.recall import RecallResult
 from shared.rules import verdict_codes, verdict_words, verdicts
 from shared.rules.compose import Wish, case_of
-from shared.shapes import message as shapes
 from shared.sms.states import MessageStatus
 from shared.web import problems
 from shared.web.problems import Problem, Refused
@@ -28,8 +29,13 @@ async def cancel(visit: Visit) -> web.Response:
     """The message, canceled and refunded; 409 once any of it may have left."""
     message_id = _id_of(visit)
     async with visit.transaction() as opened:
-        recalled = await recall.cancel(opened, visit.account_id, message_id)
-        return await _answer(visit, opened, message_id, recalled, "already_left")
+        result = await recall.cancel(opened, visit.account_id, message_id)
+        found = _found(await messages.get(opened, visit.account_id, message_id))
+        if result is not RecallResult.DONE:
+            detail = "The message may have left, or has come to its end."
+            raise _too_late("already_left", detail, found)
+        parts = await messages.parts(opened, message_id)
+    return await answer_with(visit, found, parts)
 
 
 async def reschedule(visit: Visit) -> web.Response:
@@ -40,22 +46,25 @@ async def reschedule(visit: Visit) -> web.Response:
     if isinstance(body, Problem):
         return problems.response(body)
     async with visit.transaction() as opened:
-        found = await messages.get(opened, visit.account_id, message_id)
-        if found is None:
-            raise no_such_message()
-        if fault := requests.untimely(body.send_at, datetime.now(UTC), found.created_at):
+        before = _found(await messages.get(opened, visit.account_id, message_id))
+        if fault := requests.untimely(body.send_at, datetime.now(UTC), before.created_at):
             raise Refused(fault)
         send_at = body.send_at.astimezone(UTC)
-        if found.status == MessageStatus.SCHEDULED:
-            await _check_rules(visit, opened, found, send_at)
-        recalled = await recall.reschedule(opened, visit.account_id, message_id, send_at)
-        return await _answer(visit, opened, message_id, recalled, "not_scheduled")
+        if before.status == MessageStatus.SCHEDULED:
+            await _check_rules(visit, opened, before, send_at)
+        result = await recall.reschedule(opened, visit.account_id, message_id, send_at)
+        found = _found(await messages.get(opened, visit.account_id, message_id))
+        if result is not RecallResult.DONE:
+            detail = "The message does not wait for a time of its own any more."
+            raise _too_late("not_scheduled", detail, found)
+        parts = await messages.parts(opened, message_id)
+    return await answer_with(visit, found, parts)
 
 
 async def _check_rules(
     visit: Visit,
     opened: connection.Connection,
-    found: messages.StoredMessage,
+    found: StoredMessage,
     send_at: datetime,
 ) -> None:
     """Raises Refused where what was allowed for its time is not for the new one."""
@@ -81,24 +90,11 @@ def _id_of(visit: Visit) -> UUID:
     return message_id
 
 
-_TOO_LATE = {
-    "already_left": "The message may have left, or has come to its end.",
-    "not_scheduled": "The message does not wait for a time of its own any more.",
-}
-
-
-async def _answer(
-    visit: Visit,
-    opened: connection.Connection,
-    message_id: UUID,
-    recalled: recall.RecallResult,
-    too_late: str,
-) -> web.Response:
-    found = await messages.get(opened, visit.account_id, message_id)
-    if found is None or recalled is recall.RecallResult.MISSING:
+def _found(found: StoredMessage | None) -> StoredMessage:
+    if found is None:
         raise no_such_message()
-    if recalled is recall.RecallResult.TOO_LATE:
-        problem = problems.of(409, too_late, _TOO_LATE[too_late])
-        raise Refused(replace(problem, message_status=found.status))
-    parts = await messages.parts(opened, message_id)
-    return answers.response(shapes.shown_with_parts(found, parts))
+    return found
+
+
+def _too_late(code: str, detail: str, found: StoredMessage) -> Refused:
+    return Refused(replace(problems.of(409, code, detail), message_status=found.status))

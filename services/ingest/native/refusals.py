@@ -38,6 +38,7 @@ STATUSES: Mapping[Code, int] = {
     Code.NOT_REGISTERED: 403,
     Code.NO_CONSENT: 422,
     Code.QUIET_HOURS: 422,
+    Code.CANNOT_LEAVE_IN_TIME: 429,
 }
 MEMBERS: Mapping[Subject, str] = {
     Subject.RECIPIENT: "to",

@@ -24,7 +24,7 @@ from services.ingest.native import (
 )
 from services.ingest.web import counts, entrance
 from shared.db import connection
-from shared.shapes import consent, line, message, message_trace, opt_out
+from shared.shapes import consent, line, message_trace, opt_out
 from shared.web import bodies, refused
 
 DOCUMENT = Path(__file__).with_name("openapi.json")
@@ -87,7 +87,7 @@ ROUTES = (
         "/v1/messages/{id}",
         reads.message,
         "One message with its parts",
-        {200: message.MessageWithParts},
+        {200: answers.WaitingMessage},
         (404,),
     ),
     Route(
@@ -95,7 +95,7 @@ ROUTES = (
         "/v1/messages/{id}",
         recalls.reschedule,
         "Send a scheduled message at another time, until its own has come",
-        {200: message.MessageWithParts},
+        {200: answers.WaitingMessage},
         (404, 409, *_BODY_REFUSALS),
         body=requests.MessageChange,
     ),
@@ -104,7 +104,7 @@ ROUTES = (
         "/v1/messages/{id}/cancel",
         recalls.cancel,
         "Cancel and refund a message of which nothing has left; doing it twice does no harm",
-        {200: message.MessageWithParts},
+        {200: answers.WaitingMessage},
         (404, 409),
     ),
     Route(

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterator, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from functools import partial
 
 import msgspec
 from aiohttp import web
 from msgspec import UNSET
+from msgspec.structs import replace
 
 from services.ingest import accept
 from services.ingest.accept import Answer, Fate, Intake
+from services.ingest.departures import DepartureForecasts
 from services.ingest.native import answers, refusals, requests
 from services.ingest.native.requests import PreviewBody, SendBody
 from services.ingest.web import bodies, counts
@@ -36,6 +39,7 @@ class _Item(msgspec.Struct, frozen=True, gc=False):
     raw: bytes
     body: SendBody | None
     draft: Draft | Problem
+    departs_at: datetime
 
     def __repr__(self) -> str:
         return f"_Item({self.draft!r})"
@@ -52,8 +56,8 @@ class _Item(msgspec.Struct, frozen=True, gc=False):
 def _read_item(visit: Visit, raw: bytes, now: datetime) -> _Item:
     body = requests.decode(requests.send_decoder, raw)
     if isinstance(body, Problem):
-        return _Item(raw, None, body)
-    return _Item(raw, body, _compose(visit, body, now))
+        return _Item(raw, None, body, now)
+    return _Item(raw, body, _compose(visit, body, now), now)
 
 
 async def _read_items(visit: Visit, messages: Sequence[msgspec.Raw]) -> list[_Item]:
@@ -64,7 +68,30 @@ async def _read_items(visit: Visit, messages: Sequence[msgspec.Raw]) -> list[_It
         if len(items) % TURN_COUNT == 0:
             # A thousand messages take some ten milliseconds; others need not wait for all of them.
             await asyncio.sleep(0)
-    return items
+    return await _forecast(visit, items, now)
+
+
+async def _forecast(visit: Visit, items: Sequence[_Item], now: datetime) -> list[_Item]:
+    """The items with the time they are to leave at, one after the other; who would leave too late
+    is refused."""
+    departures = visit.context.departures
+    await departures.learn(item.draft for item in items if isinstance(item.draft, Draft))
+    return [_with_departure(departures, item, now) for item in items]
+
+
+def _with_departure(departures: DepartureForecasts, item: _Item, now: datetime) -> _Item:
+    draft = item.draft
+    if not isinstance(draft, Draft):
+        return item
+    departs_at = departures.leaves_at(draft, now)
+    ends_at = (draft.send_at or now) + timedelta(seconds=draft.valid_seconds)
+    if departs_at > ends_at:
+        detail = "The limits do not let the message leave within its validity."
+        refusal = Refusal(Code.CANNOT_LEAVE_IN_TIME, detail, possible_at=departs_at)
+        return replace(item, draft=refusals.problem_of(refusal))
+    if not item.dry_run:
+        departures.count(draft)
+    return replace(item, departs_at=departs_at)
 
 
 def _compose(visit: Visit, body: SendBody, now: datetime) -> Draft | Problem:
@@ -109,12 +136,13 @@ async def send(visit: Visit) -> web.Response:
     """One message: 202 once it is stored and paid for, 200 for a dry run."""
     raw = await bodies.read(visit.request, bodies.SINGLE_SIZE_MAX)
     key = bodies.idempotency_key(visit.request)
-    read = _read_item(visit, raw, datetime.now(UTC))
-    (item,) = await _with_dry_runs_settled(visit, [read])
+    now = datetime.now(UTC)
+    settled = await _with_dry_runs_settled(visit, [_read_item(visit, raw, now)])
+    (item,) = await _forecast(visit, settled, now)
     if not isinstance(item.draft, Problem):
         if item.dry_run:
-            return answers.response(answers.dry_run(item.draft))
-        return await _accept(visit, [item], key, _answer_single)
+            return answers.response(answers.dry_run(item.draft, item.departs_at))
+        return await _accept(visit, [item], key, partial(_answer_single, item.departs_at))
     if key is None or item.body is None or item.dry_run:
         return problems.response(item.draft)
     # What is refused now may have been accepted under its key before; only accept can tell.
@@ -122,12 +150,14 @@ async def send(visit: Visit) -> web.Response:
     return await _accept(visit, [item], key, lambda _fates, _balance_micro, _currency: refused)
 
 
-def _answer_single(fates: Sequence[Fate], balance_micro: int, currency: str) -> Answer:
+def _answer_single(
+    departs_at: datetime, fates: Sequence[Fate], balance_micro: int, currency: str
+) -> Answer:
     (fate,) = fates
     if isinstance(fate, Refusal):
         return _answer_refused(refusals.problem_of(fate))
     remaining = answers.balance(balance_micro, currency)
-    return Answer(202, answers.encode(answers.accepted(fate, remaining)))
+    return Answer(202, answers.encode(answers.accepted(fate, departs_at, remaining)))
 
 
 def _answer_refused(problem: Problem) -> Answer:
@@ -165,13 +195,13 @@ def _results(items: Sequence[_Item], fates: Sequence[Fate]) -> Iterator[answers.
         if isinstance(item.draft, Problem):
             yield answers.failed(item.draft)
         elif item.dry_run:
-            yield answers.dry_run(item.draft)
+            yield answers.dry_run(item.draft, item.departs_at)
         else:
             fate = next(decided)
             if isinstance(fate, Refusal):
                 yield answers.failed(refusals.problem_of(fate))
             else:
-                yield answers.accepted(fate)
+                yield answers.accepted(fate, item.departs_at)
 
 
 async def _accept(

@@ -12,6 +12,7 @@ import msgspec
 from aiohttp import web
 
 from services.ingest.accept import Acceptor
+from services.ingest.departures import DepartureForecasts
 from services.ingest.web import auth, turns, waiters
 from shared.access import keys, seals, vault
 from shared.db import connection, watch
@@ -41,6 +42,7 @@ class Context:
     proxies: addresses.Proxies
     waiters: waiters.Waiters
     permits: permits.Permits
+    departures: DepartureForecasts
     lists: turns.Turns = field(default_factory=turns.Turns)
     admissions: _Admissions = field(init=False)
 

@@ -26,8 +26,9 @@ async def test_a_message_is_stored_and_paid_for_when_it_is_good(town: World) -> 
 
     answer = await town.post("alice", "/v1/messages", GOOD | {"text": "a" * 161})
 
-    assert uuid.UUID(answer["id"]).version == 7
-    assert {key: value for key, value in answer.items() if key != "id"} == {
+    assert uuid.UUID(answer.pop("id")).version == 7
+    assert datetime.fromisoformat(answer.pop("estimated_departure_at")) <= datetime.now(UTC)
+    assert answer == {
         "status": "queued",
         "segments": 2,
         "encoding": "gsm7",
@@ -63,8 +64,10 @@ async def test_every_option_is_kept_when_it_is_given(town: World) -> None:
     message = await town.get("alice", f"/v1/messages/{answer['id']}")
 
     instants = {
-        name: message.pop(name) for name in ("created_at", "updated_at", "send_at", "expires_at")
+        name: message.pop(name)
+        for name in ("created_at", "updated_at", "send_at", "expires_at", "estimated_departure_at")
     }
+    assert datetime.fromisoformat(instants["estimated_departure_at"]) == send_at
     assert datetime.fromisoformat(instants["send_at"]) == send_at
     assert datetime.fromisoformat(instants["expires_at"]) == send_at + timedelta(seconds=600)
     assert message == {
@@ -186,6 +189,7 @@ async def test_nothing_happens_when_it_is_a_dry_run(town: World) -> None:
 
     answer = await town.post("alice", "/v1/messages", GOOD | {"dry_run": True}, 200, key="dry")
 
+    assert datetime.fromisoformat(answer.pop("estimated_departure_at")) <= datetime.now(UTC)
     assert answer == {
         "status": "dry_run",
         "segments": 1,

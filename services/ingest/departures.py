@@ -1,0 +1,261 @@
+"""When a message that is accepted now will leave: from what the limits it meets have used and what
+waits for them.
+
+A limit is read when it is first met, and again every few seconds while what is sent may have to
+wait; in between, what this process accepts is counted in memory. So the plain way asks nobody.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import Counter, deque
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import UTC, datetime
+from typing import NamedTuple
+from uuid import UUID
+
+import asyncpg
+import structlog
+
+from shared.db import connection, outlooks, watch
+from shared.db.messages import StoredMessage
+from shared.limits.forecast import AcceptTempo, MessageKind, ScopeOutlook
+from shared.limits.limiter import scopes_of
+from shared.limits.permits import UNLIMITED, Scope
+from shared.rules import snapshot
+from shared.rules.compose import Draft
+from shared.runtime import batching
+from shared.sms.states import MessageStatus
+
+_log = structlog.get_logger()
+
+READ_SECONDS = 1.0
+"""What a request waits for at most to learn of a limit; else it is told the best that can be."""
+REFRESH_SECONDS = 1.0
+TIGHT_MS, AMPLE_MS = 5_000, 60_000
+"""How old an outlook may become where messages may have to wait, and where not.
+One that many wait for is read once in as many milliseconds: counting them costs."""
+PAGE_COUNT = 100
+LIMIT_COUNT_MAX = 50_000
+RECENT_COUNT_MAX = 2_000
+RECENT_MS = 15_000
+_WAITING = frozenset({MessageStatus.SCHEDULED, MessageStatus.QUEUED, MessageStatus.PARKED})
+
+_Key = tuple[int, int, str]
+"""Line, account, country."""
+
+
+class _Recent(NamedTuple):
+    """A message that was accepted of late: when its limit is read again, it may not have been tried
+    yet."""
+
+    message_id: UUID
+    counted_at_ms: int
+    kind: MessageKind
+    segments: int
+
+
+class _Limit:
+    """A limit that messages meet: how it is set, how it was read last, and what came since."""
+
+    def __init__(self, scope: Scope, line_id: int, passable: frozenset[str]) -> None:
+        self.scope = scope
+        self.line_id = line_id
+        """The line that it is one of; 0: it is of a country."""
+        self.passable = passable
+        self.tempo = AcceptTempo()
+        self.outlook: ScopeOutlook | None = None
+        self.asked_at_ms = 0
+        self.recent: deque[_Recent] = deque(maxlen=RECENT_COUNT_MAX)
+
+    @property
+    def name(self) -> str:
+        return self.scope.name
+
+    @property
+    def country(self) -> tuple[str, int | None]:
+        """The country it is of, and the account it is for, or None: for all."""
+        _, *owner, country = self.name.split(":")
+        return country, int(owner[0]) if owner else None
+
+    def is_due(self, now_ms: int) -> bool:
+        """Whether it was asked of since it was read, and that is too long ago."""
+        known = self.outlook
+        if known is None or self.asked_at_ms < known.read_at_ms:
+            return False
+        age_ms = now_ms - known.read_at_ms
+        if not known.tight:
+            return age_ms > AMPLE_MS
+        return age_ms > max(TIGHT_MS, known.waiting_count)
+
+    def count(self, now_ms: int, message_id: UUID, kind: MessageKind, segments: int) -> None:
+        """A message is going to be accepted."""
+        if self.outlook is None:
+            return
+        self.outlook.count(now_ms, kind, segments)
+        if self.outlook.tight:
+            self.recent.append(_Recent(message_id, now_ms, kind, segments))
+
+
+class DepartureForecasts:
+    """The forecasts of one process."""
+
+    def __init__(self, pool: asyncpg.Pool, configured: watch.Watch) -> None:
+        self._pool = pool
+        self._configured = configured
+        self._version = 0
+        self._limits: dict[str, _Limit] = {}
+        self._met: dict[_Key, tuple[_Limit, ...]] = {}
+        self._reads = batching.Batcher[_Limit, ScopeOutlook](self._read, size=PAGE_COUNT)
+
+    async def learn(self, drafts: Iterable[Draft]) -> None:
+        """Read the limits of these drafts that are not known. Where that takes too long they stay
+        unknown, and the best is expected of them."""
+        unknown = {
+            limit.name: limit
+            for draft in drafts
+            for limit in self._limits_of(draft.line_id, draft.account_id, draft.country)
+            if limit.outlook is None
+        }
+        if not unknown:
+            return
+        try:
+            async with asyncio.timeout(READ_SECONDS):
+                await asyncio.gather(*map(self._reads.add, unknown.values()))
+        except (batching.Overloaded, *connection.TRANSIENT) as error:
+            _log.info("limits_not_read", error=type(error).__name__)
+
+    def leaves_at(self, draft: Draft, now: datetime) -> datetime:
+        """When a message leaves that is accepted now; where that is too far away to tell, a time
+        before which it does not."""
+        best = draft.send_at or now
+        limits = self._limits_of(draft.line_id, draft.account_id, draft.country)
+        if not limits:
+            return best
+        now_ms = latest_ms = _milliseconds(now)
+        kind = MessageKind(draft.message_class, draft.country)
+        for limit in limits:
+            if limit.outlook is not None:
+                limit.asked_at_ms = now_ms
+                at_ms = limit.outlook.leaves_at_ms(kind, draft.segment_count)
+                latest_ms = max(latest_ms, at_ms)
+        return max(best, _moment(latest_ms)) if latest_ms > now_ms else best
+
+    def count(self, draft: Draft) -> None:
+        """A message is going to be accepted: those that follow come after it. What is to be sent
+        later takes no room now."""
+        if draft.send_at is not None:
+            return
+        limits = self._limits_of(draft.line_id, draft.account_id, draft.country)
+        now_ms = time.time_ns() // 1_000_000
+        kind = MessageKind(draft.message_class, draft.country)
+        for limit in limits:
+            limit.count(now_ms, draft.message_id, kind, draft.segment_count)
+
+    async def of_waiting(self, account_id: int, stored: StoredMessage) -> datetime | None:
+        """When a stored message will leave; None once it does not wait any more."""
+        if stored.status not in _WAITING:
+            return None
+        now = datetime.now(UTC)
+        best = max(now, stored.send_at or now)
+        kind = MessageKind(stored.message_class, stored.country)
+        limits = self._limits_of(stored.line_id, account_id, stored.country)
+        times_ms = [await self._leaves_at_ms(limit, kind, stored) for limit in limits]
+        return max(best, *map(_moment, times_ms)) if times_ms else best
+
+    async def _leaves_at_ms(self, limit: _Limit, kind: MessageKind, stored: StoredMessage) -> int:
+        known, now_ms = limit.outlook, time.time_ns() // 1_000_000
+        if known is not None and not known.tight and now_ms - known.read_at_ms < AMPLE_MS:
+            return now_ms
+        outlook = await self._reads.add(limit)
+        place = outlooks.ParkedPlace(stored.message_class, stored.message_id)
+        async with self._pool.acquire(timeout=READ_SECONDS) as opened:
+            if limit.line_id:
+                ahead = await outlooks.ahead_on_line(opened, place, limit.line_id)
+            else:
+                ahead = await outlooks.ahead_to_country(opened, place, *limit.country)
+        return outlook.after_ms(kind, ahead, stored.segment_count)
+
+    async def refresh(self) -> None:
+        """Read again what is asked of and old."""
+        now_ms = time.time_ns() // 1_000_000
+        due = [limit for limit in self._limits.values() if limit.is_due(now_ms)]
+        await asyncio.gather(*map(self._reads.add, due[:PAGE_COUNT]))
+
+    def _limits_of(self, line_id: int, account_id: int, country: str) -> tuple[_Limit, ...]:
+        """What such messages meet."""
+        current = self._configured.current
+        if self._version != current.version or len(self._met) > LIMIT_COUNT_MAX:
+            self._version = current.version
+            self._limits.clear()
+            self._met.clear()
+        key = (line_id, account_id, country)
+        met = self._met.get(key)
+        if met is None:
+            met = self._met[key] = tuple(self._meet(current, *key))
+        return met
+
+    def _meet(
+        self, current: snapshot.Configuration, line_id: int, account_id: int, country: str
+    ) -> Iterator[_Limit]:
+        for place, scope in enumerate(scopes_of(current, line_id, account_id, country)):
+            if min(scope.hour, scope.day, scope.month) == UNLIMITED:
+                continue
+            known = self._limits.get(scope.name)
+            if known is None:
+                # Of a line, messages to countries with limits of their own let others pass.
+                owners = () if place else (None, account_id)
+                passable = {name for owner, name in current.country_limits if owner in owners}
+                known = _Limit(scope, 0 if place else line_id, frozenset(passable))
+                self._limits[scope.name] = known
+            yield known
+
+    async def _read(self, limits: Sequence[_Limit]) -> list[ScopeOutlook | BaseException]:
+        """All that is known of these limits at one moment."""
+        now_ms = time.time_ns() // 1_000_000
+        recent = [each for limit in limits for each in limit.recent]
+        young = [each.message_id for each in recent if now_ms - each.counted_at_ms < RECENT_MS]
+        async with (
+            self._pool.acquire(timeout=READ_SECONDS) as opened,
+            opened.transaction(isolation="repeatable_read", readonly=True),
+        ):
+            used = await outlooks.usage(opened, [limit.name for limit in limits])
+            untried = await outlooks.untried(opened, young) if young else set()
+            parked = await _parked(opened, limits)
+        for limit in limits:
+            since = [each for each in limit.recent if each.counted_at_ms > now_ms]
+            waiting = parked[limit.name]
+            since += [each for each in limit.recent if each.message_id in untried]
+            limit.recent = deque(since, RECENT_COUNT_MAX)
+            for each in since:
+                waiting[each.kind] += each.segments
+            limit.outlook = ScopeOutlook(
+                limit.scope, now_ms, used[limit.name], waiting, limit.tempo, limit.passable
+            )
+        return [limit.outlook for limit in limits if limit.outlook is not None]
+
+
+async def _parked(
+    opened: connection.Connection, limits: Sequence[_Limit]
+) -> dict[str, Counter[MessageKind]]:
+    """Segments that wait for each limit."""
+    found: dict[str, Counter[MessageKind]] = {limit.name: Counter() for limit in limits}
+    for each in await outlooks.on_lines(opened, [each.line_id for each in limits if each.line_id]):
+        found[f"line:{each.line_id}"][MessageKind(each.message_class, each.country)] += (
+            each.segment_count
+        )
+    for limit in limits:
+        if not limit.line_id:
+            for each in await outlooks.to_country(opened, *limit.country):
+                kind = MessageKind(each.message_class, each.country)
+                found[limit.name][kind] += each.segment_count
+    return found
+
+
+def _milliseconds(moment: datetime) -> int:
+    return int(moment.timestamp() * 1000)
+
+
+def _moment(at_ms: int) -> datetime:
+    return datetime.fromtimestamp(at_ms / 1000, UTC)
