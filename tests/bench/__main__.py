@@ -28,6 +28,7 @@ from tests.bench import (
     surroundings,
 )
 from tests.bench.growth import command as growth
+from tests.bench.lines import command as lines
 
 _WARM_UP_COUNT = 500
 _PACED_SECONDS = 6.0
@@ -42,6 +43,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = list(sys.argv[1:] if arguments is None else arguments)
     if given[:1] == ["growth"]:
         return growth.main(given[1:])
+    if given[:1] == ["lines"]:
+        return lines.main(given[1:])
     options = _parser().parse_args(given)
     # Ended by a signal, it still stops all that it started.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
@@ -66,7 +69,8 @@ def _parser() -> argparse.ArgumentParser:
         "the last receipt recorded in PostgreSQL, and proves with the carrier's journal and "
         "`sluice audit` that nothing was lost or doubled. The load generator is a process of its "
         "own, listed with the others.",
-        epilog="./test bench growth --help: whether it stays as fast as it grows.",
+        epilog="./test bench growth --help: whether it stays as fast as it grows. "
+        "./test bench lines --help: what parking costs at scale.",
     )
     parser.add_argument("--messages", type=int, default=20_000, help="messages a load (20000)")
     parser.add_argument(
