@@ -156,7 +156,7 @@ def usage(parts: Iterable[tuple[WorkItem | work.Claimed, Permit, int]]) -> limit
     """What (message, its permit, segments) are charged."""
     counts: Counter[tuple[int, int, str, int]] = Counter()
     for message, permit, count in parts:
-        counts[message.line_id, message.account_id, message.country, permit.minute] += count
+        counts[permit.line_id, message.account_id, message.country, permit.minute] += count
     used: Counter[tuple[str, int]] = Counter()
     for (line_id, account_id, country, minute), count in counts.items():
         for scope in scope_names(line_id, account_id, country):

@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from typing import TypeVar
 
 import asyncpg
 
-from services.dispatcher import park
+from services.dispatcher import park, share
 from shared.db import connection, parking, segments, trail, watch
 from shared.db.pool import ACQUIRE_SECONDS
 from shared.limits.limiter import PERMIT_AGE_SECONDS, FullBucket, Limiter, Never, Room, Wait
@@ -32,6 +33,8 @@ FULL_COUNTRY_COUNT_MAX = 50
 PAUSE_MS = 2_000
 """Until a line that has let messages go is looked at again: they need that long to take permits."""
 
+Ordered = TypeVar("Ordered", int, FullBucket)
+
 
 @dataclass(slots=True)
 class _Plan:
@@ -45,6 +48,10 @@ class _Plan:
     """line → when the first of its full countries has tokens again."""
     full: list[parking.Full] = field(default_factory=list)
     empty: list[int] = field(default_factory=list)
+    heads: dict[int, parking.Head] = field(default_factory=dict)
+    """line with room → who is first."""
+    class_max: dict[int, int] = field(default_factory=dict)
+    """line → the least urgent that may go, where others of its number have a part."""
     buckets: dict[int, FullBucket] = field(default_factory=dict)
     """line → what it waits for."""
     marks: list[trail.TrailMark] = field(default_factory=list)
@@ -80,7 +87,9 @@ class Scheduler:
         """Lines whose parked messages may go earlier than they were told. Each is named twice, for
         a message that was refused before the tokens came back may be parked only now."""
         now = time.monotonic()
-        lines = self._limiter.take_returned()
+        sharing = self._configured.current.sharing
+        returned = self._limiter.take_returned()
+        lines = {each for line_id in returned for each in sharing.get(line_id, (line_id,))}
         if lines:
             self._again.append((now + PERMIT_AGE_SECONDS, lines))
         while self._again and self._again[0][0] <= now:
@@ -93,10 +102,24 @@ class Scheduler:
             due = await parking.lock_due(opened, LINE_COUNT)
             if not due:
                 return 0
-            plan = await self._plan(opened, due)
+            sharing = self._configured.current.sharing
+            beside = {each for line_id in due for each in sharing.get(line_id, ())}.difference(due)
+            if beside:
+                due_and_beside = [*due, *await parking.lock_beside(opened, sorted(beside))]
+            plan = await self._plan(opened, due_and_beside if beside else due)
+            _share_out(plan, sharing)
             behind = await _carry_out(opened, plan)
-        await self._limiter.set_gates(_gates(plan, behind), plan.buckets)
+        gates = self._of_numbers(_gates(plan, behind))
+        await self._limiter.set_gates(gates, self._of_numbers(plan.buckets))
         return len(due)
+
+    def _of_numbers(self, values: Mapping[int, Ordered]) -> dict[int, Ordered]:
+        """The greatest value of the lines of each number, by the line that has its limits."""
+        found: dict[int, Ordered] = {}
+        for line_id, value in values.items():
+            limit_line = self._configured.current.limit_line(line_id)
+            found[limit_line] = max(value, found.get(limit_line, value))
+        return found
 
     async def _plan(self, opened: connection.Connection, due: Sequence[int]) -> _Plan:
         """Look at each line's head; where its country is full, at the next that is not bound
@@ -126,6 +149,7 @@ def _decide(plan: _Plan, head: parking.Head, room: Room | Wait | Never) -> bool:
     line_id = head.line_id
     if isinstance(room, Room):
         plan.room[line_id] = min(room.segments, RELEASE_COUNT_MAX)
+        plan.heads[line_id] = head
         plan.now_ms = room.at_ms
     elif isinstance(room, Never):
         # More than a limit allows at all: let it go, to be failed where it is refused.
@@ -143,14 +167,31 @@ def _decide(plan: _Plan, head: parking.Head, room: Room | Wait | Never) -> bool:
     return True
 
 
+def _share_out(plan: _Plan, sharing: Mapping[int, tuple[int, ...]]) -> None:
+    """Lines of one number have seen the same room: each is to have its part of it."""
+    for lines in {sharing[line_id] for line_id in plan.heads if line_id in sharing}:
+        heads = [plan.heads[line_id] for line_id in lines if line_id in plan.heads]
+        if len(heads) < 2:
+            continue
+        room = min(plan.room[head.line_id] for head in heads)
+        parts = share.shared_out(heads, room, plan.now_ms // PAUSE_MS)
+        for head in heads:
+            part = parts.get(head.line_id)
+            if part is None:
+                del plan.room[head.line_id]
+                plan.waits[head.line_id] = plan.now_ms + PAUSE_MS
+            else:
+                plan.room[head.line_id], plan.class_max[head.line_id] = part
+
+
 async def _carry_out(opened: connection.Connection, plan: _Plan) -> set[int]:
     """Release, and tell each line when it is looked at again; lines of which some stay behind that
     had only to wait for those before them."""
     behind: set[int] = set()
     if plan.room:
-        share = max(RELEASE_COUNT_MIN, RELEASE_SUM_MAX // len(plan.room))
-        room = {line_id: min(segments, share) for line_id, segments in plan.room.items()}
-        released, behind = await parking.release(opened, room, plan.full)
+        most = max(RELEASE_COUNT_MIN, RELEASE_SUM_MAX // len(plan.room))
+        room = {line_id: min(segments, most) for line_id, segments in plan.room.items()}
+        released, behind = await parking.release(opened, room, plan.full, plan.class_max)
         await segments.settle_waiting(opened, released, SegmentState.QUEUED)
         plan.marks += [trail.TrailMark(each, trail.TrailStep.RELEASED) for each in released]
     await trail.mark(opened, plan.marks)
@@ -167,4 +208,5 @@ def _gates(plan: _Plan, behind: set[int]) -> dict[int, int]:
     """Until when newcomers of a line join behind its parked: else small ones would take token after
     token, and a long one at the head would never find enough together."""
     opened = dict.fromkeys([*plan.empty, *plan.room, *plan.part_waits], 0)
-    return opened | dict.fromkeys(behind, plan.now_ms + PAUSE_MS) | plan.waits
+    waiting = dict.fromkeys([*behind, *plan.class_max], plan.now_ms + PAUSE_MS)
+    return opened | waiting | plan.waits

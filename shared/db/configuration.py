@@ -10,6 +10,7 @@ import msgspec
 from shared.db import lines
 from shared.db.connection import Connection
 from shared.rules import destinations
+from shared.rules.line_kinds import LineKind
 from shared.rules.purposes import ConsentPolicy
 from shared.rules.snapshot import Account, Carrier, Configuration, Limits, Line
 
@@ -61,6 +62,7 @@ async def load(connection: Connection) -> Configuration:
         lines={line.line_id: line for line in every},
         lines_by_sender={(line.account_id, line.sender): line for line in every},
         lines_of=_by_account(every),
+        sharing=_sharing(every),
         default_lines={line.account_id: line for line in every if line.is_default},
         prices={(row[0], row[1]): row[2] for row in prices},
         special_prices={(row[0], row[1]): row[2] for row in special_prices},
@@ -77,6 +79,20 @@ async def _accounts(connection: Connection) -> list[Account]:
         Account(**{**row, "consent": ConsentPolicy(row["consent"])})
         for row in await connection.fetch(_ACCOUNTS)
     ]
+
+
+def _sharing(every: Sequence[Line]) -> dict[int, tuple[int, ...]]:
+    """Lines of one number belong together; what has a name only is no line that phones share."""
+    numbers: defaultdict[str, list[int]] = defaultdict(list)
+    for line in every:
+        if line.kind is not LineKind.ALPHANUMERIC:
+            numbers[line.sender].append(line.line_id)
+    return {
+        line_id: tuple(sorted(together))
+        for together in numbers.values()
+        if len(together) > 1
+        for line_id in together
+    }
 
 
 def _by_account(every: Sequence[Line]) -> dict[int, tuple[Line, ...]]:

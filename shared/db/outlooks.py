@@ -72,9 +72,13 @@ async def to_country(
 # What is in neither table has not been committed yet.
 _UNTRIED = """
 SELECT asked.message_id FROM unnest($1::uuid[]) AS asked (message_id)
-WHERE EXISTS (SELECT FROM work w
-              WHERE w.message_id = asked.message_id AND w.state IN ('ready', 'published'))
-   OR NOT EXISTS (SELECT FROM messages m WHERE m.message_id = asked.message_id)"""
+LEFT JOIN LATERAL (
+    SELECT state FROM work w WHERE w.message_id = asked.message_id LIMIT 1
+) w ON true
+LEFT JOIN LATERAL (
+    SELECT true AS is_stored FROM messages m WHERE m.message_id = asked.message_id LIMIT 1
+) m ON true
+WHERE w.state IN ('ready', 'published') OR m.is_stored IS NULL"""
 
 
 async def untried(connection: Connection, message_ids: Sequence[UUID]) -> set[UUID]:

@@ -8,6 +8,7 @@ from typing import NamedTuple
 from uuid import UUID
 
 from shared.db.connection import Connection
+from shared.sms.classes import CLASSES, NORMAL
 
 # The line's row is locked first, here as in `lock_due`, so that a scheduler that finds nothing more
 # parked and a dispatcher that parks cannot miss each other.
@@ -44,6 +45,17 @@ async def lock_due(connection: Connection, limit: int) -> list[int]:
     return [row["line_id"] for row in await connection.fetch(_LOCK_DUE, limit)]
 
 
+_LOCK_BESIDE = """
+SELECT line_id FROM parked_lines WHERE line_id = ANY ($1::int[])
+ORDER BY line_id FOR UPDATE SKIP LOCKED"""
+
+
+async def lock_beside(connection: Connection, line_ids: Sequence[int]) -> list[int]:
+    """Those of these lines on which something is parked and that nobody else looks after, whatever
+    their time is; locked like those that are due."""
+    return [row["line_id"] for row in await connection.fetch(_LOCK_BESIDE, line_ids)]
+
+
 class Head(NamedTuple):
     """Who is first in a line."""
 
@@ -52,15 +64,17 @@ class Head(NamedTuple):
     country: str
     segment_count: int
     message_id: UUID
+    message_class: int = NORMAL
 
 
 Full = tuple[int, str]
 """(line, country) whose messages the line's others need not wait for."""
 
 _HEADS = """
-SELECT p.line_id, head.account_id, head.country, head.segment_count, head.message_id
+SELECT p.line_id, head.account_id, head.country, head.segment_count, head.message_id,
+       head.class
 FROM unnest($1::int[]) AS p (line_id), LATERAL (
-    SELECT account_id, country, segment_count, message_id FROM work w
+    SELECT account_id, country, segment_count, message_id, class FROM work w
     WHERE w.line_id = p.line_id AND w.state = 'parked'
       AND w.line_id || ':' || w.country <> ALL ($2::text[])
     ORDER BY class, message_id LIMIT 1
@@ -87,9 +101,9 @@ WITH head AS (
     SELECT w.message_id, t.line_id, t.room,
            sum(w.segment_count) OVER (
                PARTITION BY t.line_id ORDER BY w.class, w.message_id) AS running
-    FROM unnest($1::int[], $2::int[]) AS t (line_id, room), LATERAL (
+    FROM unnest($1::int[], $2::int[], $4::int[]) AS t (line_id, room, class_max), LATERAL (
         SELECT message_id, class, segment_count FROM work w
-        WHERE w.line_id = t.line_id AND w.state = 'parked'
+        WHERE w.line_id = t.line_id AND w.state = 'parked' AND w.class <= t.class_max
           AND w.line_id || ':' || w.country <> ALL ($3::text[])
         ORDER BY class, message_id LIMIT t.room + 1
     ) w
@@ -104,11 +118,16 @@ SELECT ARRAY(SELECT message_id FROM released) AS released,
 
 
 async def release(
-    connection: Connection, room: Mapping[int, int], full: Sequence[Full] = ()
+    connection: Connection,
+    room: Mapping[int, int],
+    full: Sequence[Full] = (),
+    class_max: Mapping[int, int] | None = None,
 ) -> tuple[list[UUID], set[int]]:
     """Let the most urgent, then oldest, messages of each line go that together need at most so many
-    segments and are bound for no full country. (those, lines of which others stay behind)."""
-    (row,) = await connection.fetch(_RELEASE, list(room), list(room.values()), _keys(full))
+    segments and are bound for no full country; from lines in `class_max` none that are less urgent.
+    (those, lines of which others stay behind)."""
+    classes = [(class_max or {}).get(line_id, len(CLASSES)) for line_id in room]
+    (row,) = await connection.fetch(_RELEASE, list(room), list(room.values()), _keys(full), classes)
     return row["released"], set(row["more"])
 
 

@@ -52,7 +52,7 @@ class Permit(NamedTuple):
 
     @property
     def line_id(self) -> int:
-        """The line that may send."""
+        """The line that is charged: of a number that several accounts have, its first."""
         return int(self.scopes[0].removeprefix(_LINE))
 
     @property
@@ -98,8 +98,8 @@ class Never(NamedTuple):
 
 
 def scope_names(line_id: int, account_id: int, country: str) -> tuple[str, str, str]:
-    """Every scope a message is charged to: also those without a limit today, so that a limit set
-    tomorrow knows what was sent."""
+    """Every scope a message is charged to, by its `limit_line`: also those without a limit today,
+    so that a limit set tomorrow knows what was sent."""
     return f"{_LINE}{line_id}", f"country:{country}", f"country:{account_id}:{country}"
 
 
@@ -107,8 +107,9 @@ def scopes_of(
     current: Configuration, line_id: int, account_id: int, country: str
 ) -> tuple[permits.Scope, ...]:
     """Every limit a message meets now, its line's first."""
-    line_scope, platform_scope, account_scope = scope_names(line_id, account_id, country)
-    scopes = [_scope(line_scope, current.lines[line_id].limits)]
+    limit_line = current.limit_line(line_id)
+    line_scope, platform_scope, account_scope = scope_names(limit_line, account_id, country)
+    scopes = [_scope(line_scope, current.lines[limit_line].limits)]
     for name, key in ((platform_scope, (None, country)), (account_scope, (account_id, country))):
         found = current.country_limits.get(key)
         if found is not None:

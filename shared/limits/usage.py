@@ -33,7 +33,8 @@ class MetLimit(NamedTuple):
 def met_by(current: Configuration, line: Line, *, of_platform: bool = False) -> Iterator[MetLimit]:
     """The line's limits, those of its account by country, and, for operators only, those of the
     whole platform, whose use is everybody's."""
-    yield MetLimit("line", None, f"line:{line.line_id}", line.limits)
+    limit_line = current.limit_line(line.line_id)
+    yield MetLimit("line", None, f"line:{limit_line}", current.lines[limit_line].limits)
     for (account_id, country), found in current.country_limits.items():
         _, platform_scope, account_scope = limiter.scope_names(
             line.line_id, line.account_id, country

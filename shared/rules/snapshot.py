@@ -130,6 +130,13 @@ class Configuration:
     """Where requests to customers' URLs may go beside the public internet."""
     lines_of: Mapping[int, tuple[Line, ...]] = field(default_factory=dict)
     """account → its lines, in the order of their ids."""
+    sharing: Mapping[int, tuple[int, ...]] = field(default_factory=dict)
+    """line → all lines of its number, where several accounts have it, in the order of their ids."""
+
+    def limit_line(self, line_id: int) -> int:
+        """The line whose limits a line's messages meet: a number has those of its first line, and
+        whoever shares it shares them."""
+        return self.sharing.get(line_id, (line_id,))[0]
 
     def carrier_for(self, country: str) -> Carrier | None:
         """The best carrier to a country, by its own routes or else by those for '*'."""
