@@ -104,9 +104,8 @@ class Scheduler:
                 return 0
             sharing = self._configured.current.sharing
             beside = {each for line_id in due for each in sharing.get(line_id, ())}.difference(due)
-            if beside:
-                due_and_beside = [*due, *await parking.lock_beside(opened, sorted(beside))]
-            plan = await self._plan(opened, due_and_beside if beside else due)
+            together = await parking.lock_beside(opened, sorted(beside)) if beside else []
+            plan = await self._plan(opened, [*due, *together])
             _share_out(plan, sharing)
             behind = await _carry_out(opened, plan)
         gates = self._of_numbers(_gates(plan, behind))

@@ -8,7 +8,7 @@ from collections import Counter, defaultdict, deque
 from collections.abc import Collection, Iterable, Mapping
 from typing import NamedTuple
 
-from shared.limits.permits import PERMIT_AGE_LIMIT_MS, UNLIMITED, Scope
+from shared.limits.permits import LATE_MS, UNLIMITED, Scope
 
 STEP_COUNT_MAX = 5_000
 """Moments that a curve looks ahead, some three days where it moves each minute: what comes after
@@ -30,7 +30,7 @@ class LimitWindow(NamedTuple):
     def returns_at_ms(self, taken_at_ms: int) -> int:
         """When a token that was taken then is back."""
         slot_end_ms = (taken_at_ms // self.slot_ms + 1) * self.slot_ms
-        return slot_end_ms + self.length_ms + PERMIT_AGE_LIMIT_MS
+        return slot_end_ms + self.length_ms + LATE_MS
 
 
 WINDOWS = (

@@ -43,7 +43,7 @@ async def test_a_look_tells_what_is_out_and_when_the_first_of_it_returns(
     # When it is looked at, Then the hour knows the second alone, the others both
     looked = (await taking.look(EPOCH, [LINE]))[LINE]
     returns = [
-        (at_ms // slot_ms + 1) * slot_ms + length_ms + permits.PERMIT_AGE_LIMIT_MS
+        (at_ms // slot_ms + 1) * slot_ms + length_ms + permits.LATE_MS
         for (slot_ms, length_ms), at_ms in zip(
             oracle.WINDOWS, (second_ms, first_ms, first_ms), strict=True
         )
