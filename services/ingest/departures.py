@@ -1,8 +1,10 @@
 """When a message that is accepted now will leave: from what the limits it meets have used and what
 waits for them.
 
-A limit is read when it is first met, and again every few seconds while what is sent may have to
-wait; in between, what this process accepts is counted in memory. So the plain way asks nobody.
+Most lines are far from their limits, and of those nothing is known but what this process has
+accepted of late. A limit is read when something may have to wait for it, or might be too late, and
+again every few seconds as long as that is so; in between, what is accepted is counted in memory. So
+the plain way asks nobody.
 """
 
 from __future__ import annotations
@@ -24,7 +26,7 @@ from shared.limits.forecast import AcceptTempo, MessageKind, ScopeOutlook
 from shared.limits.limiter import scopes_of
 from shared.limits.permits import UNLIMITED, Scope
 from shared.rules import snapshot
-from shared.rules.compose import Draft
+from shared.rules.compose import VALID_SECONDS_DEFAULT, Draft
 from shared.runtime import batching
 from shared.sms.states import MessageStatus
 
@@ -38,6 +40,10 @@ TIGHT_MS, AMPLE_MS = 5_000, 60_000
 One that many wait for is read once in as many milliseconds: counting them costs."""
 PAGE_COUNT = 100
 LIMIT_COUNT_MAX = 50_000
+NEAR_SHARE = 8
+"""A line is near its limits when this process alone has accepted one part of so many of one."""
+SEEN_COUNT_MAX = 200_000
+SEEN_SECONDS = 3_600.0
 RECENT_COUNT_MAX = 2_000
 RECENT_MS = 15_000
 _WAITING = frozenset({MessageStatus.SCHEDULED, MessageStatus.QUEUED, MessageStatus.PARKED})
@@ -107,15 +113,23 @@ class DepartureForecasts:
         self._version = 0
         self._limits: dict[str, _Limit] = {}
         self._met: dict[_Key, tuple[_Limit, ...]] = {}
+        self._seen: Counter[_Key] = Counter()
+        """Segments accepted of late of those that meet no limit that is known."""
+        self._seen_since = time.monotonic()
+        self._unasked: set[int] = set()
+        """Lines of these, since it was asked last which of them have parked messages."""
+        self._parked: set[int] = set()
         self._reads = batching.Batcher[_Limit, ScopeOutlook](self._read, size=PAGE_COUNT)
 
     async def learn(self, drafts: Iterable[Draft]) -> None:
-        """Read the limits of these drafts that are not known. Where that takes too long they stay
-        unknown, and the best is expected of them."""
+        """Read the limits that these drafts may have to wait for and that are not known. Where that
+        takes too long they stay unknown, and the best is expected of them."""
+        self._begin_anew_if_changed()
         unknown = {
             limit.name: limit
             for draft in drafts
-            for limit in self._limits_of(draft.line_id, draft.account_id, draft.country)
+            if (key := _key(draft)) in self._met or self._may_wait(key, draft)
+            for limit in self._limits_of(*key)
             if limit.outlook is None
         }
         if not unknown:
@@ -126,11 +140,28 @@ class DepartureForecasts:
         except (batching.Overloaded, *connection.TRANSIENT) as error:
             _log.info("limits_not_read", error=type(error).__name__)
 
+    def _may_wait(self, key: _Key, draft: Draft) -> bool:
+        """Whether to look: where there is little time, a limit is near, or others wait."""
+        line_id, account_id, country = key
+        current = self._configured.current
+        if draft.valid_seconds < VALID_SECONDS_DEFAULT:
+            return True
+        if self._parked and not self._parked.isdisjoint(_of_number(current, line_id)):
+            return True
+        limits = current.country_limits
+        if limits and ((None, country) in limits or (account_id, country) in limits):
+            return True
+        line = current.lines.get(current.limit_line(line_id))
+        if line is None:
+            return False
+        least = line.limits.least
+        return least is not None and (NEAR_SHARE * (self._seen[key] + draft.segment_count) >= least)
+
     def leaves_at(self, draft: Draft, now: datetime) -> datetime:
         """When a message leaves that is accepted now; where that is too far away to tell, a time
         before which it does not."""
         best = draft.send_at or now
-        limits = self._limits_of(draft.line_id, draft.account_id, draft.country)
+        limits = self._met.get(_key(draft))
         if not limits:
             return best
         now_ms = latest_ms = _milliseconds(now)
@@ -147,7 +178,12 @@ class DepartureForecasts:
         later takes no room now."""
         if draft.send_at is not None:
             return
-        limits = self._limits_of(draft.line_id, draft.account_id, draft.country)
+        key = _key(draft)
+        limits = self._met.get(key)
+        if limits is None:
+            self._seen[key] += draft.segment_count
+            self._unasked.update(_of_number(self._configured.current, draft.line_id))
+            return
         now_ms = time.time_ns() // 1_000_000
         kind = MessageKind(draft.message_class, draft.country)
         for limit in limits:
@@ -178,23 +214,35 @@ class DepartureForecasts:
         return outlook.after_ms(kind, ahead, stored.segment_count)
 
     async def refresh(self) -> None:
-        """Read again what is asked of and old."""
+        """Read again what is asked of and old, and see on which other lines messages wait."""
+        if len(self._seen) > SEEN_COUNT_MAX or time.monotonic() - self._seen_since > SEEN_SECONDS:
+            self._seen.clear()
+            self._seen_since = time.monotonic()
+        unasked, self._unasked = self._unasked, set()
+        if unasked:
+            async with self._pool.acquire(timeout=READ_SECONDS) as opened:
+                self._parked |= await outlooks.parked_of(opened, unasked)
         now_ms = time.time_ns() // 1_000_000
         due = [limit for limit in self._limits.values() if limit.is_due(now_ms)]
         await asyncio.gather(*map(self._reads.add, due[:PAGE_COUNT]))
 
     def _limits_of(self, line_id: int, account_id: int, country: str) -> tuple[_Limit, ...]:
         """What such messages meet."""
+        self._begin_anew_if_changed()
         current = self._configured.current
-        if self._version != current.version or len(self._met) > LIMIT_COUNT_MAX:
-            self._version = current.version
-            self._limits.clear()
-            self._met.clear()
         key = (line_id, account_id, country)
         met = self._met.get(key)
         if met is None:
             met = self._met[key] = tuple(self._meet(current, *key))
         return met
+
+    def _begin_anew_if_changed(self) -> None:
+        version = self._configured.current.version
+        if self._version != version or len(self._met) > LIMIT_COUNT_MAX:
+            self._version = version
+            self._limits.clear()
+            self._met.clear()
+            self._parked.clear()
 
     def _meet(
         self, current: snapshot.Configuration, line_id: int, account_id: int, country: str
@@ -251,6 +299,15 @@ async def _parked(
                 kind = MessageKind(each.message_class, each.country)
                 found[limit.name][kind] += each.segment_count
     return found
+
+
+def _of_number(current: snapshot.Configuration, line_id: int) -> tuple[int, ...]:
+    """The lines that share its number, and its limits."""
+    return current.sharing.get(line_id, (line_id,))
+
+
+def _key(draft: Draft) -> _Key:
+    return draft.line_id, draft.account_id, draft.country
 
 
 def _milliseconds(moment: datetime) -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import NamedTuple
 from uuid import UUID
 
@@ -29,6 +29,14 @@ async def usage(connection: Connection, scopes: Sequence[str]) -> dict[str, list
     for row in await connection.fetch(_USAGE, scopes):
         found[row["scope"]].append((row["slot"] * 60_000, row["segment_count"]))
     return found
+
+
+_PARKED_OF = "SELECT line_id FROM parked_lines WHERE line_id = ANY ($1::int[])"
+
+
+async def parked_of(connection: Connection, line_ids: Collection[int]) -> set[int]:
+    """Those of these lines on which messages wait."""
+    return {row["line_id"] for row in await connection.fetch(_PARKED_OF, line_ids)}
 
 
 class ParkedSegments(NamedTuple):

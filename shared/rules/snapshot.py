@@ -49,6 +49,13 @@ class Limits:
     day: int | None
     month: int | None
 
+    @property
+    def least(self) -> int | None:
+        """The smallest of them; None where nothing is limited."""
+        return min(
+            (each for each in (self.hour, self.day, self.month) if each is not None), default=None
+        )
+
 
 _SMS_ALONE: Final = frozenset({Capability.SMS})
 _NOT_REGISTERED: Final = Registration()

@@ -134,6 +134,33 @@ async def test_what_waits_tells_when_it_leaves_and_what_has_left_does_not(town: 
     assert "estimated_departure_at" not in read
 
 
+async def test_a_line_that_others_have_filled_is_noticed_though_little_was_sent_here(
+    town: World,
+) -> None:
+    # Given a line of which this ingest has sent little
+    sender = await _line(town, 100)
+    sent = await town.post("alice", "/v1/messages", _body(sender))
+    assert _is_about(_wait(sent), timedelta(0))
+    # When it is full by what another has sent, and a message is parked on it
+    await town.pool.execute(
+        "INSERT INTO limit_usage (scope, minute, worker_id, segment_count)"
+        " SELECT 'line:' || line_id, extract(epoch FROM now())::bigint / 60, $2, 100"
+        " FROM lines WHERE sender = $1",
+        sender,
+        ids.uuid7(),
+    )
+    await town.pool.execute(
+        "INSERT INTO parked_lines SELECT line_id, now() + interval '1 hour' FROM lines"
+        " WHERE sender = $1",
+        sender,
+    )
+    await _stand(town, sent, "parked")
+    # Then the next ones are soon told that they will wait
+    async with asyncio.timeout(SEEN_SECONDS):
+        while not _is_about(_wait(await town.post("alice", "/v1/messages", _body(sender))), HOUR):
+            await asyncio.sleep(0.3)
+
+
 async def test_a_full_country_lets_its_messages_wait_and_no_others(town: World) -> None:
     # Given an account whose country takes one an hour
     sender = await _line(town, 100)
