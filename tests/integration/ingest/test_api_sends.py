@@ -56,6 +56,7 @@ async def test_every_option_is_kept_when_it_is_given(town: World) -> None:
             "max_segments": 1,
             "max_price": "0.0453",
             "purpose": "automated",
+            "store_body": False,
             "dry_run": False,
         },
     )
@@ -84,7 +85,7 @@ async def test_every_option_is_kept_when_it_is_given(town: World) -> None:
         "price": "0.0453",
         "currency": "EUR",
         "reference": "order 7",
-        "body_stored": True,
+        "body_stored": False,
         "verdict": {
             "allowed": True,
             "rules_version": 1,
