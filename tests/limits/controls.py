@@ -15,6 +15,7 @@ from tests.limits.run import Fault, MakePermits
 
 Changes = tuple[tuple[str, str], ...]
 
+_ROOM = "math.min(room, limit - scope[i].used)"
 # The level that a bucket of this limit, refilled evenly, would have: what leaks out of it since.
 _REFILLED: Changes = (
     (
@@ -44,6 +45,7 @@ _REFILLED: Changes = (
     end
 """,
     ),
+    (_ROOM, f"math.max(1, {_ROOM})"),
 )
 _FORCED: Changes = (
     (
