@@ -82,6 +82,8 @@ class _Course:
         """One after the other, for each leaves behind what the next begins with."""
         options = self.options
         lines = await self._upper_half()
+        (line_id,) = await self._line_ids("sender = 'Sluice'", 1)
+        await population.limit(self.where.database, line_id, _PER_MINUTE)
         self.show("at rest, nothing parked")
         idle = await self._rest()
         self.show(f"parking on {len(lines):,} lines")
@@ -94,7 +96,6 @@ class _Course:
         await self._waits_ms()  # does not count
         before = [await self._waits_ms() for _ in range(_RUN_COUNT)]
         self.show(f"parking {options.queue:,} messages on one line")
-        (line_id,) = await self._line_ids("sender = 'Sluice'", 1)
         await population.park(self.where.database, [line_id], options.queue)
         await population.trickle(self.where.database, line_id, _PER_MINUTE)
         self.show("others, beside a long queue")

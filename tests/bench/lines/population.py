@@ -94,13 +94,18 @@ _LIMIT = "UPDATE lines SET hour_limit = $2 WHERE line_id = $1"
 _TELL = "UPDATE configuration_version SET version = version + 1"
 
 
+async def limit(database: asyncpg.Connection, line_id: int, per_minute: int) -> None:
+    """Give a line a limit by the hour. Every line that waits is looked at after that."""
+    async with database.transaction():
+        await database.execute(_LIMIT, line_id, 60 * per_minute)
+        await database.execute(_TELL)
+
+
 async def trickle(database: asyncpg.Connection, line_id: int, per_minute: int) -> None:
     """Let a line have used its hour evenly, so that a few tokens return each minute, and be looked
     at from now on."""
     async with database.transaction():
         await database.execute(_FILL, line_id, per_minute)
-        await database.execute(_LIMIT, line_id, 60 * per_minute)
-        await database.execute(_TELL)
         await database.execute(
             "UPDATE parked_lines SET ready_at = now() WHERE line_id = $1", line_id
         )
