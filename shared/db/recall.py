@@ -49,12 +49,13 @@ async def cancel(
     return RecallResult.DONE if status == MessageStatus.CANCELED else RecallResult.TOO_LATE
 
 
-# Put off for another try it is `scheduled` work as well, but no message that waits for its time.
+# Put off for another try it is `scheduled` work as well, but no message that waits for its time. "Is
+# true" keeps the planner from going through all that is scheduled.
 _RESCHEDULE = """
 WITH moved AS (
     UPDATE work w SET ready_at = $2, expires_at = $2::timestamptz + (m.expires_at - m.send_at)
     FROM messages m
-    WHERE w.message_id = $1 AND w.state = 'scheduled'
+    WHERE w.message_id = $1 AND (w.state = 'scheduled') IS TRUE
       AND m.message_id = w.message_id AND m.status = 'scheduled'
     RETURNING w.message_id, m.send_at AS old_send_at, w.expires_at
 )
