@@ -113,7 +113,8 @@ class _Reply(msgspec.Struct, array_like=True, frozen=True):
 
 class _Looked(msgspec.Struct, array_like=True, frozen=True):
     held: int
-    result: list[list[Used]] = []
+    result: list[list[Used]] | bool
+    stored: int = 0
 
 
 _decode = msgspec.msgpack.Decoder(_Reply).decode
@@ -169,8 +170,8 @@ class Permits:
         """What is out of each scope that Redis knows, by window in the order of permit.lua. Takes,
         fills and changes nothing."""
         reply = _decode_looked(await self._call("look", epoch, scopes, _encode(())))
-        if reply.held != epoch:
-            raise EpochLost(reply.held or None)
+        if reply.held != epoch or isinstance(reply.result, bool):
+            raise EpochLost(reply.held or None, reply.stored)
         return {name: used for name, used in zip(scopes, reply.result, strict=True) if used}
 
     async def give_back(
