@@ -49,8 +49,8 @@ async def cancel(
     return RecallResult.DONE if status == MessageStatus.CANCELED else RecallResult.TOO_LATE
 
 
-# Put off for another try it is `scheduled` work as well, but no message that waits for its time. "Is
-# true" keeps the planner from going through all that is scheduled.
+# Put off for another try it is `scheduled` work as well, but no message that waits for its time.
+# "Is true" keeps the planner from going through all that is scheduled.
 _RESCHEDULE = """
 WITH moved AS (
     UPDATE work w SET ready_at = $2, expires_at = $2::timestamptz + (m.expires_at - m.send_at)
