@@ -21,11 +21,20 @@ def api(environ: Mapping[str, str], method: str, path: str, body: object = None)
     return said
 
 
-def ask(base: str, method: str, path: str, body: object = None, token: str = "") -> tuple[int, Any]:
+def ask(
+    base: str,
+    method: str,
+    path: str,
+    body: object = None,
+    token: str = "",
+    *,
+    authorization: str = "",
+) -> tuple[int, Any]:
     """(status, what was answered, if anything)."""
     url = urlsplit(base)
     link = http.client.HTTPConnection(str(url.hostname), url.port, timeout=_SECONDS)
-    headers = {"Authorization": f"Bearer {token}"} if token else {}
+    authorization = authorization or (f"Bearer {token}" if token else "")
+    headers = {"Authorization": authorization} if authorization else {}
     if body is not None:
         headers["Content-Type"] = "application/json"
     try:

@@ -14,11 +14,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from types import FrameType
+from typing import Any
 
 from deploy.local import (
     checkout,
     debian,
     environment,
+    every_kind,
     kept,
     place,
     processes,
@@ -119,7 +121,7 @@ def _bring_up(folder: Path, job: Path | None, *, may_install: bool) -> int:
             workers = [roles.Worker(role, stands_on.place, environ) for role in roles.ROLES]
             stack.enter_context(_running(workers))
             if job:
-                return _once(job, stands_on.place.port(_RECORDER), environ)
+                return _once(job, stands_on, environ)
             _show(environ)
             supervisor.watch(workers, stands_on)
         except KeyboardInterrupt:
@@ -198,15 +200,29 @@ def _prepare(stands_on: servers.Servers) -> dict[str, str]:
 
 def _token(stands_on: servers.Servers, environ: Mapping[str, str]) -> str:
     # A token is shown once, by the database that made it.
-    name = f"token of {stands_on.database_url.rpartition('@')[2]}"
+    def create() -> str:
+        return str(_created(environ, "demo")["token"])
+
+    return stands_on.place.passwords.get(f"token of {_database(stands_on)}", create)
+
+
+def _id_and_token(stands_on: servers.Servers, environ: Mapping[str, str], account: str) -> str:
+    """The same with its id in front, and a colon between."""
 
     def create() -> str:
-        answer: dict[str, str] = json.loads(
-            _sluice(environ, "token", "create", "demo", "run", "--json")
-        )
-        return answer["token"]
+        made = _created(environ, account)
+        return f"{made['id']}:{made['token']}"
 
-    return stands_on.place.passwords.get(name, create)
+    return stands_on.place.passwords.get(f"{account}: token of {_database(stands_on)}", create)
+
+
+def _database(stands_on: servers.Servers) -> str:
+    return stands_on.database_url.rpartition("@")[2]
+
+
+def _created(environ: Mapping[str, str], account: str) -> dict[str, Any]:
+    made: dict[str, Any] = json.loads(_sluice(environ, "token", "create", account, "run", "--json"))
+    return made
 
 
 def _sluice(environ: Mapping[str, str], *arguments: str) -> str:
@@ -226,13 +242,15 @@ def _sluice(environ: Mapping[str, str], *arguments: str) -> str:
     return done.stdout
 
 
-def _once(job: Path, port: int, environ: Mapping[str, str]) -> int:
-    """Send the job, follow it while a webhook on this port is told of it, have a phone say STOP,
-    audit; returns the worse of the two exit codes."""
+def _once(job: Path, stands_on: servers.Servers, environ: Mapping[str, str]) -> int:
+    """Send the job, follow it while a webhook is told of it, have a phone say STOP, send from lines
+    of every kind, audit; returns the worse of the two exit codes."""
+    token_id, _, token = _id_and_token(stands_on, environ, every_kind.ACCOUNT).partition(":")
     screen.say()
-    with recorder.told(port, environ):
+    with recorder.told(stands_on.place.port(_RECORDER), environ):
         sent = _foreground(environ, "send", str(job), "--follow")
     stopping.show(environ)
+    every_kind.show(environ, token_id, token)
     screen.say()
     audited = _foreground(environ, "audit")
     screen.say()
@@ -251,6 +269,7 @@ def _show(environ: Mapping[str, str]) -> None:
     body = json.dumps({"to": "+33612345678", "text": "Hello from Sluice"})
     screen.say(f"""
   API         {api}   (its description: {api}/openapi.json)
+  Aircall's   {environ["SLUICE_AIRCALL_URL"]}   (see docs/aircall.md)
   receipts    {environ["SLUICE_DLR_URL"]}
   simulator   {environ["SLUICE_SIMULATOR_URL"]}
   demo token  {token}

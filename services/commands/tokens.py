@@ -55,7 +55,7 @@ async def create(
     expires_in
         For how long it is good: 30m, 12h, 90d. Without it: until it is revoked.
     as_json
-        Print {"account", "name", "token"}.
+        Print {"account", "name", "id", "token"}; by id and token the Aircall-shaped API is used.
     """
     if not (name.isprintable() and name.strip() == name and 1 <= len(name) <= NAME_LENGTH_MAX):
         raise exits.NotDone(
@@ -68,13 +68,13 @@ async def create(
     async with database.connected() as connection, connection.transaction():
         await _make_room(connection, account)
         try:
-            await stored.insert(connection, account, name, token_hash, good_for)
+            token_id = await stored.insert(connection, account, name, token_hash, good_for)
         except asyncpg.UniqueViolationError:
             raise exits.NotDone(
                 exits.FAILED, f"account {account!r} already has a token named {name!r}"
             ) from None
     if as_json:
-        print(json.dumps({"account": account, "name": name, "token": token}))
+        print(json.dumps({"account": account, "name": name, "id": token_id, "token": token}))
     else:
         print(token)
     return exits.OK
@@ -101,7 +101,7 @@ async def _make_room(connection: Connection, account: str) -> None:
 
 @app.command(name="list")
 async def show_all(account: str, /, *, ended: Flag = False, as_json: Json = False) -> int:
-    """List an account's tokens: name, creation, expiry, last use to the minute; never the token.
+    """List an account's tokens: name, id, creation, expiry, last use; never the token.
 
     Example: sluice token list demo --ended
 
@@ -120,15 +120,21 @@ async def show_all(account: str, /, *, ended: Flag = False, as_json: Json = Fals
         if ended:
             found += await stored.ended_of_account(connection, account_id)
     if as_json:
-        print(json.dumps({"tokens": [asdict(token) for token in found]}, default=_moment))
+        print(json.dumps({"tokens": [*map(_members, found)]}, default=_moment))
     else:
         for token in found:
             print(_line(token))
     return exits.OK
 
 
+def _members(token: stored.Token) -> dict[str, object]:
+    members = asdict(token)
+    return {"id": members.pop("token_id"), **members}
+
+
 def _line(token: stored.Token) -> str:
     moments = [
+        f"id {token.token_id}",
         f"created {_moment(token.created_at)}",
         f"expires {_moment(token.expires_at)}" if token.expires_at else "expires never",
         f"last used {_moment(token.last_used_at)}" if token.last_used_at else "never used",

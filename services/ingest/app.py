@@ -16,6 +16,7 @@ from msgspec import Meta
 
 from services.ingest import departures, replies
 from services.ingest.accept import Acceptor
+from services.ingest.aircall import routes as aircall_routes
 from services.ingest.native import routes
 from services.ingest.relay import FAULTS, Relay
 from services.ingest.web import auth, bodies, uses, waiters
@@ -162,6 +163,7 @@ async def _listening(
     app = web.Application(client_max_size=bodies.BATCH_SIZE_MAX)
     health.add_routes(app, missing)
     routes.add_routes(app, context)
+    aircall_routes.add_routes(app, context)
     async with (
         health.serve(chosen.metrics_port, missing, chosen.metrics_host),
         server.listening(

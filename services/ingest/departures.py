@@ -13,7 +13,7 @@ import asyncio
 import time
 from collections import Counter, deque
 from collections.abc import Iterable, Iterator, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 from uuid import UUID
 
@@ -27,6 +27,7 @@ from shared.limits.limiter import scopes_of
 from shared.limits.permits import UNLIMITED, Scope
 from shared.rules import snapshot
 from shared.rules.compose import VALID_SECONDS_DEFAULT, Draft
+from shared.rules.refusals import Code, Refusal
 from shared.runtime import batching
 from shared.sms.states import MessageStatus
 
@@ -188,6 +189,17 @@ class DepartureForecasts:
         kind = MessageKind(draft.message_class, draft.country)
         for limit in limits:
             limit.count(now_ms, draft.message_id, kind, draft.segment_count)
+
+    def admit(self, draft: Draft, now: datetime, *, counts: bool = True) -> datetime | Refusal:
+        """When a message leaves that is accepted now, and, if it `counts`, others after it; or why
+        it is not accepted: that would be too late for it."""
+        departs_at = self.leaves_at(draft, now)
+        if departs_at > (draft.send_at or now) + timedelta(seconds=draft.valid_seconds):
+            detail = "The limits do not let the message leave within its validity."
+            return Refusal(Code.CANNOT_LEAVE_IN_TIME, detail, possible_at=departs_at)
+        if counts:
+            self.count(draft)
+        return departs_at
 
     async def of_waiting(self, account_id: int, stored: StoredMessage) -> datetime | None:
         """When a stored message will leave; None once it does not wait any more."""

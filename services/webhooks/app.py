@@ -6,15 +6,18 @@ import asyncio
 import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import replace
 from functools import partial
 from typing import Annotated
 
 import structlog
 from msgspec import Meta
 
-from services.webhooks.pusher import RENEW_SECONDS, Pusher
+from services.webhooks import callbacks, course
+from services.webhooks.means import Means
+from services.webhooks.pusher import RENEW_SECONDS, LeaseKind, Pusher
 from shared.access import keys, seals, vault
-from shared.db import connection, pool, watch, webhooks
+from shared.db import connection, line_callbacks, pool, pushes, watch, webhooks
 from shared.runtime import lifecycle, settings
 from shared.web import egress, health
 
@@ -73,28 +76,50 @@ async def serve(chosen: Settings, stop: asyncio.Event) -> AsyncIterator[None]:
             deadline_seconds=chosen.webhook_deadline_seconds,
         )
         stack.push_async_callback(client.close)
+        caller = egress.GuardedClient(
+            lambda: configured.current.egress_allowed,
+            deadline_seconds=min(callbacks.DEADLINE_SECONDS, chosen.webhook_deadline_seconds),
+        )
+        stack.push_async_callback(caller.close)
         platform = keys.Keys.read(chosen.secret_key)
-        pusher = Pusher(
+        stops = asyncio.Event()
+        requests = asyncio.Semaphore(chosen.webhook_requests)
+        means = Means(
             database,
             client,
             vault.Vault(platform),
             seals.Seals(platform),
-            chosen.webhook_requests,
+            configured,
+            requests,
+            stops.is_set,
         )
-
+        # Lines' URLs have requests of their own, so that slow ones cost webhooks nothing.
+        for_lines = replace(
+            means, client=caller, requests=asyncio.Semaphore(chosen.webhook_requests)
+        )
         await stack.enter_async_context(
             lifecycle.background("configuration", configured.run(), stop)
         )
-        for name, seconds, step in (
-            ("renew", RENEW_SECONDS, pusher.renew),
-            ("tries", FORGET_SECONDS, partial(webhooks.forget_tries, database)),
+        forgetting = lifecycle.every(
+            FORGET_SECONDS, partial(webhooks.forget_tries, database), connection.TRANSIENT
+        )
+        await stack.enter_async_context(lifecycle.background("tries", forgetting, stop))
+        of_webhooks = LeaseKind(pushes.lease, pushes.renew, partial(course.run, means))
+        of_lines = LeaseKind(
+            line_callbacks.lease, line_callbacks.renew, partial(callbacks.run, for_lines)
+        )
+        for name, pusher in (
+            ("webhooks", Pusher(database, of_webhooks, stops)),
+            ("callbacks", Pusher(database, of_lines, stops)),
         ):
-            every = lifecycle.every(seconds, step, connection.TRANSIENT)
-            await stack.enter_async_context(lifecycle.background(name, every, stop))
-        # Leases are kept until the last course has ended.
-        stack.push_async_callback(pusher.drain)
-        looking = lifecycle.every(chosen.webhook_look_seconds, pusher.turn, connection.TRANSIENT)
-        await stack.enter_async_context(lifecycle.background("turn", looking, stop))
+            renewing = lifecycle.every(RENEW_SECONDS, pusher.renew, connection.TRANSIENT)
+            await stack.enter_async_context(lifecycle.background(f"renew {name}", renewing, stop))
+            # Leases are kept until the last course has ended.
+            stack.push_async_callback(pusher.drain)
+            looking = lifecycle.every(
+                chosen.webhook_look_seconds, pusher.turn, connection.TRANSIENT
+            )
+            await stack.enter_async_context(lifecycle.background(name, looking, stop))
         missing = partial(_missing, configured)
         await stack.enter_async_context(
             health.serve(chosen.metrics_port, missing, chosen.metrics_host)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from uuid import UUID
 
 import msgspec
@@ -47,11 +48,16 @@ def event_id(account_id: int, sequence: int) -> str:
 
 
 async def told(
-    connection: Connection, seals: Seals, account_id: int, events: Sequence[StoredEvent]
+    connection: Connection,
+    seals: Seals,
+    account_id: int,
+    events: Sequence[StoredEvent],
+    hidden: AbstractSet[str] = frozenset(),
 ) -> list[ToldEvent]:
     """The events with the newest state of what they are about; without those about something that
-    is gone: by the retention, or, of a webhook, by its owner. Of a family that is not known here,
-    as a later release may have written it, only the id is told."""
+    is gone: by the retention, or, of a webhook, by its owner; and without those about messages from
+    or to `hidden` senders. Of a family that is not known here, as a later release may have written
+    it, only the id is told."""
     shown: dict[str, Mapping[UUID, msgspec.Struct]] = {}
     for family, read in _READERS.items():
         if subject_ids := list({each.subject_id for each in events if each.family == family}):
@@ -60,9 +66,17 @@ async def told(
     for event in events:
         if event.family not in _READERS:
             found.append(_told(account_id, event, {"id": event.subject_id}))
-        elif (subject := shown[event.family].get(event.subject_id)) is not None:
+        elif (subject := shown[event.family].get(event.subject_id)) is not None and not _is_about(
+            subject, hidden
+        ):
             found.append(_told(account_id, event, msgspec.to_builtins(subject)))
     return found
+
+
+def _is_about(subject: msgspec.Struct, senders: AbstractSet[str]) -> bool:
+    if isinstance(subject, shapes.Message):
+        return subject.sender in senders
+    return isinstance(subject, inbound_shapes.InboundMessage) and subject.recipient in senders
 
 
 def _told(account_id: int, event: StoredEvent, subject: dict[str, object]) -> ToldEvent:

@@ -5,23 +5,26 @@ from __future__ import annotations
 import asyncio
 import random
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from uuid import UUID
 
-import asyncpg
 import structlog
 
-from services.webhooks import bodies, metrics, policy
+from services.webhooks import aircall, bodies, metrics, policy
 from services.webhooks.bodies import ToldEvent
+from services.webhooks.means import Means
 from services.webhooks.policy import Attempt, Standing
-from shared.access import seals, signatures, vault
+from shared.access import signatures, vault
 from shared.db import events, pushes, sealed_texts
+from shared.db.connection import Connection
 from shared.db.events import StoredEvent
 from shared.db.pool import ACQUIRE_SECONDS
 from shared.db.pushes import Leased, Pending
+from shared.db.webhooks import WebhookForm
 from shared.rules import subscriptions
+from shared.shapes import aircall as aircall_shapes
 from shared.web import egress
 
 _log = structlog.get_logger()
@@ -39,19 +42,6 @@ AT_ONCE_COUNT = 8
 UNREADABLE_PAUSE_SECONDS = 300.0
 
 _NOT_ALLOWED = "not_allowed"
-
-
-@dataclass(frozen=True)
-class Means:
-    """What every course needs. `requests` bounds those under way, of all webhooks; `stops` says
-    that the process wants to end."""
-
-    database: asyncpg.Pool
-    client: egress.GuardedClient
-    vault: vault.Vault
-    seals: seals.Seals
-    requests: asyncio.Semaphore
-    stops: Callable[[], bool]
 
 
 @dataclass
@@ -81,7 +71,7 @@ async def run(means: Means, leased: Leased) -> None:
     or the lease is another's. Raises what an unreachable database raises; the lease runs out."""
     secrets = await _secrets(means, leased)
     for rounds_left in reversed(range(ROUND_COUNT if secrets else 0)):
-        plan = await _read(means, leased)
+        plan = await _read(means, leased, secrets)
         progress = await _tell(means, leased, plan, secrets)
         course = _course(leased, plan, progress, may_go_on=bool(rounds_left) and not means.stops())
         taken = {attempt.sequence for attempt in progress.attempts if attempt.is_taken}
@@ -121,7 +111,7 @@ async def _secrets(means: Means, leased: Leased) -> list[str]:
     return opened
 
 
-async def _read(means: Means, leased: Leased) -> _Plan:
+async def _read(means: Means, leased: Leased, secrets: Sequence[str]) -> _Plan:
     async with means.database.acquire(timeout=ACQUIRE_SECONDS) as connection:
         if leased.failure_count >= policy.PROBE_COUNT:
             waiting = await pushes.oldest_pending(connection, leased.webhook_id)
@@ -139,7 +129,7 @@ async def _read(means: Means, leased: Leased) -> _Plan:
         )
         wanted, reads_until = _wanted(leased, fresh, room)
         again = [event for event in again if _fits(leased, event)]
-        told = await bodies.told(connection, means.seals, leased.account_id, [*again, *wanted])
+        told = await _bodies(means, connection, leased, secrets, [*again, *wanted])
     known = {event.sequence for event in told}
     return _Plan(
         told=told,
@@ -152,7 +142,24 @@ async def _read(means: Means, leased: Leased) -> _Plan:
     )
 
 
+async def _bodies(
+    means: Means,
+    connection: Connection,
+    leased: Leased,
+    secrets: Sequence[str],
+    wanted: Sequence[StoredEvent],
+) -> list[ToldEvent]:
+    current, account_id = means.configured.current, leased.account_id
+    if leased.form == WebhookForm.AIRCALL:
+        return await aircall.told(connection, means.seals, current, account_id, secrets[0], wanted)
+    hidden = current.api_senders.get(account_id, frozenset())
+    return await bodies.told(connection, means.seals, account_id, wanted, hidden)
+
+
 def _fits(leased: Leased, event: StoredEvent) -> bool:
+    if leased.form == WebhookForm.AIRCALL:
+        name = aircall_shapes.event_of(event.type)
+        return name is not None and (not leased.events or name in leased.events)
     return subscriptions.fits(event.type, leased.events)
 
 
@@ -198,11 +205,10 @@ async def _attempt(
 ) -> Attempt:
     pending = plan.pending.get(event.sequence)
     began_at, tried_at = time.monotonic(), datetime.now(UTC)
-    headers = {
-        "Content-Type": "application/json",
-        "User-Agent": "sluice",
-        **signatures.headers(secrets, event.event_id, int(tried_at.timestamp()), event.body),
-    }
+    headers = {"Content-Type": "application/json", "User-Agent": "sluice"}
+    if leased.form == WebhookForm.STANDARD:
+        sent_at_seconds = int(tried_at.timestamp())
+        headers |= signatures.headers(secrets, event.event_id, sent_at_seconds, event.body)
     status, outcome, retry_after = 0, "answered", ""
     try:
         status, retry_after = await means.client.post(leased.url, headers, event.body)

@@ -21,6 +21,9 @@ for one shares it, after the keys and before all rows.
 Webhooks are locked one at a time, with what hangs on them; then the head of the account's log, if
 it is to tell that one was disabled.
 
+Whoever configures a line locks it, what is called back about it, how far that has come, and then
+the configuration's version.
+
 Whoever keeps what phones send takes fingerprints in their order, then parts that wait, in the order
 of their keys; for words of phones, the turn and the fence of opt-outs; then heads of inbound
 messages, then those of event logs (6), both in the order of accounts; then opt-outs.

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import msgspec
 
 from shared.db import lines
 from shared.db.connection import Connection
 from shared.rules import destinations
-from shared.rules.line_kinds import LineKind
+from shared.rules.line_kinds import LineKind, LineMode
 from shared.rules.purposes import ConsentPolicy
 from shared.rules.snapshot import Account, Carrier, Configuration, Limits, Line
 
@@ -71,7 +71,16 @@ async def load(connection: Connection) -> Configuration:
         country_limits={(row[0], row[1]): Limits(*row[2:]) for row in country_limits},
         conversation_days=conversation_days,
         egress_allowed=frozenset(map(destinations.read_host_port, egress_allow)),
+        api_senders=_api_senders(every),
     )
+
+
+def _api_senders(lines: Iterable[Line]) -> dict[int, frozenset[str]]:
+    found: dict[int, set[str]] = {}
+    for line in lines:
+        if line.mode is LineMode.API:
+            found.setdefault(line.account_id, set()).add(line.sender)
+    return {account_id: frozenset(senders) for account_id, senders in found.items()}
 
 
 async def _accounts(connection: Connection) -> list[Account]:

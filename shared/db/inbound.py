@@ -263,16 +263,22 @@ _COLUMNS = """
 SELECT inbound_id, sequence, sender, recipient, CASE WHEN body_stored THEN body END, data,
        body_stored, udh, encoding, part_count, missing, answer_to, received_at
 FROM inbound"""
-_AFTER = f"{_COLUMNS} WHERE account_id = $1 AND sequence > $2 ORDER BY sequence LIMIT $3"
+_AFTER = f"""{_COLUMNS}
+WHERE account_id = $1 AND sequence > $2 AND recipient <> ALL ($4::text[])
+ORDER BY sequence LIMIT $3"""
 
 
 async def after(
-    connection: Connection, account_id: int, sequence: int, limit: int
+    connection: Connection,
+    account_id: int,
+    sequence: int,
+    limit: int,
+    hidden: Sequence[str] = (),
 ) -> list[StoredInbound]:
-    """The account's messages numbered above `sequence`, oldest first, at most `limit`."""
-    return [
-        StoredInbound(*row) for row in await connection.fetch(_AFTER, account_id, sequence, limit)
-    ]
+    """The account's messages numbered above `sequence`, oldest first, at most `limit`; without
+    those to `hidden` lines."""
+    rows = await connection.fetch(_AFTER, account_id, sequence, limit, hidden)
+    return [StoredInbound(*row) for row in rows]
 
 
 _GET_MANY = f"{_COLUMNS} WHERE account_id = $1 AND inbound_id = ANY ($2::uuid[])"

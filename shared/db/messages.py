@@ -140,6 +140,19 @@ async def get_many(
     return {row["message_id"]: StoredMessage(*row) for row in rows}
 
 
+_TEXTS = """
+SELECT message_id, body FROM messages
+WHERE message_id = ANY ($2) AND account_id = $1 AND body <> ''"""
+
+
+async def texts(
+    connection: Connection, account_id: int, message_ids: Sequence[UUID]
+) -> dict[UUID, str]:
+    """The texts of those of these messages that the account has, and whose text is kept."""
+    rows = await connection.fetch(_TEXTS, account_id, message_ids)
+    return {row["message_id"]: row["body"] for row in rows}
+
+
 @dataclass(frozen=True, slots=True)
 class Part:
     """One segment as its message's producer may read it."""

@@ -35,6 +35,7 @@ class Leased(NamedTuple):
     read_until: int
     failure_count: int
     failing_since: datetime | None
+    form: str
 
     def __repr__(self) -> str:
         return f"Leased({self.webhook_id})"
@@ -45,7 +46,7 @@ class Leased(NamedTuple):
 
 _LEASED = """w.lease_id, w.webhook_id, w.account_id, w.url, w.events, w.sealed_secret,
     CASE WHEN w.old_secret_until > now() THEN w.sealed_old_secret END, w.read_until,
-    w.failure_count, w.failing_since"""
+    w.failure_count, w.failing_since, w.form"""
 
 # Those that were served longest ago. A time to come is written only for who has to wait, so that no
 # index is touched while all goes well.

@@ -24,11 +24,13 @@ async def insert(
     name: str,
     token_hash: bytes,
     good_for: timedelta | None = None,
-) -> bool:
-    """Store a token's hash; False if there is no such account. Raises UniqueViolationError if the
-    account already has a token of that name."""
-    inserted = await connection.fetchval(_INSERT, account_name, name, token_hash, good_for)
-    return inserted is not None
+) -> int | None:
+    """Store a token's hash; its id, or None if there is no such account. Raises
+    UniqueViolationError if the account already has a token of that name."""
+    token_id: int | None = await connection.fetchval(
+        _INSERT, account_name, name, token_hash, good_for
+    )
+    return token_id
 
 
 class Found(NamedTuple):
@@ -90,6 +92,7 @@ async def note(connection: Connection, uses: Sequence[Use]) -> None:
 class Token:
     """A token as an operator knows it."""
 
+    token_id: int
     name: str
     created_at: datetime
     expires_at: datetime | None
@@ -99,10 +102,10 @@ class Token:
 
 
 _OF_ACCOUNT = """
-SELECT name, created_at, expires_at, last_used_at FROM tokens
+SELECT token_id, name, created_at, expires_at, last_used_at FROM tokens
 WHERE account_id = $1 AND (expires_at IS NULL OR expires_at > now()) ORDER BY created_at"""
 _ENDED_OF_ACCOUNT = """
-SELECT name, created_at, expires_at, last_used_at, ended_at, reason FROM ended_tokens
+SELECT token_id, name, created_at, expires_at, last_used_at, ended_at, reason FROM ended_tokens
 WHERE account_id = $1 ORDER BY ended_at"""
 
 

@@ -41,6 +41,8 @@ class Wish(NamedTuple):
     door: DoorName = DoorName.NATIVE
     store_body: bool | None = None
     """False: its text is not to be kept, whatever is set. Nothing else changes anything."""
+    segment_count_max: int = segmentation.SEGMENT_COUNT_MAX
+    """What the door takes at most."""
 
     def __repr__(self) -> str:
         """Without the number and the text."""
@@ -102,7 +104,8 @@ def compose(
     if isinstance(line, Refusal):
         return line
     carrier = current.carrier_for(recipient.country)
-    plan = measure(wish.text, 16 if carrier is None else carrier.reference_bits)
+    bits = 16 if carrier is None else carrier.reference_bits
+    plan = measure(wish.text, bits, wish.segment_count_max)
     if isinstance(plan, Refusal):
         return plan
     if refusal := _too_many_segments(line, wish, plan.segment_count):
@@ -187,12 +190,14 @@ def case_of(
 
 
 def measure(
-    text: str, reference_bits: segmentation.ReferenceBits = 16
+    text: str,
+    reference_bits: segmentation.ReferenceBits = 16,
+    segment_count_max: int = segmentation.SEGMENT_COUNT_MAX,
 ) -> segmentation.Plan | Refusal:
     """How the text will be cut, by the one function that also cuts it, for a carrier that wants
     references of so many bits."""
     try:
-        return segmentation.measure(text, reference_bits)
+        return segmentation.measure(text, reference_bits, segment_count_max)
     except segmentation.EmptyText:
         return Refusal(Code.EMPTY_TEXT, "The text is empty.", Subject.TEXT)
     except segmentation.TextTooLong as error:

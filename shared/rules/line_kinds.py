@@ -88,6 +88,11 @@ def _of_number(number: e164.PhoneNumber) -> LineKind:
     return LineKind.MOBILE if number.kind is NumberKind.MOBILE else LineKind.FIXED
 
 
+def is_number(kind: LineKind) -> bool:
+    """Whether senders of this kind are numbers in E.164."""
+    return kind not in _SENDERS
+
+
 def fits(kind: LineKind, sender: sender_id.SenderId) -> bool:
     """Whether a line of this kind can have such a sender."""
     return _SENDERS.get(kind, SenderKind.E164) is sender.kind

@@ -90,6 +90,17 @@ def parse(raw: str) -> PhoneNumber:
     return PhoneNumber(raw, country, _kind_of(kind, country))
 
 
+def international(number: str) -> str:
+    """A number as people read it, such as "+1 415-555-0100"; as it is where no country is known to
+    write it so."""
+    try:
+        parsed = phonenumbers.parse(number)
+    except phonenumbers.NumberParseException:
+        return number
+    form = phonenumbers.PhoneNumberFormat.INTERNATIONAL
+    return str(phonenumbers.format_number(parsed, form))
+
+
 def _kind_of(kind: int, country: str) -> NumberKind:
     """Special is whatever is not known to be ordinary, and every network above the countries but
     free ones."""

@@ -14,6 +14,7 @@ from typing import Literal, NamedTuple
 from shared.sms import encoding as encodings
 
 SEGMENT_COUNT_MAX = 5
+"""Unless who sends says otherwise."""
 GSM7_SINGLE_SEPTETS = 160
 GSM7_PART_SEPTETS = 153
 UCS2_SINGLE_UNITS = 70
@@ -62,16 +63,18 @@ class EmptyText(ValueError):
 
 
 class TextTooLong(ValueError):
-    """The text needs more than SEGMENT_COUNT_MAX segments.
+    """The text needs more segments than it may have.
 
     `unit_count` and `limit` are septets or UTF-16 code units, as `encoding` says. The count may be
     within the limit: pairs that may not be split can push a text of 765 septets into a sixth part.
     """
 
-    def __init__(self, unit_count: int, limit: int, encoding: encodings.Encoding) -> None:
+    def __init__(
+        self, unit_count: int, limit: int, encoding: encodings.Encoding, count_max: int
+    ) -> None:
         super().__init__(
             f"the text takes {unit_count} {encoding} units and does not fit into "
-            f"{SEGMENT_COUNT_MAX} segments, which hold at most {limit}"
+            f"{count_max} segments, which hold at most {limit}"
         )
         self.unit_count = unit_count
         self.limit = limit
@@ -120,17 +123,24 @@ class Concatenation(NamedTuple):
     number: int
 
 
-def measure(text: str, reference_bits: ReferenceBits = 16) -> Plan:
+def measure(
+    text: str, reference_bits: ReferenceBits = 16, count_max: int = SEGMENT_COUNT_MAX
+) -> Plan:
     """How the text would be split. Raises EmptyText, TextTooLong, encoding.UnencodableText.
 
     `reference_bits` must be what `split` is later given: the longer reference leaves less room.
     """
     encoding, payload = encodings.encode(text)
-    bounds = _bounds(payload, encoding, reference_bits)
+    bounds = _bounds(payload, encoding, reference_bits, count_max)
     return Plan(encoding, len(bounds) - 1, len(payload) // _SHAPES[encoding].unit_octets)
 
 
-def split(text: str, reference: int = 0, reference_bits: ReferenceBits = 16) -> tuple[Part, ...]:
+def split(
+    text: str,
+    reference: int = 0,
+    reference_bits: ReferenceBits = 16,
+    count_max: int = SEGMENT_COUNT_MAX,
+) -> tuple[Part, ...]:
     """The segments of a text, filled greedily; as many as `measure` says, and the same errors.
 
     Raises ValueError if the reference does not fit into its bits.
@@ -138,7 +148,7 @@ def split(text: str, reference: int = 0, reference_bits: ReferenceBits = 16) -> 
     encoding, payload = encodings.encode(text)
     if 0 < len(payload) <= _SHAPES[encoding].single_octets:
         return (Part(1, 1, encoding, b"", payload),)
-    bounds = _bounds(payload, encoding, reference_bits)
+    bounds = _bounds(payload, encoding, reference_bits, count_max)
     total = len(bounds) - 1
     if not 0 <= reference < 1 << reference_bits:
         raise ValueError(f"the reference {reference} does not fit into {reference_bits} bits")
@@ -164,17 +174,17 @@ def split_as_priced(
     are taken. Raises what `split` raises.
     """
     try:
-        parts = split(text, reference & ((1 << wished_bits) - 1), wished_bits)
+        parts = split(text, reference & ((1 << wished_bits) - 1), wished_bits, segment_count)
     except TextTooLong:
         parts = ()
     if len(parts) == segment_count:
         return parts
     other_bits: ReferenceBits = 8 if wished_bits == 16 else 16
-    return split(text, reference & ((1 << other_bits) - 1), other_bits)
+    return split(text, reference & ((1 << other_bits) - 1), other_bits, segment_count)
 
 
 def _bounds(
-    payload: bytes, encoding: encodings.Encoding, reference_bits: ReferenceBits
+    payload: bytes, encoding: encodings.Encoding, reference_bits: ReferenceBits, count_max: int
 ) -> list[int]:
     """Offsets where the parts begin, and the end: n + 1 of them for n parts."""
     if not payload:
@@ -186,10 +196,10 @@ def _bounds(
     room = shape.part_octets[reference_bits]
     bounds = [0]
     while (end := bounds[-1] + room) < size:
-        # A header counts at most SEGMENT_COUNT_MAX, and this part will not be the last.
-        if len(bounds) == SEGMENT_COUNT_MAX:
-            limit = SEGMENT_COUNT_MAX * room // shape.unit_octets
-            raise TextTooLong(size // shape.unit_octets, limit, encoding)
+        # This part will not be the last.
+        if len(bounds) == count_max:
+            limit = count_max * room // shape.unit_octets
+            raise TextTooLong(size // shape.unit_octets, limit, encoding, count_max)
         if payload[end - shape.unit_octets] & shape.lead_mask == shape.lead:
             end -= shape.unit_octets
         bounds.append(end)

@@ -44,6 +44,11 @@ def of(status: int, code: str, detail: str, field: str | None = None) -> Problem
     )
 
 
+def sentence(words: str) -> str:
+    """A capital letter in front and a full stop at the end, whoever said it."""
+    return words[:1].upper() + words[1:] + ("" if words.endswith(".") else ".")
+
+
 class Refused(Exception):
     """Ends the handling of a request; who catches it answers with its problem."""
 

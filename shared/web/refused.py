@@ -18,43 +18,48 @@ _log = structlog.get_logger()
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 Observer = Callable[[web.Request, web.StreamResponse, float], None]
 """Told of each request, its answer, and the seconds that took."""
+Told = Callable[[web.Request, problems.Refused], web.Response]
+"""How a face puts a refusal."""
 
 
-def answering(observe: Observer, *, away: tuple[type[BaseException], ...] = ()) -> Middleware:
+def _told(_request: web.Request, refused: problems.Refused) -> web.Response:
+    return problems.response(refused.problem, refused.headers)
+
+
+def answering(
+    observe: Observer, *, away: tuple[type[BaseException], ...] = (), told: Told = _told
+) -> Middleware:
     """A layer that answers whatever the handlers raise; errors of the kinds in `away` mean that a
-    server is away: the request may be made again."""
+    server is away: the request may be made again. What a refusal looks like, `told` says."""
 
     @web.middleware
     async def layer(request: web.Request, handler: Handler) -> web.StreamResponse:
         began_at = time.perf_counter()
-        response = await _answer(request, handler, away)
+        try:
+            response = await handler(request)
+        except Exception as error:
+            response = told(request, _refusal(request, error, away))
         observe(request, response, time.perf_counter() - began_at)
         return response
 
     return layer
 
 
-async def _answer(
-    request: web.Request, handler: Handler, away: tuple[type[BaseException], ...]
-) -> web.StreamResponse:
-    try:
-        return await handler(request)
-    except problems.Refused as refused:
-        return problems.response(refused.problem, refused.headers)
-    except web.HTTPException as raised:
-        return _of_aiohttp(raised)
-    except away as error:
+def _refusal(
+    request: web.Request, error: Exception, away: tuple[type[BaseException], ...]
+) -> problems.Refused:
+    if isinstance(error, problems.Refused):
+        return error
+    if isinstance(error, web.HTTPException):
+        return _of_aiohttp(error)
+    if isinstance(error, away):
         _log.warning("request_not_served", route=route(request), error=type(error).__name__)
-        told = problems.unavailable()
-        return problems.response(told.problem, told.headers)
-    except Exception as error:
-        # The frames without the error's own words, which may quote a text or a number.
-        frames = traceback.format_tb(error.__traceback__)
-        _log.error(
-            "request_failed", route=route(request), error=type(error).__name__, frames=frames
-        )
-        detail = "Something went wrong on our side."
-        return problems.response(problems.of(500, "internal_error", detail))
+        return problems.unavailable()
+    # The frames without the error's own words, which may quote a text or a number.
+    frames = traceback.format_tb(error.__traceback__)
+    _log.error("request_failed", route=route(request), error=type(error).__name__, frames=frames)
+    detail = "Something went wrong on our side."
+    return problems.Refused(problems.of(500, "internal_error", detail))
 
 
 def route(request: web.Request) -> str:
@@ -71,10 +76,10 @@ _OF_AIOHTTP = {
 }
 
 
-def _of_aiohttp(raised: web.HTTPException) -> web.Response:
+def _of_aiohttp(raised: web.HTTPException) -> problems.Refused:
     known = _OF_AIOHTTP.get(HTTPStatus(raised.status))
     if known is None:
         phrase = HTTPStatus(raised.status).phrase
         known = problems.of(raised.status, phrase.lower().replace(" ", "_"), f"{phrase}.")
     allowed = raised.headers.get("Allow")
-    return problems.response(known, None if allowed is None else {"Allow": allowed})
+    return problems.Refused(known, None if allowed is None else {"Allow": allowed})

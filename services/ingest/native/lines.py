@@ -10,15 +10,11 @@ from aiohttp import web
 
 from services.ingest.native import answers, queries
 from services.ingest.native.reads import reading
+from services.ingest.web import lines
 from services.ingest.web.entrance import Visit
 from shared.db import limits
 from shared.limits import usage
-from shared.rules import snapshot
 from shared.shapes import line as shapes
-from shared.web import problems
-from shared.web.problems import Refused
-
-_ID_LENGTH_MAX = 10
 
 
 async def line_list(visit: Visit) -> web.Response:
@@ -33,13 +29,13 @@ async def line_list(visit: Visit) -> web.Response:
 
 async def line(visit: Visit) -> web.Response:
     """One line; 404 alike for another account's and for none."""
-    return answers.response(shapes.shown(_own(visit)))
+    return answers.response(shapes.shown(lines.own(visit, visit.request.match_info["line_id"])))
 
 
 async def line_limits(visit: Visit) -> web.Response:
     """What is used of every limit that messages from a line meet: as the limiter holds it, or else,
     where it knows nothing or is away, by the records."""
-    found = _own(visit)
+    found = lines.own(visit, visit.request.match_info["line_id"])
     met = [*usage.met_by(visit.context.watch.current, found)]
     async with reading(visit) as opened:
         epoch = await limits.epoch(opened)
@@ -49,13 +45,3 @@ async def line_limits(visit: Visit) -> web.Response:
         async with reading(visit) as opened:
             used |= await usage.recorded(opened, missing)
     return answers.response(shapes.limits_shown(found, met, used, datetime.now(UTC)))
-
-
-def _own(visit: Visit) -> snapshot.Line:
-    """The line that the path names. Both answers are found in memory, at the same speed."""
-    text = visit.request.match_info["line_id"]
-    is_id = text.isascii() and text.isdigit() and len(text) <= _ID_LENGTH_MAX
-    found = visit.context.watch.current.lines.get(int(text)) if is_id else None
-    if found is None or found.account_id != visit.account_id:
-        raise Refused(problems.of(404, "no_such_line", "The account has no line with this id."))
-    return found

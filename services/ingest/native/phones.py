@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from services.ingest.native import refusals
 from shared.sms import e164
 from shared.web import problems
 from shared.web.problems import Problem, Refused
@@ -28,6 +27,6 @@ def fault_of(text: str) -> Problem | None:
     try:
         e164.parse(text)
     except e164.InvalidNumber as error:
-        detail = refusals.sentence(str(error))
+        detail = problems.sentence(str(error))
         return problems.of(422, "invalid_recipient", detail, "number")
     return None

@@ -9,8 +9,8 @@ import msgspec
 from aiohttp import web
 from msgspec import UNSET, Meta, UnsetType
 
-from services.ingest.native import faults
 from services.ingest.native.requests import REFERENCE_LENGTH_MAX, Reason, Time, To
+from services.ingest.web import faults
 from shared.sms import states
 from shared.web import problems
 from shared.web.problems import Refused

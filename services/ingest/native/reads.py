@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import Set as AbstractSet
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from functools import partial
@@ -55,6 +56,7 @@ async def message(visit: Visit) -> web.Response:
             parts = await messages.parts(opened, message_id) if found else []
     if found is None:
         raise no_such_message()
+    check_mode(visit, found.sender)
     return await answer_with(visit, found, parts)
 
 
@@ -73,6 +75,18 @@ def no_such_message() -> Refused:
     return Refused(problems.of(404, "no_such_message", "The account has no message with this id."))
 
 
+def check_mode(visit: Visit, sender: str) -> None:
+    """Raises Refused for what belongs to a line in API mode: it is for that API alone (A9)."""
+    if sender in _in_api_mode(visit):
+        detail = "The line is in API mode; what it sends and gets is for that API alone."
+        raise Refused(problems.of(403, "wrong_mode", detail))
+
+
+def _in_api_mode(visit: Visit) -> AbstractSet[str]:
+    """The senders of the account's lines in API mode."""
+    return visit.context.watch.current.api_senders.get(visit.account_id, frozenset())
+
+
 async def message_trace(visit: Visit) -> web.Response:
     """Everything that happened to a message; 404 alike for another account's and for none. The
     recipient is the account's own, so its number is shown."""
@@ -86,17 +100,20 @@ async def message_trace(visit: Visit) -> web.Response:
             stored = await traces.read(opened, visit.account_id, message_id)
     if stored is None:
         raise no_such_message()
+    check_mode(visit, stored.message.sender)
     return answers.response(trace_shapes.shown(stored, mask=None))
 
 
 async def message_list(visit: Visit) -> web.Response:
-    """A page of the account's messages, newest first."""
+    """A page of the account's messages, newest first; without those of lines in API mode."""
     query = queries.read(visit.request, queries.ListQuery)
     wanted = _filter_of(query)
     async with _listing(visit) as opened:
         found, before = await listing.page(opened, visit.account_id, wanted, query.limit)
     cursor = None if before is None else str(before)
-    return answers.response(answers.MessagePage([*map(shapes.shown, found)], cursor))
+    hidden = _in_api_mode(visit)
+    page = [shapes.shown(each) for each in found if each.sender not in hidden]
+    return answers.response(answers.MessagePage(page, cursor))
 
 
 def _filter_of(query: queries.ListQuery) -> listing.Filter:
@@ -150,13 +167,15 @@ async def event_list(visit: Visit) -> web.Response:
 
 
 async def inbound_list(visit: Visit) -> web.Response:
-    """What phones have sent to the account since a cursor: at once, or as soon as there is any."""
+    """What phones have sent to the account since a cursor: at once, or as soon as there is any;
+    without what came to lines in API mode."""
     query = queries.read(visit.request, queries.InboundQuery)
+    hidden = sorted(_in_api_mode(visit))
 
     async def after(
         opened: connection.Connection, account_id: int, sequence: int, limit: int
     ) -> list[inbound.StoredInbound]:
-        found = await inbound.after(opened, account_id, sequence, limit)
+        found = await inbound.after(opened, account_id, sequence, limit, hidden)
         return await inbound.with_texts(opened, visit.context.seals, found)
 
     found = await _following(visit, "inbound", query, after)

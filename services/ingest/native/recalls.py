@@ -12,7 +12,7 @@ from aiohttp import web
 from msgspec.structs import replace
 
 from services.ingest.native import queries, refusals, requests
-from services.ingest.native.reads import answer_with, no_such_message
+from services.ingest.native.reads import answer_with, check_mode, no_such_message
 from services.ingest.web import bodies
 from services.ingest.web.entrance import Visit
 from shared.db import connection, facts, messages, recall
@@ -31,6 +31,7 @@ async def cancel(visit: Visit) -> web.Response:
     async with visit.transaction() as opened:
         result = await recall.cancel(opened, visit.account_id, message_id)
         found = _found(await messages.get(opened, visit.account_id, message_id))
+        check_mode(visit, found.sender)
         if result is not RecallResult.DONE:
             detail = "The message may have left, or has come to its end."
             raise _too_late("already_left", detail, found)
@@ -47,6 +48,7 @@ async def reschedule(visit: Visit) -> web.Response:
         return problems.response(body)
     async with visit.transaction() as opened:
         before = _found(await messages.get(opened, visit.account_id, message_id))
+        check_mode(visit, before.sender)
         if fault := requests.untimely(body.send_at, datetime.now(UTC), before.created_at):
             raise Refused(fault)
         send_at = body.send_at.astimezone(UTC)

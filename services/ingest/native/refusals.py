@@ -3,15 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TypeVar
 
-import msgspec
-from msgspec import UNSET, UnsetType
-
+from services.ingest.web import refusals as core_refusals
 from shared.rules.refusals import Code, Refusal, Subject
 from shared.web import problems
-
-Value = TypeVar("Value")
 
 STATUSES: Mapping[Code, int] = {
     Code.INVALID_RECIPIENT: 422,
@@ -53,22 +48,4 @@ MEMBERS: Mapping[Subject, str] = {
 def problem_of(refusal: Refusal) -> problems.Problem:
     """The problem that a message refused for this reason gets."""
     field = None if refusal.subject is None else MEMBERS[refusal.subject]
-    detail = sentence(refusal.detail)
-    problem = problems.of(STATUSES[refusal.code], refusal.code.value, detail, field)
-    if refusal.rule is None and refusal.possible_at is None:
-        return problem
-    return msgspec.structs.replace(
-        problem,
-        rule=_given(refusal.rule),
-        rules_version=_given(refusal.rules_version),
-        possible_at=_given(refusal.possible_at),
-    )
-
-
-def _given(value: Value | None) -> Value | UnsetType:
-    return UNSET if value is None else value
-
-
-def sentence(words: str) -> str:
-    """A capital letter in front and a full stop at the end, whoever said it."""
-    return words[:1].upper() + words[1:] + ("" if words.endswith(".") else ".")
+    return core_refusals.problem(refusal, STATUSES[refusal.code], field)

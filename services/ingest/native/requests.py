@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Annotated, Literal, TypeVar
 
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
-from services.ingest.native import faults, refusals
-from shared.access.keys import Keys
+from services.ingest.web import faults
 from shared.ledger import money
 from shared.rules import destinations
 from shared.rules.compose import SEND_AHEAD_DAYS_MAX, VALID_SECONDS_MAX, Wish
@@ -252,24 +250,11 @@ webhook_decoder = msgspec.json.Decoder(WebhookBody)
 change_decoder = msgspec.json.Decoder(WebhookChange)
 opt_out_decoder = msgspec.json.Decoder(OptOutBody)
 import_decoder = msgspec.json.Decoder(OptOutImport)
-canonical = msgspec.json.Encoder().encode
-"""A decoded body as bytes that do not depend on blanks, on the order of members or on escapes."""
 
 
 def decode(decoder: msgspec.json.Decoder[Body], raw: bytes) -> Body | Problem:
     """The body, or what is wrong with the first thing that is wrong."""
-    try:
-        body = decoder.decode(raw)
-    except msgspec.ValidationError as error:
-        return faults.of_validation(error)
-    except (ValueError, RecursionError):
-        return faults.of_syntax(raw)
-    # A member dropped takes the quotes of its name along, and only an escaped quote makes quotes.
-    # The messages of a batch stay as they were written, and their escapes too.
-    escaped_count = 0 if decoder is batch_decoder else raw.count(b"\\u0022")
-    if raw.count(b'"') + escaped_count == canonical(body).count(b'"'):
-        return body
-    return faults.of_repeated_field(raw) or body
+    return faults.decode(decoder, raw, has_raw=decoder is batch_decoder)
 
 
 def wish_of(body: SendBody, now: datetime) -> Wish | Problem:
@@ -285,7 +270,7 @@ def wish_of(body: SendBody, now: datetime) -> Wish | Problem:
         try:
             max_price_micro = money.parse_amount(body.max_price)
         except money.InvalidAmount as error:
-            return problems.of(422, "invalid_amount", refusals.sentence(str(error)), "max_price")
+            return problems.of(422, "invalid_amount", problems.sentence(str(error)), "max_price")
     return Wish(
         to=body.to,
         text=body.text,
@@ -319,13 +304,3 @@ def untimely(
         detail = f"The time to send at is more than {SEND_AHEAD_DAYS_MAX} days ahead."
         return problems.of(422, "send_at_too_far", detail, "send_at")
     return None
-
-
-def fingerprints(platform: Keys, path: str, items: Sequence[bytes]) -> tuple[bytes, ...]:
-    """What tells two requests under one idempotency key apart, under each of the platform's keys.
-
-    A keyed hash, for a plain one of a number and a short text can be guessed. `items` are the
-    canonical messages of the request, in order.
-    """
-    document = b"%s\n[%s]" % (path.encode(), b",".join(items))
-    return platform.signatures(document)

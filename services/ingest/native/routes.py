@@ -88,7 +88,10 @@ ROUTES = (
         reads.message,
         "One message with its parts",
         {200: answers.WaitingMessage},
-        (404,),
+        (
+            403,
+            404,
+        ),
     ),
     Route(
         "PATCH",
@@ -96,7 +99,7 @@ ROUTES = (
         recalls.reschedule,
         "Send a scheduled message at another time, until its own has come",
         {200: answers.WaitingMessage},
-        (404, 409, *_BODY_REFUSALS),
+        (403, 404, 409, *_BODY_REFUSALS),
         body=requests.MessageChange,
     ),
     Route(
@@ -105,7 +108,7 @@ ROUTES = (
         recalls.cancel,
         "Cancel and refund a message of which nothing has left; doing it twice does no harm",
         {200: answers.WaitingMessage},
-        (404, 409),
+        (403, 404, 409),
     ),
     Route(
         "GET",
@@ -113,7 +116,7 @@ ROUTES = (
         reads.message_trace,
         "Why a message stands where it does: everything that happened to it",
         {200: message_trace.Trace},
-        (404,),
+        (403, 404),
     ),
     Route(
         "GET",

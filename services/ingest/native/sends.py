@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterator, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from functools import partial
 
 import msgspec
@@ -12,12 +12,11 @@ from aiohttp import web
 from msgspec import UNSET
 from msgspec.structs import replace
 
-from services.ingest import accept
 from services.ingest.accept import Answer, Fate, Intake
 from services.ingest.departures import DepartureForecasts
 from services.ingest.native import answers, refusals, requests
 from services.ingest.native.requests import PreviewBody, SendBody
-from services.ingest.web import bodies, counts
+from services.ingest.web import bodies, counts, faults, intakes
 from services.ingest.web.entrance import Visit
 from shared.db import facts, ledger
 from shared.rules.compose import Draft, compose, measure, settle
@@ -25,7 +24,7 @@ from shared.rules.refusals import Code, Refusal, Subject
 from shared.runtime import ids
 from shared.sms import sender_id
 from shared.web import problems
-from shared.web.problems import Problem, Refused
+from shared.web.problems import Problem
 
 BALANCE_SECONDS = 5.0
 TURN_COUNT = 100
@@ -50,7 +49,7 @@ class _Item(msgspec.Struct, frozen=True, gc=False):
 
     @property
     def canonical(self) -> bytes:
-        return self.raw if self.body is None else requests.canonical(self.body)
+        return self.raw if self.body is None else faults.canonical(self.body)
 
 
 def _read_item(visit: Visit, raw: bytes, now: datetime) -> _Item:
@@ -83,14 +82,9 @@ def _with_departure(departures: DepartureForecasts, item: _Item, now: datetime) 
     draft = item.draft
     if not isinstance(draft, Draft):
         return item
-    departs_at = departures.leaves_at(draft, now)
-    ends_at = (draft.send_at or now) + timedelta(seconds=draft.valid_seconds)
-    if departs_at > ends_at:
-        detail = "The limits do not let the message leave within its validity."
-        refusal = Refusal(Code.CANNOT_LEAVE_IN_TIME, detail, possible_at=departs_at)
-        return replace(item, draft=refusals.problem_of(refusal))
-    if not item.dry_run:
-        departures.count(draft)
+    departs_at = departures.admit(draft, now, counts=not item.dry_run)
+    if isinstance(departs_at, Refusal):
+        return replace(item, draft=refusals.problem_of(departs_at))
     return replace(item, departs_at=departs_at)
 
 
@@ -210,24 +204,14 @@ async def _accept(
     """Store what is to be stored, and pass on the answer that was stored with it."""
     fingerprints: tuple[bytes, ...] = ()
     if key is not None:
-        fingerprints = requests.fingerprints(
+        fingerprints = intakes.fingerprints(
             visit.context.keys, visit.request.path, [item.canonical for item in items]
         )
     drafts = tuple(
         item.draft for item in items if not isinstance(item.draft, Problem) and not item.dry_run
     )
     intake = Intake(visit.account_id, drafts, key, fingerprints, answer)
-    try:
-        answered = await visit.context.acceptor.accept(intake)
-    except accept.KeyStillRunning:
-        detail = "A request with this idempotency key is still running."
-        problem = problems.of(409, "key_still_running", detail, "Idempotency-Key")
-        raise Refused(problem, {"Retry-After": "1"}) from None
-    except accept.KeyUsedOtherwise:
-        detail = "This idempotency key was used for another request."
-        raise Refused(problems.of(422, "key_reused", detail, "Idempotency-Key")) from None
-    except accept.Unavailable as error:
-        raise problems.unavailable(error.retry_after_seconds) from None
+    answered = await intakes.store(visit, intake)
     if answered.status >= 400:
         return problems.encoded_response(answered.status, answered.body)
     return answers.response(answered.body, answered.status)

@@ -8,7 +8,7 @@ from uuid import UUID
 from aiohttp import web
 from msgspec import UNSET, UnsetType
 
-from services.ingest.native import answers, queries, refusals, requests
+from services.ingest.native import answers, queries, requests
 from services.ingest.web import bodies
 from services.ingest.web.entrance import Visit
 from shared.access import signatures
@@ -51,7 +51,9 @@ async def create_webhook(visit: Visit) -> web.Response:
     sealed = visit.context.vault.seal(secret)
     async with visit.transaction() as opened:
         webhook = await stored.insert(
-            opened, visit.account_id, ids.uuid7(), body.url, _once(body.events), sealed
+            opened,
+            visit.account_id,
+            stored.NewWebhook(ids.uuid7(), body.url, _once(body.events), sealed),
         )
     if webhook is None:
         detail = f"An account has at most {stored.COUNT_MAX} webhooks."
@@ -65,7 +67,7 @@ def _check(visit: Visit, url: str | UnsetType, patterns: Sequence[str] | UnsetTy
         try:
             egress.check(url, visit.context.watch.current.egress_allowed)
         except egress.NotAllowed as error:
-            detail = refusals.sentence(str(error))
+            detail = problems.sentence(str(error))
             raise Refused(problems.of(422, "invalid_url", detail, "url")) from None
     if patterns is not UNSET:
         for index, pattern in enumerate(patterns):
@@ -106,9 +108,11 @@ async def change_webhook(visit: Visit) -> web.Response:
             opened,
             visit.account_id,
             webhook_id,
-            None if body.url is UNSET else body.url,
-            None if body.events is UNSET else _once(body.events),
-            None if body.state is UNSET else body.state,
+            stored.WebhookPatch(
+                None if body.url is UNSET else body.url,
+                None if body.events is UNSET else _once(body.events),
+                None if body.state is UNSET else body.state,
+            ),
         )
     return answers.response(answers.webhook(_found(changed)))
 

@@ -1,8 +1,10 @@
-"""Who is asking: from a bearer token to an account. Wrong tokens cost only who sends them."""
+"""Who is asking: from a token to an account. Wrong tokens cost only who sends them."""
 
 from __future__ import annotations
 
 import asyncio
+import base64
+import binascii
 import math
 import re
 import time
@@ -28,7 +30,10 @@ LOOK_UP_SECONDS = 5.0
 LOOK_UP_COUNT = 256
 WAITING_COUNT_MAX = 4_096
 
-_BEARER = re.compile(r"(?i:bearer) +([A-Za-z0-9._~+/=-]{1,200})")
+_VISIBLE = r"([A-Za-z0-9._~+/=-]{1,200})"
+_BEARER = re.compile(rf"(?i:bearer) +{_VISIBLE}")
+_BASIC = re.compile(r"(?i:basic) +([A-Za-z0-9+/=]{1,400})")
+_ID_AND_VISIBLE = re.compile(rf"([0-9]{{1,10}}):{_VISIBLE}")
 
 _LookUps = batching.Batcher[tuple[bytes, ...], stored.Found | None]
 
@@ -37,6 +42,39 @@ def _unauthorized() -> Refused:
     detail = "The request needs a valid token: Authorization: Bearer <token>."
     problem = problems.of(401, "unauthorized", detail, "Authorization")
     return Refused(problem, {"WWW-Authenticate": 'Bearer realm="sluice"'})
+
+
+class PresentedToken(NamedTuple):
+    """A token as a request shows it, and the id that it says the token has, if it says one."""
+
+    token: str
+    token_id: int | None = None
+
+    def __repr__(self) -> str:
+        return f"PresentedToken(token_id={self.token_id})"
+
+
+def bearer(authorization: str) -> PresentedToken | None:
+    """`Bearer TOKEN`; None for anything else."""
+    found = _BEARER.fullmatch(authorization)
+    return None if found is None else PresentedToken(found[1])
+
+
+def basic(authorization: str) -> PresentedToken | None:
+    """`Basic`, and `ID:TOKEN` in base64 (RFC 7617); None for anything else."""
+    encoded = _BASIC.fullmatch(authorization)
+    if encoded is None:
+        return None
+    try:
+        pair = base64.b64decode(encoded[1], validate=True).decode("ascii")
+    except (binascii.Error, UnicodeDecodeError):
+        return None
+    found = _ID_AND_VISIBLE.fullmatch(pair)
+    return None if found is None else PresentedToken(found[2], int(found[1]))
+
+
+Scheme = Callable[[str], PresentedToken | None]
+"""How a face reads the header; each believes only what it has read itself."""
 
 
 class Failures:
@@ -89,7 +127,7 @@ class Authenticator:
         self._keys = platform
         self._uses = used
         self._clock_seconds = clock_seconds
-        self._served: dict[str, _Served] = {}
+        self._served: dict[tuple[Scheme, str], _Served] = {}
         self._line = self._look_ups(concurrency=2)
         self._line_apart = self._look_ups(concurrency=1)
         self._failures = Failures(clock_seconds)
@@ -99,33 +137,34 @@ class Authenticator:
             self._ask, size=LOOK_UP_COUNT, concurrency=concurrency, waiting=WAITING_COUNT_MAX
         )
 
-    def served(self, authorization: str) -> int | None:
+    def served(self, authorization: str, scheme: Scheme = bearer) -> int | None:
         """The account this very header was found to be of a moment ago, or None: ask."""
-        served = self._served.get(authorization)
+        served = self._served.get((scheme, authorization))
         if served is None or served.fresh_until <= self._clock_seconds():
             return None
         return served.account_id
 
-    async def account_id(self, authorization: str, address: str) -> int:
+    async def account_id(self, authorization: str, address: str, scheme: Scheme = bearer) -> int:
         """The account whose token this header holds. Raises Refused with 401, 429 or 503."""
-        presented = _BEARER.fullmatch(authorization)
+        presented = scheme(authorization)
         if presented is None:
             raise self._failed(address)
+        key = (scheme, authorization)
         asked_at = self._clock_seconds()
-        hashes = tokens.hashes(presented[1], self._keys)
-        found = await self._look_up(hashes, self._line_of(authorization, presented[1], address))
-        if found is None:
-            self._served.pop(authorization, None)
+        hashes = tokens.hashes(presented.token, self._keys)
+        found = await self._look_up(hashes, self._line_of(key, presented.token, address))
+        if found is None or presented.token_id not in (None, found.token_id):
+            self._served.pop(key, None)
             raise self._failed(address)
         self._uses.note(found.token_id, None if found.token_hash == hashes[0] else hashes[0])
         good_seconds = CACHE_SECONDS
         if found.seconds_left is not None:
             good_seconds = min(CACHE_SECONDS, found.seconds_left)
-        self._serve_again(authorization, _Served(found.account_id, asked_at + good_seconds))
+        self._serve_again(key, _Served(found.account_id, asked_at + good_seconds))
         return found.account_id
 
-    def _line_of(self, authorization: str, token: str, address: str) -> _LookUps:
-        if not self._failures.blocked_seconds(address) or authorization in self._served:
+    def _line_of(self, key: tuple[Scheme, str], token: str, address: str) -> _LookUps:
+        if not self._failures.blocked_seconds(address) or key in self._served:
             return self._line
         return self._line if tokens.fits(token, self._keys) else self._line_apart
 
@@ -142,10 +181,10 @@ class Authenticator:
             found = await stored.find(opened, list({each for hashes in asked for each in hashes}))
         return [next((found[each] for each in hashes if each in found), None) for hashes in asked]
 
-    def _serve_again(self, authorization: str, served: _Served) -> None:
+    def _serve_again(self, key: tuple[Scheme, str], served: _Served) -> None:
         """Spare the same header its hash and its look-up for as long as it is believed anyway."""
-        self._served.pop(authorization, None)
-        self._served[authorization] = served
+        self._served.pop(key, None)
+        self._served[key] = served
         if len(self._served) > CACHE_COUNT_MAX:
             del self._served[next(iter(self._served))]
 

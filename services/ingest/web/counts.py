@@ -24,6 +24,8 @@ class _Results(msgspec.Struct):
 
 WAITED = web.RequestKey("waited_seconds", float)
 """Where a request keeps how long it has waited for something new."""
+REFUSED_FOR = web.RequestKey("refused_for", str)
+"""Where a face that has its own words for refusals keeps the code of one."""
 
 _problem = msgspec.json.Decoder(_Coded)
 _batch = msgspec.json.Decoder(_Results)
@@ -40,11 +42,13 @@ def note(request: web.Request, response: web.StreamResponse, seconds: float) -> 
         histogram = metrics.ANSWER_SECONDS.labels(refused.route(request), f"{key[1]}xx")
         _histograms[key] = histogram
     histogram.observe(max(0.0, seconds - request.get(WAITED, 0.0)))
-    if key[1] >= 4 and response.headers.get("Content-Type") == problems.CONTENT_TYPE:
-        metrics.REFUSED.labels(_code_of(response)).inc()
+    if key[1] >= 4 and (code := request.get(REFUSED_FOR) or _code_of(response)):
+        metrics.REFUSED.labels(code).inc()
 
 
-def _code_of(response: web.StreamResponse) -> str:
+def _code_of(response: web.StreamResponse) -> str | None:
+    if response.headers.get("Content-Type") != problems.CONTENT_TYPE:
+        return None
     body = response.body if isinstance(response, web.Response) else None
     return _problem.decode(body).code if isinstance(body, bytes) else "none"
 

@@ -75,9 +75,22 @@ class Visit(msgspec.Struct, frozen=True):
             yield opened
 
 
-async def enter(context: Context, request: web.Request) -> Visit:
+class TooManyRequests(problems.Refused):
+    """The account has made as many requests as it may in a minute."""
+
+    def __init__(self, limit_per_minute: int, retry_after_seconds: int) -> None:
+        detail = f"The account may make {limit_per_minute} requests a minute."
+        super().__init__(
+            problems.of(429, "too_many_requests", detail),
+            {"Retry-After": str(retry_after_seconds)},
+        )
+        self.limit_per_minute = limit_per_minute
+        self.retry_after_seconds = retry_after_seconds
+
+
+async def enter(context: Context, request: web.Request, scheme: auth.Scheme = auth.bearer) -> Visit:
     """Let a request in. Raises Refused: 401, 429 with Retry-After, or 503."""
-    account_id = await _asking(context, request)
+    account_id = await _asking(context, request, scheme)
     account = context.watch.current.accounts.get(account_id)
     if account is None:
         # Created a moment ago: its token is known before this process's configuration is.
@@ -90,12 +103,12 @@ async def enter(context: Context, request: web.Request) -> Visit:
     return Visit(request, context, account)
 
 
-async def _asking(context: Context, request: web.Request) -> int:
+async def _asking(context: Context, request: web.Request, scheme: auth.Scheme = auth.bearer) -> int:
     authorization = request.headers.get("Authorization", "")
-    account_id = context.authenticator.served(authorization)
+    account_id = context.authenticator.served(authorization, scheme)
     if account_id is None:
         account_id = await context.authenticator.account_id(
-            authorization, addresses.caller(context.proxies.client_of(request))
+            authorization, addresses.caller(context.proxies.client_of(request)), scheme
         )
     return account_id
 
@@ -111,8 +124,4 @@ async def _ask_door(context: Context, account: snapshot.Account) -> None:
     except batching.Overloaded:
         raise problems.unavailable() from None
     if not admission.allowed:
-        detail = f"The account may make {account.requests_per_minute} requests a minute."
-        raise problems.Refused(
-            problems.of(429, "too_many_requests", detail),
-            {"Retry-After": str(admission.retry_after_seconds)},
-        )
+        raise TooManyRequests(account.requests_per_minute, admission.retry_after_seconds)

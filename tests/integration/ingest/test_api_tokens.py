@@ -14,7 +14,7 @@ import aiohttp
 import pytest
 
 from services.ingest.native import requests
-from services.ingest.web import auth, uses
+from services.ingest.web import auth, faults, intakes, uses
 from shared.access import keys
 from shared.access import tokens as access
 from shared.db import tokens
@@ -301,8 +301,8 @@ async def test_a_request_is_recognised_when_its_key_was_stored_under_the_old_key
     first = await town.post("alice", "/v1/messages", body, key="rotated")
     read = requests.decode(requests.send_decoder, json.dumps(body).encode())
     assert isinstance(read, requests.SendBody)
-    (stored,) = requests.fingerprints(
-        keys.Keys.read(OLD_KEY), "/v1/messages", [requests.canonical(read)]
+    (stored,) = intakes.fingerprints(
+        keys.Keys.read(OLD_KEY), "/v1/messages", [faults.canonical(read)]
     )
     await town.pool.execute(
         "UPDATE idempotency_keys SET fingerprint = $1 WHERE key = 'rotated'", stored

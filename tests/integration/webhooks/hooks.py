@@ -39,10 +39,7 @@ class Hooks:
             made = await webhooks.insert(
                 connection,
                 self.town.account_id,
-                webhook_id,
-                url,
-                patterns,
-                VAULT.seal(secret),
+                webhooks.NewWebhook(webhook_id, url, patterns, VAULT.seal(secret)),
             )
         assert made is not None
         return webhook_id, secret
@@ -58,7 +55,7 @@ class Hooks:
         """As its owner does."""
         async with self.town.pool.acquire() as connection, connection.transaction():
             assert await webhooks.change(
-                connection, self.town.account_id, webhook_id, None, None, state
+                connection, self.town.account_id, webhook_id, webhooks.WebhookPatch(state=state)
             )
 
     async def replay(self, webhook_id: UUID, after: int) -> None:

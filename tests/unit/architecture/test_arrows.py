@@ -147,13 +147,26 @@ def test_one_room_alone_speaks_amqp() -> None:
 
 
 def test_the_core_of_ingest_knows_no_face() -> None:
-    faces = {"services.ingest.native", "services.ingest.web"}
+    faces = {f"services.ingest.{name}" for name in ("native", "aircall", "web")}
     knowing = [
         f"{module} imports {target}"
         for module, parsed in PRODUCT.items()
         if module.startswith("services.ingest.") and not is_below(module, faces)
         for target in tree.imported(parsed, PRODUCT)
         if is_below(target, faces) and module != "services.ingest.app"
+    ]
+    assert knowing == []
+
+
+def test_the_faces_of_ingest_do_not_know_each_other() -> None:
+    faces = ("services.ingest.native", "services.ingest.aircall")
+    knowing = [
+        f"{module} imports {target}"
+        for module, parsed in PRODUCT.items()
+        for face in faces
+        if is_below(module, {face})
+        for target in tree.imported(parsed, PRODUCT)
+        if is_below(target, {*faces} - {face})
     ]
     assert knowing == []
 

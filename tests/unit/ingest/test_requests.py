@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.ingest.native import requests
+from services.ingest.web import faults, intakes
 from shared.access import keys
 from shared.rules.compose import Wish
 from shared.web.problems import Problem
@@ -52,8 +53,8 @@ def _read(document: dict[str, Any], **options: Any) -> requests.SendBody:
 
 
 def _fingerprint(body: requests.SendBody, path: str = "/v1/messages", key: str = "k") -> bytes:
-    (fingerprint,) = requests.fingerprints(
-        keys.Keys.read(key * keys.LENGTH_MIN), path, [requests.canonical(body)]
+    (fingerprint,) = intakes.fingerprints(
+        keys.Keys.read(key * keys.LENGTH_MIN), path, [faults.canonical(body)]
     )
     return fingerprint
 

@@ -6,7 +6,7 @@ import json
 import re
 from collections import Counter
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -14,6 +14,30 @@ from shared.web import problems
 from shared.web.problems import Problem
 
 _FIELD_LENGTH_MAX = 64
+
+Body = TypeVar("Body", bound=msgspec.Struct)
+
+canonical = msgspec.json.Encoder().encode
+"""A decoded body as bytes that do not depend on blanks, on the order of members or on escapes."""
+
+
+def decode(
+    decoder: msgspec.json.Decoder[Body], raw: bytes, *, has_raw: bool = False
+) -> Body | Problem:
+    """The body, or what is wrong with the first thing that is wrong. `has_raw`: parts of it stay as
+    they were written, and their escapes too."""
+    try:
+        body = decoder.decode(raw)
+    except msgspec.ValidationError as error:
+        return of_validation(error)
+    except (ValueError, RecursionError):
+        return of_syntax(raw)
+    # A member dropped takes the quotes of its name along, and only an escaped quote makes quotes.
+    escaped_count = 0 if has_raw else raw.count(b"\\u0022")
+    if raw.count(b'"') + escaped_count == canonical(body).count(b'"'):
+        return body
+    return of_repeated_field(raw) or body
+
 
 _JSON_WORDS = {
     "str": "a string",
