@@ -45,9 +45,9 @@ async def test_a01_a_message_goes_out_and_an_answer_comes_in_over_http_and_a_cal
         platform.apply(ACCOUNT.replace("{port}", str(receiver.port)))
         made = json.loads(platform.sluice("token", "create", "crm", "phone", "--json").stdout)
         root = f"http://127.0.0.1:{platform.ports['ingest']}/aircall"
-        basic = aiohttp.BasicAuth(str(made["id"]), made["token"])
+        basic = {"Authorization": aiohttp.encode_basic_auth(str(made["id"]), made["token"])}
         timeout = aiohttp.ClientTimeout(total=30)
-        async with aiohttp.ClientSession(auth=basic, timeout=timeout) as client:
+        async with aiohttp.ClientSession(headers=basic, timeout=timeout) as client:
             assert await _ask(client, "GET", f"{root}/v1/ping") == {"ping": "pong"}
             (number,) = (await _ask(client, "GET", f"{root}/v1/numbers"))["numbers"]
             assert number["digits"] == "+1 415-555-0100"

@@ -172,9 +172,9 @@ async def _send_all(client: Producer, random: Random) -> list[UUID]:
             "delivery": random.choice(("at_most_once", "at_most_once", "at_least_once")),
         }
         if random.random() < 0.1:
-            wish |= {"from": "Full", "valid_for": 6}
+            wish |= {"from": "Full"}
         wishes.append(wish)
-    # Those for the full line come first: later ones would be too old before their line is asked.
+    # Those for the full line come first, so that they wait when the others have come to rest.
     wishes.sort(key=lambda wish: "from" not in wish)
     wishes += [{"to": f"+336123{ending}", "text": TEXTS[0]} for ending in (CUT, *SILENT)]
     found: list[UUID] = []
@@ -187,6 +187,13 @@ async def _send_all(client: Producer, random: Random) -> list[UUID]:
     return found
 
 
+# What waits behind a full line has waited too long.
+_OVERDUE = """
+WITH overdue AS (
+    UPDATE work w SET expires_at = now() FROM lines l
+    WHERE l.line_id = w.line_id AND l.sender = 'Full' AND w.state = 'parked' RETURNING w.message_id
+)
+UPDATE messages m SET expires_at = now() FROM overdue o WHERE o.message_id = m.message_id"""
 _WAITING = """
 SELECT count(*) FILTER (WHERE m.status IN ('queued', 'parked')),
        count(*) FILTER (WHERE m.status = 'expired' AND NOT EXISTS (
@@ -195,11 +202,12 @@ FROM messages m JOIN accounts a USING (account_id) WHERE a.name = 'traced'"""
 
 
 async def _rest(database: asyncpg.Pool) -> None:
-    """Until nothing waits; or for so long, once what has waited too long has ended: what still
-    moves then is looked at where it stands."""
+    """Until nothing waits, when what is parked has ended as too old; or for so long, once any of
+    that has: what still moves then is looked at where it stands."""
     rested_at = time.monotonic() + REST_SECONDS
     async with asyncio.timeout(REST_SECONDS + ENDED_SECONDS):
         while True:
+            await database.execute(_OVERDUE)
             ((waiting_count, ended_count),) = await database.fetch(_WAITING)
             if not waiting_count or (ended_count and time.monotonic() > rested_at):
                 return

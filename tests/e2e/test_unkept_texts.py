@@ -23,7 +23,9 @@ from tests.e2e import canary
 from tests.e2e.producer import Producer
 
 NUMBER = "+33698765432"
-"""A line in API mode."""
+"""A number that phones write to."""
+CHANGE_SECONDS = 2.5
+"""Until every process knows of a changed account."""
 QUIET_SECONDS = 2.0
 """How long a text waits to be looked for on its way."""
 LONG = "{0} and a counter that is open from nine to five, with {0} in every part; " * 4
@@ -41,11 +43,10 @@ NOWHERE = Place([], [], [])
 
 
 @pytest.fixture(scope="module", autouse=True)
-def api_line(platform: fleet.Fleet) -> None:
-    """A number of the shop that keeps no texts."""
+def number(platform: fleet.Fleet) -> None:
+    """A number of the shop."""
     line = fleet.line("shop", NUMBER, limits=(1000, 1000, 1000))
-    line = line.replace('"alphanumeric"', '"mobile"') + 'mode = "api"\n'
-    platform.apply(line, response_seconds=3.0)
+    platform.apply(line.replace('"alphanumeric"', '"mobile"'), response_seconds=3.0)
 
 
 @pytest.fixture
@@ -55,6 +56,19 @@ async def database(platform: fleet.Fleet) -> AsyncIterator[asyncpg.Connection]:
         yield connection
     finally:
         await connection.close(timeout=10)
+
+
+@pytest.fixture
+async def unkept(database: asyncpg.Connection) -> AsyncIterator[None]:
+    """The shop keeps no texts meanwhile."""
+    change = """
+WITH changed AS (UPDATE accounts SET store_body = $1 WHERE name = 'shop')
+UPDATE configuration_version SET version = version + 1"""
+    await database.execute(change, False)
+    await asyncio.sleep(CHANGE_SECONDS)
+    yield
+    await database.execute(change, True)
+    await asyncio.sleep(CHANGE_SECONDS)
 
 
 async def look(
@@ -145,9 +159,13 @@ async def test_a11_the_same_search_finds_a_text_that_is_kept(
 
 
 async def test_a11_what_a_phone_sends_is_sealed_until_it_is_handed_over(
-    servers: Servers, platform: fleet.Fleet, shop: Producer, database: asyncpg.Connection
+    servers: Servers,
+    platform: fleet.Fleet,
+    shop: Producer,
+    database: asyncpg.Connection,
+    unkept: None,
 ) -> None:
-    # When a phone writes to a line in API mode, in several parts
+    # When a phone writes to an account that keeps no texts, in several parts
     word = canary.make()
     text = LONG.format(word)
     sent = {"from": "+33612345303", "to": NUMBER, "text": text}
