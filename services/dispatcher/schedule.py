@@ -32,6 +32,8 @@ locks for some tenths of a second."""
 FULL_COUNTRY_COUNT_MAX = 50
 PAUSE_MS = 2_000
 """Until a line that has let messages go is looked at again: they need that long to take permits."""
+PACED_PAUSE_MS = 1_000
+"""The same of a line that is limited by the second."""
 
 Ordered = TypeVar("Ordered", int, FullBucket)
 
@@ -56,6 +58,8 @@ class _Plan:
     """line → what it waits for."""
     marks: list[trail.TrailMark] = field(default_factory=list)
     """Heads that must wait on."""
+    paced: set[int] = field(default_factory=set)
+    """Lines that are limited by the second."""
     now_ms: int = 0
 
 
@@ -126,6 +130,7 @@ class Scheduler:
         plan = _Plan(now_ms=int(datetime.now(UTC).timestamp() * 1000))
         current = self._configured.current
         looked_at = {line_id for line_id in due if line_id in current.lines}
+        plan.paced = {line_id for line_id in looked_at if _is_paced(current, line_id)}
         # A line newer than the configuration that this process has read.
         plan.waits.update((line_id, plan.now_ms + PAUSE_MS) for line_id in {*due} - looked_at)
         for _ in range(FULL_COUNTRY_COUNT_MAX):
@@ -183,6 +188,10 @@ def _share_out(plan: _Plan, sharing: Mapping[int, tuple[int, ...]]) -> None:
                 plan.room[head.line_id], plan.class_max[head.line_id] = part
 
 
+def _is_paced(current: snapshot.Configuration, line_id: int) -> bool:
+    return current.lines[current.limit_line(line_id)].second_limit is not None
+
+
 async def _carry_out(opened: connection.Connection, plan: _Plan) -> set[int]:
     """Release, and tell each line when it is looked at again; lines of which some stay behind that
     had only to wait for those before them."""
@@ -194,7 +203,10 @@ async def _carry_out(opened: connection.Connection, plan: _Plan) -> set[int]:
         await segments.settle_waiting(opened, released, SegmentState.QUEUED)
         plan.marks += [trail.TrailMark(each, trail.TrailStep.RELEASED) for each in released]
     await trail.mark(opened, plan.marks)
-    again = dict.fromkeys(plan.room, plan.now_ms + PAUSE_MS)
+    again = {
+        line_id: plan.now_ms + (PACED_PAUSE_MS if line_id in plan.paced else PAUSE_MS)
+        for line_id in plan.room
+    }
     times_ms = plan.part_waits | again | plan.waits
     await parking.postpone(
         opened, {line: datetime.fromtimestamp(ms / 1000, UTC) for line, ms in times_ms.items()}

@@ -109,7 +109,8 @@ def scopes_of(
     """Every limit a message meets now, its line's first."""
     limit_line = current.limit_line(line_id)
     line_scope, platform_scope, account_scope = scope_names(limit_line, account_id, country)
-    scopes = [_scope(line_scope, current.lines[limit_line].limits)]
+    line = current.lines[limit_line]
+    scopes = [_scope(line_scope, line.limits, line.second_limit)]
     for name, key in ((platform_scope, (None, country)), (account_scope, (account_id, country))):
         found = current.country_limits.get(key)
         if found is not None:
@@ -117,12 +118,13 @@ def scopes_of(
     return tuple(scopes)
 
 
-def _scope(name: str, limit: Limits) -> permits.Scope:
+def _scope(name: str, limit: Limits, second: int | None = None) -> permits.Scope:
     return permits.Scope(
         name,
         permits.UNLIMITED if limit.hour is None else limit.hour,
         permits.UNLIMITED if limit.day is None else limit.day,
         permits.UNLIMITED if limit.month is None else limit.month,
+        second,
     )
 
 

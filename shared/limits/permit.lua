@@ -1,4 +1,4 @@
--- Limits of segments per hour, day and month, for many scopes at once (law 6).
+-- Limits of segments per hour, day, month and second, for many scopes at once (law 6).
 --
 -- KEYS[1] is the epoch, KEYS[2..] one key per scope. ARGV: operation, epoch, arguments (msgpack).
 -- Every answer is msgpack: {the epoch Redis holds or 0, result}; when the epochs differ, no result but
@@ -6,8 +6,9 @@
 --
 -- A scope is one string: its epoch, the time until which its gate is shut, per window the sum of its
 -- tokens out and a queue of (slot, count) pairs, oldest first, and the window that shut the gate (0:
--- none; a process of an earlier release writes none). All three windows are always counted, whatever
--- is limited today, so a limit that is set tomorrow knows the past. Windows are numbered from 1.
+-- none; a process of an earlier release writes none). Three windows are always counted, whatever is
+-- limited today, so a limit that is set tomorrow knows the past; the second, if it is, stands behind
+-- them. Windows are numbered from 1.
 --
 -- Beside the epoch stands whose memory this is: the process that holds it, and the latest time by
 -- which it has changed. A Redis that was started again from a snapshot is another process, and one
@@ -21,13 +22,14 @@ local CLOCK_BACK_MS = 1000 -- Redis' clock may go back so far unnoticed.
 -- next ones so early, by a clock that none of the three can fool.
 local LATE_MS = AGE_LIMIT_MS + 2 * CLOCKS_APART_MS + CLOCK_BACK_MS
 local GATE_MARGIN_MS = 2000
-local PAIR = '>I4I4'
-local PAIR_BYTES = 8
 local WINDOWS = {
-  {slot_ms = 60000, length_ms = 3600000},
-  {slot_ms = 900000, length_ms = 86400000},
-  {slot_ms = 21600000, length_ms = 2678400000},
+  {slot_ms = 60000, length_ms = 3600000, late_ms = LATE_MS, pair = '>I4I4', pair_bytes = 8},
+  {slot_ms = 900000, length_ms = 86400000, late_ms = LATE_MS, pair = '>I4I4', pair_bytes = 8},
+  {slot_ms = 21600000, length_ms = 2678400000, late_ms = LATE_MS, pair = '>I4I4', pair_bytes = 8},
+  -- A second is one of permits: lengthened by how late they may be used it would last eleven.
+  {slot_ms = 100, length_ms = 1000, late_ms = 0, pair = '>I6I4', pair_bytes = 10},
 }
+local SECOND = 4 -- Counted only where it is limited, so that other scopes are no larger for it.
 -- A key outlives its last token by an hour: an expired key can only mean that nothing is out.
 local KEY_LIFE_MS = 2678400000 + 21600000 + LATE_MS + 3600000
 
@@ -45,40 +47,40 @@ local scopes = {} -- by key: what was read in this call, false for a scope that 
 local changed = {}
 
 local function returns_at(window, slot)
-  return (slot + 1) * window.slot_ms + window.length_ms + LATE_MS
+  return (slot + 1) * window.slot_ms + window.length_ms + window.late_ms
 end
 
 local function drop_returned(bucket, window)
   local position = 1
   while position <= #bucket.queue do
-    local slot, count = struct.unpack(PAIR, bucket.queue, position)
+    local slot, count = struct.unpack(window.pair, bucket.queue, position)
     if returns_at(window, slot) > now then break end
     bucket.used = bucket.used - count
-    position = position + PAIR_BYTES
+    position = position + window.pair_bytes
   end
   if position > 1 then bucket.queue = bucket.queue:sub(position) end
 end
 
 -- Slots that were given back whole stand in the queue with nothing in them.
 local function first_return(bucket, window)
-  for position = 1, #bucket.queue, PAIR_BYTES do
-    local slot, count = struct.unpack(PAIR, bucket.queue, position)
+  for position = 1, #bucket.queue, window.pair_bytes do
+    local slot, count = struct.unpack(window.pair, bucket.queue, position)
     if count > 0 then return returns_at(window, slot) end
   end
   return 0
 end
 
 -- A slot older than the newest one (the clock went back) joins the newest: it is held longer.
-local function push(bucket, slot, count)
+local function push(bucket, window, slot, count)
   local kept = bucket.queue
   bucket.used = bucket.used + count
   if #kept > 0 then
-    local newest, held = struct.unpack(PAIR, kept, #kept - PAIR_BYTES + 1)
+    local newest, held = struct.unpack(window.pair, kept, #kept - window.pair_bytes + 1)
     if newest >= slot then
-      kept, slot, count = kept:sub(1, -PAIR_BYTES - 1), newest, held + count
+      kept, slot, count = kept:sub(1, -window.pair_bytes - 1), newest, held + count
     end
   end
-  bucket.queue = kept .. struct.pack(PAIR, slot, count)
+  bucket.queue = kept .. struct.pack(window.pair, slot, count)
 end
 
 local function load(key)
@@ -89,14 +91,28 @@ local function load(key)
     local fields = {cmsgpack.unpack(stored)}
     if fields[1] == epoch then
       local scope = {gate_until_ms = fields[2], gate_window = fields[9] or 0}
-      for i, window in ipairs(WINDOWS) do
+      for i = 1, SECOND - 1 do
         scope[i] = {used = fields[2 * i + 1], queue = fields[2 * i + 2]}
-        drop_returned(scope[i], window)
       end
+      if fields[11] then scope[SECOND] = {used = fields[10], queue = fields[11]} end
+      for i, bucket in ipairs(scope) do drop_returned(bucket, WINDOWS[i]) end
       scopes[key] = scope
     end
   end
   return scopes[key]
+end
+
+-- Whatever was taken in this minute and the one before may have been taken within the second.
+local function count_seconds(scope)
+  if scope[SECOND] then return end
+  local hour, window = scope[1], WINDOWS[1]
+  scope[SECOND] = {used = 0, queue = ''}
+  if #hour.queue > 0 then
+    local newest, count = struct.unpack(window.pair, hour.queue, #hour.queue - window.pair_bytes + 1)
+    if newest >= math.floor(now / window.slot_ms) - 1 then
+      push(scope[SECOND], WINDOWS[SECOND], math.floor(now / WINDOWS[SECOND].slot_ms), count)
+    end
+  end
 end
 
 local function is_ours(memory)
@@ -114,9 +130,10 @@ local function save_changed()
   if next(changed) then save_memory(newest_ms) end
   for key in pairs(changed) do
     local scope = scopes[key]
-    local hour, day, month = scope[1], scope[2], scope[3]
+    local hour, day, month, second = scope[1], scope[2], scope[3], scope[SECOND]
     local packed = cmsgpack.pack(epoch, scope.gate_until_ms,
       hour.used, hour.queue, day.used, day.queue, month.used, month.queue, scope.gate_window)
+    if second then packed = packed .. cmsgpack.pack(second.used, second.queue) end
     redis.call('SET', key, packed, 'PX', KEY_LIFE_MS)
   end
 end
@@ -125,17 +142,17 @@ end
 -- the window that is last.
 local function ready_at(scope, limits, segments)
   local latest, by = now, 0
-  for i, window in ipairs(WINDOWS) do
-    local bucket = scope[i]
-    local excess = bucket.used + segments - limits[i]
+  for i, bucket in ipairs(scope) do
+    local window = WINDOWS[i]
+    local excess = bucket.used + segments - (limits[i] or math.huge)
     local position = 1
     while excess > 0 do
-      local slot, count = struct.unpack(PAIR, bucket.queue, position)
+      local slot, count = struct.unpack(window.pair, bucket.queue, position)
       excess = excess - count
       if excess <= 0 and returns_at(window, slot) > latest then
         latest, by = returns_at(window, slot), i
       end
-      position = position + PAIR_BYTES
+      position = position + window.pair_bytes
     end
   end
   return latest, by
@@ -149,6 +166,7 @@ local function objection(indexes, limits, segments)
   end
   if #unknown > 0 then return {'unknown', 0, 0, unknown} end
   for _, index in ipairs(indexes) do
+    if limits[index][SECOND] then count_seconds(load(KEYS[index + 1])) end
     for window, limit in ipairs(limits[index]) do
       if segments > limit then return {'never', 0, 0, {index}, window} end
     end
@@ -184,8 +202,8 @@ local function take_one(indexes, limits, segments, bypass)
   end
   for _, index in ipairs(indexes) do
     local key = KEYS[index + 1]
-    for i, window in ipairs(WINDOWS) do
-      push(load(key)[i], math.floor(now / window.slot_ms), segments)
+    for i, bucket in ipairs(load(key)) do
+      push(bucket, WINDOWS[i], math.floor(now / WINDOWS[i].slot_ms), segments)
     end
     changed[key] = true
   end
@@ -208,15 +226,16 @@ end
 local function give_back_one(key, segments, granted_at_ms)
   local scope = load(key)
   if not scope then return end
-  for i, window in ipairs(WINDOWS) do
-    local bucket, wanted = scope[i], math.floor(granted_at_ms / window.slot_ms)
-    for position = 1, #bucket.queue, PAIR_BYTES do
-      local slot, count = struct.unpack(PAIR, bucket.queue, position)
+  for i, bucket in ipairs(scope) do
+    local window = WINDOWS[i]
+    local wanted = math.floor(granted_at_ms / window.slot_ms)
+    for position = 1, #bucket.queue, window.pair_bytes do
+      local slot, count = struct.unpack(window.pair, bucket.queue, position)
       if slot == wanted then
         local returned = math.min(count, segments)
         bucket.queue = bucket.queue:sub(1, position - 1)
-          .. struct.pack(PAIR, slot, count - returned)
-          .. bucket.queue:sub(position + PAIR_BYTES)
+          .. struct.pack(window.pair, slot, count - returned)
+          .. bucket.queue:sub(position + window.pair_bytes)
         bucket.used = bucket.used - returned
       end
     end
@@ -248,8 +267,8 @@ function operations.look()
   local found = {}
   for i = 2, #KEYS do
     local scope, used = load(KEYS[i]), {}
-    for number, window in ipairs(scope and WINDOWS or {}) do
-      used[number] = {scope[number].used, first_return(scope[number], window)}
+    for number = 1, scope and SECOND - 1 or 0 do
+      used[number] = {scope[number].used, first_return(scope[number], WINDOWS[number])}
     end
     found[i - 1] = used
   end
@@ -282,11 +301,12 @@ end
 local function fill_one(key, usage)
   if load(key) then return 0 end
   local scope = {gate_until_ms = 0, gate_window = 0}
-  for i, window in ipairs(WINDOWS) do
+  for i = 1, SECOND - 1 do
+    local window = WINDOWS[i]
     scope[i] = {used = 0, queue = ''}
     for _, minute in ipairs(usage) do
       local slot = math.floor(minute[1] / window.slot_ms)
-      if returns_at(window, slot) > now then push(scope[i], slot, minute[2]) end
+      if returns_at(window, slot) > now then push(scope[i], window, slot, minute[2]) end
     end
   end
   scopes[key], changed[key] = scope, true

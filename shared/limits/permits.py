@@ -13,7 +13,7 @@ import redis.asyncio
 
 from shared.runtime import redis_link
 
-WINDOWS = ("", "hour", "day", "month")
+WINDOWS = ("", "hour", "day", "month", "second")
 """By their numbers in permit.lua; 0 is none."""
 PERMIT_AGE_LIMIT_MS = 5_000  # as in permit.lua; a permit never leaves the process it was given to
 CLOCKS_APART_MS = 2_000  # as in permit.lua
@@ -53,14 +53,24 @@ class EpochLost(Exception):
 class Scope(NamedTuple):
     """What a limit belongs to, such as `line:<uuid>`, with its limits of this moment in segments.
 
-    All three windows are counted even where nothing is limited. A scope that was left out of
-    some requests and is limited later knows nothing of those: raise the epoch then.
+    Hour, day and month are counted even where nothing is limited. A scope that was left out of
+    some requests and is limited later knows nothing of those: raise the epoch then. `second` is for
+    the pace of a line: no more than that is permitted within any second of Redis' clock, and used
+    at once unless a dispatcher stands still; what it then has in hand, five seconds' worth at most,
+    may leave together. None: not limited, and not counted.
     """
 
     name: str
     hour: int = UNLIMITED
     day: int = UNLIMITED
     month: int = UNLIMITED
+    second: int | None = None
+
+    @property
+    def limits(self) -> tuple[int, ...]:
+        """In the order of WINDOWS, without a second that is not limited."""
+        plain = (self.hour, self.day, self.month)
+        return plain if self.second is None else (*plain, self.second)
 
 
 class Request(NamedTuple):
@@ -216,7 +226,7 @@ class Permits:
     async def _ask(
         self, operation: str, epoch: int, scopes: dict[Scope, int], wanted: Sequence[object]
     ) -> list[Verdict]:
-        limits = [(scope.hour, scope.day, scope.month) for scope in scopes]
+        limits = [scope.limits for scope in scopes]
         names = [scope.name for scope in scopes]
         answers = await self._run(operation, epoch, names, limits, wanted)
         if not isinstance(answers, list):

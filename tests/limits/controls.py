@@ -19,22 +19,21 @@ _ROOM = "math.min(room, limit - scope[i].used)"
 # The level that a bucket of this limit, refilled evenly, would have: what leaks out of it since.
 _REFILLED: Changes = (
     (
-        """    local bucket = scope[i]
-    local excess = bucket.used + segments - limits[i]
+        """    local excess = bucket.used + segments - (limits[i] or math.huge)
     local position = 1
     while excess > 0 do
-      local slot, count = struct.unpack(PAIR, bucket.queue, position)
+      local slot, count = struct.unpack(window.pair, bucket.queue, position)
       excess = excess - count
       if excess <= 0 and returns_at(window, slot) > latest then
         latest, by = returns_at(window, slot), i
       end
-      position = position + PAIR_BYTES
+      position = position + window.pair_bytes
     end
 """,
-        """    local bucket, level, at = scope[i], 0, 0
+        """    local level, at = 0, 0
     local leak = limits[i] / window.length_ms
-    for position = 1, #bucket.queue, PAIR_BYTES do
-      local slot, count = struct.unpack(PAIR, bucket.queue, position)
+    for position = 1, #bucket.queue, window.pair_bytes do
+      local slot, count = struct.unpack(window.pair, bucket.queue, position)
       level = math.max(0, level - (slot * window.slot_ms - at) * leak) + count
       at = slot * window.slot_ms
     end

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from datetime import UTC, datetime, timedelta
+from uuid import UUID
 
 import asyncpg
 import msgspec
@@ -11,6 +13,7 @@ import msgspec
 from services.dispatcher import park
 from services.dispatcher.dispatch import dispatch
 from services.dispatcher.schedule import Scheduler
+from shared.broker import envelopes
 from shared.limits.limiter import Wait
 from shared.rules import snapshot
 from tests.integration.dispatcher.carrier import desk_of
@@ -19,6 +22,8 @@ from tests.integration.dispatcher.conftest import LINE_LIMIT, Town
 PAST_MS = 1_000
 LINE_COUNT = 300
 """Lines of each of two accounts."""
+TURN_SECONDS = 0.5
+"""As in a dispatcher."""
 
 
 def scheduler_of(town: Town) -> Scheduler:
@@ -185,3 +190,30 @@ async def test_hundreds_of_lines_that_wake_together_all_have_their_turn(town: To
     assert len(await ready(town)) == 2 * LINE_COUNT
     print(f"{2 * LINE_COUNT} lines: {seconds:.2f} s")
     assert seconds < 10.0
+
+
+async def test_a16_parked_messages_of_a_line_limited_by_the_second_leave_at_its_pace(
+    town: Town,
+) -> None:
+    # Given a line of four segments a second, and twenty that want to go
+    await configure(town, f"UPDATE lines SET second_limit = 4 WHERE line_id = {town.large.line_id}")
+    scheduler = scheduler_of(town)
+    left_ms: list[int] = []
+
+    async def send(items: list[envelopes.WorkItem]) -> None:
+        done = await dispatch(desk_of(town), items)
+        left_ms.extend(permit.granted_at_ms for _, permit in done.to_send)
+
+    items = {item.message_id: item for item in await town.accept(20)}
+    await send(list(items.values()))
+    assert len(left_ms) == 4
+    # When the scheduler has its turns, and what it lets go is dispatched
+    deadline = time.monotonic() + TURN_SECONDS * 8
+    while time.monotonic() < deadline:
+        await asyncio.sleep(TURN_SECONDS)
+        await scheduler.turn()
+        released = [items[UUID(str(key))] for key in await ready(town)]
+        await send([msgspec.structs.replace(item, bypass_gate=True) for item in released])
+    # Then four leave in a second at most, and two thirds of that at least
+    assert all(fifth - first >= 1_000 for first, fifth in zip(left_ms, left_ms[4:], strict=False))
+    assert len(left_ms) >= 4 + 4 * 2

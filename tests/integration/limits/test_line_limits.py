@@ -20,7 +20,7 @@ from shared.rules.snapshot import Configuration, Line
 from shared.runtime import ids
 from tests.servers import as_services
 
-WINDOWS = permits.WINDOWS[1:]
+WINDOWS = permits.WINDOWS[1:4]
 AGES_MINUTES = (0, 2 * 60, 2 * 24 * 60)
 """Use of such an age is seen by the window, and not by a shorter one."""
 LINES = (

@@ -139,6 +139,71 @@ async def test_gate_opens_by_itself_two_seconds_after_the_line_is_ready(
     assert (await _take(limiter, scope)).answer is permits.Answer.GRANTED
 
 
+async def test_a16_no_second_permits_more_than_its_limit_and_a_waiting_line_uses_it(
+    link: redis.asyncio.Redis, clock: virtual_clock.Clock
+) -> None:
+    # Given a line that may send three segments a second, and wants more all the time
+    limiter, scope = await _limiter(link), permits.Scope(LINE, second=3)
+    await clock.set(clock.now - clock.now % 60_000 + 60_000)
+    granted_ms: list[int] = []
+    start = clock.now
+    while clock.now < start + 20_000:
+        verdict = await _take(limiter, scope, bypass=True)
+        if verdict.answer is permits.Answer.GRANTED:
+            granted_ms.append(verdict.at_ms)
+            await clock.advance(len(granted_ms) % 7)
+        else:
+            # Then a refusal tells when, and that it is the second
+            assert (verdict.window, verdict.scopes) == (4, (LINE,))
+            assert clock.now < verdict.at_ms <= granted_ms[-3] + 1_100
+            await clock.set(verdict.at_ms)
+    for first, fourth in zip(granted_ms, granted_ms[3:], strict=False):
+        assert fourth - first >= 1_000
+    assert len(granted_ms) >= 0.9 * 3 * 20
+
+
+async def test_a_scope_without_a_limit_by_the_second_is_no_larger_for_it(
+    link: redis.asyncio.Redis, clock: virtual_clock.Clock
+) -> None:
+    limiter = await _limiter(link, LINE, "line:b")
+    await _take(limiter, permits.Scope(LINE, hour=20))
+    plain_bytes = await link.strlen(f"sluice:limits:{LINE}")
+    # When it is limited by the second from now on, what was taken in the minute counts as of now
+    paced = permits.Scope(LINE, hour=20, second=2)
+    assert (await _take(limiter, paced)).answer is permits.Answer.GRANTED
+    assert (await _take(limiter, paced)).answer is permits.Answer.REFUSED
+    assert await link.strlen(f"sluice:limits:{LINE}") > plain_bytes
+    # And the other, never limited so, is as small as the first was
+    await _take(limiter, permits.Scope("line:b", hour=20))
+    assert await link.strlen("sluice:limits:line:b") == plain_bytes
+
+
+async def test_a21_tokens_of_a_second_are_segments_all_or_none_and_come_back(
+    link: redis.asyncio.Redis, clock: virtual_clock.Clock
+) -> None:
+    limiter, scope = await _limiter(link), permits.Scope(LINE, second=3)
+    # A message of more segments than a second ever has could never leave
+    assert (await _take(limiter, scope, 4)).answer is permits.Answer.NEVER
+    granted = await _take(limiter, scope, 2)
+    assert (await _take(limiter, scope, 2, bypass=True)).answer is permits.Answer.REFUSED
+    # What is given back can be used at once
+    await limiter.give_back(EPOCH, [LINE], 2, granted.at_ms)
+    assert (await _take(limiter, scope, 3, bypass=True)).answer is permits.Answer.GRANTED
+
+
+async def test_a_second_that_redis_forgot_is_taken_for_used(
+    link: redis.asyncio.Redis, clock: virtual_clock.Clock
+) -> None:
+    # Given three segments of this minute, when Redis is filled anew
+    limiter, scope = await _limiter(link), permits.Scope(LINE, second=3)
+    await limiter.install_epoch(EPOCH + 1)
+    await limiter.fill(EPOCH + 1, {LINE: [(clock.now - clock.now % 60_000, 3)]})
+    # Then they may have left just now
+    (verdict,) = await limiter.take(EPOCH + 1, [permits.Request((scope,), 1)])
+    assert verdict.answer is permits.Answer.REFUSED
+    assert verdict.at_ms <= clock.now + 1_100
+
+
 async def test_limit_set_later_knows_what_was_sent_before(
     link: redis.asyncio.Redis, clock: virtual_clock.Clock
 ) -> None:
