@@ -36,7 +36,7 @@ _PRICES = "SELECT country, currency, amount_micro FROM prices"
 _SPECIAL_PRICES = "SELECT country, currency, amount_micro FROM special_prices"
 _CARRIERS = "SELECT carrier_id, name, adapter, segments_per_second, settings FROM carriers"
 _LONG_REFERENCES = "SELECT long_references FROM platform"
-_PLATFORM = "SELECT egress_allow, conversation_days FROM platform"
+_PLATFORM = "SELECT egress_allow, conversation_days, seals_texts FROM platform"
 _ROUTES = "SELECT country, carrier_id FROM routes ORDER BY country, priority, carrier_id"
 _COUNTRY_LIMITS = """
 SELECT account_id, country, hour_limit, day_limit, month_limit FROM country_limits"""
@@ -51,7 +51,7 @@ async def load(connection: Connection) -> Configuration:
         prices = await connection.fetch(_PRICES)
         special_prices = await connection.fetch(_SPECIAL_PRICES)
         carriers = await _carriers(connection)
-        ((egress_allow, conversation_days),) = await connection.fetch(_PLATFORM)
+        ((egress_allow, conversation_days, seals_texts),) = await connection.fetch(_PLATFORM)
         routes: dict[str, tuple[int, ...]] = {}
         for country, carrier_id in await connection.fetch(_ROUTES):
             routes[country] = (*routes.get(country, ()), carrier_id)
@@ -63,6 +63,7 @@ async def load(connection: Connection) -> Configuration:
         lines_by_sender={(line.account_id, line.sender): line for line in every},
         lines_of=_by_account(every),
         sharing=_sharing(every),
+        seals_texts=seals_texts,
         default_lines={line.account_id: line for line in every if line.is_default},
         prices={(row[0], row[1]): row[2] for row in prices},
         special_prices={(row[0], row[1]): row[2] for row in special_prices},

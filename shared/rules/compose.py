@@ -124,6 +124,9 @@ def compose(
             return verdict_words.refusal(verdict)
         code = 0 if verdict is None else verdict_codes.encode(verdict)
         case = case if verdict is None else None
+    store_body = account.store_body and line.stores_bodies and wish.store_body is not False
+    if not (store_body or current.seals_texts):
+        return Refusal(Code.NOT_YET, "Texts that are not to be kept cannot be taken yet.")
     return Draft(
         message_id=message_id,
         account_id=account.account_id,
@@ -145,7 +148,7 @@ def compose(
         send_at=wish.send_at,
         valid_seconds=wish.valid_seconds or VALID_SECONDS_DEFAULT,
         verdict=code,
-        store_body=account.store_body and line.stores_bodies and wish.store_body is not False,
+        store_body=store_body,
         case=case,
     )
 

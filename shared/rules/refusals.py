@@ -36,6 +36,7 @@ class Code(StrEnum):
     NO_CONSENT = "no_consent"
     QUIET_HOURS = "quiet_hours"
     CANNOT_LEAVE_IN_TIME = "cannot_leave_in_time"
+    NOT_YET = "not_yet"
 
 
 class Subject(StrEnum):

@@ -139,6 +139,8 @@ class Configuration:
     """account → its lines, in the order of their ids."""
     sharing: Mapping[int, tuple[int, ...]] = field(default_factory=dict)
     """line → all lines of its number, where several accounts have it, in the order of their ids."""
+    seals_texts: bool = True
+    """Whether everybody who may send messages can open texts that are not kept."""
     api_senders: Mapping[int, frozenset[str]] = field(default_factory=dict)
     """account → the senders of its lines in API mode, if it has any."""
 

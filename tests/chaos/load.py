@@ -47,10 +47,17 @@ class _Problem(msgspec.Struct):
 
 class Client:
     """One producer. `lines` are its senders with their share of the load; `first` numbers its
-    recipients, and no two clients of a fleet may use the same. Its `book` is what it knows."""
+    recipients, and no two clients of a fleet may use the same. Of its messages, `unkept_share` say
+    that their texts are not to be kept. Its `book` is what it knows."""
 
     def __init__(
-        self, url: str, token: str, random: Random, lines: Mapping[str, int], first: int
+        self,
+        url: str,
+        token: str,
+        random: Random,
+        lines: Mapping[str, int],
+        first: int,
+        unkept_share: float = UNKEPT_SHARE,
     ) -> None:
         self.book: list[Wish] = []
         self.strange: Counter[int] = Counter()
@@ -60,6 +67,7 @@ class Client:
         self._random = random
         self._lines = lines
         self._first = first
+        self._unkept_share = unkept_share
         self._session = aiohttp.ClientSession(
             headers={"Authorization": f"Bearer {token}"},
             timeout=aiohttp.ClientTimeout(total=TRY_SECONDS),
@@ -103,7 +111,7 @@ class Client:
         if not text:
             text = self._random.choices(_TEXTS, _WEIGHTS)[0].format(n=number)
         # The last digits are none of the simulator's magic ones.
-        store_body = self._random.random() >= UNKEPT_SHARE
+        store_body = self._random.random() >= self._unkept_share
         wanted = Wish(f"key-{number}", f"+336{number:06d}55", text, line, at_least_once, store_body)
         self.book.append(wanted)
         return wanted

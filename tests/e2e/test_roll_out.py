@@ -18,7 +18,12 @@ from tests.chaos import arena, books, database, load, scenario
 RELEASE = Path(__file__).parents[1] / "releases" / "0.1.0.zip"
 ROLES = ("dlr", "dispatcher", "ingest")
 ACCOUNT = "shop"
-CONTRACTS = ("0008_long_references.sql", "0010_segments_at_rest.sql", "0014_pages_only.sql")
+CONTRACTS = (
+    "0008_long_references.sql",
+    "0010_segments_at_rest.sql",
+    "0014_pages_only.sql",
+    "0024_seals_texts.sql",
+)
 PER_SECOND = 40.0
 STEP_COUNT = 50
 """Messages that each stage of the roll-out must accept and see delivered before the next."""
@@ -73,8 +78,8 @@ async def test_nothing_is_lost_or_doubled_when_this_version_takes_over_under_loa
     token = last.token(ACCOUNT)
     stop = asyncio.Event()
     async with (
-        load.Client(old_url, token, Random(1), {ACCOUNT: 1}, 0) as loyal,
-        load.Client(old_url, token, Random(2), {ACCOUNT: 1}, 100_000) as early,
+        load.Client(old_url, token, Random(1), {ACCOUNT: 1}, 0, 0.0) as loyal,
+        load.Client(old_url, token, Random(2), {ACCOUNT: 1}, 100_000, 0.0) as early,
     ):
         running = [asyncio.create_task(each.run(PER_SECOND, stop)) for each in (loyal, early)]
         try:

@@ -23,6 +23,7 @@ _STATUSES: Mapping[Code, int] = {
     Code.INVALID_TEXT: 400,
     Code.CURRENCY_CHANGED: 422,
     Code.INSUFFICIENT_FUNDS: 422,
+    Code.NOT_YET: 503,
 }
 """Of refusals that are not 403: what is against the message is not its sender's right."""
 

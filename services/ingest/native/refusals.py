@@ -34,6 +34,7 @@ STATUSES: Mapping[Code, int] = {
     Code.NO_CONSENT: 422,
     Code.QUIET_HOURS: 422,
     Code.CANNOT_LEAVE_IN_TIME: 429,
+    Code.NOT_YET: 503,
 }
 MEMBERS: Mapping[Subject, str] = {
     Subject.RECIPIENT: "to",

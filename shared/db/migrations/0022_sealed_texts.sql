@@ -11,6 +11,9 @@ CREATE TABLE sealed_texts (
 ) WITH (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 200);
 CREATE INDEX sealed_texts_until ON sealed_texts (until) WHERE until IS NOT NULL;
 
+-- A dispatcher of the release before would take the empty text for the message's: see 0024.
+ALTER TABLE platform ADD COLUMN seals_texts boolean NOT NULL DEFAULT false;
+
 -- Whoever moves a status, also a process of the release before, ends the text of what will not be submitted again:
 -- the other statuses are those of `TO_SUBMIT` in `shared/sms/states.py`.
 CREATE FUNCTION erase_sealed_text() RETURNS trigger LANGUAGE plpgsql AS $$

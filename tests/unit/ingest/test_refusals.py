@@ -13,11 +13,12 @@ from shared.web import problems
 
 
 @pytest.mark.parametrize("code", Code)
-def test_every_code_has_a_status_that_blames_the_request(code: Code) -> None:
+def test_codes_blame_the_request_but_for_that_of_a_roll_out(code: Code) -> None:
     problem = refusals.problem_of(Refusal(code, "no words"))
 
     assert problem.code == code.value
-    assert 400 <= HTTPStatus(problem.status) < 500
+    status = HTTPStatus(problem.status)
+    assert status == 503 if code is Code.NOT_YET else 400 <= status < 500
     assert problem.detail == "No words."
 
 

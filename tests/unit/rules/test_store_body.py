@@ -12,6 +12,7 @@ import pytest
 from shared.rules.compose import Draft, Wish, compose
 from shared.rules.doors import DoorName
 from shared.rules.line_kinds import LineKind, LineMode
+from shared.rules.refusals import Code, Refusal
 from shared.rules.snapshot import Account, Carrier, Configuration, Limits, Line
 
 ACCOUNT = Account(1, "demo", "EUR", 200, 60, 1, 2)
@@ -50,3 +51,17 @@ def test_a_text_is_kept_only_where_neither_account_nor_line_nor_send_says_no(
 
     assert isinstance(draft, Draft)
     assert draft.store_body is (account and mode == "application" and send in (None, True))
+
+
+def test_what_must_not_be_kept_is_refused_while_not_everybody_can_open_it() -> None:
+    current = replace(CURRENT, seals_texts=False, default_lines={1: LINE})
+    moment = datetime(2030, 1, 1, tzinfo=UTC)
+
+    refused = compose(
+        current, ACCOUNT, Wish("+33612345678", "hi", store_body=False), UUID(int=7), moment
+    )
+    kept = compose(current, ACCOUNT, Wish("+33612345678", "hi"), UUID(int=7), moment)
+
+    assert isinstance(refused, Refusal)
+    assert refused.code is Code.NOT_YET
+    assert isinstance(kept, Draft)
