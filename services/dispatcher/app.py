@@ -104,7 +104,7 @@ async def serve(chosen: Settings, stop: asyncio.Event) -> AsyncIterator[None]:
             await unheard.put_back(desk)
 
         scheduler = Scheduler(database, configured, limiter)
-        configured.on_change(scheduler.wake_all)
+        configured.on_change(scheduler.wake_changed)
         for seconds, step in (
             (workers.BEAT_SECONDS, sweeper.beat),
             (0.5, scheduler.turn),

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TypeVar
@@ -70,12 +70,18 @@ class Scheduler:
         self._pool = pool
         self._configured = configured
         self._limiter = limiter
+        self._before = configured.current
         self._to_wake: Collection[int] | None = ()
         self._again: deque[tuple[float, set[int]]] = deque()
 
-    async def wake_all(self, _current: snapshot.Configuration) -> None:
-        """The configuration has changed, perhaps a limit: look at every line in the next turn."""
-        self._to_wake = None
+    async def wake_changed(self, current: snapshot.Configuration) -> None:
+        """The configuration has changed: look in the next turn at each line whose limits have, and
+        at every line where one of a country has, for whoever waits was told a time by those."""
+        before, self._before = self._before, current
+        if (before.country_limits, before.sharing) != (current.country_limits, current.sharing):
+            self._to_wake = None
+        elif self._to_wake is not None:
+            self._to_wake = {*self._to_wake, *_changed_lines(before, current)}
 
     async def turn(self) -> None:
         """Look after every line that is due."""
@@ -146,6 +152,16 @@ class Scheduler:
                 break
         plan.part_waits.update((line_id, plan.now_ms + PAUSE_MS) for line_id in looked_at)
         return plan
+
+
+def _changed_lines(
+    before: snapshot.Configuration, current: snapshot.Configuration
+) -> Iterator[int]:
+    """Lines whose limits have changed, with those that share them."""
+    for line_id, line in current.lines.items():
+        old = before.lines.get(line_id)
+        if old is None or (old.limits, old.second_limit) != (line.limits, line.second_limit):
+            yield from current.sharing.get(line_id, (line_id,))
 
 
 def _decide(plan: _Plan, head: parking.Head, room: Room | Wait | Never) -> bool:

@@ -125,9 +125,10 @@ async def test_a_change_waits_for_no_line_that_is_held_and_forgets_none(town: To
         await other.execute(
             "SELECT FROM parked_lines WHERE line_id = $1 FOR UPDATE", town.small.line_id
         )
-        # when the configuration changes, then the other goes at once
+        # when the limits of both change, then the other goes at once
+        await configure(town, "UPDATE lines SET hour_limit = hour_limit + 1")
         began = time.monotonic()
-        await scheduler.wake_all(town.configured.current)
+        await scheduler.wake_changed(town.configured.current)
         await scheduler.turn()
         assert time.monotonic() - began < 2.0
         assert len(await ready(town)) == 1
@@ -135,6 +136,32 @@ async def test_a_change_waits_for_no_line_that_is_held_and_forgets_none(town: To
         await holding.rollback()
     await scheduler.turn()
     assert len(await ready(town)) == 2
+
+
+async def test_a_change_wakes_only_the_lines_that_it_concerns(town: Town) -> None:
+    # given two lines asleep for long
+    far_ms = int(time.time() * 1000) + 3_600_000
+    (small,) = await town.accept(1, line=town.small)
+    (large,) = await town.accept(1, line=town.large)
+    await park.park(town.pool, [(item, Wait(far_ms)) for item in (small, large)])
+    scheduler = scheduler_of(town)
+    # when something else changes, then both sleep on
+    await configure(town, "UPDATE accounts SET daily_limit = daily_limit + 1")
+    await scheduler.wake_changed(town.configured.current)
+    await scheduler.turn()
+    assert await ready(town) == set()
+    # and when a limit of one does, then it is looked at
+    await configure(
+        town, f"UPDATE lines SET hour_limit = 1000 WHERE line_id = {town.small.line_id}"
+    )
+    await scheduler.wake_changed(town.configured.current)
+    await scheduler.turn()
+    assert await ready(town) == {small.message_id}
+    # and when one of a country does, then all are
+    await configure(town, "INSERT INTO country_limits VALUES (NULL, 'DE', 1000, NULL, NULL)")
+    await scheduler.wake_changed(town.configured.current)
+    await scheduler.turn()
+    assert await ready(town) == {small.message_id, large.message_id}
 
 
 async def test_a_listener_that_fails_keeps_no_other_waiting_and_is_told_again(town: Town) -> None:

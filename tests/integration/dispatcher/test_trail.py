@@ -97,7 +97,7 @@ async def test_a_wait_is_told_with_the_bucket_that_caused_it(town: Town) -> None
     await town.pool.execute("UPDATE lines SET hour_limit = 1000 WHERE sender = 'Small'")
     await town.pool.execute("UPDATE configuration_version SET version = version + 1")
     await town.configured.refresh()
-    await scheduler.wake_all(town.configured.current)
+    await scheduler.wake_changed(town.configured.current)
     await scheduler.turn()
     trace = await traced(town, items[-1])
     assert [each.what for each in told(trace, "waited", "released")] == ["waited", "released"]

@@ -50,7 +50,7 @@ async def test_a_raised_limit_wakes_the_line_at_once(town: Town) -> None:
     )
     await town.pool.execute("UPDATE configuration_version SET version = version + 1")
     await town.configured.refresh()
-    await scheduler.wake_all(town.configured.current)
+    await scheduler.wake_changed(town.configured.current)
     await scheduler.turn()
     assert sorted((await town.waiting()).values()) == ["parked", "parked", "ready", "ready"]
 
