@@ -154,7 +154,7 @@ def _check(body: dict[str, Any], subject_id: UUID, direction: str, line_id: int)
     assert number["digits"] == "+33 7 00 00 00 01"
 
 
-@pytest.mark.parametrize("status", [500, 404, 410, 302])
+@pytest.mark.parametrize("status", [500, 302])
 async def test_there_is_one_try(
     hooks: Hooks, line_ids: dict[str, int], receiver: Receiver, status: int
 ) -> None:
