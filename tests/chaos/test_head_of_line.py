@@ -13,6 +13,8 @@ from tests.chaos.arena import Arena
 
 PARKED_COUNT = 10_000
 BATCH_COUNT = 1_000
+LIMIT = 500
+"""Of the full line, an hour: all who wait are to leave within a day, else they are refused."""
 PROBE_COUNT = 150
 PROBES_PER_SECOND = 50.0
 PATIENCE_SECONDS = 90.0
@@ -39,7 +41,7 @@ class Latency:
 
 async def test_a_line_is_not_slower_when_another_has_ten_thousand_parked(battered: Arena) -> None:
     # Given an account with a free line, and another account with a line that is full.
-    full = fleet.account("full", credit="100000", limits=(1, 1, 1), sender="Full")
+    full = fleet.account("full", credit="100000", limits=(LIMIT, 10**6, 10**6), sender="Full")
     battered.apply(full + fleet.account("free", credit="100000", sender="Free"))
     url = battered.fleet.environment["SLUICE_API_URL"]
     tokens = {name: battered.fleet.token(name) for name in ("full", "free")}
@@ -50,10 +52,10 @@ async def test_a_line_is_not_slower_when_another_has_ten_thousand_parked(battere
     ):
         before = await probe(battered, free)
         # When the full line gets ten thousand messages, and a few more all the time.
-        for _ in range(PARKED_COUNT // BATCH_COUNT):
+        for _ in range((PARKED_COUNT + LIMIT) // BATCH_COUNT + 1):
             crowd.ask([crowd.wish(text="Still waiting.") for _ in range(BATCH_COUNT)])
             await crowd.answered()
-        await parked(battered, "full", PARKED_COUNT - 1)
+        await parked(battered, "full", PARKED_COUNT)
         stop = asyncio.Event()
         crowding = asyncio.create_task(crowd.run(20.0, stop))
         during = await probe(battered, free)
@@ -65,7 +67,7 @@ async def test_a_line_is_not_slower_when_another_has_ten_thousand_parked(battere
     # Then the free line did not notice.
     print(f"before {before}; with {PARKED_COUNT} parked {during}")
     assert during.is_as_before(before)
-    assert len(battered.journal(["Full"])) <= 1
+    assert len(battered.journal(["Full"])) <= LIMIT
     assert await battered.audit_ok()
 
 

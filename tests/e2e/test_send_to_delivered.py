@@ -242,6 +242,7 @@ async def test_a17_running_processes_follow_within_two_seconds_when_a_file_is_ap
     await shop.until(second["id"], "delivered")
     assert await shop.statuses(second["id"]) == ["parked", "queued", "submitted", "delivered"]
     # Then the limiter tells the account what it has left, by the segment.
+    await routed(platform)
     third = await shop.send("+33612345153", "Third. " * 30, **{"from": "Gate"})
     await shop.until(third["id"], "delivered")
     _, page = await shop.get("/v1/lines")

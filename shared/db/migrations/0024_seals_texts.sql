@@ -3,4 +3,4 @@
 -- what must not be kept is refused for a while, as long as such a dispatcher lives.
 
 UPDATE platform SET seals_texts = true;
-UPDATE configuration_version SET version = version + 1;
+UPDATE configuration_version SET version = version + 1 WHERE EXISTS (SELECT FROM accounts);

@@ -19,7 +19,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 _numbers = itertools.count()
 HOUR = timedelta(hours=1)
-SLACK = timedelta(minutes=2)
+SLACK = timedelta(minutes=3)
 SEEN_SECONDS = 20.0
 
 
