@@ -115,15 +115,9 @@ def compose(
     price_micro = _price_of(current, account, wish, recipient, plan.segment_count)
     if isinstance(price_micro, Refusal):
         return price_micro
-    case = None
-    code = _lasting_code(line, account, recipient.country, wish.purpose, wish.door)
-    if code is None:
-        case = case_of(current, account, line, wish, recipient.country, now)
-        verdict = verdicts.judge(case)
-        if verdict is not None and not verdict.allowed:
-            return verdict_words.refusal(verdict)
-        code = 0 if verdict is None else verdict_codes.encode(verdict)
-        case = case if verdict is None else None
+    judged = _judged(current, account, line, wish, recipient.country, now)
+    if isinstance(judged, Refusal):
+        return judged
     store_body = account.store_body and line.stores_bodies and wish.store_body is not False
     if not (store_body or current.seals_texts):
         return Refusal(Code.NOT_YET, "Texts that are not to be kept cannot be taken yet.")
@@ -147,10 +141,33 @@ def compose(
         reference=wish.reference,
         send_at=wish.send_at,
         valid_seconds=wish.valid_seconds or VALID_SECONDS_DEFAULT,
-        verdict=code,
+        verdict=judged.code,
         store_body=store_body,
-        case=case,
+        case=judged.case,
     )
+
+
+class _Judged(NamedTuple):
+    """The code of a verdict; or 0, and the case that hangs on facts."""
+
+    code: int
+    case: Case | None = None
+
+
+def _judged(
+    current: Configuration, account: Account, line: Line, wish: Wish, country: str, now: datetime
+) -> _Judged | Refusal:
+    """Whether rules let it pass, as far as that can be told without what is on record."""
+    code = _lasting_code(line, account, country, wish.purpose, wish.door)
+    if code is not None:
+        return _Judged(code)
+    case = case_of(current, account, line, wish, country, now)
+    verdict = verdicts.judge(case)
+    if verdict is None:
+        return _Judged(0, case)
+    if not verdict.allowed:
+        return verdict_words.refusal(verdict)
+    return _Judged(verdict_codes.encode(verdict))
 
 
 def settle(draft: Draft, facts: Facts) -> Draft | Refusal:
