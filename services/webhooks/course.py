@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from uuid import UUID
@@ -200,6 +200,17 @@ async def _tell(means: Means, leased: Leased, plan: _Plan, secrets: Sequence[str
     return progress
 
 
+async def _post(
+    means: Means, url: str, headers: Mapping[str, str], body: bytes
+) -> egress.ShortAnswer:
+    try:
+        return await means.client.post(url, headers, body)
+    except egress.NotAllowed:
+        # Whoever accepted the webhook may know of a place that was allowed just now.
+        await means.configured.refresh()
+        return await means.client.post(url, headers, body)
+
+
 async def _attempt(
     means: Means, leased: Leased, plan: _Plan, event: ToldEvent, secrets: Sequence[str]
 ) -> Attempt:
@@ -211,7 +222,7 @@ async def _attempt(
         headers |= signatures.headers(secrets, event.event_id, sent_at_seconds, event.body)
     status, outcome, retry_after = 0, "answered", ""
     try:
-        status, retry_after = await means.client.post(leased.url, headers, event.body)
+        status, retry_after = await _post(means, leased.url, headers, event.body)
     except egress.NotAllowed:
         outcome = _NOT_ALLOWED
     except egress.NoStatus as error:

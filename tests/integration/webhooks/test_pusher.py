@@ -406,6 +406,26 @@ async def test_a_url_that_leads_inside_is_tried_and_never_reached(
     }
 
 
+async def test_a_place_that_was_allowed_just_now_is_reached_at_the_first_try(
+    hooks: Hooks, receiver: Receiver
+) -> None:
+    # Given a pusher at work that knows of no place, and a webhook
+    await hooks.allow()
+    webhook_id, _ = await hooks.add(receiver.url)
+    async with hooks.pushing():
+        # When its place is allowed, and something happens at once
+        await hooks.allow(receiver.port)
+        await hooks.town.submit(2)
+        await receiver.hears(2)
+
+        async def is_written() -> bool:
+            return len(await hooks.tries(webhook_id)) >= 2
+
+        await eventually(is_written)
+    # Then nothing was tried in vain
+    assert [one.outcome for one in await hooks.tries(webhook_id)] == ["answered"] * 2
+
+
 async def test_several_pushers_share_and_tell_each_event_once(
     hooks: Hooks, receiver: Receiver
 ) -> None:
