@@ -51,7 +51,10 @@ async def test_every_event_is_told_whoever_dies(battered: Arena) -> None:
         await _send(client, BATCH_COUNT)
         last_sequence = await _log_end(client, (len(faults) + 1) * BATCH_COUNT)
         second = await stack.enter_async_context(receiving(port))
-        await second.hears(last_sequence - len(first.sequences), TOLD_SECONDS)
+        # What the first had may come again: its pusher died before that was written down.
+        async with asyncio.timeout(TOLD_SECONDS):
+            while len({*first.sequences, *second.sequences}) < last_sequence:
+                await asyncio.sleep(0.05)
 
         # Then what was told is what the log has, each at least once, and signed
         logged = await _log(client)
