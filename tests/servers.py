@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import shutil
 import tempfile
 import uuid
 from collections.abc import AsyncIterator, Iterator
-from contextlib import contextmanager
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
 
@@ -20,6 +21,7 @@ from deploy.local.servers import Servers
 from shared.db import migrate, pool
 
 _PREFIX = f"sluice-test-{os.getuid()}-{checkout.digest(checkout.ROOT)}-"
+_TEMPLATE = f"migrated_{os.getpid()}"
 
 
 @contextmanager
@@ -57,6 +59,7 @@ def servers() -> Iterator[Servers]:
     """The session's fast servers (no fsync), shared by all tests that do not kill them."""
     with throwaway() as started:
         yield started
+        asyncio.run(_execute(started.database_url, f'DROP DATABASE IF EXISTS "{_TEMPLATE}"'))
 
 
 @pytest.fixture
@@ -68,27 +71,62 @@ def own_servers() -> Iterator[Servers]:
 
 @pytest.fixture
 async def database_url(servers: Servers) -> AsyncIterator[str]:
-    """An empty database of this test's own, as its owner."""
-    name = f"test_{uuid.uuid4().hex}"
-    await _execute(servers.database_url, f'CREATE DATABASE "{name}"')
+    """A database of this test's own, with the schema and no rows, as its owner."""
+    async with own_database(servers) as url:
+        yield url
+
+
+@pytest.fixture
+async def empty_database_url(servers: Servers) -> AsyncIterator[str]:
+    """A database of this test's own in which nothing is, as its owner."""
+    async with _copy(servers.database_url, "template1") as url:
+        yield url
+
+
+@asynccontextmanager
+async def own_database(servers: Servers) -> AsyncIterator[str]:
+    """A database with the schema and no rows, for as long as the body runs."""
+    url = servers.database_url
+    async with _copy(url, await _migrated(url)) as copied:
+        yield copied
+
+
+async def _migrated(server_url: str) -> str:
+    """The server's database of which those of tests are copies: half the work of migrating each."""
+    if await _fetch(server_url, "SELECT FROM pg_database WHERE datname = $1", _TEMPLATE):
+        return _TEMPLATE
+    unfinished = f"{_TEMPLATE}_unfinished"
+    await _execute(server_url, f'CREATE DATABASE "{unfinished}"')
+    connection = await asyncpg.connect(in_database(server_url, unfinished), timeout=10)
     try:
-        yield in_database(servers.database_url, name)
+        await migrate.migrate(connection)
     finally:
-        await _execute(servers.database_url, f'DROP DATABASE "{name}" WITH (FORCE)')
+        await connection.close(timeout=10)
+    await _execute(server_url, f'ALTER DATABASE "{unfinished}" RENAME TO "{_TEMPLATE}"')
+    return _TEMPLATE
+
+
+@asynccontextmanager
+async def _copy(server_url: str, template: str) -> AsyncIterator[str]:
+    name = f"test_{uuid.uuid4().hex}"
+    await _execute(server_url, f'CREATE DATABASE "{name}" TEMPLATE "{template}" STRATEGY file_copy')
+    try:
+        yield in_database(server_url, name)
+    finally:
+        await _execute(server_url, f'DROP DATABASE "{name}" WITH (FORCE)')
 
 
 @pytest.fixture
 def services_url(database_url: str) -> str:
-    """The same database for what services do, with their rights only. It must be migrated."""
+    """The same database for what services do, with their rights only."""
     return as_services(database_url)
 
 
 @pytest.fixture
 async def owner(database_url: str) -> AsyncIterator[asyncpg.Connection]:
-    """The owner of that database, which has its schema now."""
+    """The owner of that database."""
     connection = await asyncpg.connect(database_url, timeout=10)
     try:
-        await migrate.migrate(connection)
         yield connection
     finally:
         await connection.close(timeout=10)
@@ -112,6 +150,14 @@ def in_database(url: str, name: str) -> str:
 def as_services(url: str) -> str:
     """The way to a database for an owner who gives up all rights but those of services."""
     return urlunsplit(urlsplit(url)._replace(query="role=sluice_services"))
+
+
+async def _fetch(url: str, query: str, argument: str) -> list[asyncpg.Record]:
+    connection = await asyncpg.connect(url, timeout=10)
+    try:
+        return await connection.fetch(query, argument, timeout=30)
+    finally:
+        await connection.close(timeout=10)
 
 
 async def _execute(url: str, statement: str) -> None:

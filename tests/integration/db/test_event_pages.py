@@ -29,6 +29,12 @@ INSERT INTO event_heads (account_id) SELECT account_id FROM accounts"""
 
 
 @pytest.fixture
+def database_url(empty_database_url: str) -> str:
+    """To be migrated step by step."""
+    return empty_database_url
+
+
+@pytest.fixture
 async def owner(database_url: str) -> AsyncIterator[asyncpg.Connection]:
     """The schema's owner, while processes of the release before are still there: two accounts."""
     async with connected(database_url) as opened:

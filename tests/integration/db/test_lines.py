@@ -32,10 +32,10 @@ FULL = replace(
 
 
 async def test_accounts_of_before_go_on_and_new_ones_are_held_to_the_rules(
-    database_url: str,
+    empty_database_url: str,
 ) -> None:
     # Given a database of the release before, with an account
-    connection = await asyncpg.connect(database_url, timeout=10)
+    connection = await asyncpg.connect(empty_database_url, timeout=10)
     try:
         before = [each for each in schema.known() if each.number < 20]
         await migrate.migrate(connection, before)

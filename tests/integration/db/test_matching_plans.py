@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 
-import asyncpg
 import pytest
 
-from shared.db import matching, migrate, pool
+from shared.db import matching, pool
 from shared.db.connection import Connection
 
 CLUES = [matching.Clue(1, "7", ["33612345678", "33700000001"], datetime.now(UTC), 4660)]
@@ -17,9 +16,6 @@ CLUES = [matching.Clue(1, "7", ["33612345678", "33700000001"], datetime.now(UTC)
 @pytest.fixture
 async def service(database_url: str) -> AsyncIterator[Connection]:
     """A connection as services plan with it."""
-    migrating = await asyncpg.connect(database_url, timeout=10)
-    await migrate.migrate(migrating)
-    await migrating.close(timeout=10)
     opened = await pool.open_pool(database_url, "test", 1)
     try:
         async with opened.acquire() as connection:

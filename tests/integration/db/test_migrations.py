@@ -29,8 +29,8 @@ async def connected(url: str, name: str = "test") -> AsyncIterator[asyncpg.Conne
 
 
 @pytest.fixture
-async def connection(database_url: str) -> AsyncIterator[asyncpg.Connection]:
-    async with connected(database_url) as opened:
+async def connection(empty_database_url: str) -> AsyncIterator[asyncpg.Connection]:
+    async with connected(empty_database_url) as opened:
         yield opened
 
 
@@ -52,10 +52,10 @@ async def test_migrations_applied_twice_are_applied_once(connection: asyncpg.Con
 
 
 async def test_every_migration_is_applied_once_when_two_processes_migrate_at_once(
-    connection: asyncpg.Connection, database_url: str
+    connection: asyncpg.Connection, empty_database_url: str
 ) -> None:
     # Given an empty database, When two processes migrate it
-    async with connected(database_url) as other:
+    async with connected(empty_database_url) as other:
         both = await asyncio.gather(migrate.migrate(connection), migrate.migrate(other))
     # Then one has done it all, and neither has stumbled
     assert sorted(len(outcome.applied) for outcome in both) == [0, len(schema.known())]
@@ -92,12 +92,12 @@ async def test_a_newer_database_serves_older_code_until_a_contract_says_otherwis
 
 
 async def test_a_contract_waits_for_the_last_older_process_and_nothing_else_does(
-    connection: asyncpg.Connection, database_url: str
+    connection: asyncpg.Connection, empty_database_url: str
 ) -> None:
     # Given a database of the first release with a process on it, and one of the second
     await migrate.migrate(connection, [FIRST])
-    async with connected(database_url, "sluice-dlr/2"):
-        async with connected(database_url, "sluice-ingest") as old:
+    async with connected(empty_database_url, "sluice-dlr/2"):
+        async with connected(empty_database_url, "sluice-ingest") as old:
             # When the newest code migrates
             outcome = await migrate.migrate(connection, [FIRST, GROW, SHRINK, AFTER])
             # Then all that adds is there, and the contract names whom it waits for
@@ -123,18 +123,18 @@ async def gone(connection: asyncpg.Connection, name: str) -> None:
 
 
 async def test_a_migration_gives_way_to_a_lock_and_comes_back(
-    connection: asyncpg.Connection, database_url: str
+    connection: asyncpg.Connection, empty_database_url: str
 ) -> None:
     # Given a transaction that holds the table for longer than a migration stands in the queue
     await migrate.migrate(connection, [FIRST])
     drop = Migration(2, "0002_wider.sql", "ALTER TABLE first ADD COLUMN more integer")
-    async with connected(database_url) as busy:
+    async with connected(empty_database_url) as busy:
         transaction = busy.transaction()
         await transaction.start()
         await busy.execute("INSERT INTO first VALUES (1)")
         # When the migration is tried, and a reader comes meanwhile
         migrating = asyncio.create_task(migrate.migrate(connection, [FIRST, drop]))
-        async with connected(database_url) as reader:
+        async with connected(empty_database_url) as reader:
             await reader.fetch("SELECT * FROM first", timeout=5)
         assert not migrating.done()
         await transaction.commit()

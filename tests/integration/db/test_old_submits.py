@@ -41,6 +41,12 @@ WHERE message_id = $1"""
 
 
 @pytest.fixture
+def database_url(empty_database_url: str) -> str:
+    """To be migrated step by step."""
+    return empty_database_url
+
+
+@pytest.fixture
 async def before(database_url: str) -> AsyncIterator[asyncpg.Connection]:
     """The schema of the release before, as its owner."""
     connection = await asyncpg.connect(database_url, timeout=10)

@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator
 import asyncpg
 import pytest
 
-from shared.db import migrate, work
+from shared.db import work
 
 _KEPT_AFTER_COUNT = 8
 _ROW_COUNT = 8_000
@@ -30,7 +30,6 @@ async def emptied(database_url: str) -> AsyncIterator[asyncpg.Connection]:
     """A database whose table of work was vacuumed while nothing was in it."""
     opened = await asyncpg.connect(database_url, timeout=10)
     try:
-        await migrate.migrate(opened)
         await opened.execute("VACUUM (ANALYZE) work")
         yield opened
     finally:

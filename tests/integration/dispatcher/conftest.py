@@ -16,7 +16,6 @@ from shared.db import (
     apply,
     ledger,
     messages,
-    migrate,
     parking,
     pool,
     sealed_texts,
@@ -136,7 +135,6 @@ _ROWS: tuple[apply.Row, ...] = (
 async def town(database_url: str, redis_url: str) -> AsyncIterator[Town]:
     connection = await asyncpg.connect(database_url, timeout=10)
     try:
-        await migrate.migrate(connection)
         for row in _ROWS:
             async with connection.transaction():
                 await apply.put(connection, row, None)

@@ -3,23 +3,24 @@
 from __future__ import annotations
 
 import asyncio
-import uuid
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
+from urllib.parse import urlsplit
 
 import aiohttp
 import asyncpg
+from redis import asyncio as redis
 
 from deploy.local.servers import Servers
 from services.ingest import app
 from shared.access import keys, tokens
-from shared.db import apply, configuration, ledger, migrate, pool
+from shared.db import apply, configuration, ledger, pool
 from shared.db import tokens as stored
 from tests.fleet import free_port
-from tests.servers import as_services, in_database
+from tests.servers import as_services, in_database, own_database
 
 SECRET_KEY = "c0ffee" * 10
 OLD_KEY = "an old key of the platform that goes out"
@@ -116,14 +117,10 @@ async def running(servers: Servers, database_server: str = "") -> AsyncIterator[
 
     `database_server` is the URL by which ingest reaches the server, if not the usual one.
     """
-    name = f"ingest_{uuid.uuid4().hex}"
-    url = in_database(servers.database_url, name)
-    keeper = await asyncpg.connect(servers.database_url, timeout=10)
-    await keeper.execute(f'CREATE DATABASE "{name}"')
-    try:
-        connection = await asyncpg.connect(url, timeout=10)
-        await migrate.migrate(connection)
-        await connection.close()
+    async with redis.Redis.from_url(servers.redis_url) as limiter:
+        await limiter.flushdb()  # of requests by accounts of the same ids, in other worlds
+    async with own_database(servers) as url:
+        name = urlsplit(url).path.removeprefix("/")
         database = await pool.open_pool(as_services(url), "test", 4)
         try:
             known = await _seed(database, name)
@@ -132,9 +129,6 @@ async def running(servers: Servers, database_server: str = "") -> AsyncIterator[
                 yield World(client, database, known, chosen.ingest_port, chosen.metrics_port)
         finally:
             await pool.close_pool(database)
-    finally:
-        await keeper.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
-        await keeper.close()
 
 
 async def _seed(database: asyncpg.Pool, carrier: str) -> dict[str, str]:

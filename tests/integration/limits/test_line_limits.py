@@ -13,7 +13,7 @@ import redis.asyncio
 
 from services.commands.configuration import file
 from shared.broker.envelopes import WorkItem
-from shared.db import apply, configuration, limits, migrate, pool
+from shared.db import apply, configuration, limits, pool
 from shared.limits import limiter, permits
 from shared.limits.limiter import FullBucket, Never, Permit, Wait
 from shared.rules.snapshot import Configuration, Line
@@ -83,7 +83,6 @@ async def bench(database_url: str, link: redis.asyncio.Redis) -> AsyncIterator[B
     assert faults == []
     connection = await asyncpg.connect(database_url, timeout=10)
     try:
-        await migrate.migrate(connection)
         for row in rows:
             await apply.put(connection, row, None)
         current = await configuration.load(connection)

@@ -7,10 +7,8 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 
-import asyncpg
 import pytest
 
-from shared.db import migrate
 from tests.integration.dlr import world
 from tests.integration.starting import roles
 from tests.servers import as_services
@@ -32,20 +30,10 @@ class Site:
 
 
 @pytest.fixture
-async def migrated(database_url: str) -> str:
-    """The database's URL as its owner; the schema is the newest."""
-    connection = await asyncpg.connect(database_url, timeout=10)
-    try:
-        await migrate.migrate(connection)
-    finally:
-        await connection.close(timeout=10)
-    return database_url
-
-
-@pytest.fixture
-async def site(migrated: str, amqp_url: str, redis_url: str) -> AsyncIterator[Site]:
+async def site(database_url: str, amqp_url: str, redis_url: str) -> AsyncIterator[Site]:
     async with AsyncExitStack() as stack:
-        postgres, postgres_url = await stack.enter_async_context(world.gate(as_services(migrated)))
+        services_url = as_services(database_url)
+        postgres, postgres_url = await stack.enter_async_context(world.gate(services_url))
         rabbit, rabbit_url = await stack.enter_async_context(world.gate(amqp_url))
         redis, gated_redis_url = await stack.enter_async_context(world.gate(redis_url))
         environment = {

@@ -61,7 +61,7 @@ def breaking(step: int, error: type[BaseException]) -> type[AsyncExitStack]:
 )
 async def test_nothing_is_left_wherever_a_start_breaks_off(
     site: Site,
-    migrated: str,
+    database_url: str,
     monkeypatch: pytest.MonkeyPatch,
     app: ModuleType,
     error: type[BaseException],
@@ -83,7 +83,7 @@ async def test_nothing_is_left_wherever_a_start_breaks_off(
             await _closed(lambda: kept.is_free(port), f"the port after step {step}")
             await _closed(lambda: not site.open_count, f"links after step {step}")
     assert step > 8
-    assert await _worker_count(migrated) == 0
+    assert await _worker_count(database_url) == 0
 
 
 async def test_nothing_is_left_of_a_simulator_whose_second_port_is_taken() -> None:

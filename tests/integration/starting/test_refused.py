@@ -44,8 +44,8 @@ async def all_refused(
             group.create_task(refused(role, folder, environment, code, sentence))
 
 
-async def test_a_wrong_password_ends_it(site: Site, migrated: str, tmp_path: Path) -> None:
-    parts = urlsplit(migrated)
+async def test_a_wrong_password_ends_it(site: Site, database_url: str, tmp_path: Path) -> None:
+    parts = urlsplit(database_url)
     place = parts.netloc.rpartition("@")[2]
     wrong = urlunsplit(parts._replace(netloc=f"{parts.username}:{roles.SECRET}@{place}"))
     environment = site.environment | {"SLUICE_DATABASE_URL": wrong}
@@ -53,10 +53,10 @@ async def test_a_wrong_password_ends_it(site: Site, migrated: str, tmp_path: Pat
 
 
 async def test_a_database_that_is_not_there_ends_it(
-    site: Site, migrated: str, tmp_path: Path
+    site: Site, database_url: str, tmp_path: Path
 ) -> None:
-    place = urlsplit(migrated).netloc.rpartition("@")[2]
-    environment = site.environment | {"SLUICE_DATABASE_URL": in_database(migrated, "none")}
+    place = urlsplit(database_url).netloc.rpartition("@")[2]
+    environment = site.environment | {"SLUICE_DATABASE_URL": in_database(database_url, "none")}
     await all_refused(tmp_path, environment, exits.UNREACHABLE, NOT_LET_IN.format(place=place))
 
 
@@ -94,10 +94,10 @@ async def test_an_empty_database_ends_it(site: Site, database_url: str, tmp_path
     ids=["too old", "too new", "not readable"],
 )
 async def test_a_schema_of_another_version_ends_it(
-    site: Site, migrated: str, tmp_path: Path, statement: str, sentence: str
+    site: Site, database_url: str, tmp_path: Path, statement: str, sentence: str
 ) -> None:
-    await _execute(migrated, statement)
-    environment = site.environment | {"SLUICE_DATABASE_URL": as_services(migrated)}
+    await _execute(database_url, statement)
+    environment = site.environment | {"SLUICE_DATABASE_URL": as_services(database_url)}
     await all_refused(tmp_path, environment, exits.FAILED, sentence)
 
 

@@ -102,7 +102,7 @@ async def test_it_starts_and_stops_without_redis(site: Site, tmp_path: Path, rol
 
 
 async def test_a_dispatcher_that_could_not_start_is_no_worker(
-    site: Site, tmp_path: Path, migrated: str
+    site: Site, tmp_path: Path, database_url: str
 ) -> None:
     """Nobody must wait for its silence to decide about what it never claimed."""
     site.rabbit.shut()
@@ -110,7 +110,7 @@ async def test_a_dispatcher_that_could_not_start_is_no_worker(
         await starting.becomes(WITHOUT_BROKER["dispatcher"])
         starting.stop()
         await starting.ended(STOP_SECONDS)
-    connection = await asyncpg.connect(migrated, timeout=10)
+    connection = await asyncpg.connect(database_url, timeout=10)
     try:
         assert await connection.fetchval("SELECT count(*) FROM workers") == 0
     finally:
