@@ -6,29 +6,25 @@ from __future__ import annotations
 import argparse
 import asyncio
 import signal
-import statistics
-import sys
 import tempfile
-import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
-import msgspec
 import psutil
 import uvloop
 
 from deploy.local.servers import Servers
-from tests import fleet, servers
-from tests.bench import contender, delivered, report, stage
-from tests.bench.lines import outcome, population
+from tests import servers
+from tests.bench import contender, report, stage
+from tests.bench.lines import others, outcome, population
 
 _CREW = {"ingest": 1, "dispatcher": 1, "dlr": 1}
 _ACCOUNT_COUNT = 10
-_CONNECTIONS = 100
+_EACH_COUNT = 2
+"""Messages parked on each line that waits."""
 _PER_MINUTE = 100
-_RUN_COUNT, _RUN_SECONDS = 5, 6.0
-"""Ingest closes connections that ask for nothing in their first 10 s."""
+"""What the line of the long queue may send."""
 _POLL_SECONDS = 0.2
 _LEFT_SECONDS = 120.0
 _AUDIT_SECONDS = 1_200.0
@@ -58,13 +54,17 @@ def _parser() -> argparse.ArgumentParser:
         prog="./test bench lines",
         description="Measures parking at scale on servers of its own with fsync on: what the "
         "scheduler takes while half of all lines wait, how late lines are let go when their time "
-        "has come, and whether others notice a long queue on one line. Takes some five minutes.",
+        "has come, and whether others notice a long queue on one line. Each figure is printed as "
+        "soon as it is known; takes some five minutes.",
     )
     parser.add_argument("--lines", type=int, default=100_000, help="lines (100000)")
     parser.add_argument("--queue", type=int, default=100_000, help="parked on one line (100000)")
     parser.add_argument("--due", type=int, default=5_000, help="lines that are let go (5000)")
     parser.add_argument("--per-second", type=float, default=200, help="of them a second (200)")
     parser.add_argument("--rate", type=float, default=150, help="requests/s beside the queue (150)")
+    parser.add_argument(
+        "--rounds", type=int, default=2, help="of others: without, beside, beside, without (2)"
+    )
     parser.add_argument("--seconds", type=float, default=10, help="at rest (10)")
     return parser
 
@@ -75,41 +75,27 @@ class _Course:
 
     where: stage.Stage
     options: argparse.Namespace
-    show: Callable[[str], None]
-    first: int = 0
+    found: outcome.Outcome
 
-    async def run(self) -> outcome.Outcome:
+    async def run(self) -> None:
         """One after the other, for each leaves behind what the next begins with."""
-        options = self.options
+        options, found, database = self.options, self.found, self.where.database
         lines = await self._upper_half()
         (line_id,) = await self._line_ids("sender = 'Sluice'", 1)
-        await population.limit(self.where.database, line_id, _PER_MINUTE)
-        self.show("at rest, nothing parked")
+        await population.limit(database, line_id, _PER_MINUTE)
+        found.step(f"at rest, nothing is parked on {options.lines:,} lines")
         idle = await self._rest()
-        self.show(f"parking on {len(lines):,} lines")
-        await population.park(self.where.database, lines, 2)
-        self.show(f"at rest, {len(lines):,} lines wait")
-        waiting = await self._rest()
-        self.show(f"letting {options.due:,} lines go, {options.per_second:,.0f} a second")
-        late = await self._let_go()
-        self.show("others, without a long queue")
-        await self._waits_ms()  # does not count
-        before = [await self._waits_ms() for _ in range(_RUN_COUNT)]
-        self.show(f"parking {options.queue:,} messages on one line")
-        await population.park(self.where.database, [line_id], options.queue)
-        await population.trickle(self.where.database, line_id, _PER_MINUTE)
-        self.show("others, beside a long queue")
-        await self._waits_ms()
-        beside = [await self._waits_ms() for _ in range(_RUN_COUNT)]
-        return outcome.Outcome(
-            lines=options.lines,
-            parked_lines=len(lines),
-            queue=options.queue,
-            idle_share=idle,
-            waiting_share=waiting,
-            late_seconds=late,
-            others_ms=(_medians(before), _medians(beside)),
-        )
+        found.step(f"at rest, {_EACH_COUNT * len(lines):,} messages wait on {len(lines):,} lines")
+        await population.park(database, lines, _EACH_COUNT)
+        found.add_rest(idle, await self._rest())
+        found.step(f"{options.due:,} lines are let go, {options.per_second:,.0f} a second")
+        found.add_late(await self._let_go())
+        found.step(f"others, without and beside {options.queue:,} messages on one line, in turn")
+        await population.park(database, [line_id], options.queue)
+        await population.trickle(database, line_id, _PER_MINUTE)
+        await population.set_aside(database, line_id)
+        course = others.Course(self.where, options.rate, line_id, found.say)
+        found.add_others(options.queue, await course.run(options.rounds))
 
     async def _upper_half(self) -> list[int]:
         return await self._line_ids(f"sender >= 'L{self.where.line_count // 2:06d}'", 10**9)
@@ -143,55 +129,17 @@ class _Course:
                 await asyncio.sleep(_POLL_SECONDS)
         return await population.lateness_seconds(self.where.database)
 
-    async def _waits_ms(self) -> tuple[float, float]:
-        """(p50, p99) from accepting to submitting on lines that nothing is parked on."""
-        count = int(self.options.rate * _RUN_SECONDS)
-        load = contender.Load("paced", 0, _CONNECTIONS, self.options.rate)
-        lower = replace(self.where, line_count=self.where.line_count // 2)
-        began = delivered.first_id(time.time())
-        await _send(msgspec.json.encode(lower.order(load, self.first, count)))
-        self.first += count
-        statement = """
-            SELECT count(*), percentile_cont(ARRAY[0.5, 0.99]) WITHIN GROUP (ORDER BY
-                extract(epoch FROM s.submitted_at - m.created_at)::float8 * 1000)
-            FROM messages m JOIN segments s USING (message_id)
-            WHERE message_id >= $1 AND m.sender < $2 AND s.submitted_at IS NOT NULL"""
-        limit = f"L{lower.line_count:06d}"
-        async with asyncio.timeout(_LEFT_SECONDS):
-            while True:
-                ((found, waits),) = await self.where.database.fetch(statement, began, limit)
-                if found == count:
-                    return waits[0], waits[1]
-                await asyncio.sleep(_POLL_SECONDS)
-
-
-async def _send(order: bytes) -> None:
-    """Have the load generator send what is ordered."""
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "tests.bench.producer"),
-        cwd=fleet.ROOT,
-        stdin=asyncio.subprocess.PIPE,
-        stdout=asyncio.subprocess.PIPE,
-    )
-    said, _ = await process.communicate(order + b"\ngo\n")
-    if said != b"ready\ndone\n":
-        raise contender.NotProved("the load generator failed")
-
-
-def _medians(waits: Sequence[tuple[float, float]]) -> tuple[float, float]:
-    p50, p99 = zip(*waits, strict=True)
-    return statistics.median(p50), statistics.median(p99)
-
 
 async def _measure(
     options: argparse.Namespace, started: Servers, folder: Path, crew: stage.Crew
 ) -> int:
-    with report.console.status("starting") as status:
-        async with stage.built(started, folder, crew) as where:
-            found = await _Course(where, options, status.update).run()
-            status.update("auditing")
-            verdict = await asyncio.to_thread(where.fleet.audit, _AUDIT_SECONDS)
-    outcome.show(found)
+    found = outcome.Outcome()
+    found.step(f"starting with {options.lines:,} lines")
+    async with stage.built(started, folder, crew) as where:
+        await _Course(where, options, found).run()
+        found.step("sluice audit")
+        verdict = await asyncio.to_thread(where.fleet.audit, _AUDIT_SECONDS)
+    found.show()
     if not verdict["ok"]:
         raise contender.NotProved(f"sluice audit found breaches: {verdict}")
     report.console.print("\nproved: `sluice audit` is ok")

@@ -69,21 +69,61 @@ FROM (SELECT wallet_id, sum(price_micro)::bigint AS amount_micro
 WHERE w.wallet_id = spent.wallet_id"""
 
 _NEXT_NUMBER = "SELECT count(*) FROM messages"
+# What is made up here agrees with what it refers to; `sluice audit` looks at that in the end.
+_UNCHECKED = "SET LOCAL session_replication_role = replica"
 
 
 async def park(database: asyncpg.Connection, line_ids: Sequence[int], each_count: int) -> None:
     """Park so many messages on each of these lines, until further notice."""
     lines_each = max(1, _CHUNK_COUNT // each_count)
+    number = await database.fetchval(_NEXT_NUMBER)
     for start in range(0, len(line_ids), lines_each):
-        left = each_count
-        while left:
-            count = min(left, _CHUNK_COUNT)
-            number = await database.fetchval(_NEXT_NUMBER)
-            chosen = line_ids[start : start + lines_each]
-            await database.execute(_PARK, chosen, count, number, timeout=_STATEMENT_SECONDS)
-            left -= count
-    for table in ("work", "parked_lines", "messages", "segments", "event_heads"):
+        chosen = line_ids[start : start + lines_each]
+        for done in range(0, each_count, _CHUNK_COUNT):
+            count = min(each_count - done, _CHUNK_COUNT)
+            async with database.transaction():
+                await database.execute(_UNCHECKED)
+                await database.execute(_PARK, chosen, count, number, timeout=_STATEMENT_SECONDS)
+            number += count * len(chosen)
+    await settle(database)
+
+
+_TABLES = ("work", "parked_lines", "messages", "segments", "transfers", "event_heads")
+
+
+async def settle(database: asyncpg.Connection) -> None:
+    """Vacuum and count now what autovacuum would sooner or later: so that it does not later."""
+    for table in _TABLES:
         await database.execute(f"VACUUM (ANALYZE) {table}", timeout=_STATEMENT_SECONDS)
+
+
+async def set_aside(database: asyncpg.Connection, line_id: int) -> None:
+    """Let a line have no queue, for as long as it is not brought back: nothing of it is in any
+    table that is looked at to park, to let go and to send."""
+    async with database.transaction():
+        await database.execute("SELECT FROM parked_lines WHERE line_id = $1 FOR UPDATE", line_id)
+        await database.execute("CREATE TABLE set_aside (LIKE work)")
+        await database.execute(
+            "WITH gone AS (DELETE FROM work WHERE line_id = $1 AND state = 'parked' RETURNING *) "
+            "INSERT INTO set_aside SELECT * FROM gone",
+            line_id,
+            timeout=_STATEMENT_SECONDS,
+        )
+        await database.execute("DELETE FROM parked_lines WHERE line_id = $1", line_id)
+
+
+async def bring_back(database: asyncpg.Connection, line_id: int) -> None:
+    """The line has its queue again, and is looked at from now on."""
+    async with database.transaction():
+        await database.execute(
+            "INSERT INTO parked_lines (line_id, ready_at) VALUES ($1, now()) "
+            "ON CONFLICT (line_id) DO UPDATE SET ready_at = now()",
+            line_id,
+        )
+        await database.execute(
+            "INSERT INTO work SELECT * FROM set_aside", timeout=_STATEMENT_SECONDS
+        )
+        await database.execute("DROP TABLE set_aside")
 
 
 _FILL = """

@@ -4,16 +4,20 @@ is not in the way of others. `./test bench lines` is the large form."""
 from __future__ import annotations
 
 import time
+from contextlib import AsyncExitStack
 
 import asyncpg
 import pytest
 
+from services.dispatcher.dispatch import dispatch
 from services.dispatcher.schedule import Scheduler
-from shared.db import apply, audit, configuration
+from shared.db import apply, audit, configuration, work
 from tests.bench.lines import population
+from tests.integration.dispatcher.carrier import desk_of
 from tests.integration.dispatcher.conftest import Town
 
 LINE_COUNT, QUEUE_COUNT = 1_000, 10_000
+SENT_COUNT = 20
 IDLE_TURNS = 50
 IDLE_SECONDS, DUE_SECONDS, TURN_SECONDS = 1.0, 2.0, 1.0
 
@@ -62,6 +66,40 @@ async def test_lines_that_wait_cost_nothing_and_go_when_they_are_due(
     assert set((await town.waiting()).values()) == {"ready"}
 
 
+async def test_what_is_sent_on_other_lines_reads_nothing_of_a_long_queue(
+    town: Town, lines: list[int], database_url: str
+) -> None:
+    # Given ten thousand messages parked on a line
+    await _park(database_url, [town.small.line_id], QUEUE_COUNT)
+    before = await _read_count(town)
+    # When messages on another are accepted, relayed, dispatched, and looked after
+    items = await town.accept(SENT_COUNT)
+    async with town.pool.acquire() as opened:
+        await work.take_ready(opened, 8.0, 2_000)
+        await work.take_due(opened, 2_000)
+        await work.take_expired(opened, 500)
+        await work.published_ages(opened)
+        await work.unpublished_count(opened, 1_000_000)
+    assert len((await dispatch(desk_of(town), items)).to_send) == SENT_COUNT
+    await Scheduler(town.pool, town.configured, town.limiter).turn()
+    # Then each of them was read a few times, and no other
+    assert 0 < await _read_count(town) - before < 10 * SENT_COUNT
+
+
+async def _read_count(town: Town) -> int:
+    """Rows and entries of `work` that were read so far, also by the pool's other connections."""
+    async with AsyncExitStack() as stack:
+        for _ in range(town.pool.get_max_size()):
+            opened = await stack.enter_async_context(town.pool.acquire())
+            await opened.execute("SELECT pg_stat_force_next_flush()")
+    return int(
+        await town.pool.fetchval(
+            "SELECT seq_tup_read + (SELECT sum(idx_tup_read) FROM pg_stat_user_indexes i"
+            " WHERE i.relname = 'work') FROM pg_stat_user_tables t WHERE t.relname = 'work'"
+        )
+    )
+
+
 async def test_a_long_queue_on_one_line_does_not_hold_up_a_turn(
     town: Town, lines: list[int], database_url: str
 ) -> None:
@@ -78,7 +116,16 @@ async def test_a_long_queue_on_one_line_does_not_hold_up_a_turn(
     assert time.monotonic() - began < TURN_SECONDS
     rows = await town.pool.fetch("SELECT DISTINCT line_id FROM work WHERE state = 'ready'")
     assert {row["line_id"] for row in rows} == set(due)
-    # And what was made up agrees with every book
+    # And what was made up agrees with every book, also when it was away for a while
+    owner = await asyncpg.connect(database_url, timeout=10)
+    try:
+        waiting = len(await town.waiting())
+        await population.set_aside(owner, town.small.line_id)
+        assert len(await town.waiting()) < waiting - QUEUE_COUNT // 2
+        await population.bring_back(owner, town.small.line_id)
+        assert len(await town.waiting()) == waiting
+    finally:
+        await owner.close(timeout=10)
     async with town.pool.acquire() as opened:
         found = await audit.examine(opened)
     assert {finding.check.name: finding.rows for finding in found if finding.rows} == {}
