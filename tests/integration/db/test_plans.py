@@ -10,6 +10,8 @@ import pytest_asyncio
 
 from deploy.local.servers import Servers
 from shared.db import (
+    audit,
+    audit_checks,
     auto_replies,
     consents,
     events,
@@ -63,6 +65,7 @@ HOT = {
     "sealed_texts",
 }
 ROW_COUNT = 1_000_000
+COMPARED_COUNT_MAX = 100 * ROW_COUNT
 
 # A message a millisecond, each paid for and of one segment; a fifth of them still wait or are being
 # submitted.
@@ -394,6 +397,31 @@ async def test_what_waits_is_found_by_index_also_where_nothing_was_when_it_was_l
         and not is_by_index(node)
     ]
     assert went_through == [], plan
+
+
+@pytest.mark.parametrize("check", audit_checks.CHECKS, ids=lambda check: check.name)
+async def test_the_audit_reads_no_table_once_for_each_row_of_another(
+    connection: Connection, check: audit_checks.Check
+) -> None:
+    # Given a check of which the first rows are named and all are counted, as a command asks it: a
+    # planner that may read tables through, and is told how many rows are wanted
+    look = audit.LOOK.format(check.sql).replace("$1", str(audit.ROW_COUNT_MAX))
+    async with connection.transaction():
+        for name in ("enable_seqscan", "enable_hashjoin", "enable_mergejoin"):
+            await connection.execute(f"SET LOCAL {name} = on")
+        await connection.execute(audit.SETTINGS)
+        (explained,) = json.loads(await connection.fetchval(f"EXPLAIN (FORMAT JSON) {look}"))
+    plan = explained["Plan"]
+    # Then what is large is not compared row by row: that would never be done
+    again = [
+        f"{node['Node Type']} on {node['Relation Name']}"
+        for loop in nodes(plan)
+        if loop["Node Type"] == "Nested Loop"
+        and loop["Plans"][0]["Plan Rows"] * loop["Plans"][1]["Plan Rows"] > COMPARED_COUNT_MAX
+        for node in nodes(loop["Plans"][1])
+        if node.get("Relation Name") in HOT and not is_by_index(node)
+    ]
+    assert again == [], plan
 
 
 async def test_the_look_itself_notices_a_table_that_is_read_through(
