@@ -2,24 +2,16 @@
 
 from __future__ import annotations
 
-import csv
-import json
-import sys
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
-from dataclasses import asdict
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
 import cyclopts
-import rich.console
-import rich.markup
-import rich.table
 
 from services.commands import database, phones
 from services.commands.arguments import Json
-from services.commands.phones import PAGE_COUNT, Limit
+from services.commands.phones import Limit
 from shared.db import consents
 from shared.db.connection import Connection
 from shared.db.consents import ConsentSource, NewConsent, StoredConsent
@@ -29,7 +21,9 @@ from shared.runtime import exits, ids
 
 app = cyclopts.App(name="consent", help="Phones that have agreed to an account's messages.")
 
-_COLUMNS: Final = ("number", "purpose", "given_at", "place", "wording")
+_LIST: Final[phones.PhoneList[StoredConsent]] = phones.PhoneList(
+    ("number", "purpose", "given_at", "place", "wording"), consents.page, consents.take_turn
+)
 
 
 @app.command(name="list")
@@ -47,11 +41,7 @@ async def show_all(account: str, /, *, limit: Limit = 50, as_json: Json = False)
     as_json
         Print JSON, for programs.
     """
-    async with database.connected() as connection:
-        account_id = await phones.account_id(connection, account)
-        found = await consents.page(connection, account_id, limit)
-    _print(found, _COLUMNS, as_json=as_json)
-    return exits.OK
+    return await _LIST.show(account, limit, as_json=as_json)
 
 
 @app.command
@@ -74,29 +64,9 @@ async def show(account: str, number: str, /, *, as_json: Json = False) -> int:
         found = await consents.of_phone(connection, account_id, number)
     if not found:
         raise exits.NotDone(exits.BAD_INPUT, "NUMBER: no consent of this phone is on record")
-    columns = (*_COLUMNS, "source", "created_at", "ended_at", "ended_by", "end_reason")
-    _print(found, columns, as_json=as_json)
+    columns = (*_LIST.columns, "source", "created_at", "ended_at", "ended_by", "end_reason")
+    phones.show(found, columns, as_json=as_json)
     return exits.OK
-
-
-def _print(found: Sequence[StoredConsent], columns: Sequence[str], *, as_json: bool) -> None:
-    if as_json:
-        print(json.dumps([asdict(each) for each in found], default=str))
-        return
-    table = rich.table.Table(*columns, box=None)
-    for each in found:
-        table.add_row(*map(rich.markup.escape, _row(each, columns)))
-    rich.console.Console(highlight=False).print(table)
-
-
-def _row(each: StoredConsent, columns: Sequence[str] = _COLUMNS) -> list[str]:
-    cells = []
-    for name in columns:
-        value = each.recipient if name == "number" else getattr(each, name)
-        if isinstance(value, datetime):
-            value = value.isoformat(timespec="seconds")
-        cells.append(value or "")
-    return cells
 
 
 @app.command
@@ -110,15 +80,7 @@ async def export(account: str, /) -> int:
     account
         The account's name.
     """
-    rows = csv.writer(sys.stdout, lineterminator="\n")
-    rows.writerow(_COLUMNS)
-    async with database.connected() as connection:
-        account_id = await phones.account_id(connection, account)
-        after = ""
-        while page := await consents.page(connection, account_id, PAGE_COUNT, after):
-            rows.writerows(map(_row, page))
-            after = page[-1].recipient
-    return exits.OK
+    return await _LIST.export(account)
 
 
 @app.command
@@ -173,7 +135,7 @@ async def import_consents(account: str, file: Path, /) -> int:
     file
         A consent on each line, as `export` prints it.
     """
-    print(f"recorded: {await _record(account, phones.read(file, _COLUMNS[0]))}")
+    print(f"recorded: {await _record(account, phones.read(file, _LIST.columns[0]))}")
     return exits.OK
 
 
@@ -183,15 +145,12 @@ async def _record(account: str, rows: Sequence[Sequence[str]]) -> int:
     read = [_read(row, place, faults) for place, row in enumerate(rows, 1)]
     phones.refuse(faults)
     phones.check(each.recipient for each in read)
-    count = 0
-    async with database.connected() as connection:
-        account_id = await phones.account_id(connection, account)
-        for start in range(0, len(read), PAGE_COUNT):
-            page = read[start : start + PAGE_COUNT]
-            wanted = {each.recipient: each._replace(account_id=account_id) for each in page}
-            async with _turn(connection):
-                count += len(await consents.record(connection, list(wanted.values())))
-    return count
+    return await _LIST.change(account, read, _write)
+
+
+async def _write(connection: Connection, account_id: int, page: Sequence[NewConsent]) -> int:
+    wanted = {each.recipient: each._replace(account_id=account_id) for each in page}
+    return len(await consents.record(connection, list(wanted.values())))
 
 
 def _read(row: Sequence[str], place: int, faults: list[str]) -> NewConsent:
@@ -237,16 +196,9 @@ async def withdraw(account: str, number: str, /, *, reason: str) -> int:
         raise exits.NotDone(exits.BAD_INPUT, "--reason: say why")
     async with database.connected() as connection:
         phone = PhoneOfAccount(await phones.account_id(connection, account), number)
-        async with _turn(connection):
+        async with _LIST.turn(connection):
             ended = await consents.end(connection, phone, ConsentSource.OPERATOR, reason)
     if not ended:
         raise exits.NotDone(exits.BAD_INPUT, "NUMBER: no consent of this phone is in force")
     print("withdrawn")
     return exits.OK
-
-
-@asynccontextmanager
-async def _turn(connection: Connection) -> AsyncIterator[None]:
-    async with connection.transaction():
-        await consents.take_turn(connection)
-        yield

@@ -2,23 +2,16 @@
 
 from __future__ import annotations
 
-import csv
-import json
-import sys
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
-from dataclasses import asdict
+from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Final
 
 import cyclopts
-import rich.console
-import rich.markup
-import rich.table
 
 from services.commands import database, phones
 from services.commands.arguments import Json
-from services.commands.phones import PAGE_COUNT, Limit
+from services.commands.phones import Limit
 from shared.db import opt_outs
 from shared.db.connection import Connection
 from shared.db.opt_outs import NewOptOut, OptOutSource, PhoneOfAccount, StoredOptOut
@@ -26,7 +19,9 @@ from shared.runtime import exits, ids
 
 app = cyclopts.App(name="opt-out", help="Phones that an account must not write to.")
 
-_COLUMNS: Final = ("number", "source", "reason", "line", "created_at")
+_LIST: Final[phones.PhoneList[StoredOptOut]] = phones.PhoneList(
+    ("number", "source", "reason", "line", "created_at"), opt_outs.page, opt_outs.take_turn
+)
 
 
 @app.command(name="list")
@@ -44,17 +39,7 @@ async def show(account: str, /, *, limit: Limit = 50, as_json: Json = False) -> 
     as_json
         Print JSON, for programs.
     """
-    async with database.connected() as connection:
-        account_id = await phones.account_id(connection, account)
-        found = await opt_outs.page(connection, account_id, limit)
-    if as_json:
-        print(json.dumps([asdict(each) for each in found], default=str))
-        return exits.OK
-    table = rich.table.Table(*_COLUMNS, box=None)
-    for each in found:
-        table.add_row(*map(rich.markup.escape, _row(each)))
-    rich.console.Console(highlight=False).print(table)
-    return exits.OK
+    return await _LIST.show(account, limit, as_json=as_json)
 
 
 @app.command
@@ -68,25 +53,7 @@ async def export(account: str, /) -> int:
     account
         The account's name.
     """
-    rows = csv.writer(sys.stdout, lineterminator="\n")
-    rows.writerow(_COLUMNS)
-    async with database.connected() as connection:
-        account_id = await phones.account_id(connection, account)
-        after = ""
-        while page := await opt_outs.page(connection, account_id, PAGE_COUNT, after):
-            rows.writerows(map(_row, page))
-            after = page[-1].recipient
-    return exits.OK
-
-
-def _row(each: StoredOptOut) -> tuple[str, ...]:
-    return (
-        each.recipient,
-        each.source,
-        each.reason,
-        each.sender or "",
-        each.created_at.isoformat(timespec="seconds"),
-    )
+    return await _LIST.export(account)
 
 
 @app.command
@@ -126,7 +93,7 @@ async def import_opt_outs(account: str, file: Path, /, *, reason: str) -> int:
     reason
         Kept with each opt-out.
     """
-    numbers = [row[0].strip() for row in phones.read(file, _COLUMNS[0])]
+    numbers = [row[0].strip() for row in phones.read(file, _LIST.columns[0])]
     phones.check(numbers)
     print(f"opted out: {await _opt_out(account, numbers, reason)}")
     return exits.OK
@@ -134,19 +101,21 @@ async def import_opt_outs(account: str, file: Path, /, *, reason: str) -> int:
 
 async def _opt_out(account: str, numbers: Sequence[str], reason: str) -> int:
     """How many had not opted out before."""
-    count = 0
-    async with database.connected() as connection:
-        account_id = await phones.account_id(connection, account)
-        for start in range(0, len(numbers), PAGE_COUNT):
-            async with _turn(connection):
-                wanted = [
-                    NewOptOut(ids.uuid7(), account_id, number, OptOutSource.OPERATOR, reason)
-                    for number in numbers[start : start + PAGE_COUNT]
-                ]
-                created = await opt_outs.create(connection, wanted)
-                await opt_outs.tell(connection, created)
-                count += len(created)
-    return count
+    return await _LIST.change(account, numbers, partial(_write, reason))
+
+
+async def _write(
+    reason: str, connection: Connection, account_id: int, numbers: Sequence[str]
+) -> int:
+    created = await opt_outs.create(
+        connection,
+        [
+            NewOptOut(ids.uuid7(), account_id, number, OptOutSource.OPERATOR, reason)
+            for number in numbers
+        ],
+    )
+    await opt_outs.tell(connection, created)
+    return len(created)
 
 
 @app.command
@@ -168,17 +137,10 @@ async def remove(account: str, number: str, /, *, reason: str) -> int:
         raise exits.NotDone(exits.BAD_INPUT, "--reason: say why")
     async with database.connected() as connection:
         phone = PhoneOfAccount(await phones.account_id(connection, account), number)
-        async with _turn(connection):
+        async with _LIST.turn(connection):
             ended = await opt_outs.end(connection, [phone], OptOutSource.OPERATOR, reason)
             await opt_outs.tell(connection, ended=ended)
     if not ended:
         raise exits.NotDone(exits.BAD_INPUT, "NUMBER: the phone has not opted out")
     print("opted in again")
     return exits.OK
-
-
-@asynccontextmanager
-async def _turn(connection: Connection) -> AsyncIterator[None]:
-    async with connection.transaction():
-        await opt_outs.take_turn(connection)
-        yield
