@@ -11,20 +11,20 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import NamedTuple
-from uuid import UUID
 
 import asyncpg
 import structlog
 
+from services.ingest import known_limits
+from services.ingest.known_limits import AMPLE_MS, READ_SECONDS, KnownLimit
 from shared.db import connection, outlooks, watch
 from shared.db.messages import StoredMessage
-from shared.limits.forecast import AcceptTempo, MessageKind, ScopeOutlook
+from shared.limits.forecast import MessageKind, ScopeOutlook
 from shared.limits.limiter import scopes_of
-from shared.limits.permits import UNLIMITED, Scope
+from shared.limits.permits import UNLIMITED
 from shared.rules import snapshot
 from shared.rules.compose import VALID_SECONDS_DEFAULT, Draft
 from shared.rules.refusals import Code, Refusal
@@ -33,76 +33,17 @@ from shared.sms.states import MessageStatus
 
 _log = structlog.get_logger()
 
-READ_SECONDS = 1.0
-"""What a request waits for at most to learn of a limit; else it is told the best that can be."""
 REFRESH_SECONDS = 1.0
-TIGHT_MS, AMPLE_MS = 5_000, 60_000
-"""How old an outlook may become where messages may have to wait, and where not.
-One that many wait for is read once in as many milliseconds: counting them costs."""
 PAGE_COUNT = 100
 LIMIT_COUNT_MAX = 50_000
 NEAR_SHARE = 8
 """A line is near its limits when this process alone has accepted one part of so many of one."""
 SEEN_COUNT_MAX = 200_000
 SEEN_SECONDS = 3_600.0
-RECENT_COUNT_MAX = 2_000
-RECENT_MS = 15_000
 _WAITING = frozenset({MessageStatus.SCHEDULED, MessageStatus.QUEUED, MessageStatus.PARKED})
 
 _Key = tuple[int, int, str]
 """Line, account, country."""
-
-
-class _Recent(NamedTuple):
-    """A message that was accepted of late: when its limit is read again, it may not have been tried
-    yet."""
-
-    message_id: UUID
-    counted_at_ms: int
-    kind: MessageKind
-    segments: int
-
-
-class _Limit:
-    """A limit that messages meet: how it is set, how it was read last, and what came since."""
-
-    def __init__(self, scope: Scope, line_id: int, passable: frozenset[str]) -> None:
-        self.scope = scope
-        self.line_id = line_id
-        """The line that it is one of; 0: it is of a country."""
-        self.passable = passable
-        self.tempo = AcceptTempo()
-        self.outlook: ScopeOutlook | None = None
-        self.asked_at_ms = 0
-        self.recent: deque[_Recent] = deque(maxlen=RECENT_COUNT_MAX)
-
-    @property
-    def name(self) -> str:
-        return self.scope.name
-
-    @property
-    def country(self) -> tuple[str, int | None]:
-        """The country it is of, and the account it is for, or None: for all."""
-        _, *owner, country = self.name.split(":")
-        return country, int(owner[0]) if owner else None
-
-    def is_due(self, now_ms: int) -> bool:
-        """Whether it was asked of since it was read, and that is too long ago."""
-        known = self.outlook
-        if known is None or self.asked_at_ms < known.read_at_ms:
-            return False
-        age_ms = now_ms - known.read_at_ms
-        if not known.tight:
-            return age_ms > AMPLE_MS
-        return age_ms > max(TIGHT_MS, known.waiting_count)
-
-    def count(self, now_ms: int, message_id: UUID, kind: MessageKind, segments: int) -> None:
-        """A message is going to be accepted."""
-        if self.outlook is None:
-            return
-        self.outlook.count(now_ms, kind, segments)
-        if self.outlook.tight:
-            self.recent.append(_Recent(message_id, now_ms, kind, segments))
 
 
 class DepartureForecasts:
@@ -112,15 +53,15 @@ class DepartureForecasts:
         self._pool = pool
         self._configured = configured
         self._version = 0
-        self._limits: dict[str, _Limit] = {}
-        self._met: dict[_Key, tuple[_Limit, ...]] = {}
+        self._limits: dict[str, KnownLimit] = {}
+        self._met: dict[_Key, tuple[KnownLimit, ...]] = {}
         self._seen: Counter[_Key] = Counter()
         """Segments accepted of late of those that meet no limit that is known."""
         self._seen_since = time.monotonic()
         self._unasked: set[int] = set()
         """Lines of these, since it was asked last which of them have parked messages."""
         self._parked: set[int] = set()
-        self._reads = batching.Batcher[_Limit, ScopeOutlook](self._read, size=PAGE_COUNT)
+        self._reads = batching.Batcher[KnownLimit, ScopeOutlook](self._read, size=PAGE_COUNT)
 
     async def learn(self, drafts: Iterable[Draft]) -> None:
         """Read the limits that these drafts may have to wait for and that are not known. Where that
@@ -142,7 +83,8 @@ class DepartureForecasts:
             _log.info("limits_not_read", error=type(error).__name__)
 
     def _may_wait(self, key: _Key, draft: Draft) -> bool:
-        """Whether to look: where there is little time, a limit is near, or others wait."""
+        """Whether to look: where there is little time, a limit is near, which one by the second
+        always is, or others wait."""
         line_id, account_id, country = key
         current = self._configured.current
         if draft.valid_seconds < VALID_SECONDS_DEFAULT:
@@ -155,6 +97,8 @@ class DepartureForecasts:
         line = current.lines.get(current.limit_line(line_id))
         if line is None:
             return False
+        if line.second_limit is not None:
+            return True
         least = line.limits.least
         return least is not None and (NEAR_SHARE * (self._seen[key] + draft.segment_count) >= least)
 
@@ -170,7 +114,7 @@ class DepartureForecasts:
         for limit in limits:
             if limit.outlook is not None:
                 limit.asked_at_ms = now_ms
-                at_ms = limit.outlook.leaves_at_ms(kind, draft.segment_count)
+                at_ms = limit.outlook.leaves_at_ms(now_ms, kind, draft.segment_count)
                 latest_ms = max(latest_ms, at_ms)
         return max(best, _moment(latest_ms)) if latest_ms > now_ms else best
 
@@ -212,17 +156,15 @@ class DepartureForecasts:
         times_ms = [await self._leaves_at_ms(limit, kind, stored) for limit in limits]
         return max(best, *map(_moment, times_ms)) if times_ms else best
 
-    async def _leaves_at_ms(self, limit: _Limit, kind: MessageKind, stored: StoredMessage) -> int:
+    async def _leaves_at_ms(
+        self, limit: KnownLimit, kind: MessageKind, stored: StoredMessage
+    ) -> int:
         known, now_ms = limit.outlook, time.time_ns() // 1_000_000
         if known is not None and not known.tight and now_ms - known.read_at_ms < AMPLE_MS:
             return now_ms
         outlook = await self._reads.add(limit)
         place = outlooks.ParkedPlace(stored.message_class, stored.message_id)
-        async with self._pool.acquire(timeout=READ_SECONDS) as opened:
-            if limit.line_id:
-                ahead = await outlooks.ahead_on_line(opened, place, limit.line_id)
-            else:
-                ahead = await outlooks.ahead_to_country(opened, place, *limit.country)
+        ahead = await known_limits.ahead(self._pool, limit, place)
         return outlook.after_ms(kind, ahead, stored.segment_count)
 
     async def refresh(self) -> None:
@@ -230,15 +172,23 @@ class DepartureForecasts:
         if len(self._seen) > SEEN_COUNT_MAX or time.monotonic() - self._seen_since > SEEN_SECONDS:
             self._seen.clear()
             self._seen_since = time.monotonic()
-        unasked, self._unasked = self._unasked, set()
-        if unasked:
-            async with self._pool.acquire(timeout=READ_SECONDS) as opened:
-                self._parked |= await outlooks.parked_of(opened, unasked)
+        await self._ask_who_is_parked()
         now_ms = time.time_ns() // 1_000_000
         due = [limit for limit in self._limits.values() if limit.is_due(now_ms)]
         await asyncio.gather(*map(self._reads.add, due[:PAGE_COUNT]))
 
-    def _limits_of(self, line_id: int, account_id: int, country: str) -> tuple[_Limit, ...]:
+    async def _ask_who_is_parked(self) -> None:
+        unasked, self._unasked = self._unasked, set()
+        if not unasked:
+            return
+        try:
+            async with self._pool.acquire(timeout=READ_SECONDS) as opened:
+                self._parked |= await outlooks.parked_of(opened, unasked)
+        except BaseException:
+            self._unasked |= unasked
+            raise
+
+    def _limits_of(self, line_id: int, account_id: int, country: str) -> tuple[KnownLimit, ...]:
         """What such messages meet."""
         self._begin_anew_if_changed()
         current = self._configured.current
@@ -258,59 +208,21 @@ class DepartureForecasts:
 
     def _meet(
         self, current: snapshot.Configuration, line_id: int, account_id: int, country: str
-    ) -> Iterator[_Limit]:
+    ) -> Iterator[KnownLimit]:
         for place, scope in enumerate(scopes_of(current, line_id, account_id, country)):
-            if min(scope.hour, scope.day, scope.month) == UNLIMITED:
+            if min(scope.limits) == UNLIMITED:
                 continue
             known = self._limits.get(scope.name)
             if known is None:
                 # Of a line, messages to countries with limits of their own let others pass.
                 owners = () if place else (None, account_id)
                 passable = {name for owner, name in current.country_limits if owner in owners}
-                known = _Limit(scope, 0 if place else line_id, frozenset(passable))
+                known = KnownLimit(scope, 0 if place else line_id, frozenset(passable))
                 self._limits[scope.name] = known
             yield known
 
-    async def _read(self, limits: Sequence[_Limit]) -> list[ScopeOutlook | BaseException]:
-        """All that is known of these limits at one moment."""
-        now_ms = time.time_ns() // 1_000_000
-        recent = [each for limit in limits for each in limit.recent]
-        young = [each.message_id for each in recent if now_ms - each.counted_at_ms < RECENT_MS]
-        async with (
-            self._pool.acquire(timeout=READ_SECONDS) as opened,
-            opened.transaction(isolation="repeatable_read", readonly=True),
-        ):
-            used = await outlooks.usage(opened, [limit.name for limit in limits])
-            untried = await outlooks.untried(opened, young) if young else set()
-            parked = await _parked(opened, limits)
-        for limit in limits:
-            since = [each for each in limit.recent if each.counted_at_ms > now_ms]
-            waiting = parked[limit.name]
-            since += [each for each in limit.recent if each.message_id in untried]
-            limit.recent = deque(since, RECENT_COUNT_MAX)
-            for each in since:
-                waiting[each.kind] += each.segments
-            limit.outlook = ScopeOutlook(
-                limit.scope, now_ms, used[limit.name], waiting, limit.tempo, limit.passable
-            )
-        return [limit.outlook for limit in limits if limit.outlook is not None]
-
-
-async def _parked(
-    opened: connection.Connection, limits: Sequence[_Limit]
-) -> dict[str, Counter[MessageKind]]:
-    """Segments that wait for each limit."""
-    found: dict[str, Counter[MessageKind]] = {limit.name: Counter() for limit in limits}
-    for each in await outlooks.on_lines(opened, [each.line_id for each in limits if each.line_id]):
-        found[f"line:{each.line_id}"][MessageKind(each.message_class, each.country)] += (
-            each.segment_count
-        )
-    for limit in limits:
-        if not limit.line_id:
-            for each in await outlooks.to_country(opened, *limit.country):
-                kind = MessageKind(each.message_class, each.country)
-                found[limit.name][kind] += each.segment_count
-    return found
+    async def _read(self, limits: Sequence[KnownLimit]) -> list[ScopeOutlook | BaseException]:
+        return [*await known_limits.read(self._pool, limits)]
 
 
 def _of_number(current: snapshot.Configuration, line_id: int) -> tuple[int, ...]:

@@ -15,6 +15,10 @@ STEP_COUNT_MAX = 5_000
 the last one comes then at the earliest."""
 RELEASE_MS = 1_000
 """What it takes on average until a scheduler has seen that a token is back."""
+SECOND_MS = 1_000
+PARKED_PACE = 2 / 3
+"""What leaves of what is parked on a line that is limited by the second, by what may: a scheduler
+looks each second, a little before the last tokens of the one before are back."""
 TEMPO_MS = 2 * 3_600_000
 """How long what came is remembered to guess what will come."""
 OVERTAKING_ROUNDS = 5
@@ -87,14 +91,18 @@ class DepartureCurve:
             if limit < UNLIMITED
         ]
         self._now_ms = now_ms
+        self._per_segment_ms = _per_segment_ms(scope)
         self._times_ms: list[int] = []
         self._totals: list[int] = []
+        self._through_ms: list[float] = []
+        """When all that could leave at each of these times have, one after the other."""
         self._ended = not self._buckets
         for bucket in self._buckets:
             bucket.drop_returned(now_ms)
         self._take_all()
-        self.room = max(0, self._totals[0] if self._totals else 0)
-        """Segments that can leave at once."""
+        at_once = self._totals[0] if self._totals else 0
+        self.room = max(0, at_once) if self._buckets else UNLIMITED
+        """Segments that can leave at once, but for a limit per second."""
 
     def leaves_at_ms(self, place: int) -> int:
         """When the segment at this place, counted from 1, leaves; where that is too far away to
@@ -102,9 +110,16 @@ class DepartureCurve:
         while not self._ended and (not self._totals or self._totals[-1] < place):
             self._step()
         if not self._totals:
-            return self._now_ms
-        found = bisect.bisect_left(self._totals, place)
-        return self._times_ms[min(found, len(self._times_ms) - 1)]
+            return int(self._now_ms + place * self._per_segment_ms)
+        found = min(bisect.bisect_left(self._totals, place), len(self._times_ms) - 1)
+        before = self._totals[found - 1] if found else 0
+        paced_ms = (min(place, self._totals[found]) - before) * self._per_segment_ms
+        return int(self._begins_ms(found) + paced_ms)
+
+    def _begins_ms(self, step: int) -> float:
+        """When the first of those leaves that can at this step: after all that came before."""
+        at_ms = self._times_ms[step]
+        return max(at_ms, self._through_ms[step - 1]) if step else at_ms
 
     def _step(self) -> None:
         """Go on to the next moment at which something can leave."""
@@ -126,6 +141,13 @@ class DepartureCurve:
             bucket.take(self._now_ms, room)
         self._times_ms.append(self._now_ms)
         self._totals.append(room + (self._totals[-1] if self._totals else 0))
+        step = len(self._times_ms) - 1
+        self._through_ms.append(self._begins_ms(step) + room * self._per_segment_ms)
+
+
+def _per_segment_ms(scope: Scope) -> float:
+    """Of what is parked, from one segment to the next by the limit per second; 0: there is none."""
+    return SECOND_MS / (scope.second * PARKED_PACE) if scope.second else 0.0
 
 
 class MessageKind(NamedTuple):
@@ -133,6 +155,38 @@ class MessageKind(NamedTuple):
 
     message_class: int
     country: str
+
+
+class SecondQueue:
+    """A line that is limited by the second, as the queue that forms before it: until when those of
+    each class and of more urgent ones keep it busy."""
+
+    def __init__(self, scope: Scope, now_ms: int, waiting: Mapping[MessageKind, int]) -> None:
+        """`waiting` are segments."""
+        self._per_segment_ms = _per_segment_ms(scope)
+        self._busy_until_ms: dict[int, float] = {}
+        for kind, segments in waiting.items():
+            self.count(now_ms, kind.message_class, segments)
+
+    def count(self, now_ms: int, message_class: int, segments: int) -> None:
+        """A message was accepted."""
+        takes_ms = segments * self._per_segment_ms
+        until_ms = {message_class: self._begins_ms(now_ms, message_class)} | self._busy_until_ms
+        for each, at_ms in until_ms.items():
+            if each >= message_class:
+                self._busy_until_ms[each] = max(now_ms, at_ms) + takes_ms
+
+    def leaves_at_ms(self, now_ms: int, message_class: int, segments: int) -> int:
+        """When a message has left that is accepted now: a second's worth leaves at once."""
+        begins_ms = self._begins_ms(now_ms, message_class)
+        through_ms = begins_ms + segments * self._per_segment_ms - SECOND_MS / PARKED_PACE
+        return max(now_ms, int(through_ms))
+
+    def _begins_ms(self, now_ms: int, message_class: int) -> float:
+        """When those before a message of this class are through: a class that nothing has come of
+        waits for the next more urgent one."""
+        known = [each for each in self._busy_until_ms if each <= message_class]
+        return max(now_ms, self._busy_until_ms[max(known)]) if known else now_ms
 
 
 class AcceptTempo:
@@ -181,17 +235,21 @@ class ScopeOutlook:
         self._sum = self.waiting_count
         self._gone = 0
         self._passable = frozenset(passable)
+        self._second = SecondQueue(scope, now_ms, waiting) if scope.second else None
 
     @property
     def tight(self) -> bool:
         """Whether what is accepted now may have to wait."""
-        return 2 * self._sum >= self.curve.room
+        return 2 * self._sum >= min(self.curve.room, self.scope.second or UNLIMITED)
 
-    def leaves_at_ms(self, kind: MessageKind, segments: int) -> int:
-        """When the next message of this kind has left."""
+    def leaves_at_ms(self, now_ms: int, kind: MessageKind, segments: int) -> int:
+        """When a message of this kind has left that is accepted now."""
+        at_ms = self.read_at_ms
+        if self._second is not None:
+            at_ms = self._second.leaves_at_ms(now_ms, kind.message_class, segments)
         if self._sum + segments <= self.curve.room:
-            return self.read_at_ms
-        return self.after_ms(kind, self._gone + self._ahead(kind), segments)
+            return at_ms
+        return max(at_ms, self.after_ms(kind, self._gone + self._ahead(kind), segments))
 
     def after_ms(self, kind: MessageKind, ahead: int, segments: int) -> int:
         """When a message of this kind has left that waits behind so many segments of those that
@@ -212,6 +270,8 @@ class ScopeOutlook:
         else:
             self._waiting[kind] += segments
         self.tempo.count(now_ms, kind.message_class, segments)
+        if self._second is not None:
+            self._second.count(now_ms, kind.message_class, segments)
 
     def _ahead(self, kind: MessageKind) -> int:
         return sum(

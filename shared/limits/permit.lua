@@ -262,12 +262,12 @@ function operations.peek(limits, requests)
 end
 
 -- Per scope and window how many tokens are out, and when the first of them return (0: none are out);
--- nothing for a scope that must be filled.
+-- nothing for a scope that must be filled, and no second where none was ever limited.
 function operations.look()
   local found = {}
   for i = 2, #KEYS do
     local scope, used = load(KEYS[i]), {}
-    for number = 1, scope and SECOND - 1 or 0 do
+    for number = 1, scope and #scope or 0 do
       used[number] = {scope[number].used, first_return(scope[number], WINDOWS[number])}
     end
     found[i - 1] = used

@@ -177,8 +177,8 @@ class Permits:
         return await self._ask("peek", epoch, scopes, wanted)
 
     async def look(self, epoch: int, scopes: Sequence[str]) -> dict[str, list[Used]]:
-        """What is out of each scope that Redis knows, by window in the order of permit.lua. Takes,
-        fills and changes nothing."""
+        """What is out of each scope that Redis knows, by window in the order of permit.lua; of the
+        second only where it has been counted. Takes, fills and changes nothing."""
         reply = _decode_looked(await self._call("look", epoch, scopes, _encode(())))
         if reply.held != epoch or isinstance(reply.result, bool):
             raise EpochLost(reply.held or None, reply.stored)

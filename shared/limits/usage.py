@@ -22,19 +22,21 @@ LimitOwner = Literal["line", "account_country", "country"]
 
 class MetLimit(NamedTuple):
     """A limit that messages from a line may meet: whose it is, to which country, and the limiter's
-    name for it."""
+    name for it. `second_limit`: segments per second beside `limits`; None: not limited."""
 
     scope: LimitOwner
     country: str | None
     name: str
     limits: Limits
+    second_limit: int | None = None
 
 
 def met_by(current: Configuration, line: Line, *, of_platform: bool = False) -> Iterator[MetLimit]:
     """The line's limits, those of its account by country, and, for operators only, those of the
     whole platform, whose use is everybody's."""
-    limit_line = current.limit_line(line.line_id)
-    yield MetLimit("line", None, f"line:{limit_line}", current.lines[limit_line].limits)
+    charged = current.lines[current.limit_line(line.line_id)]
+    name = f"line:{charged.line_id}"
+    yield MetLimit("line", None, name, charged.limits, charged.second_limit)
     for (account_id, country), found in current.country_limits.items():
         _, platform_scope, account_scope = limiter.scope_names(
             line.line_id, line.account_id, country
@@ -46,8 +48,9 @@ def met_by(current: Configuration, line: Line, *, of_platform: bool = False) -> 
 
 
 class ScopeUse(NamedTuple):
-    """What is out of a scope, per window. `is_live`: the limiter says so; else these are the
-    segments that are recorded as submitted, without permits given a moment ago."""
+    """What is out of a scope, per window: hour, day, month, and the second as far as it is counted.
+    `is_live`: the limiter says so; else these are the segments that are recorded as submitted,
+    without permits given a moment ago; of seconds there are no records."""
 
     windows: Sequence[Used]
     is_live: bool

@@ -17,7 +17,7 @@ from shared.rules.purposes import Purpose
 from shared.rules.registrations import RegistrationKind, RegistrationState
 from shared.shapes.message import Time
 
-Window = Literal["hour", "day", "month"]
+Window = Literal["hour", "day", "month", "second"]
 _WINDOWS: Final[tuple[Window, ...]] = ("hour", "day", "month")
 Count = Annotated[int, Meta(ge=0)]
 
@@ -95,7 +95,8 @@ class WindowUse(msgspec.Struct, frozen=True, kw_only=True):
 class LimitUse(msgspec.Struct, frozen=True, kw_only=True):
     """What is used of the limits of the line, or of a destination country: for its account, or for
     the whole platform. `source`: the limiter, or, where that knows nothing now, the records of what
-    was submitted."""
+    was submitted. Those know hours, days and months; the second, where it is limited, is told by
+    the limiter alone."""
 
     scope: LimitOwner
     country: str | None
@@ -120,14 +121,23 @@ def limits_shown(
             scope=each.scope,
             country=each.country,
             source="limiter" if used[each.name].is_live else "records",
-            windows=[
-                _window(window, getattr(each.limits, window), out)
-                for window, out in zip(_WINDOWS, used[each.name].windows, strict=True)
-            ],
+            windows=_windows(each, used[each.name]),
         )
         for each in met
     ]
     return LineUsage(line_id=line.line_id, as_of=as_of, limits=shown)
+
+
+def _windows(met: MetLimit, used: ScopeUse) -> list[WindowUse]:
+    plain, second = used.windows[: len(_WINDOWS)], used.windows[len(_WINDOWS) :]
+    shown = [
+        _window(window, getattr(met.limits, window), out)
+        for window, out in zip(_WINDOWS, plain, strict=True)
+    ]
+    if met.second_limit is not None and used.is_live:
+        # A second that nothing was taken in since it is limited is not counted yet.
+        shown.append(_window("second", met.second_limit, second[0] if second else Used(0, 0)))
+    return shown
 
 
 def _window(window: Window, limit: int | None, out: Used) -> WindowUse:

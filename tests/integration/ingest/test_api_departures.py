@@ -6,13 +6,17 @@ from __future__ import annotations
 import asyncio
 import itertools
 import uuid
+from contextlib import AsyncExitStack
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
-from shared.db import apply, configuration
+from services.ingest.departures import DepartureForecasts
+from shared.db import apply, configuration, connection, watch
+from shared.rules.compose import VALID_SECONDS_DEFAULT
 from shared.runtime import ids
+from tests.drafts import draft
 from tests.integration.ingest.world import World
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -174,3 +178,64 @@ async def test_a_full_country_lets_its_messages_wait_and_no_others(town: World) 
     refused = await town.post("alice", "/v1/messages", german, 429)
     assert _is_about(_wait(refused, "possible_at"), HOUR)
     assert _is_about(_wait(await town.post("alice", "/v1/messages", _body(sender))), timedelta())
+
+
+async def test_a_line_is_asked_about_again_after_the_database_was_away(town: World) -> None:
+    # Given a process that has accepted a message on a line with room, on which messages wait
+    sender = await _line(town, 100)
+    ((line_id, account_id),) = await town.pool.fetch(
+        "SELECT line_id, account_id FROM lines WHERE sender = $1", sender
+    )
+    departing = DepartureForecasts(town.pool, await watch.Watch.start(town.pool))
+    sent = draft(
+        *(1, 2, 1),
+        line_id=line_id,
+        account_id=account_id,
+        sender=sender,
+        valid_seconds=VALID_SECONDS_DEFAULT,
+    )
+    await departing.learn([sent])
+    departing.count(sent)
+    await town.pool.execute(
+        "WITH charged AS (INSERT INTO limit_usage (scope, minute, worker_id, segment_count)"
+        " VALUES ('line:' || $1::int, extract(epoch FROM now())::bigint / 60, $2, 100))"
+        " INSERT INTO parked_lines VALUES ($1, now() + interval '1 hour')",
+        line_id,
+        ids.uuid7(),
+    )
+    # When it is to look where messages wait, and PostgreSQL does not answer
+    async with AsyncExitStack() as stack:
+        for _ in range(town.pool.get_max_size()):
+            await stack.enter_async_context(town.pool.acquire())
+        with pytest.raises(connection.TRANSIENT):
+            await departing.refresh()
+    # Then it looks the next time, and says that the next message will wait
+    await departing.refresh()
+    await departing.learn([sent])
+    now = datetime.now(UTC)
+    assert _is_about(departing.leaves_at(sent, now) - now, HOUR)
+
+
+async def test_a_line_that_is_limited_by_the_second_lets_a_burst_go_at_its_pace(
+    town: World,
+) -> None:
+    # Given a line of one a second
+    sender = await _line(town, 1_000)
+    await town.pool.execute("UPDATE lines SET second_limit = 1 WHERE sender = $1", sender)
+    async with town.pool.acquire() as opened, opened.transaction():
+        await configuration.bump(opened)
+    line_id = await town.pool.fetchval("SELECT line_id FROM lines WHERE sender = $1", sender)
+    async with asyncio.timeout(SEEN_SECONDS):
+        while (await town.get("alice", f"/v1/lines/{line_id}"))["second_limit"] != 1:
+            await asyncio.sleep(0.05)
+    # When forty come at once
+    batch = {"messages": [_body(sender) for _ in range(40)]}
+    results = (await town.post("alice", "/v1/messages/batch", batch))["results"]
+    # Then the first leaves now, and the last in a minute, as parked ones leave
+    waits = [_wait(result).total_seconds() for result in results]
+    assert waits == sorted(waits)
+    assert waits[0] < 1
+    assert 50 < waits[-1] < 62
+    # And one that would be too late by then is refused
+    refused = await town.post("alice", "/v1/messages", _body(sender, valid_for=30), 429)
+    assert refused["code"] == "cannot_leave_in_time"

@@ -138,7 +138,9 @@ async def test_a21_limits_are_shown_in_segments_by_the_limiter_and_else_by_the_r
     async with redis_link.connect(servers.redis_url) as link:
         taking = limiter.Limiter(town.pool, permits.Permits(link))
         item = WorkItem(ids.uuid7(), account_id, line_id, "DE", 3, 0)
-        await town.pool.execute("UPDATE lines SET hour_limit = 9 WHERE line_id = $1", line_id)
+        await town.pool.execute(
+            "UPDATE lines SET hour_limit = 9, second_limit = 50 WHERE line_id = $1", line_id
+        )
         async with town.pool.acquire() as opened, opened.transaction():
             await configuration.bump(opened)
         async with town.pool.acquire() as opened:
@@ -154,7 +156,11 @@ async def test_a21_limits_are_shown_in_segments_by_the_limiter_and_else_by_the_r
     shown = await town.get("alice", path)
     line, country = shown["limits"]
     assert {line["source"], country["source"]} == {"limiter"}
-    hour = line["windows"][0]
+    hour, *_, second = line["windows"]
     assert (hour["used"], hour["left"]) == (5, 4)
     assert country["windows"][1]["used"] == 4
     assert hour["next_return_at"] > shown["as_of"]
+
+    # And of a line that is limited by the second, how much of that is left
+    assert (second["window"], second["limit"]) == ("second", 50)
+    assert second["left"] == 50 - second["used"] >= 45

@@ -55,7 +55,7 @@ class _Line:
     async def accept(self, message: _Message) -> None:
         await self.clock.set(message.accepted_at_ms)
         outlook = self._known_outlook()
-        promised = outlook.leaves_at_ms(message.kind, message.segments)
+        promised = outlook.leaves_at_ms(self.clock.now, message.kind, message.segments)
         self.promised[message.number] = max(promised, self.clock.now)
         outlook.count(self.clock.now, message.kind, message.segments)
         if self.parked or not await self._try(message, bypass=False):
@@ -76,7 +76,8 @@ class _Line:
     async def release_until(self, until_ms: int) -> None:
         """Let go what may leave before then, most urgent and oldest first."""
         while self.parked and self.ready_at_ms <= until_ms:
-            await self.clock.set(max(self.clock.now, self.ready_at_ms + TURN_MS))
+            turn_ms = self.ready_at_ms - self.ready_at_ms % TURN_MS + TURN_MS
+            await self.clock.set(max(self.clock.now, turn_ms))
             while self.parked and await self._try(self.parked[0][2], bypass=True):
                 heapq.heappop(self.parked)
 
@@ -108,18 +109,25 @@ def _week(chance: random.Random, start_ms: int, per_day: int) -> Iterator[_Messa
 
 
 @pytest.mark.parametrize(
-    "limits",
-    [line_limits.FRENCH_MOBILE, line_limits.LineLimits(hour=60, day=800, month=4_000)],
-    ids=["french", "tight month"],
+    ("limits", "second_limit"),
+    [
+        (line_limits.FRENCH_MOBILE, None),
+        (line_limits.LineLimits(hour=60, day=800, month=4_000), None),
+        (line_limits.LineLimits(hour=150, day=1_000, month=10_000), 5),
+    ],
+    ids=["french", "tight month", "paced"],
 )
 async def test_in_a_week_19_of_20_messages_leave_when_it_was_said(
-    link: redis.asyncio.Redis, clock: virtual_clock.Clock, limits: line_limits.LineLimits
+    link: redis.asyncio.Redis,
+    clock: virtual_clock.Clock,
+    limits: line_limits.LineLimits,
+    second_limit: int | None,
 ) -> None:
     # Given a line that is asked for about as much as it may send
     limiter = permits.Permits(link)
     await limiter.install_epoch(EPOCH)
     await limiter.fill(EPOCH, {"line:a": []})
-    scope = permits.Scope("line:a", limits.hour, limits.day, limits.month)
+    scope = permits.Scope("line:a", limits.hour, limits.day, limits.month, second_limit)
     line = _Line(limiter, scope, clock)
     # When a week passes, and what is left over has time to leave
     messages = list(_week(random.Random(8), clock.now, limits.day * 7 // 10))

@@ -55,6 +55,25 @@ async def test_a_look_tells_what_is_out_and_when_the_first_of_it_returns(
     assert (await taking.look(EPOCH, [LINE]))[LINE][0] == (0, 0)
 
 
+async def test_a_look_tells_of_the_second_where_it_is_limited(
+    link: redis.asyncio.Redis, clock: virtual_clock.Clock
+) -> None:
+    # Given a line of five a second, which has taken two of them
+    taking = await _installed(link, LINE)
+    scope = permits.Scope(LINE, hour=10, second=5)
+    taken_ms = clock.now
+    await taking.take(EPOCH, [permits.Request((scope,), 2)])
+
+    # When it is looked at, Then two are out of the second, and return with their tenth of it
+    hour, _, _, second = (await taking.look(EPOCH, [LINE]))[LINE]
+    assert (hour.segments, second) == (2, (2, (taken_ms // 100 + 1) * 100 + 1_000))
+
+    # And a second later none is, while the hour's still are
+    await clock.advance(1_200)
+    hour, _, _, second = (await taking.look(EPOCH, [LINE]))[LINE]
+    assert (hour.segments, second) == (2, (0, 0))
+
+
 async def test_a_look_takes_fills_and_changes_nothing(
     link: redis.asyncio.Redis, clock: virtual_clock.Clock
 ) -> None:
