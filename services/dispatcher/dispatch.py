@@ -39,7 +39,18 @@ FAULTS = (
     *connection.TRANSIENT,
 )
 """What makes a batch wait a moment and be tried again."""
+_CAUSES = {
+    redis_link.LimiterUnavailable: "limiter_unavailable",
+    claim.ClocksApart: "clocks_apart",
+    claim.Unheard: "commit_unheard",
+    LineUnknown: "line_unknown",
+}
 
+_DELAYED = prometheus_client.Counter(
+    "sluice_dispatch_delayed_total",
+    "Batches that waited a moment to be tried again, by what they waited for.",
+    ["cause"],
+)
 _PARKED = prometheus_client.Counter("sluice_messages_parked_total", "Messages parked.")
 
 
@@ -64,6 +75,11 @@ class Dispatched:
     to_send: list[tuple[work.Claimed, Permit]] = field(default_factory=list)
     at_rest: set[UUID] = field(default_factory=set)
     fault: BaseException | None = None
+
+
+def count_delay(fault: BaseException) -> None:
+    """One of FAULTS lets a batch wait: "database", unless it has a word of its own."""
+    _DELAYED.labels(_CAUSES.get(type(fault), "database")).inc()
 
 
 async def dispatch(desk: Desk, items: Sequence[envelopes.WorkItem]) -> Dispatched:

@@ -203,6 +203,7 @@ class Lane:
             self._held[held.message_class].appendleft(held)
 
     async def _pause(self, error: BaseException) -> None:
+        dispatch.count_delay(error)
         _log.warning("dispatch_delayed", carrier=self.carrier.name, error=type(error).__name__)
         await asyncio.sleep(FAULT_PAUSE_SECONDS)
 

@@ -6,11 +6,13 @@ import asyncio
 import time
 
 import msgspec
+import prometheus_client
 import pytest
 
 from services.dispatcher.lane import Lane
 from services.dispatcher.record import Recorder
 from shared.broker import envelopes
+from shared.limits import permits
 from shared.rules import snapshot
 from shared.runtime import ids
 from shared.sms import segmentation
@@ -69,6 +71,32 @@ async def test_what_was_sent_before_costs_a_slow_carrier_no_time(town: Town) -> 
         while not delivery.settled:
             await asyncio.sleep(0.01)
     assert time.monotonic() - began < 3
+    await lane.drain()
+    running.cancel()
+
+
+async def test_who_watches_sees_that_nothing_leaves_because_clocks_are_apart(
+    town: Town, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Given a Redis whose clock differs from PostgreSQL's
+    name, labels = "sluice_dispatch_delayed_total", {"cause": "clocks_apart"}
+    before = prometheus_client.REGISTRY.get_sample_value(name, labels) or 0.0
+    items = await town.accept(1)
+    lane = lane_of(town, ScriptedCarrier([ACCEPTED]))
+    delivery = Delivered(envelopes.encode_work(items))
+    monkeypatch.setattr(permits, "CLOCKS_APART_MS", -3_600_000)
+    # When a message is to go, Then the metric tells why it does not
+    running = asyncio.create_task(lane.run())
+    lane.receive(1, delivery)
+    async with asyncio.timeout(10):
+        while (prometheus_client.REGISTRY.get_sample_value(name, labels) or 0.0) == before:
+            await asyncio.sleep(0.01)
+    assert set((await town.waiting()).values()) == {"ready"}
+    # And it goes when they agree again
+    monkeypatch.undo()
+    async with asyncio.timeout(10):
+        while not delivery.settled:
+            await asyncio.sleep(0.01)
     await lane.drain()
     running.cancel()
 
