@@ -7,12 +7,12 @@ import re
 from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 
-import asyncpg
 import cyclopts
 
 from services.commands import database
 from services.commands.arguments import Flag, Json
 from shared.access import keys, tokens
+from shared.access.rights import ALL_SCOPES, AccessScope
 from shared.db import accounts
 from shared.db import tokens as stored
 from shared.db.connection import Connection
@@ -20,8 +20,6 @@ from shared.runtime import exits, settings
 
 app = cyclopts.App(name="token", help="Bearer tokens of an account.")
 
-COUNT_MAX = 10
-"""Good tokens of an account, so that each can be known by its name."""
 NAME_LENGTH_MAX = 64
 GOOD_FOR_MAX = timedelta(days=3650)
 
@@ -40,11 +38,17 @@ class Key(settings.Variables, frozen=True, kw_only=True):
 
 @app.command
 async def create(
-    account: str, name: str, /, *, expires_in: str | None = None, as_json: Json = False
+    account: str,
+    name: str,
+    /,
+    *,
+    scope: str | None = None,
+    expires_in: str | None = None,
+    as_json: Json = False,
 ) -> int:
     """Make a token for an account and show it, once.
 
-    Example: sluice token create demo laptop --expires-in 90d --json
+    Example: sluice token create demo laptop --scope read,send --expires-in 90d --json
 
     Parameters
     ----------
@@ -52,32 +56,53 @@ async def create(
         The account's name.
     name
         What to know the token by; an account has ten at most.
+    scope
+        What it may do: read, send, admin, with commas between them. Without it: everything.
     expires_in
         For how long it is good: 30m, 12h, 90d. Without it: until it is revoked.
     as_json
-        Print {"account", "name", "id", "token"}; by id and token the Aircall-shaped API is used.
+        Print {"account", "name", "id", "scopes", "token"}; by id and token the Aircall-shaped API
+        is used.
     """
     if not (name.isprintable() and name.strip() == name and 1 <= len(name) <= NAME_LENGTH_MAX):
         raise exits.NotDone(
             exits.BAD_INPUT, f"a token's name is 1 to {NAME_LENGTH_MAX} printable characters"
         )
     good_for = None if expires_in is None else _duration(expires_in)
+    scopes = _scopes(scope)
     signing = keys.Keys.read(settings.load(Key).secret_key)
-    token = tokens.make(signing)
+    token = tokens.make(signing, narrow=scopes != ALL_SCOPES)
     token_hash, *_ = tokens.hashes(token, signing)
+    new = stored.NewToken(name, token_hash, scopes, good_for)
     async with database.connected() as connection, connection.transaction():
-        await _make_room(connection, account)
-        try:
-            token_id = await stored.insert(connection, account, name, token_hash, good_for)
-        except asyncpg.UniqueViolationError:
-            raise exits.NotDone(
-                exits.FAILED, f"account {account!r} already has a token named {name!r}"
-            ) from None
-    if as_json:
-        print(json.dumps({"account": account, "name": name, "id": token_id, "token": token}))
-    else:
-        print(token)
+        made = await _create(connection, account, new)
+    shown = {"account": account, "name": name, "id": made.token_id, "scopes": made.scopes}
+    print(json.dumps(shown | {"token": token}) if as_json else token)
     return exits.OK
+
+
+def _scopes(words: str | None) -> frozenset[AccessScope]:
+    if words is None:
+        return ALL_SCOPES
+    try:
+        return frozenset(AccessScope(word.strip()) for word in words.split(","))
+    except ValueError:
+        known = ", ".join(AccessScope)
+        raise exits.NotDone(
+            exits.BAD_INPUT, f"--scope: expected some of {known}, with commas between them"
+        ) from None
+
+
+async def _create(connection: Connection, account: str, new: stored.NewToken) -> stored.Token:
+    account_id = await _account_id(connection, account)
+    try:
+        return await stored.create(connection, account_id, new)
+    except stored.NameTaken:
+        detail = f"account {account!r} already has a token named {new.name!r}"
+        raise exits.NotDone(exits.FAILED, detail) from None
+    except stored.TooManyTokens:
+        detail = f"account {account!r} already has {stored.COUNT_MAX} tokens"
+        raise exits.NotDone(exits.FAILED, detail) from None
 
 
 def _duration(text: str) -> timedelta:
@@ -90,18 +115,9 @@ def _duration(text: str) -> timedelta:
     return duration
 
 
-async def _make_room(connection: Connection, account: str) -> None:
-    await stored.end_expired(connection)
-    count = await accounts.lock_token_count(connection, account)
-    if count is None:
-        raise exits.NotDone(exits.BAD_INPUT, f"there is no account {account!r}")
-    if count >= COUNT_MAX:
-        raise exits.NotDone(exits.FAILED, f"account {account!r} already has {count} tokens")
-
-
 @app.command(name="list")
 async def show_all(account: str, /, *, ended: Flag = False, as_json: Json = False) -> int:
-    """List an account's tokens: name, id, creation, expiry, last use; never the token.
+    """List an account's tokens: name, id, scopes, creation, expiry, last use; never the token.
 
     Example: sluice token list demo --ended
 
@@ -135,6 +151,7 @@ def _members(token: stored.Token) -> dict[str, object]:
 def _line(token: stored.Token) -> str:
     moments = [
         f"id {token.token_id}",
+        f"may {'+'.join(token.scopes)}",
         f"created {_moment(token.created_at)}",
         f"expires {_moment(token.expires_at)}" if token.expires_at else "expires never",
         f"last used {_moment(token.last_used_at)}" if token.last_used_at else "never used",

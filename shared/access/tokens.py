@@ -9,21 +9,26 @@ import secrets
 from shared.access.keys import Keys
 
 PREFIX = "slu_"
+NARROW_PREFIX = "sls_"
+"""Of tokens that may not do everything: those with less than all scopes, and those of sessions."""
 CHECK_BYTES = 6
 
 SECRET_LENGTH = len(PREFIX) + 43
 _CHECK_LENGTH = CHECK_BYTES * 4 // 3
 
 
-def make(keys: Keys) -> str:
+def make(keys: Keys, *, narrow: bool = False) -> str:
     """A new token, to be shown once."""
-    secret = PREFIX + secrets.token_urlsafe(32)
+    secret = (NARROW_PREFIX if narrow else PREFIX) + secrets.token_urlsafe(32)
     return secret + _check(keys.sign(_checked(secret)))
 
 
 def hashes(token: str, keys: Keys) -> tuple[bytes, ...]:
-    """What may be stored of a token, useless without the key: the newest first."""
-    return keys.signatures(token.encode())
+    """What may be stored of a token, useless without the key: the newest first. Code that knows no
+    scopes would serve a narrow token with all of them, so it must not find its hash: a word goes
+    before it."""
+    word = "narrow:" if token.startswith(NARROW_PREFIX) else ""
+    return keys.signatures(f"{word}{token}".encode())
 
 
 def fits(token: str, keys: Keys) -> bool:

@@ -70,16 +70,3 @@ async def movements(connection: Connection, account_id: int) -> Movements:
     """Sums over every transfer of the account's active wallet."""
     row = await connection.fetchrow(_MOVEMENTS, account_id)
     return Movements(*row) if row else Movements(0, 0, 0)
-
-
-# The lock lets two who create tokens at once see each other's.
-_LOCK = "SELECT account_id FROM accounts WHERE name = $1 FOR NO KEY UPDATE"
-_TOKEN_COUNT = "SELECT count(*) FROM tokens WHERE account_id = $1"  # noqa: S105 - a statement
-
-
-async def lock_token_count(connection: Connection, name: str) -> int | None:
-    """How many tokens the account has, fixed until the transaction ends; None: no such account."""
-    account_id = await connection.fetchval(_LOCK, name)
-    if account_id is None:
-        return None
-    return int(await connection.fetchval(_TOKEN_COUNT, account_id))

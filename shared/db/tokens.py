@@ -1,4 +1,4 @@
-"""Bearer tokens as stored: keyed hashes, until when they are good, when they were last used.
+"""Bearer tokens as stored: keyed hashes, their scopes, how long they are good, when last used.
 
 A token that has ended is moved to `ended_tokens`, without its hash. Its name may be used again.
 """
@@ -6,45 +6,73 @@ A token that has ended is moved to `ended_tokens`, without its hash. Its name ma
 from __future__ import annotations
 
 from collections.abc import Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
+import asyncpg
+
+from shared.access.rights import ALL_SCOPES, AccessScope, Caller
 from shared.db.connection import Connection
 
+COUNT_MAX = 10
+"""Good tokens of an account, so that each can be known by its name (M17)."""
+
+
+class NewToken(NamedTuple):
+    """A token to store. `good_for` None: until it is revoked."""
+
+    name: str
+    token_hash: bytes
+    scopes: AbstractSet[AccessScope] = ALL_SCOPES
+    good_for: timedelta | None = None
+
+
+class TooManyTokens(Exception):
+    """The account has COUNT_MAX good tokens."""
+
+
+class NameTaken(Exception):
+    """A good token of the account has this name (M14)."""
+
+
+# The lock lets two who create tokens at once see each other's.
+_LOCK = "SELECT FROM accounts WHERE account_id = $1 FOR NO KEY UPDATE"
+_COUNT = "SELECT count(*) FROM tokens WHERE account_id = $1"
 _INSERT = """
-INSERT INTO tokens (account_id, name, token_hash, expires_at)
-SELECT account_id, $2, $3, now() + $4::interval FROM accounts WHERE name = $1
-RETURNING token_id"""
+INSERT INTO tokens (account_id, name, token_hash, scopes, expires_at)
+VALUES ($1, $2, $3, $4::text[], now() + $5::interval)
+ON CONFLICT (account_id, name) DO NOTHING
+RETURNING token_id, name, scopes, created_at, expires_at, last_used_at"""
 
 
-async def insert(
-    connection: Connection,
-    account_name: str,
-    name: str,
-    token_hash: bytes,
-    good_for: timedelta | None = None,
-) -> int | None:
-    """Store a token's hash; its id, or None if there is no such account. Raises
-    UniqueViolationError if the account already has a token of that name."""
-    token_id: int | None = await connection.fetchval(
-        _INSERT, account_name, name, token_hash, good_for
+async def create(connection: Connection, account_id: int, new: NewToken) -> Token:
+    """Store a token, within a transaction. Raises NameTaken or TooManyTokens."""
+    await connection.execute(_LOCK, account_id)
+    await connection.execute(_EXPIRE_OF_ACCOUNT, account_id)
+    row = await connection.fetchrow(
+        _INSERT, account_id, new.name, new.token_hash, sorted(new.scopes), new.good_for
     )
-    return token_id
+    if row is None:
+        raise NameTaken
+    if await connection.fetchval(_COUNT, account_id) > COUNT_MAX:
+        raise TooManyTokens
+    return _token(row)
 
 
 class Found(NamedTuple):
-    """Whose token it is, under which hash it is stored, and for how long it is good, if not for
-    ever."""
+    """Whose token it is and what it may do, under which hash it is stored, and for how long it is
+    good, if not for ever."""
 
     token_id: int
-    account_id: int
+    caller: Caller
     token_hash: bytes
     seconds_left: float | None
 
 
 _FIND = """
-SELECT token_id, account_id, token_hash,
+SELECT token_id, account_id, scopes, token_hash,
        extract(epoch FROM expires_at - clock_timestamp())::float8 AS seconds_left
 FROM tokens
 WHERE token_hash = ANY ($1::bytea[]) AND (expires_at IS NULL OR expires_at > clock_timestamp())"""
@@ -53,7 +81,14 @@ WHERE token_hash = ANY ($1::bytea[]) AND (expires_at IS NULL OR expires_at > clo
 async def find(connection: Connection, token_hashes: Sequence[bytes]) -> dict[bytes, Found]:
     """The good tokens among these, by their hashes."""
     rows = await connection.fetch(_FIND, token_hashes)
-    return {row["token_hash"]: Found(*row) for row in rows}
+    return {
+        token_hash: Found(token_id, Caller(account_id, _scopes(scopes)), token_hash, seconds_left)
+        for token_id, account_id, scopes, token_hash, seconds_left in rows
+    }
+
+
+def _scopes(words: Sequence[str]) -> frozenset[AccessScope]:
+    return frozenset(map(AccessScope, words))
 
 
 class Use(NamedTuple):
@@ -90,10 +125,11 @@ async def note(connection: Connection, uses: Sequence[Use]) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Token:
-    """A token as an operator knows it."""
+    """A token as its owner and operators know it."""
 
     token_id: int
     name: str
+    scopes: tuple[AccessScope, ...]
     created_at: datetime
     expires_at: datetime | None
     last_used_at: datetime | None
@@ -102,36 +138,47 @@ class Token:
 
 
 _OF_ACCOUNT = """
-SELECT token_id, name, created_at, expires_at, last_used_at FROM tokens
+SELECT token_id, name, scopes, created_at, expires_at, last_used_at FROM tokens
 WHERE account_id = $1 AND (expires_at IS NULL OR expires_at > now()) ORDER BY created_at"""
 _ENDED_OF_ACCOUNT = """
-SELECT token_id, name, created_at, expires_at, last_used_at, ended_at, reason FROM ended_tokens
+SELECT token_id, name, scopes, created_at, expires_at, last_used_at, ended_at, reason
+FROM ended_tokens
 WHERE account_id = $1 ORDER BY ended_at"""
 
 
 async def of_account(connection: Connection, account_id: int) -> list[Token]:
     """The tokens that are good now, oldest first."""
-    return [Token(*row) for row in await connection.fetch(_OF_ACCOUNT, account_id)]
+    return [*map(_token, await connection.fetch(_OF_ACCOUNT, account_id))]
 
 
 async def ended_of_account(connection: Connection, account_id: int) -> list[Token]:
     """The tokens that were good once, in the order in which they ended."""
-    return [Token(*row) for row in await connection.fetch(_ENDED_OF_ACCOUNT, account_id)]
+    return [*map(_token, await connection.fetch(_ENDED_OF_ACCOUNT, account_id))]
+
+
+def _token(row: asyncpg.Record) -> Token:
+    """A row in the order of Token's members; the scopes from the least to the most."""
+    token_id, name, scopes, *rest = row
+    return Token(token_id, name, tuple(each for each in AccessScope if each in scopes), *rest)
 
 
 _END = """
 WITH gone AS (DELETE FROM tokens WHERE {which} RETURNING *)
 INSERT INTO ended_tokens
-    (token_id, account_id, name, created_at, expires_at, last_used_at, reason)
-SELECT token_id, account_id, name, created_at, expires_at, last_used_at, '{reason}' FROM gone
+    (token_id, account_id, name, scopes, created_at, expires_at, last_used_at, reason)
+SELECT token_id, account_id, name, scopes, created_at, expires_at, last_used_at, '{reason}'
+FROM gone
 RETURNING token_id"""
-_REVOKE = _END.format(which="account_id = $1 AND name = $2", reason="revoked")
+_REVOKE = _END.format(which="account_id = $1 AND (name = $2 OR token_id = $3)", reason="revoked")
 _EXPIRE = _END.format(which="expires_at <= now()", reason="expired")
+_EXPIRE_OF_ACCOUNT = _END.format(which="account_id = $1 AND expires_at <= now()", reason="expired")
 
 
-async def revoke(connection: Connection, account_id: int, name: str) -> bool:
-    """End a token; False if the account has none of that name."""
-    return await connection.fetchval(_REVOKE, account_id, name) is not None
+async def revoke(
+    connection: Connection, account_id: int, name: str | None = None, *, token_id: int | None = None
+) -> bool:
+    """End the token of this name or id; False if the account has none."""
+    return await connection.fetchval(_REVOKE, account_id, name, token_id) is not None
 
 
 async def end_expired(connection: Connection) -> None:

@@ -35,10 +35,16 @@ class Account:
     international: bool = False
     consent: ConsentPolicy = ConsentPolicy.NORTH_AMERICA
     registration_enforced: bool = True
+    parent_account_id: int | None = None
 
     def __hash__(self) -> int:
         """Cheap, for what is remembered of an account."""
         return self.account_id
+
+    @property
+    def is_main(self) -> bool:
+        """Whether it is no sub-account of another."""
+        return self.parent_account_id is None
 
 
 @dataclass(frozen=True, slots=True)

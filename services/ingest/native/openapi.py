@@ -9,12 +9,13 @@ from typing import Any
 import msgspec
 
 from services.ingest.native import answers, requests, routes
+from services.ingest.native.route import Route
 from services.ingest.web import bodies
 from shared.web import problems
 
 Json = dict[str, object]
 
-_SHARED_REFUSALS = (401, 429, 500, 503)
+_SHARED_REFUSALS = (401, 403, 429, 500, 503)
 _MEANINGS = {
     200: "Done.",
     201: "Done; what is shown once is in here.",
@@ -23,7 +24,7 @@ _MEANINGS = {
     400: "The request cannot be read.",
     401: "The token is missing or wrong.",
     402: "The balance does not cover the message.",
-    403: "The account or the line may not do this.",
+    403: "Whoever asks, the account or the line may not do this.",
     404: "There is no such thing in this account.",
     408: "The body came too slowly.",
     409: "A request with this idempotency key is still running, there is no room for more, or it is"
@@ -91,10 +92,12 @@ def _components(kinds: Sequence[type]) -> dict[str, Any]:
     return msgspec.json.schema_components(kinds, ref_template="#/components/schemas/{name}")[1]
 
 
-def _operation(route: routes.Route) -> Json:
+def _operation(route: Route) -> Json:
     operation: Json = {
         "operationId": route.handler.__name__,
         "summary": route.summary,
+        "description": _told(route),
+        "security": [{"token": [route.needs]}],
         "responses": _responses(route),
     }
     if parameters := _parameters(route):
@@ -107,7 +110,11 @@ def _operation(route: routes.Route) -> Json:
     return operation
 
 
-def _parameters(route: routes.Route) -> list[Json]:
+def _told(route: Route) -> str:
+    return f"Needs the scope `{route.needs}`, or a role with that right in `{route.need.area}`."
+
+
+def _parameters(route: Route) -> list[Json]:
     parameters = [_KEY] if route.has_key else []
     if "{id}" in route.path:
         schema: Json = {"type": "string", "format": "uuid"}
@@ -136,7 +143,7 @@ def _query_parameters(kind: type[msgspec.Struct]) -> list[Json]:
     return parameters
 
 
-def _responses(route: routes.Route) -> Json:
+def _responses(route: Route) -> Json:
     responses: Json = {
         str(status): _response(status, answers.CONTENT_TYPE, kind)
         for status, kind in route.answers.items()

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 
-import msgspec
 from aiohttp import web
 
 from services.ingest.native import (
@@ -22,7 +20,9 @@ from services.ingest.native import (
     sends,
     webhooks,
 )
+from services.ingest.native.route import Route
 from services.ingest.web import counts, entrance
+from shared.access.rights import AccessScope
 from shared.db import connection
 from shared.shapes import consent, line, message_trace, opt_out
 from shared.web import bodies, refused
@@ -30,27 +30,11 @@ from shared.web import bodies, refused
 DOCUMENT = Path(__file__).with_name("openapi.json")
 
 Context = entrance.Context
-Handler = Callable[[entrance.Visit], Awaitable[web.Response]]
-
-
-@dataclass(frozen=True, slots=True)
-class Route:
-    """One operation. `answers` are the successes by status, None where there is no body;
-    `refusals` the further statuses that it may answer with, beside those that all share."""
-
-    method: str
-    path: str
-    handler: Handler
-    summary: str
-    answers: Mapping[int, type[msgspec.Struct] | None]
-    refusals: tuple[int, ...]
-    body: type[msgspec.Struct] | None = None
-    query: type[msgspec.Struct] | None = None
-    has_key: bool = False
-    needs_body: bool = True
 
 
 _BODY_REFUSALS = (400, 408, 413, 415, 422)
+
+_READ, _SEND, _ADMIN = AccessScope.READ, AccessScope.SEND, AccessScope.ADMIN
 
 ROUTES = (
     Route(
@@ -59,7 +43,8 @@ ROUTES = (
         sends.send,
         "Send a message",
         {202: answers.Accepted, 200: answers.DryRun},
-        (402, 403, 409, *_BODY_REFUSALS),
+        (402, 409, *_BODY_REFUSALS),
+        needs=_SEND,
         body=requests.SendBody,
         has_key=True,
     ),
@@ -70,6 +55,7 @@ ROUTES = (
         "Send up to 1,000 messages, each with a result of its own",
         {202: answers.BatchAccepted, 200: answers.BatchAccepted},
         (409, *_BODY_REFUSALS),
+        needs=_SEND,
         body=requests.BatchBody,
         has_key=True,
     ),
@@ -79,7 +65,8 @@ ROUTES = (
         sends.preview,
         "Measure and price a text without sending it",
         {200: answers.Preview},
-        (403, *_BODY_REFUSALS),
+        _BODY_REFUSALS,
+        needs=_READ,
         body=requests.PreviewBody,
     ),
     Route(
@@ -88,10 +75,8 @@ ROUTES = (
         reads.message,
         "One message with its parts",
         {200: answers.WaitingMessage},
-        (
-            403,
-            404,
-        ),
+        (404,),
+        needs=_READ,
     ),
     Route(
         "PATCH",
@@ -99,7 +84,8 @@ ROUTES = (
         recalls.reschedule,
         "Send a scheduled message at another time, until its own has come",
         {200: answers.WaitingMessage},
-        (403, 404, 409, *_BODY_REFUSALS),
+        (404, 409, *_BODY_REFUSALS),
+        needs=_SEND,
         body=requests.MessageChange,
     ),
     Route(
@@ -108,7 +94,8 @@ ROUTES = (
         recalls.cancel,
         "Cancel and refund a message of which nothing has left; doing it twice does no harm",
         {200: answers.WaitingMessage},
-        (403, 404, 409),
+        (404, 409),
+        needs=_SEND,
     ),
     Route(
         "GET",
@@ -116,7 +103,8 @@ ROUTES = (
         reads.message_trace,
         "Why a message stands where it does: everything that happened to it",
         {200: message_trace.Trace},
-        (403, 404),
+        (404,),
+        needs=_READ,
     ),
     Route(
         "GET",
@@ -125,9 +113,18 @@ ROUTES = (
         "The account's messages, newest first",
         {200: answers.MessagePage},
         (400, 422),
+        needs=_READ,
         query=queries.ListQuery,
     ),
-    Route("GET", "/v1/balance", reads.balance, "What the wallet holds", {200: answers.Money}, ()),
+    Route(
+        "GET",
+        "/v1/balance",
+        reads.balance,
+        "What the wallet holds",
+        {200: answers.Money},
+        (),
+        needs=_READ,
+    ),
     Route(
         "GET",
         "/v1/events",
@@ -135,6 +132,7 @@ ROUTES = (
         "What changed since a cursor, oldest first",
         {200: answers.EventPage},
         (400, 422),
+        needs=_READ,
         query=queries.EventsQuery,
     ),
     Route(
@@ -144,6 +142,7 @@ ROUTES = (
         "What phones have sent since a cursor, oldest first",
         {200: answers.InboundPage},
         (400, 422),
+        needs=_READ,
         query=queries.InboundQuery,
     ),
     Route(
@@ -153,6 +152,7 @@ ROUTES = (
         "The account's lines, in the order of their ids",
         {200: answers.LinePage},
         (400, 422),
+        needs=_READ,
         query=queries.LinesQuery,
     ),
     Route(
@@ -162,6 +162,7 @@ ROUTES = (
         "One line: what it can, whom it serves, what it is registered for",
         {200: line.Line},
         (404,),
+        needs=_READ,
     ),
     Route(
         "GET",
@@ -170,6 +171,7 @@ ROUTES = (
         "What is used of every limit that messages from a line meet, and when it returns",
         {200: line.LineUsage},
         (404,),
+        needs=_READ,
     ),
     Route(
         "GET",
@@ -178,6 +180,7 @@ ROUTES = (
         "Phones that must not be written to, in the order of their numbers",
         {200: answers.OptOutPage},
         (400, 422),
+        needs=_READ,
         query=queries.OptOutQuery,
     ),
     Route(
@@ -187,6 +190,7 @@ ROUTES = (
         "Write to a phone no more, whatever waits for it",
         {200: opt_out.OptOut, 201: opt_out.OptOut},
         _BODY_REFUSALS,
+        needs=_SEND,
         body=requests.OptOutBody,
         needs_body=False,
     ),
@@ -197,6 +201,7 @@ ROUTES = (
         "Write to a phone again, for a stated reason",
         {204: None},
         (400, 404, 422),
+        needs=_SEND,
         query=queries.OptInQuery,
     ),
     Route(
@@ -206,6 +211,7 @@ ROUTES = (
         "Write to many phones no more",
         {200: answers.OptOutsImported},
         _BODY_REFUSALS,
+        needs=_SEND,
         body=requests.OptOutImport,
     ),
     Route(
@@ -215,6 +221,7 @@ ROUTES = (
         "Phones whose consent is in force, in the order of their numbers",
         {200: consent_shapes.ConsentPage},
         (400, 422),
+        needs=_READ,
         query=queries.ConsentQuery,
     ),
     Route(
@@ -224,6 +231,7 @@ ROUTES = (
         "When, where and to what a phone has agreed, also before",
         {200: consent_shapes.ConsentProof},
         (404, 422),
+        needs=_READ,
     ),
     Route(
         "PUT",
@@ -232,6 +240,7 @@ ROUTES = (
         "Record that a phone has agreed to be written to",
         {200: consent.Consent, 201: consent.Consent},
         _BODY_REFUSALS,
+        needs=_SEND,
         body=consent_shapes.ConsentBody,
     ),
     Route(
@@ -241,6 +250,7 @@ ROUTES = (
         "Withdraw a phone's consent, for a stated reason",
         {204: None},
         (400, 404, 422),
+        needs=_SEND,
         query=queries.WithdrawalQuery,
     ),
     Route(
@@ -250,6 +260,7 @@ ROUTES = (
         "Record that many phones have agreed to be written to",
         {200: consent_shapes.ConsentsImported},
         _BODY_REFUSALS,
+        needs=_SEND,
         body=consent_shapes.ConsentImport,
     ),
     Route(
@@ -259,6 +270,7 @@ ROUTES = (
         "Have events posted to a URL",
         {201: answers.WebhookWithSecret},
         (409, *_BODY_REFUSALS),
+        needs=_ADMIN,
         body=requests.WebhookBody,
     ),
     Route(
@@ -268,6 +280,7 @@ ROUTES = (
         "The account's webhooks",
         {200: answers.WebhookList},
         (),
+        needs=_READ,
     ),
     Route(
         "GET",
@@ -276,6 +289,7 @@ ROUTES = (
         "One webhook and how it fares",
         {200: answers.Webhook},
         (404,),
+        needs=_READ,
     ),
     Route(
         "PATCH",
@@ -284,6 +298,7 @@ ROUTES = (
         "Change a webhook, disable it, or have it tried again",
         {200: answers.Webhook},
         (404, *_BODY_REFUSALS),
+        needs=_ADMIN,
         body=requests.WebhookChange,
     ),
     Route(
@@ -293,6 +308,7 @@ ROUTES = (
         "Delete a webhook",
         {204: None},
         (404,),
+        needs=_ADMIN,
     ),
     Route(
         "POST",
@@ -301,6 +317,7 @@ ROUTES = (
         "Sign with a new secret, and for a day with the old one too",
         {200: answers.WebhookWithSecret},
         (404,),
+        needs=_ADMIN,
     ),
     Route(
         "POST",
@@ -309,6 +326,7 @@ ROUTES = (
         "Tell a webhook once more of what followed a cursor",
         {202: answers.Webhook},
         (400, 404, 422),
+        needs=_ADMIN,
         query=queries.ReplayQuery,
     ),
     Route(
@@ -318,6 +336,7 @@ ROUTES = (
         "What was tried for a webhook in the last week, newest first",
         {200: answers.WebhookTryPage},
         (400, 404, 422),
+        needs=_READ,
         query=queries.TriesQuery,
     ),
 )
@@ -327,7 +346,7 @@ def add_routes(app: web.Application, context: Context) -> None:
     """Give an application the API, its description, and the layer that answers refusals."""
     app.middlewares.append(refused.answering(counts.note, away=connection.UNREACHABLE))
     for route in ROUTES:
-        handler = _admitting(context, route.handler)
+        handler = _admitting(context, route)
         expect = bodies.wait_to_continue
         if route.method == "GET":
             app.router.add_get(route.path, handler, expect_handler=expect)
@@ -336,11 +355,11 @@ def add_routes(app: web.Application, context: Context) -> None:
     app.router.add_get("/openapi.json", _serving(DOCUMENT.read_bytes()))
 
 
-def _admitting(
-    context: Context, handler: Handler
-) -> Callable[[web.Request], Awaitable[web.Response]]:
+def _admitting(context: Context, route: Route) -> Callable[[web.Request], Awaitable[web.Response]]:
+    handler, need = route.handler, route.need
+
     async def admit(request: web.Request) -> web.Response:
-        return await handler(await entrance.enter(context, request))
+        return await handler(await entrance.enter(context, request, need))
 
     return admit
 

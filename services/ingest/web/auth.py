@@ -1,4 +1,4 @@
-"""Who is asking: from a token to an account. Wrong tokens cost only who sends them."""
+"""Who is asking: from a token to a caller. Wrong tokens cost only who sends them."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ import asyncpg
 
 from services.ingest.web import uses
 from shared.access import keys, tokens
+from shared.access.rights import Caller
 from shared.db import tokens as stored
 from shared.runtime import batching
 from shared.web import problems
@@ -101,12 +102,12 @@ class Failures:
 
 
 class _Served(NamedTuple):
-    account_id: int
+    caller: Caller
     fresh_until: float
 
 
 class Authenticator:
-    """Finds the account of a token; what was found is believed for CACHE_SECONDS.
+    """Finds whose a token is; what was found is believed for CACHE_SECONDS.
 
     Look-ups go to the database in batches, over two connections at most. A token that carries the
     platform's check, or was good a moment ago, is always looked up at once. So is any other, unless
@@ -137,15 +138,15 @@ class Authenticator:
             self._ask, size=LOOK_UP_COUNT, concurrency=concurrency, waiting=WAITING_COUNT_MAX
         )
 
-    def served(self, authorization: str, scheme: Scheme = bearer) -> int | None:
-        """The account this very header was found to be of a moment ago, or None: ask."""
+    def served(self, authorization: str, scheme: Scheme = bearer) -> Caller | None:
+        """Who sends this very header, as was found a moment ago, or None: ask."""
         served = self._served.get((scheme, authorization))
         if served is None or served.fresh_until <= self._clock_seconds():
             return None
-        return served.account_id
+        return served.caller
 
-    async def account_id(self, authorization: str, address: str, scheme: Scheme = bearer) -> int:
-        """The account whose token this header holds. Raises Refused with 401, 429 or 503."""
+    async def caller(self, authorization: str, address: str, scheme: Scheme = bearer) -> Caller:
+        """Whose token this header holds. Raises Refused with 401, 429 or 503."""
         presented = scheme(authorization)
         if presented is None:
             raise self._failed(address)
@@ -160,8 +161,8 @@ class Authenticator:
         good_seconds = CACHE_SECONDS
         if found.seconds_left is not None:
             good_seconds = min(CACHE_SECONDS, found.seconds_left)
-        self._serve_again(key, _Served(found.account_id, asked_at + good_seconds))
-        return found.account_id
+        self._serve_again(key, _Served(found.caller, asked_at + good_seconds))
+        return found.caller
 
     def _line_of(self, key: tuple[Scheme, str], token: str, address: str) -> _LookUps:
         if not self._failures.blocked_seconds(address) or key in self._served:

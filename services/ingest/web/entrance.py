@@ -1,9 +1,9 @@
-"""The way in: which account a request belongs to, and whether it may come in now."""
+"""The way in: who makes a request, whether they may make it, and whether it may come in now."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
@@ -14,7 +14,7 @@ from aiohttp import web
 from services.ingest.accept import Acceptor
 from services.ingest.departures import DepartureForecasts
 from services.ingest.web import auth, turns, waiters
-from shared.access import keys, seals, vault
+from shared.access import keys, rights, seals, vault
 from shared.db import connection, watch
 from shared.limits import door, permits
 from shared.rules import snapshot
@@ -58,6 +58,9 @@ class Visit(msgspec.Struct, frozen=True):
     request: web.Request
     context: Context
     account: snapshot.Account
+    caller: rights.Caller
+    need: rights.Need
+    scheme: auth.Scheme
 
     @property
     def account_id(self) -> int:
@@ -88,34 +91,71 @@ class TooManyRequests(problems.Refused):
         self.retry_after_seconds = retry_after_seconds
 
 
-async def enter(context: Context, request: web.Request, scheme: auth.Scheme = auth.bearer) -> Visit:
-    """Let a request in. Raises Refused: 401, 429 with Retry-After, or 503."""
-    account_id = await _asking(context, request, scheme)
-    account = context.watch.current.accounts.get(account_id)
+class NoRight(problems.Refused):
+    """Whoever asks is known, and may not do this. Nothing was read or stored."""
+
+    def __init__(self, denial: rights.Denial, caller: rights.Caller, need: rights.Need) -> None:
+        super().__init__(problems.of(403, denial, _DETAILS[denial](caller, need)))
+
+
+_DETAILS: Mapping[rights.Denial, Callable[[rights.Caller, rights.Need], str]] = {
+    rights.Denial.MAIN_ACCOUNT_ONLY: lambda _caller, _need: (
+        "This answers to a main account only, and not to its sub-accounts."
+    ),
+    rights.Denial.SCOPE_MISSING: lambda caller, need: (
+        f"This needs a token with the scope {need.scope}; this one has: "
+        f"{', '.join(sorted(caller.scopes))}."
+    ),
+    rights.Denial.ROLE_MISSING: lambda caller, _need: f"A {caller.role} may not do this.",
+    rights.Denial.SESSION_NEEDED: lambda _caller, _need: (
+        "No token does this: it needs a user who has signed in, at POST /v1/sessions."
+    ),
+}
+
+
+async def enter(
+    context: Context, request: web.Request, need: rights.Need, scheme: auth.Scheme = auth.bearer
+) -> Visit:
+    """Let a request in. Raises Refused: 401, 403, 429 with Retry-After, or 503."""
+    caller = await _asking(context, request, scheme)
+    account = await _account_of(context, caller)
+    _check_right(caller, account, need)
+    if not context.door.admit_at_once(account.account_id):
+        await _ask_door(context, account)
+    return Visit(request, context, account, caller, need, scheme)
+
+
+async def _asking(context: Context, request: web.Request, scheme: auth.Scheme) -> rights.Caller:
+    authorization = request.headers.get("Authorization", "")
+    caller = context.authenticator.served(authorization, scheme)
+    if caller is None:
+        caller = await context.authenticator.caller(
+            authorization, addresses.caller(context.proxies.client_of(request)), scheme
+        )
+    return caller
+
+
+async def _account_of(context: Context, caller: rights.Caller) -> snapshot.Account:
+    account = context.watch.current.accounts.get(caller.account_id)
     if account is None:
         # Created a moment ago: its token is known before this process's configuration is.
         await context.watch.refresh()
-        account = context.watch.current.accounts.get(account_id)
+        account = context.watch.current.accounts.get(caller.account_id)
         if account is None:
             raise problems.unavailable()
-    if not context.door.admit_at_once(account_id):
-        await _ask_door(context, account)
-    return Visit(request, context, account)
+    return account
 
 
-async def _asking(context: Context, request: web.Request, scheme: auth.Scheme = auth.bearer) -> int:
-    authorization = request.headers.get("Authorization", "")
-    account_id = context.authenticator.served(authorization, scheme)
-    if account_id is None:
-        account_id = await context.authenticator.account_id(
-            authorization, addresses.caller(context.proxies.client_of(request)), scheme
-        )
-    return account_id
+def _check_right(caller: rights.Caller, account: snapshot.Account, need: rights.Need) -> None:
+    denial = rights.denial(caller, need, is_main=account.is_main)
+    if denial is not None:
+        raise NoRight(denial, caller, need)
 
 
 async def check_again(visit: Visit) -> None:
-    """Raises Refused if the token of a request that has waited is good no more."""
-    await _asking(visit.context, visit.request)
+    """Raises Refused if whoever made a request that has waited may make it no more."""
+    caller = await _asking(visit.context, visit.request, visit.scheme)
+    _check_right(caller, visit.account, visit.need)
 
 
 async def _ask_door(context: Context, account: snapshot.Account) -> None:

@@ -43,7 +43,7 @@ async def test_a_token_is_shown_once_and_opens_its_account(
     try:
         token_hash, *_ = tokens.hashes(made["token"], keys.Keys.read(SECRET_KEY))
         found = await stored.find(connection, [token_hash])
-        assert [token.account_id for token in found.values()] == [1]
+        assert [token.caller.account_id for token in found.values()] == [1]
     finally:
         await connection.close(timeout=10)
 
@@ -90,7 +90,7 @@ async def test_a_token_is_listed_without_itself_and_revoked_once(
     ]
 
     told = (await command("token", "list", "demo")).output.splitlines()
-    assert re.match(r"phone: id \d+, created 20", told[0])
+    assert re.match(r"phone: id \d+, may read\+send\+admin, created 20", told[0])
     assert told[1].endswith("expires never, never used")
 
     # When the laptop's is revoked, twice, and one that never was

@@ -134,11 +134,10 @@ async def opened(
         if credit_micro:
             await ledger.credit(connection, account_id, "EUR", credit_micro, "test")
         await configuration.bump(connection)
-        token_id = await stored.insert(connection, name, "test", token_hash)
+        made = await stored.create(connection, account_id, stored.NewToken("test", token_hash))
         rows = await connection.fetch(
             "SELECT sender, line_id FROM lines WHERE account_id = $1", account_id
         )
-    assert token_id is not None
     town.tokens[name] = token
     ids = {row["sender"]: row["line_id"] for row in rows}
-    return Desk(town, name, token_id, token, ids)
+    return Desk(town, name, made.token_id, token, ids)

@@ -109,7 +109,7 @@ async def test_guesses_hold_one_connection_when_the_database_is_slow(town: World
     door = auth.Authenticator(town.pool, KEYS, uses.Uses(town.pool))
     for number in range(auth.FAILURE_COUNT_MAX):
         with pytest.raises(Refused):
-            await door.account_id(f"Bearer slu_{number:043}", "1.2.3.4")
+            await door.caller(f"Bearer slu_{number:043}", "1.2.3.4")
     token = await town.new_token("alice", "beside guesses")
     async with town.pool.acquire() as holder:
         async with holder.transaction():
@@ -117,18 +117,18 @@ async def test_guesses_hold_one_connection_when_the_database_is_slow(town: World
 
             # When it sends 1,000 more at once, and one good token comes
             guesses = [
-                asyncio.create_task(door.account_id(f"Bearer slu_{number:043}", "1.2.3.4"))
+                asyncio.create_task(door.caller(f"Bearer slu_{number:043}", "1.2.3.4"))
                 for number in range(1_000)
             ]
             await _until_waiting(holder, 1)
-            good = asyncio.create_task(door.account_id(f"Bearer {token}", "1.2.3.4"))
+            good = asyncio.create_task(door.caller(f"Bearer {token}", "1.2.3.4"))
 
             # Then they wait on one connection, and the good token, on another, not behind them
             await _until_waiting(holder, 2)
             assert town.pool.get_size() - town.pool.get_idle_size() == 3
 
         # And all are answered as soon as the database is back
-        assert await good == await _account_id(town, "alice")
+        assert (await good).account_id == await _account_id(town, "alice")
     outcomes = await asyncio.gather(*guesses, return_exceptions=True)
     assert {type(outcome) for outcome in outcomes} == {Refused}
 
@@ -186,7 +186,7 @@ async def test_a_revoked_token_is_refused_in_every_process_within_a_second(town:
     other = auth.Authenticator(town.pool, KEYS, uses.Uses(town.pool))
     alice = await _account_id(town, "alice")
     assert await _status(town.client, token) == 200
-    assert await other.account_id(f"Bearer {token}", "1.2.3.4") == alice
+    assert (await other.caller(f"Bearer {token}", "1.2.3.4")).account_id == alice
 
     # When it is revoked
     async with town.pool.acquire() as connection:
@@ -213,7 +213,7 @@ async def _serves(door: auth.Authenticator, token: str) -> bool:
     """As a request is let in: from memory, else after a look-up."""
     header = f"Bearer {token}"
     try:
-        return (door.served(header) or await door.account_id(header, "1.2.3.4")) > 0
+        return bool(door.served(header) or await door.caller(header, "1.2.3.4"))
     except Refused:
         return False
 
@@ -245,7 +245,7 @@ async def test_last_use_is_written_once_for_many_requests(town: World) -> None:
     door = auth.Authenticator(town.pool, KEYS, used)
     headers = [f"Bearer {await town.new_token('bob', name)}" for name in ("used a", "used b")]
     for header in headers * 20:
-        assert await door.account_id(header, "1.2.3.4")
+        assert await door.caller(header, "1.2.3.4")
 
     async def last_used() -> list[Any]:
         rows = await town.pool.fetch(
@@ -263,7 +263,7 @@ async def test_what_could_not_be_written_is_written_the_next_time(town: World) -
     used = uses.Uses(town.pool)
     door = auth.Authenticator(town.pool, KEYS, used)
     header = f"Bearer {await town.new_token('bob', 'noted')}"
-    await door.account_id(header, "1.2.3.4")
+    await door.caller(header, "1.2.3.4")
 
     # When the database stands still, and is back a minute later
     async with town.pool.acquire() as holder, holder.transaction():
@@ -284,12 +284,12 @@ async def test_a_token_goes_over_to_the_new_key_when_it_is_used(town: World) -> 
     assert not await _serves(auth.Authenticator(town.pool, new, used), header[7:])
 
     # When it is used during the overlap
-    assert await auth.Authenticator(town.pool, both, used).account_id(header, "1.2.3.4")
+    assert await auth.Authenticator(town.pool, both, used).caller(header, "1.2.3.4")
     await used.write()
 
     # Then the new key alone knows it, and so does the overlap
-    assert await auth.Authenticator(town.pool, new, used).account_id(header, "1.2.3.4")
-    assert await auth.Authenticator(town.pool, both, used).account_id(header, "1.2.3.4")
+    assert await auth.Authenticator(town.pool, new, used).caller(header, "1.2.3.4")
+    assert await auth.Authenticator(town.pool, both, used).caller(header, "1.2.3.4")
     assert not await _serves(auth.Authenticator(town.pool, old, used), header[7:])
 
 

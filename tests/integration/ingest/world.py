@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from collections.abc import Set as AbstractSet
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
@@ -17,6 +18,7 @@ from redis import asyncio as redis
 from deploy.local.servers import Servers
 from services.ingest import app
 from shared.access import keys, tokens
+from shared.access.rights import ALL_SCOPES, AccessScope
 from shared.db import apply, configuration, ledger, pool
 from shared.db import tokens as stored
 from tests.fleet import free_port
@@ -90,14 +92,16 @@ class World:
         made_with: keys.Keys = KEYS,
         with_check: bool = True,
         good_for: timedelta | None = None,
+        scopes: AbstractSet[AccessScope] = ALL_SCOPES,
     ) -> str:
         """A further token of an account, unknown to every process."""
-        token = tokens.make(made_with)
+        token = tokens.make(made_with, narrow=scopes != ALL_SCOPES)
         if not with_check:
             token = token[: tokens.SECRET_LENGTH]
         token_hash, *_ = tokens.hashes(token, made_with)
-        async with self.pool.acquire() as connection:
-            assert await stored.insert(connection, account, name, token_hash, good_for)
+        new = stored.NewToken(name, token_hash, scopes, good_for)
+        async with self.pool.acquire() as connection, connection.transaction():
+            await stored.create(connection, await _account_id(connection, account), new)
         return token
 
     async def books(self) -> tuple[int, ...]:
@@ -161,7 +165,8 @@ async def _seed(database: asyncpg.Pool, carrier: str) -> dict[str, str]:
         made = {account.name: tokens.make(KEYS) for account in ACCOUNTS}
         for account_name, token in made.items():
             token_hash, *_ = tokens.hashes(token, KEYS)
-            assert await stored.insert(connection, account_name, "test", token_hash)
+            account_id = await _account_id(connection, account_name)
+            await stored.create(connection, account_id, stored.NewToken("test", token_hash))
     return made
 
 
