@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from deploy.local import kept
-from services.commands import api, database, limits, tokens
+from services.commands import api, database, limits, tokens, user
 from services.dispatcher import app as dispatcher
 from services.dlr import app as dlr
 from services.ingest import app as ingest
@@ -42,7 +42,14 @@ SECTIONS = (
     Section(
         "Commands",
         "What is asked at a terminal: `sluice apply`, `sluice send` and the others.",
-        (database.Database, database.Migration, limits.Memory, tokens.Key, api.Producer),
+        (
+            database.Database,
+            database.Migration,
+            limits.Memory,
+            tokens.Key,
+            user.HashingCost,
+            api.Producer,
+        ),
     ),
     Section(
         "sluice simulator",

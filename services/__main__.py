@@ -53,6 +53,7 @@ OPERATION = (
     ),
     Command("token", "services.commands.tokens:app", "Bearer tokens of an account."),
     Command("account", "services.commands.account:app", "Accounts, their money, counts."),
+    Command("user", "services.commands.user:app", "People who sign in to an account."),
     Command(
         "line",
         "services.commands.line:app",

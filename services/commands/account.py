@@ -14,7 +14,7 @@ from cyclopts import Parameter
 
 from services.commands import database
 from services.commands.arguments import Json
-from shared.db import accounts, apply, ledger, messages
+from shared.db import accounts, apply, ledger, messages, sub_accounts
 from shared.db.connection import Connection
 from shared.ledger import money
 from shared.runtime import exits
@@ -42,15 +42,17 @@ async def show(name: str, /, *, as_json: Json = False) -> int:
         connection.transaction(isolation="repeatable_read", readonly=True),
     ):
         account = await _find(connection, name)
-        moved = await accounts.movements(connection, account.account_id)
-        used = await ledger.used_today(connection, [account.account_id])
+        moved = await accounts.movements(connection, account.payer_account_id)
+        payer_id = account.payer_account_id
+        used = await ledger.used_today(connection, [payer_id])
         counts = await messages.counts(connection, account.account_id)
     shown: dict[str, object] = {
         "name": account.name,
+        **({"main": account.main} if account.main else {}),
         "currency": account.currency,
         "balance": money.format_amount(account.balance_micro),
         "daily_limit": account.daily_limit,
-        "used_today": used.get(account.account_id, 0),
+        "used_today": used.get(payer_id, 0),
         "requests_per_minute": account.requests_per_minute,
         "special_numbers": account.special_numbers,
         "plan": account.plan,
@@ -120,6 +122,9 @@ async def credit(
         )
     async with database.connected() as connection, connection.transaction():
         account = await _find(connection, name)
+        if account.main is not None:
+            detail = f"{name!r} is a sub-account; its main account pays: credit {account.main!r}"
+            raise exits.NotDone(exits.BAD_INPUT, detail)
         try:
             balance_micro = await ledger.credit(
                 connection, account.account_id, account.currency, amount_micro, reason
@@ -150,6 +155,42 @@ async def show_all() -> int:
             str(account.requests_per_minute),
         )
     rich.console.Console(highlight=False).print(table)
+    return exits.OK
+
+
+@app.command(name="add-sub")
+async def add(main: str, name: str, /) -> int:
+    """Make a sub-account: it sends at its main account's cost, with its settings, and is refused
+    whatever is of money, tokens and statistics.
+
+    Its lines are made by `sluice apply`, its tokens by `sluice token create MAIN/NAME` or by its
+    main account through the API.
+
+    Example: sluice account add-sub demo shop-berlin
+
+    Parameters
+    ----------
+    main
+        The main account's name.
+    name
+        What it is called within that: small letters, digits, '.', '_' and '-'.
+    """
+    if not sub_accounts.is_name(name):
+        detail = "NAME: expected small letters, digits, '.', '_' and '-', 40 at most"
+        raise exits.NotDone(exits.BAD_INPUT, detail)
+    async with database.connected() as connection, connection.transaction():
+        account = await _find(connection, main)
+        if account.main is not None:
+            raise exits.NotDone(exits.BAD_INPUT, f"{main!r} is a sub-account itself")
+        try:
+            made = await sub_accounts.create(connection, account.account_id, name)
+        except sub_accounts.SubNameTaken:
+            detail = f"account {main!r} already has a sub-account {name!r}"
+            raise exits.NotDone(exits.FAILED, detail) from None
+        except sub_accounts.TooManySubAccounts:
+            detail = f"account {main!r} already has {sub_accounts.COUNT_MAX} sub-accounts"
+            raise exits.NotDone(exits.FAILED, detail) from None
+    print(made.name)
     return exits.OK
 
 

@@ -20,8 +20,7 @@ from shared.runtime import exits, settings
 
 app = cyclopts.App(name="token", help="Bearer tokens of an account.")
 
-NAME_LENGTH_MAX = 64
-GOOD_FOR_MAX = timedelta(days=3650)
+GOOD_FOR_MAX = timedelta(days=tokens.GOOD_DAYS_MAX)
 
 _DURATION = re.compile(r"([0-9]{1,6})([mhd])")
 _UNITS = {"m": timedelta(minutes=1), "h": timedelta(hours=1), "d": timedelta(days=1)}
@@ -64,10 +63,9 @@ async def create(
         Print {"account", "name", "id", "scopes", "token"}; by id and token the Aircall-shaped API
         is used.
     """
-    if not (name.isprintable() and name.strip() == name and 1 <= len(name) <= NAME_LENGTH_MAX):
-        raise exits.NotDone(
-            exits.BAD_INPUT, f"a token's name is 1 to {NAME_LENGTH_MAX} printable characters"
-        )
+    if not tokens.is_name(name):
+        detail = f"a token's name is 1 to {tokens.NAME_LENGTH_MAX} printable characters"
+        raise exits.NotDone(exits.BAD_INPUT, detail)
     good_for = None if expires_in is None else _duration(expires_in)
     scopes = _scopes(scope)
     signing = keys.Keys.read(settings.load(Key).secret_key)

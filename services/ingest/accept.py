@@ -186,17 +186,18 @@ async def _store_all(
     left, some_unwanted = await messages.insert(opened, drafts)
     if some_unwanted:
         raise _NotForAll
-    used = await ledger.used_today(opened, sorted(left))
+    if {draft.account_id for draft in drafts} > left.keys():
+        raise _NotForAll
+    used = await ledger.used_today(opened, _payers(left))
     spent_micro: Counter[int] = Counter()
     taken: Counter[int] = Counter()
     for draft in drafts:
-        spent_micro[draft.account_id] += draft.price_micro
-        taken[draft.account_id] += draft.segment_count
-    if spent_micro.keys() > left.keys():
-        raise _NotForAll
+        purse = left[draft.account_id]
+        spent_micro[purse.wallet_id] += draft.price_micro
+        taken[purse.payer_account_id] += draft.segment_count
     # As they were before: then whoever decides about each message must decide for it.
     till = _Till(
-        {key: purse.with_more(spent_micro[key]) for key, purse in left.items()},
+        {key: purse.with_more(spent_micro[purse.wallet_id]) for key, purse in left.items()},
         {key: count - taken[key] for key, count in used.items()},
         known,
     )
@@ -225,11 +226,16 @@ async def _store_some(
     phones = [opt_outs.PhoneOfAccount(draft.account_id, draft.recipient) for draft in drafts]
     unwanted = await opt_outs.in_force(opened, phones)
     purses = await ledger.lock_purses(opened, accounts)
-    till = _Till(purses, await ledger.used_today(opened, accounts), known, unwanted)
+    till = _Till(purses, await ledger.used_today(opened, _payers(purses)), known, unwanted)
     answers = _decide(intakes, results, till)
     await messages.insert(opened, till.accepted)
     await _finish(opened, seals, till.accepted, answers)
     return [_certain(result) for result in results], till.accepted
+
+
+def _payers(purses: Mapping[int, ledger.Purse]) -> list[int]:
+    """Whose limits of a day the accounts of these purses have."""
+    return sorted({purse.payer_account_id for purse in purses.values()})
 
 
 def _all_settled(drafts: Sequence[Draft], known: Mapping[UUID, Facts]) -> list[Draft]:
@@ -250,7 +256,7 @@ async def accept_answers(
     for, also to those that have opted out. Those that were stored, for the relay."""
     accounts = sorted({draft.account_id for draft in drafts})
     purses = await ledger.lock_purses(opened, accounts)
-    till = _Till(purses, await ledger.used_today(opened, accounts))
+    till = _Till(purses, await ledger.used_today(opened, _payers(purses)))
     for draft in drafts:
         till.take(draft)
     await messages.insert(opened, till.accepted)
@@ -329,12 +335,13 @@ class _Till:
         self._unwanted = unwanted
         self._purses = purses
         self._used = used
-        self.balance_micro = {key: purse.balance_micro for key, purse in purses.items()}
+        self.balance_micro = {each.wallet_id: each.balance_micro for each in purses.values()}
         self.accepted: list[Draft] = []
 
     def balance(self, account_id: int) -> tuple[int, str]:
         """(micro-units, currency) of what is left."""
-        return self.balance_micro[account_id], self._purses[account_id].currency
+        purse = self._purses[account_id]
+        return self.balance_micro[purse.wallet_id], purse.currency
 
     def take(self, draft: Draft) -> Fate:
         """The draft, now stored and paid for when the transaction commits; or why not."""
@@ -350,15 +357,15 @@ class _Till:
             draft = settled
         if draft.wallet_id != purse.wallet_id:
             return Refusal(Code.CURRENCY_CHANGED, "The account's currency has just changed.")
-        used = self._used.get(account_id, 0) + draft.segment_count
+        used = self._used.get(purse.payer_account_id, 0) + draft.segment_count
         if used > purse.daily_limit:
             detail = f"The account may send {purse.daily_limit} segments in 24 hours."
             return Refusal(Code.DAILY_LIMIT_REACHED, detail)
-        balance_micro = self.balance_micro[account_id] - draft.price_micro
+        balance_micro = self.balance_micro[purse.wallet_id] - draft.price_micro
         if balance_micro < 0:
             return Refusal(Code.INSUFFICIENT_FUNDS, "The balance does not cover this message.")
-        self._used[account_id] = used
-        self.balance_micro[account_id] = balance_micro
+        self._used[purse.payer_account_id] = used
+        self.balance_micro[purse.wallet_id] = balance_micro
         self.accepted.append(draft)
         return draft
 

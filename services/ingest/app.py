@@ -19,8 +19,9 @@ from services.ingest.accept import Acceptor
 from services.ingest.aircall import routes as aircall_routes
 from services.ingest.native import routes
 from services.ingest.relay import FAULTS, Relay
-from services.ingest.web import auth, bodies, uses, waiters
+from services.ingest.web import auth, bodies, passwords, uses, waiters
 from shared.access import keys, seals, vault
+from shared.access.passwords import Cost
 from shared.broker import link, publish, topology
 from shared.db import (
     auto_replies,
@@ -29,6 +30,7 @@ from shared.db import (
     ledger,
     lost_queues,
     pool,
+    sessions,
     tokens,
     watch,
 )
@@ -63,6 +65,8 @@ class Settings(server.Settings, frozen=True, kw_only=True):
         ),
     ] = 8080
     ingest_pool: settings.Connections = 12
+    password_memory_kib: settings.PasswordMemory = settings.PASSWORD_MEMORY_KIB
+    password_passes: settings.PasswordPasses = settings.PASSWORD_PASSES
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -120,6 +124,8 @@ async def serve(chosen: Settings, stop: asyncio.Event) -> AsyncIterator[None]:
             every = lifecycle.every(seconds, step, FAULTS)
             await stack.enter_async_context(lifecycle.background(name, every, stop))
 
+        hashing = passwords.Passwords(Cost(chosen.password_memory_kib, chosen.password_passes))
+        stack.callback(hashing.close)
         context = routes.Context(
             pool=database,
             watch=configured,
@@ -133,6 +139,7 @@ async def serve(chosen: Settings, stop: asyncio.Event) -> AsyncIterator[None]:
             waiters=waiting,
             permits=permits.Permits(redis),
             departures=departing,
+            passwords=hashing,
         )
         missing = partial(_missing, configured, relay)
         async with _listening(chosen, context, missing) as port:
@@ -193,6 +200,7 @@ async def _end_tokens(database: asyncpg.Pool) -> None:
     """Processes of the release before know no expiry: what is gone they find no more."""
     async with database.acquire(timeout=ACQUIRE_SECONDS) as opened:
         await tokens.end_expired(opened)
+        await sessions.forget_old(opened)
 
 
 async def _write_last(used: uses.Uses) -> None:

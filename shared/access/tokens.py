@@ -12,6 +12,8 @@ PREFIX = "slu_"
 NARROW_PREFIX = "sls_"
 """Of tokens that may not do everything: those with less than all scopes, and those of sessions."""
 CHECK_BYTES = 6
+NAME_LENGTH_MAX = 64
+GOOD_DAYS_MAX = 3650
 
 SECRET_LENGTH = len(PREFIX) + 43
 _CHECK_LENGTH = CHECK_BYTES * 4 // 3
@@ -21,6 +23,11 @@ def make(keys: Keys, *, narrow: bool = False) -> str:
     """A new token, to be shown once."""
     secret = (NARROW_PREFIX if narrow else PREFIX) + secrets.token_urlsafe(32)
     return secret + _check(keys.sign(_checked(secret)))
+
+
+def is_name(text: str) -> bool:
+    """Whether a token may be known by it."""
+    return text.isprintable() and text.strip() == text and 1 <= len(text) <= NAME_LENGTH_MAX
 
 
 def hashes(token: str, keys: Keys) -> tuple[bytes, ...]:

@@ -28,5 +28,10 @@ Whoever keeps what phones send takes fingerprints in their order, then parts tha
 of their keys; for words of phones, the turn and the fence of opt-outs; then heads of inbound
 messages, then those of event logs (6), both in the order of accounts; then opt-outs.
 
+Whoever makes tokens, users or sub-accounts of an account, or changes or removes users, locks the
+account's row first, so that two of them see each other; then what they change, and nothing of 1 to
+8. Who signs in takes the attempts of a user and of an address in their order, in a transaction of
+their own.
+
 A row that nobody else can know yet may be inserted at any time.
 """

@@ -10,7 +10,8 @@ from shared.ledger.transfers import Kind
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """An account and its active wallet; `balance_micro` in micro-units of `currency`.
+    """An account and its payer's active wallet; `balance_micro` in micro-units of `currency`.
+    `main`: the name of a sub-account's main account, which is its payer; their settings are one.
     `special_numbers`: it may send to premium-rate and other special numbers. The rest is as in
     `shared/rules/snapshot.py`."""
 
@@ -26,12 +27,17 @@ class Account:
     international: bool
     consent: str
     registration_enforced: bool
+    payer_account_id: int
+    main: str | None
 
 
 _SELECT = """
-SELECT a.account_id, a.name, a.currency, w.balance_micro, a.daily_limit, a.requests_per_minute,
-       a.special_numbers, a.plan, a.store_body, a.international, a.consent, a.registration_enforced
-FROM accounts a JOIN wallets w ON w.account_id = a.account_id AND w.currency = a.currency
+SELECT a.account_id, a.name, a.currency, w.balance_micro, p.daily_limit, p.requests_per_minute,
+       p.special_numbers, p.plan, p.store_body, p.international, p.consent, p.registration_enforced,
+       a.payer_account_id, CASE WHEN a.parent_account_id IS NOT NULL THEN p.name END
+FROM accounts a
+JOIN accounts p ON p.account_id = a.payer_account_id
+JOIN wallets w ON w.account_id = p.account_id AND w.currency = a.currency
 WHERE $1::text IS NULL OR a.name = $1
 ORDER BY a.name"""
 

@@ -41,6 +41,17 @@ class Account:
 
 
 @dataclass(frozen=True, slots=True)
+class KnownSubAccount:
+    """An account with its main account's settings: lines may name it, and nothing is set of it."""
+
+    name: str
+
+    @property
+    def key(self) -> Key:
+        return ("account", self.name)
+
+
+@dataclass(frozen=True, slots=True)
 class Line:
     account: str
     sender: str
@@ -172,6 +183,7 @@ Row = (
     Platform
     | Egress
     | Account
+    | KnownSubAccount
     | Line
     | Price
     | SpecialPrice
@@ -189,7 +201,8 @@ _EGRESS = "SELECT egress_allow FROM platform"
 _ACCOUNTS = """
 SELECT name, currency, daily_limit, requests_per_minute, special_numbers, plan, store_body,
        international, consent, registration_enforced
-FROM accounts"""
+FROM accounts WHERE parent_account_id IS NULL"""
+_SUB_ACCOUNTS = "SELECT name FROM accounts WHERE parent_account_id IS NOT NULL"
 _LINES = """
 SELECT a.name, l.sender, l.kind, l.country, l.is_default, l.hour_limit, l.day_limit, l.month_limit,
        l.keyword, l.second_limit, l.name, l.capabilities, l.mode, l.registration, l.brand,
@@ -221,6 +234,7 @@ async def read(connection: Connection) -> dict[Key, Row]:
         rows += [Platform(*row) for row in await connection.fetch(_PLATFORM)]
         rows += [Egress(tuple(row[0])) for row in await connection.fetch(_EGRESS)]
         rows += [Account(*row) for row in await connection.fetch(_ACCOUNTS)]
+        rows += [KnownSubAccount(*row) for row in await connection.fetch(_SUB_ACCOUNTS)]
         rows += [_line(row) for row in await connection.fetch(_LINES)]
         rows += [Price(*row) for row in await connection.fetch(_PRICES)]
         rows += [SpecialPrice(*row) for row in await connection.fetch(_SPECIAL_PRICES)]

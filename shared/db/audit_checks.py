@@ -118,7 +118,8 @@ WHERE s.accepted_at IS NULL AND s.state IN ({_UNSENT})
 _OWNERS = """
 SELECT m.message_id, m.account_id, m.line_id, m.carrier_id, m.wallet_id FROM messages m
 LEFT JOIN lines l ON l.line_id = m.line_id AND l.account_id = m.account_id
-LEFT JOIN wallets w ON w.wallet_id = m.wallet_id AND w.account_id = m.account_id
+LEFT JOIN accounts a ON a.account_id = m.account_id
+LEFT JOIN wallets w ON w.wallet_id = m.wallet_id AND w.account_id = a.payer_account_id
                    AND w.currency = m.currency
 LEFT JOIN carriers c ON c.carrier_id = m.carrier_id
 WHERE l.line_id IS NULL OR w.wallet_id IS NULL OR c.carrier_id IS NULL"""
@@ -161,6 +162,13 @@ SELECT message_id, part, state, submitted_at FROM segments
 WHERE state IN ('submitted', 'in_doubt')
   AND (submitted_at < now() - (SELECT receipt_deadline())
                           - interval '{SWEEP_SECONDS} seconds') IS NOT FALSE"""
+
+_SUB_ACCOUNTS = """
+SELECT a.account_id, a.name, a.parent_account_id, w.wallet_id
+FROM accounts a
+JOIN accounts p ON p.account_id = a.parent_account_id
+LEFT JOIN wallets w ON w.account_id = a.account_id
+WHERE p.parent_account_id IS NOT NULL OR w.wallet_id IS NOT NULL OR p.currency <> a.currency"""
 
 # A line whose parked messages have expired keeps its row until its time comes.
 _PARKED_LINES = f"""
@@ -249,6 +257,8 @@ CHECKS = (
           _REFUNDS),
     Check("unrefunded", "what ended unsent was refunded", "segments", _UNREFUNDED),
     Check("owners", "messages have a line, wallet and carrier that fit", "messages", _OWNERS),
+    Check("sub_accounts", "sub-accounts are of main accounts, and have no money", "accounts",
+          _SUB_ACCOUNTS),
     Check("parts", "what is written of parts is of parts that a message has", "segments", _PARTS),
     Check("work", "what waits has its row of work, nothing else has", "work", _WORK),
     Check("overdue_work", "nothing waits past its time", "work", _OVERDUE_WORK),

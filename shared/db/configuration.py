@@ -26,11 +26,12 @@ async def version(connection: Connection) -> int:
 
 
 _ACCOUNTS = """
-SELECT a.account_id, a.name, a.currency, a.daily_limit, a.requests_per_minute,
-       w.wallet_id, r.wallet_id AS revenue_wallet_id, a.special_numbers, a.plan, a.store_body,
-       a.international, a.consent, a.registration_enforced
+SELECT a.account_id, a.name, p.currency, p.daily_limit, p.requests_per_minute,
+       w.wallet_id, r.wallet_id AS revenue_wallet_id, p.special_numbers, p.plan, p.store_body,
+       p.international, p.consent, p.registration_enforced, a.parent_account_id
 FROM accounts a
-JOIN wallets w ON w.account_id = a.account_id AND w.currency = a.currency
+JOIN accounts p ON p.account_id = a.payer_account_id
+JOIN wallets w ON w.account_id = p.account_id AND w.currency = a.currency
 JOIN wallets r ON r.book = 'revenue' AND r.currency = a.currency"""
 _PRICES = "SELECT country, currency, amount_micro FROM prices"
 _SPECIAL_PRICES = "SELECT country, currency, amount_micro FROM special_prices"
@@ -39,7 +40,12 @@ _LONG_REFERENCES = "SELECT long_references FROM platform"
 _PLATFORM = "SELECT egress_allow, conversation_days, seals_texts FROM platform"
 _ROUTES = "SELECT country, carrier_id FROM routes ORDER BY country, priority, carrier_id"
 _COUNTRY_LIMITS = """
-SELECT account_id, country, hour_limit, day_limit, month_limit FROM country_limits"""
+SELECT account_id, country, hour_limit, day_limit, month_limit FROM country_limits
+UNION ALL
+SELECT a.account_id, l.country, l.hour_limit, l.day_limit, l.month_limit
+FROM country_limits l JOIN accounts a ON a.parent_account_id = l.account_id
+WHERE NOT EXISTS (
+    SELECT FROM country_limits o WHERE o.account_id = a.account_id AND o.country = l.country)"""
 
 
 async def load(connection: Connection) -> Configuration:

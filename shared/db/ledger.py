@@ -17,7 +17,8 @@ from shared.ledger.transfers import Book, Kind
 
 @dataclass(frozen=True, slots=True)
 class Purse:
-    """An account's wallet in its active currency, locked until the transaction ends."""
+    """The wallet that pays for an account, in its active currency, locked until the transaction
+    ends. Accounts of one payer share it, and the payer's limit of a day."""
 
     account_id: int
     wallet_id: int
@@ -25,6 +26,7 @@ class Purse:
     currency: str
     balance_micro: int
     daily_limit: int
+    payer_account_id: int
 
     def with_more(self, amount_micro: int) -> Purse:
         """The same purse, before so much was taken out of it."""
@@ -33,9 +35,10 @@ class Purse:
 
 _LOCK = f"""
 SELECT a.account_id, w.wallet_id, r.wallet_id AS revenue_wallet_id, w.currency, w.balance_micro,
-       a.daily_limit
+       p.daily_limit, p.account_id AS payer_account_id
 FROM accounts a
-JOIN wallets w ON w.account_id = a.account_id AND w.currency = a.currency
+JOIN accounts p ON p.account_id = a.payer_account_id
+JOIN wallets w ON w.account_id = a.payer_account_id AND w.currency = a.currency
 JOIN wallets r ON r.book = '{Book.REVENUE}' AND r.currency = w.currency
 WHERE a.account_id = ANY ($1::int[])
 ORDER BY w.wallet_id
@@ -43,18 +46,18 @@ FOR UPDATE OF w"""
 
 
 async def lock_purses(connection: Connection, account_ids: Sequence[int]) -> dict[int, Purse]:
-    """Lock the active wallets of these accounts, in the order that `shared.db` tells."""
+    """Lock the wallets that pay for these accounts, in the order that `shared.db` tells."""
     return {row["account_id"]: Purse(*row) for row in await connection.fetch(_LOCK, account_ids)}
 
 
 _BALANCE = """
 SELECT w.balance_micro, w.currency FROM accounts a
-JOIN wallets w ON w.account_id = a.account_id AND w.currency = a.currency
+JOIN wallets w ON w.account_id = a.payer_account_id AND w.currency = a.currency
 WHERE a.account_id = $1"""
 
 
 async def balance(connection: Connection, account_id: int) -> tuple[int, str]:
-    """(micro-units, currency) of the account's active wallet."""
+    """(micro-units, currency) of the active wallet that pays for the account."""
     row = await connection.fetchrow(_BALANCE, account_id)
     if row is None:
         raise LookupError(f"account {account_id} has no wallet")
@@ -71,7 +74,8 @@ GROUP BY account_id"""
 
 
 async def used_today(connection: Connection, account_ids: Sequence[int]) -> dict[int, int]:
-    """Segments accepted in the last rolling day. Exact once the accounts' purses are locked."""
+    """Segments accepted in the last rolling day for these payers. Exact once their purses are
+    locked."""
     rows = await connection.fetch(_USED_TODAY, account_ids)
     return {row["account_id"]: row["used"] for row in rows}
 
@@ -105,31 +109,37 @@ DEBIT = f"""
 """One transfer for each segment."""
 
 SPENT = """
-    SELECT account_id, wallet_id, revenue_wallet_id,
+    SELECT wallet_id, revenue_wallet_id, array_agg(DISTINCT account_id) AS account_ids,
            sum(segment_count * segment_price_micro)::bigint AS amount_micro,
            sum(segment_count) AS segment_count
-    FROM accepted GROUP BY account_id, wallet_id, revenue_wallet_id ORDER BY wallet_id"""
-"""What the transfers of DEBIT take from each wallet."""
+    FROM accepted GROUP BY wallet_id, revenue_wallet_id ORDER BY wallet_id"""
+"""What the transfers of DEBIT take from each wallet, for which accounts."""
 
 SPEND = """
 wallet AS (
     UPDATE wallets w SET balance_micro = w.balance_micro - spent.amount_micro
     FROM spent WHERE w.wallet_id = spent.wallet_id
-    RETURNING w.account_id, w.wallet_id, spent.revenue_wallet_id, w.currency, w.balance_micro,
-              spent.segment_count
+    RETURNING w.account_id AS payer_account_id, w.wallet_id, spent.revenue_wallet_id, w.currency,
+              w.balance_micro, spent.segment_count, spent.account_ids
 ), day AS (
     INSERT INTO daily_usage AS d (account_id, slot, segment_count)
-    SELECT account_id, floor(extract(epoch FROM clock_timestamp()) / 900)::bigint, segment_count
-    FROM wallet ORDER BY account_id
+    SELECT payer_account_id, floor(extract(epoch FROM clock_timestamp()) / 900)::bigint,
+           segment_count
+    FROM wallet ORDER BY payer_account_id
     ON CONFLICT (account_id, slot)
     DO UPDATE SET segment_count = d.segment_count + excluded.segment_count
 )"""
 """The last parts of that statement, in which `spent` is SPENT: wallets, then the day's usage under
 their locks."""
 
-LEFT = "account_id, w.wallet_id, w.revenue_wallet_id, w.currency, w.balance_micro, a.daily_limit"
-LEFT_IN = "wallet w JOIN accounts a USING (account_id, currency)"
-"""What its end selects, and from where: the purses that are left, where the account's currency is
+LEFT = """
+    a.account_id, w.wallet_id, w.revenue_wallet_id, w.currency, w.balance_micro, p.daily_limit,
+    w.payer_account_id"""
+LEFT_IN = """
+    wallet w
+    JOIN accounts p ON p.account_id = w.payer_account_id AND p.currency = w.currency
+    JOIN accounts a ON a.account_id = ANY (w.account_ids)"""
+"""What its end selects, and from where: the purses that are left, where the payer's currency is
 still the wallet's."""
 
 # The unique key (message, part, kind) lets each segment be refunded once; the wallet receives

@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 import asyncpg
 
-from shared.access.rights import ALL_SCOPES, AccessScope, Caller
+from shared.access.rights import ALL_SCOPES, AccessScope, Caller, UserRole
 from shared.db.connection import Connection
 
 COUNT_MAX = 10
@@ -63,28 +63,37 @@ async def create(connection: Connection, account_id: int, new: NewToken) -> Toke
 
 class Found(NamedTuple):
     """Whose token it is and what it may do, under which hash it is stored, and for how long it is
-    good, if not for ever."""
+    good, if not for ever. A session's has no id."""
 
-    token_id: int
+    token_id: int | None
     caller: Caller
     token_hash: bytes
     seconds_left: float | None
 
 
 _FIND = """
-SELECT token_id, account_id, scopes, token_hash,
+SELECT token_id, account_id, scopes, NULL AS role, NULL::uuid AS user_id, token_hash,
        extract(epoch FROM expires_at - clock_timestamp())::float8 AS seconds_left
 FROM tokens
-WHERE token_hash = ANY ($1::bytea[]) AND (expires_at IS NULL OR expires_at > clock_timestamp())"""
+WHERE token_hash = ANY ($1::bytea[]) AND (expires_at IS NULL OR expires_at > clock_timestamp())
+UNION ALL
+SELECT NULL, u.account_id, '{}', u.role, u.user_id, s.token_hash,
+       extract(epoch FROM s.expires_at - clock_timestamp())::float8
+FROM sessions s JOIN users u USING (user_id)
+WHERE s.token_hash = ANY ($1::bytea[]) AND s.expires_at > clock_timestamp()"""
 
 
 async def find(connection: Connection, token_hashes: Sequence[bytes]) -> dict[bytes, Found]:
-    """The good tokens among these, by their hashes."""
-    rows = await connection.fetch(_FIND, token_hashes)
-    return {
-        token_hash: Found(token_id, Caller(account_id, _scopes(scopes)), token_hash, seconds_left)
-        for token_id, account_id, scopes, token_hash, seconds_left in rows
-    }
+    """The good tokens among these, of sessions too, by their hashes."""
+    found = [*map(_found, await connection.fetch(_FIND, token_hashes))]
+    return {each.token_hash: each for each in found}
+
+
+def _found(row: asyncpg.Record) -> Found:
+    token_id, account_id, scopes, role, user_id, token_hash, seconds_left = row
+    role = None if role is None else UserRole(role)
+    caller = Caller(account_id, _scopes(scopes), role, user_id)
+    return Found(token_id, caller, token_hash, seconds_left)
 
 
 def _scopes(words: Sequence[str]) -> frozenset[AccessScope]:

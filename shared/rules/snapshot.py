@@ -20,7 +20,8 @@ class Account:
     `special_numbers`: it may send to premium-rate and other special numbers, at their prices.
     `international`: it may send from numbers to other countries than the number's.
     `store_body`: whether its texts are kept (A11).
-    `registration_enforced`: false for accounts that are older than registration (A3)."""
+    `registration_enforced`: false for accounts that are older than registration (A3).
+    `parent_account_id`: a sub-account's main account, whose wallet and settings it has."""
 
     account_id: int
     name: str

@@ -62,6 +62,28 @@ SecretKey = Annotated[
         examples=["put-64-random-hexadecimal-digits-here"],
     ),
 ]
+PasswordMemory = Annotated[
+    int,
+    Meta(
+        description="Memory that hashing a password takes (argon2id). A user's hash goes over to"
+        " what is set at the next sign-in.",
+        ge=8,
+        le=1_048_576,
+        extra={"unit": "KiB"},
+    ),
+]
+PasswordPasses = Annotated[
+    int,
+    Meta(
+        description="How often hashing a password goes through that memory.",
+        ge=1,
+        le=100,
+        extra={"unit": "passes"},
+    ),
+]
+PASSWORD_MEMORY_KIB = 19_456
+PASSWORD_PASSES = 2
+"""By OWASP's list of 2023: 19 MiB, two passes, one lane."""
 Host = Annotated[str, Meta(description="The address to listen on.")]
 Connections = Annotated[
     int,

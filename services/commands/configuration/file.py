@@ -168,6 +168,9 @@ def _accounts(tables: Table, current: apply.Rows, faults: Faults) -> Iterator[Pl
         if (found := faults.decode(_Account, entry, where)) is None:
             continue
         name, currency = str(found.name), str(found.currency)
+        if isinstance(current.get(("account", name)), apply.KnownSubAccount):
+            faults.add(where, f"{name!r} is a sub-account: it has its main account's settings")
+            continue
         yield where, _account(found, current.get(("account", name)))
         if found.credit:
             yield f"{where}.credit", apply.Credit(name, currency, int(found.credit))

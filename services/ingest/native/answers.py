@@ -15,6 +15,7 @@ from shared.db import events, inbound, webhooks
 from shared.ledger import money
 from shared.rules import event_types
 from shared.rules.compose import Draft
+from shared.rules.snapshot import Account
 from shared.shapes import webhook as webhook_shapes
 from shared.shapes.inbound import InboundMessage
 from shared.shapes.line import Line
@@ -44,7 +45,7 @@ class Accepted(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     currency: str
     estimated_departure_at: Time
     balance: Money | UnsetType = UNSET
-    """What remains; in a batch it stands once, beside the results."""
+    """What remains; in a batch it stands once, beside the results. Main accounts alone are told."""
 
 
 class DryRun(msgspec.Struct, frozen=True, kw_only=True):
@@ -88,11 +89,12 @@ Result = Annotated[
 ]
 
 
-class BatchAccepted(msgspec.Struct, frozen=True):
-    """What became of each message, in the order they were given."""
+class BatchAccepted(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What became of each message, in the order they were given. A sub-account is not told of the
+    balance."""
 
     results: list[Result]
-    balance: Money
+    balance: Money | UnsetType = UNSET
 
 
 class WaitingMessage(MessageWithParts, frozen=True, kw_only=True, omit_defaults=True):
@@ -238,6 +240,11 @@ def response(answer: msgspec.Struct | bytes, status: int = 200) -> web.Response:
 def balance(amount_micro: int, currency: str) -> Money:
     """What a wallet holds."""
     return Money(money.format_amount(amount_micro), currency)
+
+
+def remaining(account: Account, amount_micro: int, currency: str) -> Money | UnsetType:
+    """What the wallet that has paid still holds: nothing for a sub-account to know (M8)."""
+    return balance(amount_micro, currency) if account.is_main else UNSET
 
 
 def accepted(draft: Draft, departs_at: datetime, remaining: Money | UnsetType = UNSET) -> Accepted:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Sequence
 from typing import Any
@@ -16,6 +17,7 @@ from shared.web import problems
 Json = dict[str, object]
 
 _SHARED_REFUSALS = (401, 403, 429, 500, 503)
+_OPEN_REFUSALS = (500, 503)
 _MEANINGS = {
     200: "Done.",
     201: "Done; what is shown once is in here.",
@@ -49,7 +51,15 @@ def document() -> Json:
     """The whole description."""
     paths: dict[str, dict[str, Json]] = {}
     for route in routes.ROUTES:
-        paths.setdefault(route.path, {})[route.method.lower()] = _operation(route)
+        operation = _operation(route) | {
+            "description": _told(route),
+            "security": [{"token": [str(route.needs)]}],
+        }
+        paths.setdefault(route.path, {})[route.method.lower()] = operation
+    for open_route in routes.OPEN_ROUTES:
+        responses = _responses(open_route, shared=_OPEN_REFUSALS)
+        operation = _operation(open_route) | {"security": [], "responses": responses}
+        paths.setdefault(open_route.path, {})[open_route.method.lower()] = operation
     return {
         "openapi": "3.1.0",
         "info": {
@@ -77,8 +87,9 @@ def _schemas() -> Json:
         answers.Failed,
         problems.Problem,
     ]
-    queries = [route.query for route in routes.ROUTES if route.query]
-    for route in routes.ROUTES:
+    every: tuple[Route[Any], ...] = (*routes.ROUTES, *routes.OPEN_ROUTES)
+    queries = [route.query for route in every if route.query]
+    for route in every:
         kinds += [kind for kind in route.answers.values() if kind]
         kinds += [route.body] if route.body else []
     components = _components([*kinds, *queries])
@@ -92,12 +103,10 @@ def _components(kinds: Sequence[type]) -> dict[str, Any]:
     return msgspec.json.schema_components(kinds, ref_template="#/components/schemas/{name}")[1]
 
 
-def _operation(route: Route) -> Json:
+def _operation(route: Route[Any]) -> Json:
     operation: Json = {
         "operationId": route.handler.__name__,
         "summary": route.summary,
-        "description": _told(route),
-        "security": [{"token": [route.needs]}],
         "responses": _responses(route),
     }
     if parameters := _parameters(route):
@@ -110,18 +119,18 @@ def _operation(route: Route) -> Json:
     return operation
 
 
-def _told(route: Route) -> str:
+def _told(route: Route[Any]) -> str:
     return f"Needs the scope `{route.needs}`, or a role with that right in `{route.need.area}`."
 
 
-def _parameters(route: Route) -> list[Json]:
+def _parameters(route: Route[Any]) -> list[Json]:
     parameters = [_KEY] if route.has_key else []
     if "{id}" in route.path:
         schema: Json = {"type": "string", "format": "uuid"}
         parameters.append({"name": "id", "in": "path", "required": True, "schema": schema})
-    if "{line_id}" in route.path:
+    for name in re.findall(r"{(\w+_id)}", route.path):
         schema = {"type": "integer"}
-        parameters.append({"name": "line_id", "in": "path", "required": True, "schema": schema})
+        parameters.append({"name": name, "in": "path", "required": True, "schema": schema})
     if "{number}" in route.path:
         schema = {"type": "string", "pattern": "^[+][1-9][0-9]{1,14}$"}
         parameters.append({"name": "number", "in": "path", "required": True, "schema": schema})
@@ -143,12 +152,12 @@ def _query_parameters(kind: type[msgspec.Struct]) -> list[Json]:
     return parameters
 
 
-def _responses(route: Route) -> Json:
+def _responses(route: Route[Any], shared: Sequence[int] = _SHARED_REFUSALS) -> Json:
     responses: Json = {
         str(status): _response(status, answers.CONTENT_TYPE, kind)
         for status, kind in route.answers.items()
     }
-    for status in sorted({*route.refusals, *_SHARED_REFUSALS}):
+    for status in sorted({*route.refusals, *shared}):
         responses[str(status)] = _response(status, problems.CONTENT_TYPE, problems.Problem)
     return responses
 

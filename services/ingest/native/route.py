@@ -1,19 +1,24 @@
-"""One operation of the API: who handles it, what it needs, and what OpenAPI is told of it."""
+"""What a path of the API is: who handles it, what it needs, and what OpenAPI is told of it."""
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
+from typing import Generic, TypeVar
 
 import msgspec
 from aiohttp import web
 
-from services.ingest.web import entrance
 from shared.access.rights import AccessScope, Area, Need
 
-Handler = Callable[[entrance.Visit], Awaitable[web.Response]]
+Asking = TypeVar("Asking", contravariant=True)
+"""Who asks: a visit of an account, or whoever comes along."""
+
+BODY_REFUSALS = (400, 408, 413, 415, 422)
+"""Of whatever has a body."""
 
 _AREAS: Mapping[str, Area] = {
+    "account": Area.HOME,
     "messages": Area.MESSAGES,
     "preview": Area.MESSAGES,
     "events": Area.MESSAGES,
@@ -22,6 +27,11 @@ _AREAS: Mapping[str, Area] = {
     "opt-outs": Area.MESSAGES,
     "consents": Area.MESSAGES,
     "webhooks": Area.MESSAGES,
+    "tokens": Area.TOKENS,
+    "accounts": Area.ACCOUNTS,
+    "users": Area.USERS,
+    "sessions": Area.OWN,
+    "password": Area.OWN,
     "balance": Area.MONEY,
     "deposits": Area.MONEY,
     "terms": Area.MONEY,
@@ -34,22 +44,22 @@ _AREAS: Mapping[str, Area] = {
     "statistics": Area.STATISTICS,
     "exports": Area.STATISTICS,
 }
-"""By the first word of a path: a route whose word is not here is refused when it is declared."""
+"""By the first word of a path."""
 
 
 @dataclass(frozen=True, slots=True)
-class Route:
-    """One operation. `needs` is the scope that it asks for, within the area of its path; `answers`
-    are the successes by status, None where there is no body; `refusals` the further statuses that
-    it may answer with, beside those that all share."""
+class Route(Generic[Asking]):
+    """One operation. `answers` are the successes by status, None where there is no body;
+    `refusals` the further statuses that it may answer with, beside those that all share. `needs` is
+    the scope that it asks for, within the area of its path; None: it is open to anybody."""
 
     method: str
     path: str
-    handler: Handler
+    handler: Callable[[Asking], Awaitable[web.Response]]
     summary: str
     answers: Mapping[int, type[msgspec.Struct] | None]
     refusals: tuple[int, ...]
-    needs: AccessScope
+    needs: AccessScope | None = None
     body: type[msgspec.Struct] | None = None
     query: type[msgspec.Struct] | None = None
     has_key: bool = False
@@ -57,5 +67,9 @@ class Route:
 
     @property
     def need(self) -> Need:
-        """The right that whoever asks must have."""
-        return Need(_AREAS[self.path.split("/")[2]], self.needs)
+        """The right that whoever asks must have. Raises LookupError for a route that does not say
+        it, or of whose area nobody has decided: then nothing starts."""
+        word = self.path.split("/")[2]
+        if self.needs is None or word not in _AREAS:
+            raise LookupError(f"{self.method} {self.path}: say which scope it needs, of which area")
+        return Need(_AREAS[word], self.needs)

@@ -13,6 +13,7 @@ from services.ingest.native import (
     consents,
     lines,
     opt_outs,
+    people_routes,
     queries,
     reads,
     recalls,
@@ -20,7 +21,7 @@ from services.ingest.native import (
     sends,
     webhooks,
 )
-from services.ingest.native.route import Route
+from services.ingest.native.route import BODY_REFUSALS, Route
 from services.ingest.web import counts, entrance
 from shared.access.rights import AccessScope
 from shared.db import connection
@@ -32,18 +33,16 @@ DOCUMENT = Path(__file__).with_name("openapi.json")
 Context = entrance.Context
 
 
-_BODY_REFUSALS = (400, 408, 413, 415, 422)
-
 _READ, _SEND, _ADMIN = AccessScope.READ, AccessScope.SEND, AccessScope.ADMIN
 
-ROUTES = (
+_MESSAGES: tuple[Route[entrance.Visit], ...] = (
     Route(
         "POST",
         "/v1/messages",
         sends.send,
         "Send a message",
         {202: answers.Accepted, 200: answers.DryRun},
-        (402, 409, *_BODY_REFUSALS),
+        (402, 409, *BODY_REFUSALS),
         needs=_SEND,
         body=requests.SendBody,
         has_key=True,
@@ -54,7 +53,7 @@ ROUTES = (
         sends.send_batch,
         "Send up to 1,000 messages, each with a result of its own",
         {202: answers.BatchAccepted, 200: answers.BatchAccepted},
-        (409, *_BODY_REFUSALS),
+        (409, *BODY_REFUSALS),
         needs=_SEND,
         body=requests.BatchBody,
         has_key=True,
@@ -65,7 +64,7 @@ ROUTES = (
         sends.preview,
         "Measure and price a text without sending it",
         {200: answers.Preview},
-        _BODY_REFUSALS,
+        BODY_REFUSALS,
         needs=_READ,
         body=requests.PreviewBody,
     ),
@@ -84,7 +83,7 @@ ROUTES = (
         recalls.reschedule,
         "Send a scheduled message at another time, until its own has come",
         {200: answers.WaitingMessage},
-        (404, 409, *_BODY_REFUSALS),
+        (404, 409, *BODY_REFUSALS),
         needs=_SEND,
         body=requests.MessageChange,
     ),
@@ -189,7 +188,7 @@ ROUTES = (
         opt_outs.opt_out,
         "Write to a phone no more, whatever waits for it",
         {200: opt_out.OptOut, 201: opt_out.OptOut},
-        _BODY_REFUSALS,
+        BODY_REFUSALS,
         needs=_SEND,
         body=requests.OptOutBody,
         needs_body=False,
@@ -210,7 +209,7 @@ ROUTES = (
         opt_outs.import_opt_outs,
         "Write to many phones no more",
         {200: answers.OptOutsImported},
-        _BODY_REFUSALS,
+        BODY_REFUSALS,
         needs=_SEND,
         body=requests.OptOutImport,
     ),
@@ -239,7 +238,7 @@ ROUTES = (
         consents.record_consent,
         "Record that a phone has agreed to be written to",
         {200: consent.Consent, 201: consent.Consent},
-        _BODY_REFUSALS,
+        BODY_REFUSALS,
         needs=_SEND,
         body=consent_shapes.ConsentBody,
     ),
@@ -259,7 +258,7 @@ ROUTES = (
         consents.import_consents,
         "Record that many phones have agreed to be written to",
         {200: consent_shapes.ConsentsImported},
-        _BODY_REFUSALS,
+        BODY_REFUSALS,
         needs=_SEND,
         body=consent_shapes.ConsentImport,
     ),
@@ -269,7 +268,7 @@ ROUTES = (
         webhooks.create_webhook,
         "Have events posted to a URL",
         {201: answers.WebhookWithSecret},
-        (409, *_BODY_REFUSALS),
+        (409, *BODY_REFUSALS),
         needs=_ADMIN,
         body=requests.WebhookBody,
     ),
@@ -297,7 +296,7 @@ ROUTES = (
         webhooks.change_webhook,
         "Change a webhook, disable it, or have it tried again",
         {200: answers.Webhook},
-        (404, *_BODY_REFUSALS),
+        (404, *BODY_REFUSALS),
         needs=_ADMIN,
         body=requests.WebhookChange,
     ),
@@ -342,20 +341,33 @@ ROUTES = (
 )
 
 
+ROUTES = (*_MESSAGES, *people_routes.ROUTES)
+"""What an account asks, by its token or in a user's session."""
+OPEN_ROUTES = people_routes.OPEN_ROUTES
+"""What anybody may ask."""
+
+_Served = Callable[[web.Request], Awaitable[web.Response]]
+
+
 def add_routes(app: web.Application, context: Context) -> None:
     """Give an application the API, its description, and the layer that answers refusals."""
     app.middlewares.append(refused.answering(counts.note, away=connection.UNREACHABLE))
     for route in ROUTES:
-        handler = _admitting(context, route)
-        expect = bodies.wait_to_continue
-        if route.method == "GET":
-            app.router.add_get(route.path, handler, expect_handler=expect)
-        else:
-            app.router.add_route(route.method, route.path, handler, expect_handler=expect)
+        _add(app, route.method, route.path, _admitting(context, route))
+    for open_route in OPEN_ROUTES:
+        _add(app, open_route.method, open_route.path, _open(context, open_route))
     app.router.add_get("/openapi.json", _serving(DOCUMENT.read_bytes()))
 
 
-def _admitting(context: Context, route: Route) -> Callable[[web.Request], Awaitable[web.Response]]:
+def _add(app: web.Application, method: str, path: str, handler: _Served) -> None:
+    expect = bodies.wait_to_continue
+    if method == "GET":
+        app.router.add_get(path, handler, expect_handler=expect)
+    else:
+        app.router.add_route(method, path, handler, expect_handler=expect)
+
+
+def _admitting(context: Context, route: Route[entrance.Visit]) -> _Served:
     handler, need = route.handler, route.need
 
     async def admit(request: web.Request) -> web.Response:
@@ -364,7 +376,16 @@ def _admitting(context: Context, route: Route) -> Callable[[web.Request], Awaita
     return admit
 
 
-def _serving(document: bytes) -> Callable[[web.Request], Awaitable[web.Response]]:
+def _open(context: Context, route: Route[entrance.Passage]) -> _Served:
+    handler = route.handler
+
+    async def serve(request: web.Request) -> web.Response:
+        return await handler(entrance.Passage(request, context))
+
+    return serve
+
+
+def _serving(document: bytes) -> _Served:
     async def serve(_request: web.Request) -> web.Response:
         return answers.response(document)
 

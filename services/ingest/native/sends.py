@@ -21,6 +21,7 @@ from services.ingest.web.entrance import Visit
 from shared.db import facts, ledger
 from shared.rules.compose import Draft, compose, measure, settle
 from shared.rules.refusals import Code, Refusal, Subject
+from shared.rules.snapshot import Account
 from shared.runtime import ids
 from shared.sms import sender_id
 from shared.web import problems
@@ -136,7 +137,9 @@ async def send(visit: Visit) -> web.Response:
     if not isinstance(item.draft, Problem):
         if item.dry_run:
             return answers.response(answers.dry_run(item.draft, item.departs_at))
-        return await _accept(visit, [item], key, partial(_answer_single, item.departs_at))
+        return await _accept(
+            visit, [item], key, partial(_answer_single, visit.account, item.departs_at)
+        )
     if key is None or item.body is None or item.dry_run:
         return problems.response(item.draft)
     # What is refused now may have been accepted under its key before; only accept can tell.
@@ -145,12 +148,16 @@ async def send(visit: Visit) -> web.Response:
 
 
 def _answer_single(
-    departs_at: datetime, fates: Sequence[Fate], balance_micro: int, currency: str
+    account: Account,
+    departs_at: datetime,
+    fates: Sequence[Fate],
+    balance_micro: int,
+    currency: str,
 ) -> Answer:
     (fate,) = fates
     if isinstance(fate, Refusal):
         return _answer_refused(refusals.problem_of(fate))
-    remaining = answers.balance(balance_micro, currency)
+    remaining = answers.remaining(account, balance_micro, currency)
     return Answer(202, answers.encode(answers.accepted(fate, departs_at, remaining)))
 
 
@@ -168,7 +175,7 @@ async def send_batch(visit: Visit) -> web.Response:
     items = await _with_dry_runs_settled(visit, await _read_items(visit, batch.messages))
 
     def answer(fates: Sequence[Fate], balance_micro: int, currency: str) -> Answer:
-        remaining = answers.balance(balance_micro, currency)
+        remaining = answers.remaining(visit.account, balance_micro, currency)
         results = list(_results(items, fates))
         return Answer(202, answers.encode(answers.BatchAccepted(results, remaining)))
 

@@ -157,7 +157,9 @@ class Authenticator:
         if found is None or presented.token_id not in (None, found.token_id):
             self._served.pop(key, None)
             raise self._failed(address)
-        self._uses.note(found.token_id, None if found.token_hash == hashes[0] else hashes[0])
+        if found.token_id is not None:
+            new_hash = None if found.token_hash == hashes[0] else hashes[0]
+            self._uses.note(found.token_id, new_hash)
         good_seconds = CACHE_SECONDS
         if found.seconds_left is not None:
             good_seconds = min(CACHE_SECONDS, found.seconds_left)

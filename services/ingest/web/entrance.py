@@ -13,7 +13,7 @@ from aiohttp import web
 
 from services.ingest.accept import Acceptor
 from services.ingest.departures import DepartureForecasts
-from services.ingest.web import auth, turns, waiters
+from services.ingest.web import auth, passwords, turns, waiters
 from shared.access import keys, rights, seals, vault
 from shared.db import connection, watch
 from shared.limits import door, permits
@@ -43,6 +43,7 @@ class Context:
     waiters: waiters.Waiters
     permits: permits.Permits
     departures: DepartureForecasts
+    passwords: passwords.Passwords
     lists: turns.Turns = field(default_factory=turns.Turns)
     admissions: _Admissions = field(init=False)
 
@@ -52,20 +53,16 @@ class Context:
         object.__setattr__(self, "admissions", admissions)
 
 
-class Visit(msgspec.Struct, frozen=True):
-    """A request that was let in."""
+class Passage(msgspec.Struct, frozen=True):
+    """A request of anybody, for what is no account's yet."""
 
     request: web.Request
     context: Context
-    account: snapshot.Account
-    caller: rights.Caller
-    need: rights.Need
-    scheme: auth.Scheme
 
     @property
-    def account_id(self) -> int:
-        """Whose request it is; every query is bound to it."""
-        return self.account.account_id
+    def address(self) -> str:
+        """Where it comes from."""
+        return addresses.caller(self.context.proxies.client_of(self.request))
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[connection.Connection]:
@@ -76,6 +73,20 @@ class Visit(msgspec.Struct, frozen=True):
             opened.transaction(),
         ):
             yield opened
+
+
+class Visit(Passage, frozen=True):
+    """A request that was let in."""
+
+    account: snapshot.Account
+    caller: rights.Caller
+    need: rights.Need
+    scheme: auth.Scheme
+
+    @property
+    def account_id(self) -> int:
+        """Whose request it is; every query is bound to it."""
+        return self.account.account_id
 
 
 class TooManyRequests(problems.Refused):

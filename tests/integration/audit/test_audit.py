@@ -49,6 +49,22 @@ def _twice(*columns: str) -> str:
 
 
 _FALSIFICATIONS = (
+    (
+        "sub_accounts",
+        "INSERT INTO accounts (name, currency, parent_account_id)"
+        " SELECT 'a/b', currency, account_id FROM accounts WHERE account_id = 1;"
+        "INSERT INTO wallets (account_id, book, currency)"
+        " SELECT account_id, 'customer', currency FROM accounts WHERE name = 'a/b'",
+        "a/b",
+    ),
+    (
+        "sub_accounts",
+        "INSERT INTO accounts (name, currency, parent_account_id)"
+        " SELECT 'a/b', currency, account_id FROM accounts WHERE account_id = 1;"
+        "INSERT INTO accounts (name, currency, parent_account_id)"
+        " SELECT 'a/b/c', currency, account_id FROM accounts WHERE name = 'a/b'",
+        "a/b/c",
+    ),
     ("wallets", "UPDATE wallets SET balance_micro = balance_micro + 1 WHERE wallet_id = 7", "7"),
     (
         "wallets",

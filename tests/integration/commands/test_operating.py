@@ -212,7 +212,15 @@ async def test_the_exit_status_tells_bad_usage_from_a_missing_server(tmp_path: P
 async def test_help_of_every_command_has_an_example() -> None:
     command = Command({})
     names = ("ingest", "dispatcher", "dlr", "simulator", "migrate", "apply", "audit", "send")
-    groups = (("token", "create"), ("account", "show"), ("account", "credit"), ("account", "list"))
+    groups = (
+        ("token", "create"),
+        ("user", "add"),
+        ("user", "password"),
+        ("account", "show"),
+        ("account", "credit"),
+        ("account", "list"),
+        ("account", "add-sub"),
+    )
     for ended in await asyncio.gather(
         *(command(*path, "--help") for path in (*((name,) for name in names), *groups))
     ):

@@ -11,6 +11,7 @@ import pytest
 
 from services.ingest.native import routes
 from services.ingest.native.route import Route
+from services.ingest.web.entrance import Visit
 from shared.db import events, segments
 from shared.sms.states import SegmentState
 from tests.integration.ingest.world import World
@@ -150,7 +151,7 @@ async def test_messages_are_filtered_when_the_query_says_so(
     ids=lambda route: route.path,
 )
 async def test_another_accounts_message_is_as_absent_as_one_that_never_was(
-    town: World, route: Route
+    town: World, route: Route[Visit]
 ) -> None:
     message_id = (await _send(town, "alice"))["id"]
     own = await town.get("alice", route.path.format(id=message_id))

@@ -187,6 +187,8 @@ async def _serving(
         ingest_port=port,
         metrics_port=free_port(),
         trusted_proxies=(PROXY,),
+        password_memory_kib=64,
+        password_passes=1,
         address_connections_max=ADDRESS_CONNECTIONS_MAX,
     )
     async with (

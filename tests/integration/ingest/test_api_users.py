@@ -1,0 +1,466 @@
+"""People: they sign in, each may what their role says, and guessing a password is slow."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import uuid
+
+import aiohttp
+import pytest
+
+from services.ingest.native import sessions
+from services.ingest.web import passwords
+from shared.access import passwords as hashes
+from shared.access.rights import UserRole
+from shared.db import sessions as stored
+from shared.web.problems import Refused
+from tests.integration.ingest.people import (
+    COST,
+    PASSWORD,
+    account_id,
+    call,
+    new_user,
+    sign_in,
+    with_role,
+)
+from tests.integration.ingest.world import PROXY, World
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+OTHER = "another horse, battery and staple"
+
+
+async def _is_served(town: World, who: str) -> bool:
+    async with town.client.get("/v1/account", headers=town.bearer(who)) as answer:
+        return answer.status == 200
+
+
+async def _until_refused(town: World, who: str) -> None:
+    """Within the second that a process may remember a session for."""
+    async with asyncio.timeout(1.5):
+        while await _is_served(town, who):
+            await asyncio.sleep(0.02)
+
+
+# Sessions ----------------------------------------------------------------------------------------
+
+
+async def test_a_user_signs_in_and_out(town: World) -> None:
+    # Given a user, When they sign in, however they write their address
+    made = await new_user(town, "alice", "ada@alice.example", UserRole.VIEWER)
+    session = await sign_in(town, "alice", "Ada@Alice.example")
+    town.tokens["ada"] = session["token"]
+
+    # Then they are let in for an hour, in their role, and the account's users see when
+    assert session["user"]["id"] == str(made.user_id)
+    home = await call(town, "ada", "GET", "/v1/account", status=200)
+    assert home["you"] == {"role": "viewer"}
+    seen = await call(town, "ada", "GET", f"/v1/users/{made.user_id}", status=200)
+    assert seen["last_signed_in_at"]
+    ends = await town.pool.fetchval(
+        "SELECT max(expires_at - created_at) FROM sessions WHERE user_id = $1", made.user_id
+    )
+    assert ends == sessions.LASTS
+
+    # When they sign out, Then the token is good no more
+    await call(town, "ada", "DELETE", "/v1/sessions/current", status=204)
+    await _until_refused(town, "ada")
+    assert (
+        await town.pool.fetchval("SELECT count(*) FROM sessions WHERE user_id = $1", made.user_id)
+        == 0
+    )
+
+
+async def test_who_is_wrong_is_not_told_about_what(town: World) -> None:
+    await new_user(town, "alice", "eve@alice.example", UserRole.VIEWER)
+
+    told = [
+        await sign_in(town, *asked, status=401)
+        for asked in (
+            ("alice", "eve@alice.example", OTHER),
+            ("alice", "nobody@alice.example", PASSWORD),
+            ("nobody", "eve@alice.example", PASSWORD),
+            ("bob", "eve@alice.example", PASSWORD),
+        )
+    ]
+
+    assert {each["code"] for each in told} == {"wrong_credentials"}
+    assert all(each == told[0] for each in told)
+
+
+async def test_an_expired_session_is_refused(town: World) -> None:
+    who = await with_role(town, "bob", UserRole.VIEWER)
+    assert await _is_served(town, who)
+
+    await town.pool.execute("UPDATE sessions SET expires_at = now() - interval '1 second'")
+
+    await _until_refused(town, who)
+    async with town.pool.acquire() as opened:
+        await stored.forget_old(opened)
+    assert await town.pool.fetchval("SELECT count(*) FROM sessions") == 0
+    del town.tokens[who]
+
+
+async def test_one_session_too_many_ends_the_oldest(town: World) -> None:
+    made = await new_user(town, "bob", "busy@bob.example", UserRole.VIEWER)
+    first = (await sign_in(town, "bob", "busy@bob.example"))["token"]
+    for _ in range(stored.COUNT_MAX):
+        await sign_in(town, "bob", "busy@bob.example")
+
+    count = "SELECT count(*) FROM sessions WHERE user_id = $1"
+    assert await town.pool.fetchval(count, made.user_id) == stored.COUNT_MAX
+    town.tokens["first"] = first
+    assert not await _is_served(town, "first")
+
+
+async def test_guesses_are_slow_for_a_user_however_many_come_at_once(town: World) -> None:
+    # Given a user, and one who is none
+    await new_user(town, "alice", "target@alice.example", UserRole.OWNER)
+    async with aiohttp.ClientSession(
+        f"http://127.0.0.1:{town.port}",
+        connector=aiohttp.TCPConnector(local_addr=(PROXY, 0)),
+    ) as client:
+
+        async def guess(email: str, number: int, password: str = OTHER) -> int:
+            body = {"account": "alice", "email": email, "password": password}
+            headers = {"X-Forwarded-For": f"203.0.113.{number}"}
+            async with client.post("/v1/sessions", json=body, headers=headers) as answer:
+                if answer.status == 429:
+                    assert 0 < int(answer.headers["Retry-After"]) <= 900
+                return answer.status
+
+        for email in ("target@alice.example", "no-target@alice.example"):
+            # When 25 addresses guess at once
+            told = await asyncio.gather(*(guess(email, number) for number in range(25)))
+
+            # Then ten guesses were looked at, and no more, also of the right password
+            assert sorted(told) == [401] * sessions.USER_COUNT_MAX + [429] * 15
+            assert await guess(email, 99, PASSWORD) == 429
+
+    # And when the time is over, the right one comes in, and what was counted is forgotten
+    await town.pool.execute("UPDATE sign_in_attempts SET ends_at = now()")
+    await sign_in(town, "alice", "target@alice.example")
+    async with town.pool.acquire() as opened:
+        await town.pool.execute("UPDATE sign_in_attempts SET ends_at = now()")
+        await stored.forget_old(opened)
+    assert await town.pool.fetchval("SELECT count(*) FROM sign_in_attempts") == 0
+
+
+async def test_guesses_are_slow_for_an_address_whomever_they_are_for(town: World) -> None:
+    async with aiohttp.ClientSession(
+        f"http://127.0.0.1:{town.port}",
+        connector=aiohttp.TCPConnector(local_addr=("127.0.0.77", 0)),
+    ) as client:
+        told = []
+        for number in range(sessions.ADDRESS_COUNT_MAX + 1):
+            body = {"account": "alice", "email": f"u{number}@alice.example", "password": OTHER}
+            async with client.post("/v1/sessions", json=body) as answer:
+                told.append(answer.status)
+    assert told == [401] * sessions.ADDRESS_COUNT_MAX + [429]
+
+
+async def test_hashing_leaves_the_event_loop_alone_and_is_bounded() -> None:
+    # Given hashes that take a while
+    hashing = passwords.Passwords(hashes.Cost(memory_kib=19_456, passes=2))
+    loop = asyncio.get_running_loop()
+    waits = [asyncio.create_task(hashing.make(PASSWORD)) for _ in range(8)]
+
+    # When the loop is asked for its turn meanwhile, Then it comes at once
+    longest = 0.0
+    while not all(task.done() for task in waits):
+        asked_at = loop.time()
+        await asyncio.sleep(0)
+        longest = max(longest, loop.time() - asked_at)
+        await asyncio.sleep(0.001)
+    assert longest < 0.1
+    await asyncio.gather(*waits)
+
+    # And one more than may wait is told to come again
+    waits = [
+        asyncio.create_task(hashing.make(PASSWORD)) for _ in range(passwords.WAITING_COUNT_MAX)
+    ]
+    await asyncio.sleep(0)
+    with pytest.raises(Refused) as refused:
+        await hashing.make(PASSWORD)
+    assert refused.value.problem.status == 503
+    hashing.close()
+    await asyncio.gather(*waits, return_exceptions=True)
+
+
+async def test_a_hash_goes_over_to_the_cost_that_is_set(town: World) -> None:
+    made = await new_user(town, "bob", "old@bob.example", UserRole.VIEWER)
+    old = hashes.make(PASSWORD, hashes.Cost(memory_kib=32, passes=1))
+    await town.pool.execute(
+        "UPDATE users SET password_hash = $2 WHERE user_id = $1", made.user_id, old
+    )
+
+    await sign_in(town, "bob", "old@bob.example")
+
+    now = await town.pool.fetchval(
+        "SELECT password_hash FROM users WHERE user_id = $1", made.user_id
+    )
+    assert not hashes.is_outdated(now, COST)
+    await sign_in(town, "bob", "old@bob.example")
+
+
+# Users -------------------------------------------------------------------------------------------
+
+
+async def test_an_owner_makes_changes_and_removes_users(town: World) -> None:
+    # Given an owner, When they make a user
+    owner = await with_role(town, "alice", UserRole.OWNER)
+    body = {"email": "Dev@alice.example", "role": "developer", "password": PASSWORD}
+    made = await call(town, owner, "POST", "/v1/users", body, status=201)
+    assert (made["email"], made["role"]) == ("dev@alice.example", "developer")
+    again = await call(town, owner, "POST", "/v1/users", body, status=409)
+    assert again["code"] == "email_taken"
+
+    # Then that one may what a developer may, until they have another role
+    town.tokens["dev"] = (await sign_in(town, "alice", "dev@alice.example"))["token"]
+    await call(town, "dev", "POST", "/v1/tokens", {}, status=422)
+    path = f"/v1/users/{made['id']}"
+    changed = await call(town, owner, "PATCH", path, {"role": "viewer"}, status=200)
+    assert changed["role"] == "viewer"
+    async with asyncio.timeout(1.5):
+        while (await town.client.post("/v1/tokens", headers=town.bearer("dev"))).status != 403:
+            await asyncio.sleep(0.02)
+
+    # And a removed one is not let in any more
+    await call(town, owner, "DELETE", path, status=204)
+    await _until_refused(town, "dev")
+    await sign_in(town, "alice", "dev@alice.example", status=401)
+    await call(town, owner, "GET", path, status=404)
+
+
+async def test_an_account_keeps_an_owner_also_when_two_go_at_once(town: World) -> None:
+    # Given an account with two owners
+    ids = [
+        str((await new_user(town, "poor", f"o{n}@poor.example", UserRole.OWNER)).user_id)
+        for n in range(2)
+    ]
+    town.tokens["poor owner"] = (await sign_in(town, "poor", "o0@poor.example"))["token"]
+    headers = town.bearer("poor owner")
+
+    # When one is removed and the other made a viewer at the same time
+    async def gone(user_id: str) -> int:
+        async with town.client.delete(f"/v1/users/{user_id}", headers=headers) as answer:
+            return answer.status
+
+    async def viewer(user_id: str) -> int:
+        body = {"role": "viewer"}
+        async with town.client.patch(f"/v1/users/{user_id}", json=body, headers=headers) as answer:
+            return answer.status
+
+    told = await asyncio.gather(viewer(ids[0]), gone(ids[1]))
+
+    # Then one of both is refused
+    assert sorted(told)[1] == 409
+    owners = "SELECT count(*) FROM users WHERE role = 'owner' AND account_id = $1"
+    assert await town.pool.fetchval(owners, await account_id(town, "poor")) == 1
+
+
+async def test_a_new_password_ends_the_sessions_of_the_one_before(town: World) -> None:
+    # Given a user with two sessions
+    await new_user(town, "bob", "pw@bob.example", UserRole.VIEWER)
+    for name in ("pw one", "pw two"):
+        town.tokens[name] = (await sign_in(town, "bob", "pw@bob.example"))["token"]
+
+    # When they change their password in one, after a wrong try
+    wrong = {"current_password": OTHER, "password": OTHER}
+    told = await call(town, "pw one", "PUT", "/v1/password", wrong, status=422)
+    assert told["code"] == "wrong_password"
+    right = {"current_password": PASSWORD, "password": OTHER}
+    await call(town, "pw one", "PUT", "/v1/password", right, status=204)
+
+    # Then the other ends, and the new password signs in
+    await _until_refused(town, "pw two")
+    assert await _is_served(town, "pw one")
+    await sign_in(town, "bob", "pw@bob.example", status=401)
+    await sign_in(town, "bob", "pw@bob.example", OTHER)
+
+    # And an owner who gives another ends all
+    owner = await with_role(town, "bob", UserRole.OWNER)
+    (user_id,) = [
+        user["id"]
+        for user in (await call(town, owner, "GET", "/v1/users", status=200))["users"]
+        if user["email"] == "pw@bob.example"
+    ]
+    await call(town, owner, "PATCH", f"/v1/users/{user_id}", {"password": PASSWORD}, status=200)
+    await _until_refused(town, "pw one")
+
+
+@pytest.mark.parametrize(
+    ("change", "code"),
+    [
+        ({"email": "no address"}, None),
+        ({"email": "a@b.example\n"}, None),
+        ({"email": "ünï@b.example"}, None),
+        ({"role": "king"}, None),
+        ({"password": "short"}, "invalid_password"),
+        ({"password": "aaaaaaaaaaaaaaaa"}, "invalid_password"),
+        ({"password": "new@b.example"}, "invalid_password"),
+        ({"password": "x" * 129}, None),
+        ({"more": "of it"}, None),
+    ],
+)
+async def test_a_bad_user_is_refused_and_nothing_is_stored(
+    town: World, change: dict[str, object], code: str | None
+) -> None:
+    owner = await with_role(town, "alice", UserRole.OWNER)
+    before = await town.pool.fetchval("SELECT count(*) FROM users")
+    good = {"email": "new@b.example", "role": "viewer", "password": PASSWORD}
+
+    told = await call(town, owner, "POST", "/v1/users", good | change, status=422)
+
+    assert code in (None, told["code"])
+    assert str(next(iter(change.values()))) not in told["detail"]
+    assert await town.pool.fetchval("SELECT count(*) FROM users") == before
+
+
+async def test_no_user_is_made_by_a_token(town: World) -> None:
+    body = {"email": "t@alice.example", "role": "owner", "password": PASSWORD}
+    told = await call(town, "alice", "POST", "/v1/users", body, status=403)
+    assert told["code"] == "session_needed"
+
+
+# Sub-accounts ------------------------------------------------------------------------------------
+
+
+async def _sub(town: World, main: str) -> tuple[str, int]:
+    """A sub-account of this one with a token and a line; its name, which is also its token's."""
+    name = f"s{uuid.uuid4().hex[:8]}"
+    made = await call(town, main, "POST", "/v1/accounts", {"name": name}, status=201)
+    path = f"/v1/accounts/{made['id']}/tokens"
+    token = await call(town, main, "POST", path, {"name": "till"}, status=201)
+    town.tokens[made["name"]] = token["token"]
+    await town.pool.execute(
+        "INSERT INTO lines (account_id, sender, kind, country, is_default, hour_limit, day_limit, "
+        "month_limit) VALUES ($1, 'Sub', 'alphanumeric', 'FR', true, 1000, 1000, 1000)",
+        made["id"],
+    )
+    await town.pool.execute("UPDATE configuration_version SET version = version + 1")
+    await asyncio.sleep(1.2)
+    return made["name"], made["id"]
+
+
+async def test_m08_a_sub_account_sends_at_its_main_accounts_cost_and_sees_no_money(
+    town: World,
+) -> None:
+    # Given a sub-account
+    name, sub_id = await _sub(town, "alice")
+    before = (await town.get("alice", "/v1/balance"))["amount"]
+    day = "SELECT coalesce(sum(segment_count), 0) FROM daily_usage WHERE account_id = $1"
+    main_id = await account_id(town, "alice")
+    used = await town.pool.fetchval(day, main_id)
+
+    # When it sends, alone and with its main account in the same transaction, one and many
+    body = {"to": "+33612345678", "text": "Hello"}
+    both = await asyncio.gather(
+        *(town.post(who, "/v1/messages", body) for who in (name, "alice") * 5)
+    )
+    batch = await town.post(name, "/v1/messages/batch", {"messages": [body] * 3})
+
+    # Then it is told no balance, and the main account has paid for all of it
+    assert all(("balance" in told) is (place % 2 == 1) for place, told in enumerate(both))
+    assert "balance" not in batch
+    after = (await town.get("alice", "/v1/balance"))["amount"]
+    assert round(float(before) - float(after), 6) == round(13 * 0.0453, 6)
+    assert await town.pool.fetchval(day, main_id) == used + 13
+    assert await town.pool.fetchval(day, sub_id) == 0
+
+    # And neither sees the other's messages
+    sent = both[0]["id"]
+    assert (await town.get(name, f"/v1/messages/{sent}"))["id"] == sent
+    await town.get("alice", f"/v1/messages/{sent}", status=404)
+    await town.get(name, f"/v1/messages/{both[1]['id']}", status=404)
+
+    # And what is of tokens and money answers to main accounts only
+    for path in ("/v1/tokens", "/v1/balance", "/v1/accounts"):
+        assert (await town.get(name, path, status=403))["code"] == "main_account_only"
+    home = await town.get(name, "/v1/account")
+    assert home == {
+        "name": name,
+        "kind": "sub",
+        "you": {"scopes": ["read", "send", "admin"]},
+    }
+
+
+async def test_m08_what_the_main_account_cannot_pay_its_sub_account_cannot_send(
+    town: World,
+) -> None:
+    # Given main accounts without money, and at the end of their day
+    body = {"to": "+33612345678", "text": "Hello"}
+    for main, status, code in (
+        ("poor", 402, "insufficient_funds"),
+        ("capped", 429, "daily_limit_reached"),
+    ):
+        name, _ = await _sub(town, main)
+        if main == "capped":
+            await town.post(main, "/v1/messages", body)
+            await town.post(name, "/v1/messages", body)
+        books = await town.books()
+        told = await town.post(name, "/v1/messages", body, status=status)
+        assert told["code"] == code
+        assert await town.books() == books
+
+
+async def test_m08_a_sub_account_follows_its_main_account_into_another_currency(
+    town: World,
+) -> None:
+    name, sub_id = await _sub(town, "special")
+    main_id = await account_id(town, "special")
+    await town.pool.execute("UPDATE accounts SET currency = 'USD' WHERE account_id = $1", main_id)
+    try:
+        assert (
+            await town.pool.fetchval("SELECT currency FROM accounts WHERE account_id = $1", sub_id)
+            == "USD"
+        )
+    finally:
+        await town.pool.execute(
+            "UPDATE accounts SET currency = 'EUR' WHERE account_id = $1", main_id
+        )
+    assert (await town.get(name, "/v1/account"))["kind"] == "sub"
+
+
+async def test_sub_accounts_are_their_main_accounts_alone(town: World) -> None:
+    # Given a sub-account of Alice
+    name, sub_id = await _sub(town, "alice")
+    listed = await town.get("alice", "/v1/accounts")
+    assert (sub_id, name) in [(each["id"], each["name"]) for each in listed["accounts"]]
+    assert re.fullmatch(r"alice/s[0-9a-f]{8}", name)
+
+    # Then Bob has none of it, and may have one of the same name
+    unknown = await town.get("bob", "/v1/accounts/2000000000", status=404)
+    assert await town.get("bob", f"/v1/accounts/{sub_id}", status=404) == unknown
+    for method in ("GET", "POST"):
+        path = f"/v1/accounts/{sub_id}/tokens"
+        assert await call(town, "bob", method, path, {"name": "x"}, status=404) == unknown
+    own = {"name": name.removeprefix("alice/")}
+    await call(town, "bob", "POST", "/v1/accounts", own, status=201)
+    told = await call(town, "alice", "POST", "/v1/accounts", own, status=409)
+    assert told["code"] == "account_name_taken"
+
+    # And a name that is none makes none
+    for bad in ("", "A", "a/b", "a b", "ab\n", "é", "x" * 41):
+        await call(town, "alice", "POST", "/v1/accounts", {"name": bad}, status=422)
+
+
+# Home --------------------------------------------------------------------------------------------
+
+
+async def test_m12_the_home_leads_to_tokens_balance_deposits_and_statistics(town: World) -> None:
+    owner = await with_role(town, "alice", UserRole.OWNER)
+
+    home = await call(town, owner, "GET", "/v1/account", status=200)
+
+    assert (home["name"], home["kind"], home["currency"]) == ("alice", "main", "EUR")
+    assert home["balance"] == await call(town, owner, "GET", "/v1/balance", status=200)
+    tokens = await call(town, owner, "GET", home["links"]["tokens"], status=200)
+    assert home["tokens"] == {"count": len(tokens["tokens"]), "max": 10}
+    assert home["links"] == {
+        "tokens": "/v1/tokens",
+        "balance": "/v1/balance",
+        "deposits": "/v1/deposits",
+        "statistics": "/v1/statistics",
+    }
