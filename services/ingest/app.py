@@ -19,7 +19,7 @@ from services.ingest.accept import Acceptor
 from services.ingest.aircall import routes as aircall_routes
 from services.ingest.native import routes
 from services.ingest.relay import FAULTS, Relay
-from services.ingest.web import auth, bodies, passwords, uses, waiters
+from services.ingest.web import auth, bodies, guesses, passwords, uses, waiters
 from shared.access import keys, seals, vault
 from shared.access.passwords import Cost
 from shared.broker import link, publish, topology
@@ -140,6 +140,7 @@ async def serve(chosen: Settings, stop: asyncio.Event) -> AsyncIterator[None]:
             permits=permits.Permits(redis),
             departures=departing,
             passwords=hashing,
+            guesses=guesses.Guesses(database),
         )
         missing = partial(_missing, configured, relay)
         async with _listening(chosen, context, missing) as port:

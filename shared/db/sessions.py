@@ -53,31 +53,28 @@ class Attempts(NamedTuple):
     seconds_left: float
 
 
-# In one order, so that nobody waits in a circle.
 _COUNT = """
 INSERT INTO sign_in_attempts AS a (subject, attempt_count, ends_at)
-SELECT subject, 1, now() + $2::interval FROM unnest($1::bytea[]) AS subject ORDER BY subject
+VALUES ($1, 1, now() + $2::interval)
 ON CONFLICT (subject) DO UPDATE SET
     attempt_count = CASE WHEN a.ends_at > now() THEN least(a.attempt_count, 1000000) + 1 ELSE 1 END,
     ends_at = CASE WHEN a.ends_at > now() THEN a.ends_at ELSE excluded.ends_at END
-RETURNING subject, attempt_count, extract(epoch FROM ends_at - now())::float8"""
+RETURNING attempt_count, extract(epoch FROM ends_at - now())::float8"""
 
 
-async def count_attempt(
-    connection: Connection, subjects: Sequence[bytes], window: timedelta
-) -> dict[bytes, Attempts]:
-    """Count one more attempt of each of these, before it is known what becomes of it."""
-    rows = await connection.fetch(_COUNT, subjects, window)
-    return {subject: Attempts(count, seconds) for subject, count, seconds in rows}
+async def count_attempt(connection: Connection, subject: bytes, window: timedelta) -> Attempts:
+    """Count one more attempt, before it is known what becomes of it."""
+    (row,) = await connection.fetch(_COUNT, subject, window)
+    return Attempts(*row)
 
 
 _FORGIVE = """
 UPDATE sign_in_attempts SET attempt_count = greatest(0, attempt_count - $2) WHERE subject = $1"""
 
 
-async def forgive(connection: Connection, attempts: Sequence[tuple[bytes, int]]) -> None:
-    """Take so many attempts of each of these subjects back: they were no guesses."""
-    await connection.executemany(_FORGIVE, sorted(attempts))
+async def forgive(connection: Connection, subject: bytes, attempt_count: int) -> None:
+    """Take so many attempts back: they were no guesses."""
+    await connection.execute(_FORGIVE, subject, attempt_count)
 
 
 async def forget_old(connection: Connection) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from datetime import timedelta
 from typing import Final
 from uuid import UUID
@@ -10,9 +9,9 @@ from uuid import UUID
 from aiohttp import web
 
 from services.ingest.native import answers, requests, user_shapes
-from services.ingest.native.user_shapes import SignIn
 from services.ingest.web import auth, bodies
 from services.ingest.web.entrance import Passage, Visit
+from services.ingest.web.guesses import Attempt
 from shared.access import passwords
 from shared.access import tokens as values
 from shared.db import sessions as stored
@@ -23,16 +22,10 @@ from shared.web.problems import Problem, Refused
 SIZE_MAX: Final = 4 * 1024
 """Octets that are read of whoever has not said yet who they are."""
 LASTS: Final = timedelta(hours=1)
-WINDOW: Final = timedelta(minutes=15)
-USER_COUNT_MAX: Final = 10
-"""Wrong passwords for one user in a window, whoever sends them; the user may not exist."""
-ADDRESS_COUNT_MAX: Final = 50
-"""Wrong passwords from one address in a window, whomever they are for."""
 
 
 async def sign_in(passage: Passage) -> web.Response:
-    """A session of whoever knows the password: 201 with its token. Attempts are counted before they
-    are judged, so that many at once are no more than one after the other."""
+    """A session of whoever knows the password: 201 with its token."""
     raw = await bodies.read(passage.request, SIZE_MAX)
     body = requests.decode(user_shapes.sign_in_decoder, raw)
     if isinstance(body, Problem):
@@ -40,16 +33,18 @@ async def sign_in(passage: Passage) -> web.Response:
     if fault := requests.unstorable("account", body.account):
         raise Refused(fault)
     email = email_of(body.email)
-    await count_attempt(passage, body.account, email)
+    attempt = _attempt(passage, body.account, email)
+    await passage.context.guesses.count(attempt)
     async with passage.transaction() as opened:
         known = await users.credentials(opened, body.account, email)
     hashing = passage.context.passwords
     if not await hashing.fits(body.password, known and known.password_hash) or known is None:
         raise _wrong()
-    return await _begin(passage, body, known)
+    await passage.context.guesses.forgive(attempt)
+    return await _begin(passage, body.password, known)
 
 
-async def _begin(passage: Passage, body: SignIn, known: users.Credentials) -> web.Response:
+async def _begin(passage: Passage, password: str, known: users.Credentials) -> web.Response:
     keys = passage.context.keys
     value = values.make(keys, narrow=True)
     token_hash, *_ = values.hashes(value, keys)
@@ -58,11 +53,10 @@ async def _begin(passage: Passage, body: SignIn, known: users.Credentials) -> we
         expires_at = await stored.begin(
             opened, user.user_id, known.password_hash, token_hash, LASTS
         )
-        await stored.forgive(opened, _forgiven(passage, body.account, user.email))
     if expires_at is None:
         # Another password, or no such user any more, since a moment ago.
         raise problems.unavailable()
-    await _renew(passage, body.password, known)
+    await _renew(passage, password, known)
     answer = user_shapes.SignedIn(token=value, expires_at=expires_at, user=user_shapes.shown(user))
     return answers.response(answer, 201)
 
@@ -83,45 +77,8 @@ def email_of(given: str) -> str:
     return given.lower()
 
 
-async def count_attempt(passage: Passage, account: str, email: str) -> None:
-    """Raises Refused, 429, if there have been too many for this user or from this address."""
-    user, address = _subjects(passage, account, email)
-    async with passage.transaction() as opened:
-        found = await stored.count_attempt(opened, (user, address), WINDOW)
-    waits = [
-        found[subject].seconds_left
-        for subject, count_max in ((user, USER_COUNT_MAX), (address, ADDRESS_COUNT_MAX))
-        if found[subject].attempt_count > count_max
-    ]
-    if waits:
-        detail = "Too many passwords were tried. Sessions and tokens that are good stay good."
-        raise Refused(
-            problems.of(429, "too_many_sign_ins", detail),
-            {"Retry-After": str(_whole_seconds(max(waits)))},
-        )
-
-
-def _whole_seconds(seconds: float) -> int:
-    """Between one and the window: clocks of transactions that overlap differ a little."""
-    return max(1, min(math.ceil(seconds), int(WINDOW.total_seconds())))
-
-
-async def forgive_attempts(passage: Passage, account: str, email: str) -> None:
-    """The password was right: this attempt was no guess, and none of this user's were."""
-    async with passage.transaction() as opened:
-        await stored.forgive(opened, _forgiven(passage, account, email))
-
-
-def _forgiven(passage: Passage, account: str, email: str) -> list[tuple[bytes, int]]:
-    user, address = _subjects(passage, account, email)
-    return [(user, USER_COUNT_MAX), (address, 1)]
-
-
-def _subjects(passage: Passage, account: str, email: str) -> tuple[bytes, bytes]:
-    """The user and the address as they are counted: neither is stored in clear."""
-    sign = passage.context.keys.sign
-    user = f"sign in as:{account}\0{email}"
-    return sign(user.encode()), sign(f"sign in from:{passage.address}".encode())
+def _attempt(passage: Passage, account: str, email: str) -> Attempt:
+    return Attempt.of(passage.context.keys, passage.address, account, email)
 
 
 def _wrong() -> Refused:
@@ -150,12 +107,13 @@ async def change_password(visit: Visit) -> web.Response:
     if user is None:
         raise _wrong()
     check_password(body.password, user.email)
-    await count_attempt(visit, visit.account.name, user.email)
+    attempt = _attempt(visit, visit.account.name, user.email)
+    await visit.context.guesses.count(attempt)
     if not await visit.context.passwords.fits(body.current_password, before):
         detail = "This is not the password that you have now."
         raise Refused(problems.of(422, "wrong_password", detail, "current_password"))
     made = await visit.context.passwords.make(body.password)
-    await forgive_attempts(visit, visit.account.name, user.email)
+    await visit.context.guesses.forgive(attempt)
     async with visit.transaction() as opened:
         await users.change(
             opened, visit.account_id, user_id, password_hash=made, keep=own_hashes(visit)

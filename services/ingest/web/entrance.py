@@ -13,7 +13,7 @@ from aiohttp import web
 
 from services.ingest.accept import Acceptor
 from services.ingest.departures import DepartureForecasts
-from services.ingest.web import auth, passwords, turns, waiters
+from services.ingest.web import auth, guesses, passwords, turns, waiters
 from shared.access import keys, rights, seals, vault
 from shared.db import connection, watch
 from shared.limits import door, permits
@@ -44,6 +44,7 @@ class Context:
     permits: permits.Permits
     departures: DepartureForecasts
     passwords: passwords.Passwords
+    guesses: guesses.Guesses
     lists: turns.Turns = field(default_factory=turns.Turns)
     admissions: _Admissions = field(init=False)
 

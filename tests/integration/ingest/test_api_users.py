@@ -10,7 +10,7 @@ import aiohttp
 import pytest
 
 from services.ingest.native import sessions
-from services.ingest.web import passwords
+from services.ingest.web import guesses, passwords
 from shared.access import passwords as hashes
 from shared.access.rights import UserRole
 from shared.db import sessions as stored
@@ -24,7 +24,7 @@ from tests.integration.ingest.people import (
     sign_in,
     with_role,
 )
-from tests.integration.ingest.world import PROXY, World
+from tests.integration.ingest.world import KEYS, PROXY, World
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -114,50 +114,106 @@ async def test_one_session_too_many_ends_the_oldest(town: World) -> None:
     assert not await _is_served(town, "first")
 
 
+def _from(town: World, address: str) -> aiohttp.ClientSession:
+    """A client that calls from another address of this machine."""
+    connector = aiohttp.TCPConnector(local_addr=(address, 0))
+    return aiohttp.ClientSession(f"http://127.0.0.1:{town.port}", connector=connector)
+
+
+async def _guess(
+    client: aiohttp.ClientSession, email: str, password: str = OTHER, forwarded: str = ""
+) -> int:
+    """The status of an attempt to be a user of Alice."""
+    body = {"account": "alice", "email": email, "password": password}
+    headers = {"X-Forwarded-For": forwarded} if forwarded else {}
+    async with client.post("/v1/sessions", json=body, headers=headers) as answer:
+        if answer.status == 429:
+            assert (await answer.json(content_type=None))["code"] == "too_many_sign_ins"
+            assert 0 < int(answer.headers["Retry-After"]) <= 900
+        return answer.status
+
+
 async def test_guesses_are_slow_for_a_user_however_many_come_at_once(town: World) -> None:
     # Given a user, and one who is none
     await new_user(town, "alice", "target@alice.example", UserRole.OWNER)
-    async with aiohttp.ClientSession(
-        f"http://127.0.0.1:{town.port}",
-        connector=aiohttp.TCPConnector(local_addr=(PROXY, 0)),
-    ) as client:
-
-        async def guess(email: str, number: int, password: str = OTHER) -> int:
-            body = {"account": "alice", "email": email, "password": password}
-            headers = {"X-Forwarded-For": f"203.0.113.{number}"}
-            async with client.post("/v1/sessions", json=body, headers=headers) as answer:
-                if answer.status == 429:
-                    assert 0 < int(answer.headers["Retry-After"]) <= 900
-                return answer.status
-
+    async with _from(town, PROXY) as client:
         for email in ("target@alice.example", "no-target@alice.example"):
             # When 25 addresses guess at once
-            told = await asyncio.gather(*(guess(email, number) for number in range(25)))
+            told = await asyncio.gather(
+                *(_guess(client, email, forwarded=f"203.0.113.{n}") for n in range(25))
+            )
 
             # Then ten guesses were looked at, and no more, also of the right password
-            assert sorted(told) == [401] * sessions.USER_COUNT_MAX + [429] * 15
-            assert await guess(email, 99, PASSWORD) == 429
+            assert sorted(told) == [401] * guesses.USER_COUNT_MAX + [429] * 15
+            assert await _guess(client, email, PASSWORD, forwarded="203.0.113.99") == 429
 
-    # And when the time is over, the right one comes in, and what was counted is forgotten
+
+async def test_a_blocked_user_comes_in_when_the_time_is_over(town: World) -> None:
+    # Given a user for whom too many passwords were tried
+    clock = [0.0]
+    counting = guesses.Guesses(town.pool, lambda: clock[0])
+    attempt = guesses.Attempt.of(KEYS, "192.0.2.1", "alice", "late@alice.example")
+    for _ in range(guesses.USER_COUNT_MAX):
+        await counting.count(attempt)
+    with pytest.raises(Refused):
+        await counting.count(attempt)
+    count = "SELECT attempt_count FROM sign_in_attempts WHERE subject = $1"
+    counted = await town.pool.fetchval(count, attempt.user)
+
+    # When that one goes on, Then the answer comes from memory
+    with pytest.raises(Refused) as refused:
+        await counting.count(attempt)
+    assert refused.value.headers["Retry-After"] == "900"
+    assert await town.pool.fetchval(count, attempt.user) == counted
+
+    # And when the time is over, they may try again, and what was counted is swept
+    clock[0] += guesses.WINDOW.total_seconds()
     await town.pool.execute("UPDATE sign_in_attempts SET ends_at = now()")
-    await sign_in(town, "alice", "target@alice.example")
+    await counting.count(attempt)
+    await counting.forgive(attempt)
+    assert await town.pool.fetchval(count, attempt.user) == 0
+    await town.pool.execute("UPDATE sign_in_attempts SET ends_at = now()")
     async with town.pool.acquire() as opened:
-        await town.pool.execute("UPDATE sign_in_attempts SET ends_at = now()")
         await stored.forget_old(opened)
     assert await town.pool.fetchval("SELECT count(*) FROM sign_in_attempts") == 0
 
 
-async def test_guesses_are_slow_for_an_address_whomever_they_are_for(town: World) -> None:
-    async with aiohttp.ClientSession(
-        f"http://127.0.0.1:{town.port}",
-        connector=aiohttp.TCPConnector(local_addr=("127.0.0.77", 0)),
-    ) as client:
-        told = []
-        for number in range(sessions.ADDRESS_COUNT_MAX + 1):
-            body = {"account": "alice", "email": f"u{number}@alice.example", "password": OTHER}
-            async with client.post("/v1/sessions", json=body) as answer:
-                told.append(answer.status)
-    assert told == [401] * sessions.ADDRESS_COUNT_MAX + [429]
+async def test_an_address_that_guesses_on_shuts_nobody_out(town: World) -> None:
+    # Given an address that has tried as many passwords as it may
+    async with _from(town, "127.0.0.77") as client:
+        told = [
+            await _guess(client, f"u{number}@alice.example")
+            for number in range(guesses.ADDRESS_COUNT_MAX + 1)
+        ]
+        assert told == [401] * guesses.ADDRESS_COUNT_MAX + [429]
+
+        # When it goes on against one user, Then that is not counted against the user
+        rows = "SELECT count(*) FROM sign_in_attempts"
+        counted = await town.pool.fetchval(rows)
+        for _ in range(guesses.USER_COUNT_MAX):
+            assert await _guess(client, "spared@alice.example") == 429
+        assert await town.pool.fetchval(rows) == counted
+
+
+async def test_a_flood_of_sign_ins_holds_two_connections(town: World) -> None:
+    # Given a database that does not answer for a while
+    counting = guesses.Guesses(town.pool)
+    async with town.pool.acquire() as holder, holder.transaction():
+        await holder.execute("LOCK TABLE sign_in_attempts IN ACCESS EXCLUSIVE MODE")
+        waits = [
+            asyncio.create_task(
+                counting.count(guesses.Attempt.of(KEYS, f"192.0.2.{n}", "a", f"{n}@a.example"))
+            )
+            for n in range(guesses.WAITING_COUNT_MAX)
+        ]
+        await asyncio.sleep(0.1)
+
+        # Then what is asked meanwhile waits on two connections, and more is told to come again
+        assert town.pool.get_size() - town.pool.get_idle_size() == 1 + guesses.CONNECTION_COUNT
+        with pytest.raises(Refused) as refused:
+            await counting.count(guesses.Attempt.of(KEYS, "192.0.2.99", "a", "z@a.example"))
+        assert refused.value.problem.status == 503
+    await asyncio.gather(*waits)
 
 
 async def test_hashing_leaves_the_event_loop_alone_and_is_bounded() -> None:
