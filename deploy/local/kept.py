@@ -29,6 +29,7 @@ _PRIVATE_URLS = "SLUICE_PRIVATE_URLS"
 OF_LAUNCHERS = {
     _PRIVATE_URLS: "Written to `.run/env`: which of the URLs in it are of private servers.",
     "SLUICE_AIRCALL_URL": "Written to `.run/env`: the root of the Aircall-shaped API.",
+    "SLUICE_MAILJET_URL": "Written to `.run/env`: where the Mailjet-shaped API is, without a path.",
     "SLUICE_DLR_URL": "Written to `.run/env`: where carriers call back.",
     "SLUICE_SIMULATOR_URL": "Written to `.run/env`: where the simulator speaks HTTP.",
     "SLUICE_CALLED_FROM": "Set by the scripts: the folder they were called from.",

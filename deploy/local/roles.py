@@ -52,6 +52,7 @@ def settings(where: place.Place, urls: Mapping[str, str]) -> dict[str, str]:
         **ports,
         "SLUICE_API_URL": f"http://127.0.0.1:{ports['SLUICE_INGEST_PORT']}",
         "SLUICE_AIRCALL_URL": f"http://127.0.0.1:{ports['SLUICE_INGEST_PORT']}/aircall",
+        "SLUICE_MAILJET_URL": f"http://127.0.0.1:{ports['SLUICE_INGEST_PORT']}",
         "SLUICE_DLR_URL": f"http://127.0.0.1:{ports['SLUICE_DLR_PORT']}",
         "SLUICE_SIMULATOR_URL": f"http://127.0.0.1:{ports['SLUICE_SIMULATOR_HTTP_PORT']}",
         "SLUICE_SIMULATOR_PASSWORD": where.passwords.get("simulator_password", _eight_characters),

@@ -270,6 +270,7 @@ def _show(environ: Mapping[str, str]) -> None:
     screen.say(f"""
   API         {api}   (its description: {api}/openapi.json)
   Aircall's   {environ["SLUICE_AIRCALL_URL"]}   (see docs/aircall.md)
+  Mailjet's   {environ["SLUICE_MAILJET_URL"]}   (see docs/mailjet.md)
   receipts    {environ["SLUICE_DLR_URL"]}
   simulator   {environ["SLUICE_SIMULATOR_URL"]}
   demo token  {token}

@@ -60,6 +60,7 @@ async def show(name: str, /, *, as_json: Json = False) -> int:
         "international": account.international,
         "consent": account.consent,
         "registration_enforced": account.registration_enforced,
+        "senders_restricted": account.senders_restricted,
         "counts": {
             status: {"messages": message_count, "segments": segment_count}
             for status, message_count, segment_count, _ in counts

@@ -86,7 +86,8 @@ class Intake(msgspec.Struct, frozen=True):
     Without a message it may still have an answer under its key. `answer(fates, balance_micro,
     currency)` is pure and called inside the transaction, so that what is stored under the key is
     what is sent; `fates` are those of `drafts`, in their order. `fingerprints` tell the request
-    from another under the same key: the first is stored, any is recognised.
+    from another under the same key: the first is stored, any is recognised. `key_seconds`: for how
+    long; None: as long as any key.
     """
 
     account_id: int
@@ -94,6 +95,7 @@ class Intake(msgspec.Struct, frozen=True):
     key: str | None
     fingerprints: tuple[bytes, ...]
     answer: Callable[[Sequence[Fate], int, str], Answer]
+    key_seconds: int | None = None
 
 
 class Acceptor:
@@ -222,11 +224,7 @@ async def _store_some(
         if result is None
         for draft in intake.drafts
     ]
-    known = await facts.of_drafts(opened, drafts)
-    phones = [opt_outs.PhoneOfAccount(draft.account_id, draft.recipient) for draft in drafts]
-    unwanted = await opt_outs.in_force(opened, phones)
-    purses = await ledger.lock_purses(opened, accounts)
-    till = _Till(purses, await ledger.used_today(opened, _payers(purses)), known, unwanted)
+    till = await _fill_till(opened, drafts, accounts)
     answers = _decide(intakes, results, till)
     await messages.insert(opened, till.accepted)
     await _finish(opened, seals, till.accepted, answers)
@@ -236,6 +234,24 @@ async def _store_some(
 def _payers(purses: Mapping[int, ledger.Purse]) -> list[int]:
     """Whose limits of a day the accounts of these purses have."""
     return sorted({purse.payer_account_id for purse in purses.values()})
+
+
+async def _fill_till(
+    opened: connection.Connection, drafts: Sequence[Draft], account_ids: Sequence[int]
+) -> _Till:
+    """What is on record of the drafts and of their phones, and the purses of these accounts, which
+    are locked from now on."""
+    known = await facts.of_drafts(opened, drafts)
+    phones = [opt_outs.PhoneOfAccount(draft.account_id, draft.recipient) for draft in drafts]
+    unwanted = await opt_outs.in_force(opened, phones)
+    purses = await ledger.lock_purses(opened, account_ids)
+    return _Till(purses, await ledger.used_today(opened, _payers(purses)), known, unwanted)
+
+
+async def foresee(opened: connection.Connection, draft: Draft) -> Fate:
+    """Within a transaction of the caller: what would become of the draft now. Nothing is stored,
+    and later it may be otherwise."""
+    return (await _fill_till(opened, [draft], [draft.account_id])).take(draft)
 
 
 def _all_settled(drafts: Sequence[Draft], known: Mapping[UUID, Facts]) -> list[Draft]:
@@ -279,7 +295,9 @@ def _decide(
         fates = [till.take(draft) for draft in intake.drafts]
         answer = results[place] = intake.answer(fates, *till.balance(intake.account_id))
         if intake.key is not None and any(isinstance(fate, Draft) for fate in fates):
-            stored = idempotency.StoredAnswer(intake.fingerprints[0], answer.status, answer.body)
+            stored = idempotency.StoredAnswer(
+                intake.fingerprints[0], answer.status, answer.body, intake.key_seconds
+            )
             answers.append(((intake.account_id, intake.key), stored))
     return answers
 

@@ -17,6 +17,7 @@ from msgspec import Meta
 from services.ingest import departures, replies
 from services.ingest.accept import Acceptor
 from services.ingest.aircall import routes as aircall_routes
+from services.ingest.mailjet import routes as mailjet_routes
 from services.ingest.native import routes
 from services.ingest.relay import FAULTS, Relay
 from services.ingest.web import auth, bodies, guesses, passwords, uses, waiters
@@ -172,6 +173,7 @@ async def _listening(
     health.add_routes(app, missing)
     routes.add_routes(app, context)
     aircall_routes.add_routes(app, context)
+    mailjet_routes.add_routes(app, context)
     async with (
         health.serve(chosen.metrics_port, missing, chosen.metrics_host),
         server.listening(

@@ -21,6 +21,9 @@ for one shares it, after the keys and before all rows.
 Webhooks are locked one at a time, with what hangs on them; then the head of the account's log, if
 it is to tell that one was disabled.
 
+Whoever makes a line of a name that an account uses for the first time locks the account, and then
+the configuration's version.
+
 Whoever configures a line locks it, what is called back about it, how far that has come, and then
 the configuration's version.
 

@@ -27,6 +27,7 @@ class Account:
     international: bool
     consent: str
     registration_enforced: bool
+    senders_restricted: bool
     payer_account_id: int
     main: str | None
 
@@ -34,7 +35,8 @@ class Account:
 _SELECT = """
 SELECT a.account_id, a.name, a.currency, w.balance_micro, p.daily_limit, p.requests_per_minute,
        p.special_numbers, p.plan, p.store_body, p.international, p.consent, p.registration_enforced,
-       a.payer_account_id, CASE WHEN a.parent_account_id IS NOT NULL THEN p.name END
+       p.senders_restricted, a.payer_account_id,
+       CASE WHEN a.parent_account_id IS NOT NULL THEN p.name END
 FROM accounts a
 JOIN accounts p ON p.account_id = a.payer_account_id
 JOIN wallets w ON w.account_id = p.account_id AND w.currency = a.currency

@@ -34,6 +34,7 @@ class Account:
     international: bool = False
     consent: str = "north_america"
     registration_enforced: bool = True
+    senders_restricted: bool = False
 
     @property
     def key(self) -> Key:
@@ -200,7 +201,7 @@ _PLATFORM = (
 _EGRESS = "SELECT egress_allow FROM platform"
 _ACCOUNTS = """
 SELECT name, currency, daily_limit, requests_per_minute, special_numbers, plan, store_body,
-       international, consent, registration_enforced
+       international, consent, registration_enforced, senders_restricted
 FROM accounts WHERE parent_account_id IS NULL"""
 _SUB_ACCOUNTS = "SELECT name FROM accounts WHERE parent_account_id IS NOT NULL"
 _LINES = """
@@ -270,12 +271,13 @@ UPDATE platform SET receipt_deadline_seconds = $1 * 3600, retention_days = $2,
 _PUT_EGRESS = "UPDATE platform SET egress_allow = $1"
 _PUT_ACCOUNT = """
 INSERT INTO accounts (name, currency, daily_limit, requests_per_minute, special_numbers, plan,
-    store_body, international, consent, registration_enforced)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
+    store_body, international, consent, registration_enforced, senders_restricted)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
 ON CONFLICT (name) DO UPDATE SET currency = excluded.currency, daily_limit = excluded.daily_limit,
     requests_per_minute = excluded.requests_per_minute, special_numbers = excluded.special_numbers,
     plan = excluded.plan, store_body = excluded.store_body, international = excluded.international,
-    consent = excluded.consent, registration_enforced = excluded.registration_enforced
+    consent = excluded.consent, registration_enforced = excluded.registration_enforced,
+    senders_restricted = excluded.senders_restricted
 RETURNING account_id"""
 _OPEN_WALLET = f"""
 INSERT INTO wallets (account_id, book, currency) VALUES ($1, '{Book.CUSTOMER}', $2)

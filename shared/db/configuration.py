@@ -28,7 +28,8 @@ async def version(connection: Connection) -> int:
 _ACCOUNTS = """
 SELECT a.account_id, a.name, p.currency, p.daily_limit, p.requests_per_minute,
        w.wallet_id, r.wallet_id AS revenue_wallet_id, p.special_numbers, p.plan, p.store_body,
-       p.international, p.consent, p.registration_enforced, a.parent_account_id
+       p.international, p.consent, p.registration_enforced, a.parent_account_id,
+       p.senders_restricted
 FROM accounts a
 JOIN accounts p ON p.account_id = a.payer_account_id
 JOIN wallets w ON w.account_id = p.account_id AND w.currency = a.currency

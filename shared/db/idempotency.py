@@ -1,4 +1,5 @@
-"""A producer's own name for a request: same key, same answer, one debit."""
+"""A producer's own name for a request: same key, same answer, one debit, for a week or for as long
+as its face says."""
 
 # ruff: noqa: S608 - what is put into the queries are constants of our own
 
@@ -20,11 +21,13 @@ PAGE_COUNT = 5_000
 
 @dataclass(frozen=True, slots=True)
 class StoredAnswer:
-    """What was answered to the first request under a key."""
+    """What was answered to the first request under a key. `good_seconds`: for how long the key
+    means that request; None: KEEP_DAYS."""
 
     fingerprint: bytes
     http_status: int
     answer: bytes
+    good_seconds: int | None = None
 
 
 Key = tuple[int, str]
@@ -49,11 +52,12 @@ async def lock(connection: Connection, keys: Sequence[Key]) -> list[bool]:
 
 
 _OLD = f"created_at <= now() - interval '{KEEP_DAYS} days'"
+_OVER = "good_until <= now()"
 
 _FIND = f"""
 SELECT account_id, key, fingerprint, http_status, answer FROM idempotency_keys
 JOIN unnest($1::int[], $2::text[]) AS t (account_id, key) USING (account_id, key)
-WHERE NOT {_OLD}"""
+WHERE NOT {_OLD} AND ({_OVER}) IS NOT TRUE"""
 
 
 async def find(connection: Connection, keys: Sequence[Key]) -> dict[Key, StoredAnswer]:
@@ -72,12 +76,15 @@ async def find(connection: Connection, keys: Sequence[Key]) -> dict[Key, StoredA
 
 # A key past its time that was not swept yet gives way; `find` has not shown it either.
 _INSERT = f"""
-INSERT INTO idempotency_keys AS k (account_id, key, fingerprint, http_status, answer)
-SELECT * FROM unnest($1::int[], $2::text[], $3::bytea[], $4::smallint[], $5::bytea[])
+INSERT INTO idempotency_keys AS k (account_id, key, fingerprint, http_status, answer, good_until)
+SELECT account_id, key, fingerprint, http_status, answer,
+       now() + good_seconds * interval '1 second'
+FROM unnest($1::int[], $2::text[], $3::bytea[], $4::smallint[], $5::bytea[], $6::int[])
+    AS t (account_id, key, fingerprint, http_status, answer, good_seconds)
 ON CONFLICT (account_id, key) DO UPDATE
 SET fingerprint = excluded.fingerprint, http_status = excluded.http_status,
-    answer = excluded.answer, created_at = excluded.created_at
-WHERE k.{_OLD}"""
+    answer = excluded.answer, created_at = excluded.created_at, good_until = excluded.good_until
+WHERE k.{_OLD} OR k.{_OVER}"""
 
 
 async def insert(connection: Connection, answers: Sequence[tuple[Key, StoredAnswer]]) -> None:
@@ -90,15 +97,18 @@ async def insert(connection: Connection, answers: Sequence[tuple[Key, StoredAnsw
             [stored.fingerprint for _, stored in answers],
             [stored.http_status for _, stored in answers],
             [stored.answer for _, stored in answers],
+            [stored.good_seconds for _, stored in answers],
         )
 
 
-_FORGET = f"""
+_FORGET = """
 DELETE FROM idempotency_keys WHERE ctid = ANY (ARRAY(
     SELECT ctid FROM idempotency_keys
-    WHERE {_OLD} ORDER BY created_at LIMIT $1 FOR UPDATE SKIP LOCKED))"""
+    WHERE {} ORDER BY {} LIMIT $1 FOR UPDATE SKIP LOCKED))"""
 
 
 async def sweep(database: asyncpg.Pool) -> None:
     """Delete every key that is past its time."""
-    await cleaning.by_pages(database, _FORGET, page_count=PAGE_COUNT)
+    for condition, order in ((_OLD, "created_at"), (_OVER, "good_until")):
+        forget = _FORGET.format(condition, order)
+        await cleaning.by_pages(database, forget, page_count=PAGE_COUNT)

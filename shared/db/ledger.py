@@ -64,6 +64,17 @@ async def balance(connection: Connection, account_id: int) -> tuple[int, str]:
     return row["balance_micro"], row["currency"]
 
 
+_IS_UNTOUCHED = """
+SELECT NOT EXISTS (SELECT FROM wallets WHERE account_id = $1 AND balance_micro > 0)
+   AND NOT EXISTS (SELECT FROM messages WHERE account_id = $1)"""
+
+
+async def is_untouched(connection: Connection, account_id: int) -> bool:
+    """Whether no money was ever credited to the account, as far as its messages are kept: it leaves
+    a wallet only for them."""
+    return bool(await connection.fetchval(_IS_UNTOUCHED, account_id))
+
+
 # Slots of a quarter of an hour; one comes back a full day after its last second, so no rolling day
 # ever holds more than the limit. clock_timestamp: the lock above may have been waited for.
 _USED_TODAY = """

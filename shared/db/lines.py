@@ -93,3 +93,31 @@ def _common(kind: LineKind, country: str, *row: Any) -> _Common:
         zone or time_zones.of_country(country),
         second,
     )
+
+
+_LOCK_ACCOUNT = "SELECT account_id FROM accounts WHERE account_id = $1 FOR NO KEY UPDATE"
+_BEGIN_NAME = f"""
+INSERT INTO lines (account_id, sender, kind, country, hour_limit, day_limit, month_limit)
+SELECT account_id, $2, '{LineKind.ALPHANUMERIC}', $3, $4, $5, $6 FROM accounts
+WHERE account_id = $1 AND NOT senders_restricted AND $7 > (
+    SELECT count(*) FROM lines WHERE account_id = $1 AND kind = '{LineKind.ALPHANUMERIC}')
+ON CONFLICT (account_id, sender) DO NOTHING"""  # noqa: S608 - words of our own
+
+
+async def begin_name(connection: Connection, line: Line, count_max: int) -> bool:
+    """Make the account a line of this name, unless it has that, as many names as `count_max`, or
+    may only have what an operator makes: whether the line was made. In a transaction, which keeps
+    the account's other names from being made until it ends."""
+    await connection.execute(_LOCK_ACCOUNT, line.account_id)
+    limits = line.limits
+    done = await connection.execute(
+        _BEGIN_NAME,
+        line.account_id,
+        line.sender,
+        line.country,
+        limits.hour,
+        limits.day,
+        limits.month,
+        count_max,
+    )
+    return bool(done == "INSERT 0 1")

@@ -11,7 +11,7 @@ from shared.rules import quiet_hours, verdict_codes, verdict_words, verdicts
 from shared.rules.doors import DoorName
 from shared.rules.purposes import Purpose
 from shared.rules.refusals import Code, Refusal, Subject
-from shared.rules.snapshot import Account, Configuration, Line
+from shared.rules.snapshot import Account, Carrier, Configuration, Line
 from shared.rules.verdicts import Case, Facts
 from shared.sms import e164, segmentation, sender_id, time_zones
 from shared.sms.classes import NORMAL
@@ -43,6 +43,8 @@ class Wish(NamedTuple):
     """False: its text is not to be kept, whatever is set. Nothing else changes anything."""
     segment_count_max: int = segmentation.SEGMENT_COUNT_MAX
     """What the door takes at most."""
+    reference_bits: segmentation.ReferenceBits | None = None
+    """What the door counts parts for; None: what the message's carrier wants."""
 
     def __repr__(self) -> str:
         """Without the number and the text."""
@@ -104,8 +106,7 @@ def compose(
     if isinstance(line, Refusal):
         return line
     carrier = current.carrier_for(recipient.country)
-    bits = 16 if carrier is None else carrier.reference_bits
-    plan = measure(wish.text, bits, wish.segment_count_max)
+    plan = measure(wish.text, _reference_bits(wish, carrier), wish.segment_count_max)
     if isinstance(plan, Refusal):
         return plan
     if refusal := _too_many_segments(line, wish, plan.segment_count):
@@ -224,6 +225,12 @@ def measure(
         return Refusal(Code.TEXT_TOO_LONG, str(error), Subject.TEXT)
     except ValueError as error:
         return Refusal(Code.INVALID_TEXT, str(error), Subject.TEXT)
+
+
+def _reference_bits(wish: Wish, carrier: Carrier | None) -> segmentation.ReferenceBits:
+    if wish.reference_bits is not None:
+        return wish.reference_bits
+    return 16 if carrier is None else carrier.reference_bits
 
 
 def _line_of(current: Configuration, account: Account, sender: str | None) -> Line | Refusal:

@@ -21,7 +21,8 @@ class Account:
     `international`: it may send from numbers to other countries than the number's.
     `store_body`: whether its texts are kept (A11).
     `registration_enforced`: false for accounts that are older than registration (A3).
-    `parent_account_id`: a sub-account's main account, whose wallet and settings it has."""
+    `parent_account_id`: a sub-account's main account, whose wallet and settings it has.
+    `senders_restricted`: it has the lines that an operator made, and gets none by using a name."""
 
     account_id: int
     name: str
@@ -37,6 +38,7 @@ class Account:
     consent: ConsentPolicy = ConsentPolicy.NORTH_AMERICA
     registration_enforced: bool = True
     parent_account_id: int | None = None
+    senders_restricted: bool = False
 
     def __hash__(self) -> int:
         """Cheap, for what is remembered of an account."""

@@ -26,6 +26,10 @@ def _told(_request: web.Request, refused: problems.Refused) -> web.Response:
     return problems.response(refused.problem, refused.headers)
 
 
+def counted_outside(_request: web.Request, _response: web.StreamResponse, _seconds: float) -> None:
+    """Observes nothing: of an application inside another, which does it."""
+
+
 def answering(
     observe: Observer, *, away: tuple[type[BaseException], ...] = (), told: Told = _told
 ) -> Middleware:

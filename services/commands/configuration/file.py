@@ -55,6 +55,7 @@ class _Account(msgspec.Struct, frozen=True, kw_only=True):
     international: bool | None = None
     consent: ConsentPolicy | None = None
     registration_enforced: bool | None = None
+    senders_restricted: bool | None = None
 
 
 class _Price(msgspec.Struct, frozen=True, kw_only=True):
@@ -76,6 +77,16 @@ class _CountryLimit(msgspec.Struct, frozen=True, kw_only=True):
     limits: WindowLimits
     account: AccountName | None = None
 
+
+_KEPT = (
+    "plan",
+    "store_body",
+    "international",
+    "consent",
+    "registration_enforced",
+    "senders_restricted",
+)
+"""What stays as it is where a file does not name it."""
 
 _TABLES = ("account", "line", "price", "carrier", "route", "country_limit")
 
@@ -186,7 +197,7 @@ def _account(found: _Account, before: apply.Row | None) -> apply.Account:
         found.special_numbers,
     )
     wanted: dict[str, Any] = {}
-    for name in ("plan", "store_body", "international", "consent", "registration_enforced"):
+    for name in _KEPT:
         named = getattr(found, name)
         if named is not None:
             wanted[name] = str(named) if isinstance(named, str) else named

@@ -45,16 +45,12 @@ def add_routes(app: web.Application, context: entrance.Context) -> None:
     """Put this API under its prefix of an application that counts requests."""
     own = web.Application()
     own.middlewares.append(
-        refused.answering(_counted_outside, away=connection.UNREACHABLE, told=faults.told)
+        refused.answering(refused.counted_outside, away=connection.UNREACHABLE, told=faults.told)
     )
     for method, path, handler, need in ROUTES:
         admitting = _admitting(context, handler, need)
         own.router.add_route(method, path, admitting, expect_handler=bodies.wait_to_continue)
     app.add_subapp(answers.PREFIX, own)
-
-
-def _counted_outside(_request: web.Request, _response: web.StreamResponse, _seconds: float) -> None:
-    """The layer around all of the application does it."""
 
 
 def _admitting(

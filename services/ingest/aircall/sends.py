@@ -9,7 +9,6 @@ from uuid import UUID
 import msgspec
 from aiohttp import web
 
-from services.ingest.accept import Answer, Fate, Intake
 from services.ingest.aircall import answers, configurations, faults, phone_numbers, requests
 from services.ingest.web import bodies, intakes
 from services.ingest.web import faults as document_faults
@@ -39,7 +38,6 @@ class _TakenMessage(msgspec.Struct, frozen=True):
 
 
 _taken_decoder = msgspec.json.Decoder(_TakenMessage)
-_problem_decoder = msgspec.json.Decoder(Problem)
 
 
 async def send(visit: Visit) -> web.Response:
@@ -62,29 +60,15 @@ async def _send(visit: Visit, mode: LineMode) -> web.Response:
         draft = await _compose(visit, line, mode, body, now)
     except Refused as refused:
         draft = refused.problem
-    if isinstance(draft, Problem) and key is None:
-        raise Refused(draft)
-    fingerprints: tuple[bytes, ...] = ()
-    if key is not None:
-        canonical = document_faults.canonical(body)
-        fingerprints = intakes.fingerprints(visit.context.keys, visit.request.path, [canonical])
-    # What is refused now may have been accepted under its key before; only accept can tell.
-    drafts = () if isinstance(draft, Problem) else (draft,)
-
-    def answer(fates: Sequence[Fate], _balance_micro: int, _currency: str) -> Answer:
-        fate: Fate | Problem = fates[0] if fates else draft
-        if isinstance(fate, Refusal):
-            fate = faults.of_refusal(fate)
-        if isinstance(fate, Problem):
-            return Answer(fate.status, problems.encode(fate))
-        taken = _TakenMessage(fate.message_id, shapes.milliseconds(now))
-        return Answer(200, answers.encode(taken))
-
-    intake = Intake(visit.account_id, drafts, key, fingerprints, answer)
-    answered = await intakes.store(visit, intake)
-    if answered.status >= 400:
-        raise Refused(_problem_decoder.decode(answered.body))
-    taken = _taken_decoder.decode(answered.body)
+    stored = await intakes.store_one(
+        visit,
+        draft,
+        None if key is None else intakes.RequestKey(key),
+        document_faults.canonical(body),
+        lambda kept: answers.encode(_TakenMessage(kept.message_id, shapes.milliseconds(now))),
+        faults.of_refusal,
+    )
+    taken = _taken_decoder.decode(stored)
     return answers.response(_shown(visit, line, body, taken))
 
 

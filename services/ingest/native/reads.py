@@ -35,17 +35,6 @@ async def reading(visit: Visit) -> AsyncIterator[connection.Connection]:
         yield opened
 
 
-@asynccontextmanager
-async def _listing(visit: Visit) -> AsyncIterator[connection.Connection]:
-    """As `reading`, when it is the account's turn."""
-    async with (
-        asyncio.timeout(READ_SECONDS),
-        visit.context.lists.turn(visit.account_id),
-        visit.context.pool.acquire() as opened,
-    ):
-        yield opened
-
-
 async def message(visit: Visit) -> web.Response:
     """One message with its parts; 404 alike for another account's and for none."""
     message_id = queries.uuid_of(visit.request.match_info["id"])
@@ -108,7 +97,7 @@ async def message_list(visit: Visit) -> web.Response:
     """A page of the account's messages, newest first; without those of lines in API mode."""
     query = queries.read(visit.request, queries.ListQuery)
     wanted = _filter_of(query)
-    async with _listing(visit) as opened:
+    async with visit.listing() as opened:
         found, before = await listing.page(opened, visit.account_id, wanted, query.limit)
     cursor = None if before is None else str(before)
     hidden = _in_api_mode(visit)

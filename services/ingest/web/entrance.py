@@ -23,6 +23,7 @@ from shared.web import addresses, problems
 
 ADMISSIONS_COUNT_MAX = 256
 TRANSACTION_SECONDS = 5.0
+LISTING_SECONDS = 5.0
 
 _Admissions = batching.Batcher[tuple[int, int], door.Admission]
 
@@ -46,6 +47,7 @@ class Context:
     passwords: passwords.Passwords
     guesses: guesses.Guesses
     lists: turns.Turns = field(default_factory=turns.Turns)
+    senders: turns.Turns = field(default_factory=turns.Turns)
     admissions: _Admissions = field(init=False)
 
     def __post_init__(self) -> None:
@@ -72,6 +74,17 @@ class Passage(msgspec.Struct, frozen=True):
             asyncio.timeout(TRANSACTION_SECONDS),
             self.context.pool.acquire() as opened,
             opened.transaction(),
+        ):
+            yield opened
+
+    @asynccontextmanager
+    async def listing(self) -> AsyncIterator[connection.Connection]:
+        """A connection for what may take a while, when it is the account's turn; or raises
+        TimeoutError."""
+        async with (
+            asyncio.timeout(LISTING_SECONDS),
+            self.context.lists.turn(self.account_id),
+            self.context.pool.acquire() as opened,
         ):
             yield opened
 

@@ -158,6 +158,7 @@ async def test_credit_arrives_and_the_books_agree(command: Command, tmp_path: Pa
         "international": False,
         "consent": "north_america",
         "registration_enforced": True,
+        "senders_restricted": False,
         "counts": {},
         "debited": "0.00",
         "refunded": "0.00",

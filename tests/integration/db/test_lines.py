@@ -48,12 +48,12 @@ async def test_accounts_of_before_go_on_and_new_ones_are_held_to_the_rules(
 
         # Then the older one may do what it did, and the newer one what the rules allow
         rows = await connection.fetch(
-            "SELECT name, plan, store_body, international, consent, registration_enforced"
-            " FROM accounts ORDER BY account_id"
+            "SELECT name, plan, store_body, international, consent, registration_enforced,"
+            " senders_restricted FROM accounts ORDER BY account_id"
         )
         assert [tuple(row) for row in rows] == [
-            ("older", "professional", True, True, "own", False),
-            ("newer", "professional", True, False, "north_america", True),
+            ("older", "professional", True, True, "own", False, True),
+            ("newer", "professional", True, False, "north_america", True, False),
         ]
     finally:
         await connection.close(timeout=10)

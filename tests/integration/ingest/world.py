@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from collections.abc import Set as AbstractSet
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 
 import aiohttp
 import asyncpg
+import msgspec
 from redis import asyncio as redis
 
 from deploy.local.servers import Servers
@@ -62,8 +63,15 @@ class World:
     client: aiohttp.ClientSession
     pool: asyncpg.Pool
     tokens: dict[str, str]
-    port: int
-    metrics_port: int
+    settings: app.Settings
+
+    @property
+    def port(self) -> int:
+        return self.settings.ingest_port
+
+    @property
+    def metrics_port(self) -> int:
+        return self.settings.metrics_port
 
     def bearer(self, account: str) -> dict[str, str]:
         """The header that says who asks."""
@@ -129,8 +137,9 @@ async def running(servers: Servers, database_server: str = "") -> AsyncIterator[
         try:
             known = await _seed(database, name)
             reached = as_services(in_database(database_server or servers.database_url, name))
-            async with _serving(servers, reached) as (client, chosen):
-                yield World(client, database, known, chosen.ingest_port, chosen.metrics_port)
+            chosen = _settings(servers, reached)
+            async with serving(chosen) as client:
+                yield World(client, database, known, chosen)
         finally:
             await pool.close_pool(database)
 
@@ -174,33 +183,42 @@ async def _account_id(connection: Any, name: str) -> int:
     return int(await connection.fetchval("SELECT account_id FROM accounts WHERE name = $1", name))
 
 
-@asynccontextmanager
-async def _serving(
-    servers: Servers, url: str
-) -> AsyncIterator[tuple[aiohttp.ClientSession, app.Settings]]:
-    port = free_port()
-    chosen = app.Settings(
+def _settings(servers: Servers, url: str) -> app.Settings:
+    return app.Settings(
         database_url=url,
         amqp_url=servers.amqp_url,
         redis_url=servers.redis_url,
         secret_key=f"{SECRET_KEY},{OLD_KEY}",
-        ingest_port=port,
+        ingest_port=free_port(),
         metrics_port=free_port(),
         trusted_proxies=(PROXY,),
         password_memory_kib=64,
         password_passes=1,
         address_connections_max=ADDRESS_CONNECTIONS_MAX,
     )
+
+
+def beside(town: World) -> AbstractAsyncContextManager[aiohttp.ClientSession]:
+    """A client of another ingest on the same servers, until the body ends."""
+    other = msgspec.structs.replace(
+        town.settings, ingest_port=free_port(), metrics_port=free_port()
+    )
+    return serving(other)
+
+
+@asynccontextmanager
+async def serving(chosen: app.Settings) -> AsyncIterator[aiohttp.ClientSession]:
+    """A client of an ingest with these settings, ready, until the body ends."""
     async with (
         app.serve(chosen, asyncio.Event()),
         aiohttp.ClientSession(
-            f"http://127.0.0.1:{port}", timeout=aiohttp.ClientTimeout(total=30)
+            f"http://127.0.0.1:{chosen.ingest_port}", timeout=aiohttp.ClientTimeout(total=30)
         ) as client,
     ):
         async with asyncio.timeout(START_SECONDS):
             while not await _is_ready(client):
                 await asyncio.sleep(0.05)
-        yield client, chosen
+        yield client
 
 
 async def _is_ready(client: aiohttp.ClientSession) -> bool:

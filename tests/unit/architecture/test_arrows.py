@@ -147,7 +147,7 @@ def test_one_room_alone_speaks_amqp() -> None:
 
 
 def test_the_core_of_ingest_knows_no_face() -> None:
-    faces = {f"services.ingest.{name}" for name in ("native", "aircall", "web")}
+    faces = {f"services.ingest.{name}" for name in ("native", "aircall", "mailjet", "web")}
     knowing = [
         f"{module} imports {target}"
         for module, parsed in PRODUCT.items()
@@ -159,7 +159,7 @@ def test_the_core_of_ingest_knows_no_face() -> None:
 
 
 def test_the_faces_of_ingest_do_not_know_each_other() -> None:
-    faces = ("services.ingest.native", "services.ingest.aircall")
+    faces = ("services.ingest.native", "services.ingest.aircall", "services.ingest.mailjet")
     knowing = [
         f"{module} imports {target}"
         for module, parsed in PRODUCT.items()

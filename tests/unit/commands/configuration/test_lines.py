@@ -132,7 +132,14 @@ def test_a22_an_account_has_the_professional_plan_unless_it_is_named() -> None:
 def test_an_account_of_before_keeps_what_it_may_and_a_new_one_is_held_to_the_rules() -> None:
     # Given an account as the migration left it
     older = apply.Account(
-        "demo", "EUR", 200, 60, international=True, consent="own", registration_enforced=False
+        "demo",
+        "EUR",
+        200,
+        60,
+        international=True,
+        consent="own",
+        registration_enforced=False,
+        senders_restricted=True,
     )
     # When a file names nothing of it, Then it stays; and what a file names is so
     assert read("", older) == [older]

@@ -1,0 +1,170 @@
+"""A message and where it stands, as clients of Mailjet's SMS API read them.
+
+Members whose spelling differs between the vendor's guide, its clients and its answers are there in
+each of them, with the same value.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from enum import IntEnum
+from typing import Annotated, Final
+
+import msgspec
+from msgspec import UNSET, Meta, UnsetType
+
+from shared.db import message_windows, opt_outs
+from shared.db.message_windows import WantedStandings, WindowRow
+from shared.ledger import money
+from shared.sms.states import MessageStatus as M
+
+
+class StatusCode(IntEnum):
+    """The vendor's numbers; the names are its words, also where it misspells them."""
+
+    UNKNOWN = 0
+    SENT_PENDING = 1
+    SENT = 2
+    DELIVERED = 3
+    REJECTED_OPERATOR = 4
+    REJECTED_UNDELIVERED = 5
+    REJECTED_EXPIRED = 6
+    REJECTED_INCORRECT_DELIVERY = 7
+    REJECTED_NETWORK = 8
+    REJECTED_DND = 9
+    REJECTED_FROM_BLACKLIST = 10
+    REJECTED_TO_BLACKLIST = 11
+    REJECTED_ANTI_FLOOD = 12
+    REJECTED_SYSTEM_ERROR = 13
+    INVALID_PHONE_NUMBER = 14
+    REJECTED_INSUFFICENT_FUNDS = 15
+    REJECTED_DAILY_LIMIT_REACHED = 16
+
+
+_DESCRIPTIONS: Final[Mapping[StatusCode, str]] = {
+    StatusCode.UNKNOWN: "Nobody has said what became of the message",
+    StatusCode.SENT_PENDING: "Message is being sent",
+    StatusCode.SENT: "Message handed to the operator",
+    StatusCode.DELIVERED: "Message delivered",
+    StatusCode.REJECTED_OPERATOR: "Message refused by the operator",
+    StatusCode.REJECTED_UNDELIVERED: "Message could not be delivered",
+    StatusCode.REJECTED_EXPIRED: "Message could not be delivered in time",
+    StatusCode.REJECTED_INCORRECT_DELIVERY: "Delivery report could not be used",
+    StatusCode.REJECTED_NETWORK: "Network error",
+    StatusCode.REJECTED_DND: "Recipient does not want to be disturbed",
+    StatusCode.REJECTED_FROM_BLACKLIST: "Sender refused by the operator",
+    StatusCode.REJECTED_TO_BLACKLIST: "Recipient has opted out",
+    StatusCode.REJECTED_ANTI_FLOOD: "Too many messages at once",
+    StatusCode.REJECTED_SYSTEM_ERROR: "Message was not sent",
+    StatusCode.INVALID_PHONE_NUMBER: "Recipient refused by the operator as no phone number",
+    StatusCode.REJECTED_INSUFFICENT_FUNDS: "Insufficient funds",
+    StatusCode.REJECTED_DAILY_LIMIT_REACHED: "Daily limit reached",
+}
+
+CODES: Final[Mapping[M, StatusCode]] = {
+    M.SCHEDULED: StatusCode.SENT_PENDING,
+    M.QUEUED: StatusCode.SENT_PENDING,
+    M.PARKED: StatusCode.SENT_PENDING,
+    M.IN_DOUBT: StatusCode.SENT_PENDING,
+    M.SUBMITTED: StatusCode.SENT,
+    M.UNKNOWN: StatusCode.UNKNOWN,
+    M.DELIVERED: StatusCode.DELIVERED,
+    M.REJECTED: StatusCode.REJECTED_OPERATOR,
+    M.UNDELIVERED: StatusCode.REJECTED_UNDELIVERED,
+    M.EXPIRED: StatusCode.REJECTED_EXPIRED,
+    M.FAILED: StatusCode.REJECTED_SYSTEM_ERROR,
+    M.CANCELED: StatusCode.REJECTED_SYSTEM_ERROR,
+}
+"""What a status is, unless its reason says more."""
+
+CODES_BY_REASON: Final[Mapping[tuple[M, str], StatusCode]] = {
+    (M.CANCELED, opt_outs.REASON): StatusCode.REJECTED_TO_BLACKLIST,
+    (M.REJECTED, "the carrier refused the sender"): StatusCode.REJECTED_FROM_BLACKLIST,
+    (M.REJECTED, "the carrier refused the recipient"): StatusCode.INVALID_PHONE_NUMBER,
+    (M.REJECTED, "the carrier could not take the message"): StatusCode.REJECTED_NETWORK,
+    (M.REJECTED, "the message cannot be put into SMPP"): StatusCode.REJECTED_SYSTEM_ERROR,
+}
+"""Reasons as adapters write them (law 7): a carrier's own codes are translated there and nowhere
+else. 15 and 16 are never a message's: what is not paid for, or above the day's limit, is refused
+and not stored."""
+
+
+class StatusShown(msgspec.Struct, frozen=True, rename="pascal"):
+    """Where a message stands."""
+
+    code: int
+    name: str
+    description: str
+
+
+class MessageCost(msgspec.Struct, frozen=True, rename="pascal"):
+    """What a message costs: units of the currency, as a number with six places at most. No float
+    ever holds it."""
+
+    value: msgspec.Raw
+    currency: str
+
+
+Seconds = Annotated[int, Meta(description="Unix time.")]
+
+
+class ListedMessage(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A row of the list. `SentTS` is left out until the operator has taken the message."""
+
+    sender: str = msgspec.field(name="From")
+    recipient: str = msgspec.field(name="To")
+    status: StatusShown = msgspec.field(name="Status")
+    message_id: str = msgspec.field(name="MessageId")
+    message_id_spelt_otherwise: str = msgspec.field(name="MessageID")
+    id: str = msgspec.field(name="ID")
+    created_at: Seconds = msgspec.field(name="CreationTS")
+    sent_at: Seconds | UnsetType = msgspec.field(name="SentTS", default=UNSET)
+    segment_count: int = msgspec.field(name="SMSCount")
+    segment_count_spelt_otherwise: int = msgspec.field(name="SmsCount")
+    cost: MessageCost = msgspec.field(name="Cost")
+
+
+_SHOWN: Final[Mapping[StatusCode, StatusShown]] = {
+    code: StatusShown(int(code), code.name.lower(), _DESCRIPTIONS[code]) for code in StatusCode
+}
+PENDING: Final = _SHOWN[StatusCode.SENT_PENDING]
+"""Of a message that was just taken."""
+
+
+def code_of(status: str, reason: str) -> StatusCode:
+    """The vendor's number for a message of this status, which it has for this reason."""
+    known = M(status)
+    return CODES_BY_REASON.get((known, reason), CODES[known])
+
+
+def standings(codes: Iterable[int]) -> WantedStandings:
+    """The messages that are shown under these numbers."""
+    wanted = set(codes)
+    return WantedStandings(
+        statuses=[status.value for status, code in CODES.items() if code in wanted],
+        except_for=[pair for pair, code in CODES_BY_REASON.items() if code not in wanted],
+        and_for=[pair for pair, code in CODES_BY_REASON.items() if code in wanted],
+    )
+
+
+def cost(price_micro: int, currency: str) -> MessageCost:
+    """An amount, exactly."""
+    return MessageCost(msgspec.Raw(money.format_amount(price_micro).encode()), currency)
+
+
+def listed(row: WindowRow) -> ListedMessage:
+    """A message as a row of the list."""
+    stored, message_id = row.message, str(row.message.message_id)
+    return ListedMessage(
+        sender=stored.sender,
+        recipient=stored.recipient,
+        status=_SHOWN[code_of(stored.status, stored.reason)],
+        message_id=message_id,
+        message_id_spelt_otherwise=message_id,
+        id=message_id,
+        created_at=message_windows.second_of(stored.message_id),
+        sent_at=UNSET if row.accepted_at is None else int(row.accepted_at.timestamp()),
+        segment_count=stored.segment_count,
+        segment_count_spelt_otherwise=stored.segment_count,
+        cost=cost(stored.price_micro, stored.currency),
+    )
