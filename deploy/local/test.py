@@ -9,7 +9,7 @@ import sys
 from collections.abc import Sequence
 from typing import NoReturn
 
-from deploy.local import binaries, checkout, debian, environment, kept, screen, servers
+from deploy.local import binaries, checkout, debian, environment, kept, node, screen, servers
 
 _DESCRIPTION = """\
 Checks Sluice: format, lint, strict types, then every test, on private servers that are thrown away
@@ -59,6 +59,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if kind != "unit":
         missing = servers.missing(kept.given_urls(os.environ))
         debian.provide_servers(missing, allowed=not options.no_install)
+    if kind in ("e2e", "all") or (not kind and (not rest or any("e2e" in each for each in rest))):
+        _ensure_node()
     if kind == "bench" and "--rivals" in rest and binaries.find(binaries.KANNEL) is None:
         debian.provide_servers([binaries.KANNEL], allowed=not options.no_install)
     if kind in _PROGRAMS:
@@ -70,6 +72,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if not kind and rest:
         return _python("pytest", rest)
     return _all(rest)
+
+
+def _ensure_node() -> None:
+    """Without it the one test that needs it fails, and says so; the others need not wait for it."""
+    try:
+        node.ensure()
+    except screen.Stop as stop:
+        screen.say(str(stop))
 
 
 def _all(rest: Sequence[str]) -> int:
