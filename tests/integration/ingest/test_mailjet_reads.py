@@ -10,6 +10,7 @@ from uuid import UUID
 import pytest
 import pytest_asyncio
 
+from services.ingest.mailjet import reads
 from shared.db import configuration
 from tests.integration.ingest import texter as texters
 from tests.integration.ingest.texter import Texter
@@ -216,3 +217,16 @@ async def _shows(desk: Texter, count: int) -> None:
 async def test_calls_carry_content_types_without_a_body_and_an_odd_root(reader: Texter) -> None:
     assert len((await reader.ask("GET", "/REST/sms")).body["Data"]) == 5
     assert (await reader.ask("GET", "/REST/sms/count")).body == {"Count": 5}
+
+
+async def test_what_takes_too_long_is_refused_and_not_to_be_asked_again(
+    town: World, reader: Texter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Given more messages than can be gone through in time
+    monkeypatch.setattr(reads, "LOOK_SECONDS", 0.05)
+    async with town.pool.acquire() as blocker, blocker.transaction():
+        await blocker.execute("LOCK TABLE messages")
+
+        # Then whoever asks is told to ask for fewer, with a status that no client repeats at once
+        for path in ("/sms", "/sms/count"):
+            assert (await reader.ask("GET", path)).says("sluice-too-many-messages", "FromTS")
