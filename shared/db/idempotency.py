@@ -101,14 +101,18 @@ async def insert(connection: Connection, answers: Sequence[tuple[Key, StoredAnsw
         )
 
 
-_FORGET = """
+def _forget(over: str, order: str) -> str:
+    return f"""
 DELETE FROM idempotency_keys WHERE ctid = ANY (ARRAY(
     SELECT ctid FROM idempotency_keys
-    WHERE {} ORDER BY {} LIMIT $1 FOR UPDATE SKIP LOCKED))"""
+    WHERE {over} ORDER BY {order} LIMIT $1 FOR UPDATE SKIP LOCKED))"""
+
+
+FORGET = (_forget(_OLD, "created_at"), _forget(_OVER, "good_until"))
+"""Keys that are old, and those whose face has said that their time is over."""
 
 
 async def sweep(database: asyncpg.Pool) -> None:
     """Delete every key that is past its time."""
-    for condition, order in ((_OLD, "created_at"), (_OVER, "good_until")):
-        forget = _FORGET.format(condition, order)
-        await cleaning.by_pages(database, forget, page_count=PAGE_COUNT)
+    for statement in FORGET:
+        await cleaning.by_pages(database, statement, page_count=PAGE_COUNT)

@@ -68,23 +68,18 @@ _CONDITIONS = {
 """What is tried on each message of the stretch; each ? is a value."""
 
 
-@cache
-def _within(names: tuple[str, ...]) -> str:
-    """From which rows to read, for filters of these names: $1 to $3 are the account and the bounds
-    of ids, then come the filters' values."""
-    tried = " AND ".join(
-        (
-            "account_id = ? AND message_id >= ? AND message_id < ?",
-            *map(_CONDITIONS.__getitem__, names),
-        )
-    )
-    first, *others = tried.split("?")
-    numbered = "".join(f"${place}{text}" for place, text in enumerate(others, 1))
-    return f"FROM messages WHERE {first}{numbered}"
+def _within(names: tuple[str, ...], first: int) -> str:
+    """From which rows to read, for filters of these names: the account and the bounds of ids are $n
+    from the `first` on, then come the filters' values."""
+    bounds = "account_id = ? AND message_id >= ? AND message_id < ?"
+    tried = " AND ".join((bounds, *(_CONDITIONS[name] for name in names)))
+    before, *others = tried.split("?")
+    numbered = "".join(f"${place}{text}" for place, text in enumerate(others, first))
+    return f"FROM messages WHERE {before}{numbered}"
 
 
-def _filters(window: MessageWindow) -> dict[str, tuple[object, ...]]:
-    """The values of the window's filters, by name, as far as there are any."""
+def _filters(window: MessageWindow) -> tuple[tuple[str, ...], list[object]]:
+    """The names of the window's filters, and all their values."""
     given: dict[str, tuple[object, ...]] = {}
     if window.hidden:
         given["hidden"] = (window.hidden,)
@@ -95,37 +90,41 @@ def _filters(window: MessageWindow) -> dict[str, tuple[object, ...]]:
     if window.standings is not None:
         statuses, *pairs = window.standings
         given["standings"] = (statuses, *([" ".join(pair) for pair in each] for each in pairs))
-    return given
+    return tuple(given), [value for values in given.values() for value in values]
+
+
+@cache
+def page_statement(names: tuple[str, ...]) -> str:
+    """The statement for a page with filters of these names; $1 and $2 are how many, after how many.
+    When the carrier took a message is asked of those of the page alone."""
+    return f"""
+SELECT m.*, (SELECT min(accepted_at) FROM segments s WHERE s.message_id = m.message_id)
+FROM (
+    SELECT {STORED_COLUMNS} {_within(names, 3)} ORDER BY message_id DESC LIMIT $1 OFFSET $2
+) m ORDER BY message_id DESC"""
+
+
+@cache
+def count_statement(names: tuple[str, ...]) -> str:
+    """The statement that counts with filters of these names."""
+    return f"SELECT count(*) {_within(names, 1)}"
 
 
 async def page(
     connection: Connection, account_id: int, window: MessageWindow, limit: int, offset: int
 ) -> list[WindowRow]:
     """The account's messages of the window, newest first, `limit` of them after `offset`."""
-    filters = _filters(window)
-    values = [value for each in filters.values() for value in each]
-    place = len(values) + 4
+    names, values = _filters(window)
     rows = await connection.fetch(
-        f"""
-        SELECT m.*, (SELECT min(accepted_at) FROM segments s WHERE s.message_id = m.message_id)
-        FROM (
-            SELECT {STORED_COLUMNS} {_within(tuple(filters))}
-            ORDER BY message_id DESC LIMIT ${place} OFFSET ${place + 1}
-        ) m ORDER BY message_id DESC""",
-        account_id,
-        *_bounds(window),
-        *values,
-        limit,
-        offset,
+        page_statement(names), limit, offset, account_id, *_bounds(window), *values
     )
     return [WindowRow(StoredMessage(*tuple(row)[:-1]), row[-1]) for row in rows]
 
 
 async def count(connection: Connection, account_id: int, window: MessageWindow) -> int:
     """How many messages of the account the window has."""
-    filters = _filters(window)
-    values = [value for each in filters.values() for value in each]
-    counted = f"SELECT count(*) {_within(tuple(filters))}"
+    names, values = _filters(window)
+    counted = count_statement(names)
     return int(await connection.fetchval(counted, account_id, *_bounds(window), *values))
 
 

@@ -23,6 +23,7 @@ from shared.db import (
     ledger,
     listing,
     matching,
+    message_windows,
     messages,
     opt_outs,
     outlooks,
@@ -224,6 +225,14 @@ STATEMENTS = {
         ),
         "messages_by_reference_and_id",
     ),
+    "an account's stretch of time": (
+        message_windows.page_statement(("hidden", "recipient", "standings")),
+        "messages_of_account segments_pkey",
+    ),
+    "an account's stretch of time, counted": (
+        message_windows.count_statement(("standings",)),
+        "messages_of_account",
+    ),
     "cancel": (recall._TAKE, "messages_pkey segments_pkey work_pkey"),
     "reschedule": (recall._RESCHEDULE, "messages_pkey work_pkey"),
     "forecast: what is parked on lines": (outlooks._ON_LINES, "work_parked"),
@@ -326,7 +335,11 @@ STATEMENTS = {
     "sweep: expired": (work._TAKE_EXPIRED, "work_expiring work_pkey work_ready_until"),
     "sweep: overdue": (segments._OVERDUE, "segments_by_submit"),
     "sweep: in doubt": (segments._DOUBTFUL, "messages_pkey segments_doubted"),
-    "sweep: old keys": (idempotency._FORGET, "idempotency_keys_age"),
+    "sweep: old keys": (idempotency.FORGET[0], "idempotency_keys_age"),
+    "sweep: keys whose time is over": (
+        idempotency.FORGET[1],
+        "idempotency_keys_good_until",
+    ),
 }
 """Statement, and the indexes that its plan asks: one that is lost fails its test."""
 
