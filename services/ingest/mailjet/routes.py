@@ -7,17 +7,20 @@ from collections.abc import Awaitable, Callable
 from aiohttp import web
 
 from services.ingest.mailjet import answers, faults, reads, sends
-from services.ingest.web import auth, entrance
+from services.ingest.web import entrance
+from shared.access.rights import AccessScope, Area, Need
 from shared.db import connection
 from shared.web import bodies, refused
 
 Handler = Callable[[entrance.Visit], Awaitable[web.Response]]
 
-ROUTES: tuple[tuple[str, str, Handler], ...] = (
-    ("POST", "/sms-send", sends.send),
-    ("GET", "/sms", reads.message_list),
-    ("GET", "/sms/count", reads.message_count),
-    ("GET", "/sms/{id}", reads.message),
+_READ, _SEND = (Need(Area.MESSAGES, scope) for scope in (AccessScope.READ, AccessScope.SEND))
+
+ROUTES: tuple[tuple[str, str, Handler, Need], ...] = (
+    ("POST", "/sms-send", sends.send, _SEND),
+    ("GET", "/sms", reads.message_list, _READ),
+    ("GET", "/sms/count", reads.message_count, _READ),
+    ("GET", "/sms/{id}", reads.message, _READ),
 )
 ROOTS = ("", "/REST")
 """Releases of the Python client put the second before every path."""
@@ -30,8 +33,8 @@ def add_routes(app: web.Application, context: entrance.Context) -> None:
         refused.answering(refused.counted_outside, away=connection.UNREACHABLE, told=faults.told)
     )
     for root in ROOTS:
-        for method, path, handler in ROUTES:
-            admitting = _admitting(context, handler)
+        for method, path, handler, need in ROUTES:
+            admitting = _admitting(context, handler, need)
             own.router.add_route(
                 method, root + path, admitting, expect_handler=bodies.wait_to_continue
             )
@@ -39,9 +42,9 @@ def add_routes(app: web.Application, context: entrance.Context) -> None:
 
 
 def _admitting(
-    context: entrance.Context, handler: Handler
+    context: entrance.Context, handler: Handler, need: Need
 ) -> Callable[[web.Request], Awaitable[web.Response]]:
     async def admit(request: web.Request) -> web.Response:
-        return await handler(await entrance.enter(context, request, auth.bearer))
+        return await handler(await entrance.enter(context, request, need))
 
     return admit

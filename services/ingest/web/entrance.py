@@ -77,17 +77,6 @@ class Passage(msgspec.Struct, frozen=True):
         ):
             yield opened
 
-    @asynccontextmanager
-    async def listing(self) -> AsyncIterator[connection.Connection]:
-        """A connection for what may take a while, when it is the account's turn; or raises
-        TimeoutError."""
-        async with (
-            asyncio.timeout(LISTING_SECONDS),
-            self.context.lists.turn(self.account_id),
-            self.context.pool.acquire() as opened,
-        ):
-            yield opened
-
 
 class Visit(Passage, frozen=True):
     """A request that was let in."""
@@ -101,6 +90,17 @@ class Visit(Passage, frozen=True):
     def account_id(self) -> int:
         """Whose request it is; every query is bound to it."""
         return self.account.account_id
+
+    @asynccontextmanager
+    async def listing(self) -> AsyncIterator[connection.Connection]:
+        """A connection for what may take a while, when it is the account's turn; or raises
+        TimeoutError."""
+        async with (
+            asyncio.timeout(LISTING_SECONDS),
+            self.context.lists.turn(self.account_id),
+            self.context.pool.acquire() as opened,
+        ):
+            yield opened
 
 
 class TooManyRequests(problems.Refused):

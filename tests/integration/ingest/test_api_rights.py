@@ -18,6 +18,8 @@ import pytest
 
 from services.ingest.aircall import answers as aircall_answers
 from services.ingest.aircall import routes as aircall_routes
+from services.ingest.mailjet import answers as mailjet_answers
+from services.ingest.mailjet import routes as mailjet_routes
 from services.ingest.native import routes
 from services.ingest.native.route import Route
 from services.ingest.web.entrance import Visit
@@ -316,6 +318,22 @@ async def test_the_aircall_face_asks_for_the_same_scopes(
         async with town.client.request(method, address, headers=headers) as answer:
             told = await answer.text()
             is_refused = answer.status == 403 and "the scope" in told
+            assert is_refused is (scope is not needed), (scope, told)
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "needed"),
+    [(method, path, need.scope) for method, path, _handler, need in mailjet_routes.ROUTES],
+)
+async def test_the_mailjet_face_asks_for_the_same_scopes(
+    town: World, method: str, path: str, needed: AccessScope
+) -> None:
+    for scope in AccessScope:
+        headers = town.bearer(await _narrow(town, scope))
+        address = mailjet_answers.PREFIX + path.replace("{id}", UNKNOWN["{id}"])
+        async with town.client.request(method, address, headers=headers) as answer:
+            told = await answer.text()
+            is_refused = answer.status == 403 and "mj-0021" in told
             assert is_refused is (scope is not needed), (scope, told)
 
 

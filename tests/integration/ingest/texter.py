@@ -106,6 +106,6 @@ async def opened(
         if credit_micro:
             await ledger.credit(connection, account_id, "EUR", credit_micro, "test")
         await configuration.bump(connection)
-        assert await stored.insert(connection, name, "test", token_hash)
+        await stored.create(connection, account_id, stored.NewToken("test", token_hash))
     town.tokens[name] = token
     return Texter(town, account_id, token, f"http://127.0.0.1:{town.port}")

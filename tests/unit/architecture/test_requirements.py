@@ -89,7 +89,7 @@ def test_m50_the_guide_covers_methods_encoding_error_codes_and_authentication() 
     assert "docs/mailjet.md" in README
 
     # Then it has each path that is served and each code that is answered
-    for _, path, _ in routes.ROUTES:
+    for _, path, _, _ in routes.ROUTES:
         assert f"/v4{path}" in MAILJET.text
     for code in {*faults.CODES.values(), faults.FORBIDDEN}:
         assert f"`{code}`" in MAILJET.text
