@@ -11,7 +11,7 @@ from aiohttp import web
 from services.ingest.native import answers, requests, user_shapes
 from services.ingest.web import auth, bodies
 from services.ingest.web.entrance import Passage, Visit
-from services.ingest.web.guesses import Attempt
+from services.ingest.web.guesses import SignIn
 from shared.access import passwords
 from shared.access import tokens as values
 from shared.db import sessions as stored
@@ -77,8 +77,8 @@ def email_of(given: str) -> str:
     return given.lower()
 
 
-def _attempt(passage: Passage, account: str, email: str) -> Attempt:
-    return Attempt.of(passage.context.keys, passage.address, account, email)
+def _attempt(passage: Passage, account: str, email: str) -> SignIn:
+    return SignIn.of(passage.context.keys, passage.address, account, email)
 
 
 def _wrong() -> Refused:

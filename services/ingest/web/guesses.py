@@ -27,14 +27,14 @@ REMEMBERED_COUNT_MAX: Final = 10_000
 COUNT_SECONDS: Final = 5.0
 
 
-class Attempt(NamedTuple):
+class SignIn(NamedTuple):
     """Who tries to be whom. Both are keyed hashes: neither is stored in clear."""
 
     address: bytes
     user: bytes
 
     @classmethod
-    def of(cls, keys: Keys, address: str, account: str, email: str) -> Attempt:
+    def of(cls, keys: Keys, address: str, account: str, email: str) -> SignIn:
         """An attempt from this address to be this user of this account."""
         return cls(
             keys.sign(f"sign in from:{address}".encode()),
@@ -55,7 +55,7 @@ class Guesses:
         self._waiting_count = 0
         self._blocked_until: dict[bytes, float] = {}
 
-    async def count(self, attempt: Attempt) -> None:
+    async def count(self, attempt: SignIn) -> None:
         """Count an attempt whose end nobody knows yet. Raises Refused: 429 if there were too many
         from this address or for this user, 503 if too many wait. An address that is over its count
         is not counted against users: it cannot shut them out."""
@@ -69,7 +69,7 @@ class Guesses:
         finally:
             self._waiting_count -= 1
 
-    def _check_remembered(self, attempt: Attempt) -> None:
+    def _check_remembered(self, attempt: SignIn) -> None:
         now = self._clock_seconds()
         for subject in attempt:
             seconds_left = self._blocked_until.get(subject, now) - now
@@ -77,7 +77,7 @@ class Guesses:
                 raise _too_many(seconds_left)
             self._blocked_until.pop(subject, None)
 
-    async def _count(self, attempt: Attempt) -> None:
+    async def _count(self, attempt: SignIn) -> None:
         for subject, count_max in (
             (attempt.address, ADDRESS_COUNT_MAX),
             (attempt.user, USER_COUNT_MAX),
@@ -93,7 +93,7 @@ class Guesses:
         if len(self._blocked_until) > REMEMBERED_COUNT_MAX:
             del self._blocked_until[next(iter(self._blocked_until))]
 
-    async def forgive(self, attempt: Attempt) -> None:
+    async def forgive(self, attempt: SignIn) -> None:
         """The password was right: this attempt was no guess, and those for this user are over."""
         async with asyncio.timeout(COUNT_SECONDS), self._pool.acquire() as opened:
             await stored.forgive(opened, attempt.address, 1)

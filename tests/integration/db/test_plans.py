@@ -372,6 +372,10 @@ async def surprised(servers: Servers) -> AsyncIterator[Connection]:
         yield opened
 
 
+SAME_ROW = {"accounts_account_id_currency_key": "accounts_pkey"}
+"""Keys that find an account by its id alike, of which a plan takes either."""
+
+
 @pytest.mark.parametrize("name", STATEMENTS)
 async def test_a_hot_statement_finds_its_rows_by_its_indexes(
     connection: Connection, name: str
@@ -388,9 +392,8 @@ async def test_a_hot_statement_finds_its_rows_by_its_indexes(
     ]
     assert read_through == [], plan
     # And the indexes are those that are kept for it
-    assert {node["Index Name"] for node in nodes(plan) if "Index Name" in node} == {
-        *indexes.split()
-    }
+    used = {node["Index Name"] for node in nodes(plan) if "Index Name" in node}
+    assert {SAME_ROW.get(index, index) for index in used} == {*indexes.split()}
 
 
 @pytest.mark.parametrize(

@@ -152,7 +152,7 @@ async def test_a_blocked_user_comes_in_when_the_time_is_over(town: World) -> Non
     # Given a user for whom too many passwords were tried
     clock = [0.0]
     counting = guesses.Guesses(town.pool, lambda: clock[0])
-    attempt = guesses.Attempt.of(KEYS, "192.0.2.1", "alice", "late@alice.example")
+    attempt = guesses.SignIn.of(KEYS, "192.0.2.1", "alice", "late@alice.example")
     for _ in range(guesses.USER_COUNT_MAX):
         await counting.count(attempt)
     with pytest.raises(Refused):
@@ -202,7 +202,7 @@ async def test_a_flood_of_sign_ins_holds_two_connections(town: World) -> None:
         await holder.execute("LOCK TABLE sign_in_attempts IN ACCESS EXCLUSIVE MODE")
         waits = [
             asyncio.create_task(
-                counting.count(guesses.Attempt.of(KEYS, f"192.0.2.{n}", "a", f"{n}@a.example"))
+                counting.count(guesses.SignIn.of(KEYS, f"192.0.2.{n}", "a", f"{n}@a.example"))
             )
             for n in range(guesses.WAITING_COUNT_MAX)
         ]
@@ -211,7 +211,7 @@ async def test_a_flood_of_sign_ins_holds_two_connections(town: World) -> None:
         # Then what is asked meanwhile waits on two connections, and more is told to come again
         assert town.pool.get_size() - town.pool.get_idle_size() == 1 + guesses.CONNECTION_COUNT
         with pytest.raises(Refused) as refused:
-            await counting.count(guesses.Attempt.of(KEYS, "192.0.2.99", "a", "z@a.example"))
+            await counting.count(guesses.SignIn.of(KEYS, "192.0.2.99", "a", "z@a.example"))
         assert refused.value.problem.status == 503
     await asyncio.gather(*waits)
 
