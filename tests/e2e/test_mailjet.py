@@ -81,6 +81,12 @@ def test_m48_the_python_client_sends_and_sees_it_delivered(
         assert call("GET", "sms/count", StatusCode="3") == {"Count": 1}
         assert call("GET", "sms/count", StatusCode="4,5") == {"Count": 0}
 
+        # And five full parts leave as they were paid for, whatever references the carrier likes
+        long = call("POST", "sms-send", body | {"Text": "a" * 765})
+        assert long["SmsCount"] == 5
+        _until_delivered(lambda: call("GET", f"sms/{long['MessageId']}")["Data"][0])
+        assert len([each for each in platform.journal() if each.get("total") == 5]) == 5
+
         # And what is refused is raised, as the client knows it
         with pytest.raises(ValidationError) as refused:
             call("POST", "sms-send", body | {"To": "+999123456789"})

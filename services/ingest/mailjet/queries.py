@@ -6,6 +6,7 @@ vendor does. Lists come as `a,b` or as `name[]=a&name[]=b`.
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
@@ -28,10 +29,7 @@ WINDOW_SECONDS: Final = 92 * 86_400
 ID_COUNT_MAX: Final = 1_000
 
 _DIGITS_MAX = 18
-
-
-def _first(request: web.Request, name: str) -> str | None:
-    return request.query.get(name)
+_NUMBER = re.compile(r"\+[0-9]{1,15}", re.ASCII)
 
 
 def _several(request: web.Request, name: str) -> list[str] | None:
@@ -44,14 +42,15 @@ def _several(request: web.Request, name: str) -> list[str] | None:
 def window(visit: Visit) -> MessageWindow:
     """Which messages are asked for. Raises Refused."""
     request = visit.request
-    to_second = moment(_first(request, "ToTS"), "ToTS")
-    from_second = moment(_first(request, "FromTS"), "FromTS")
+    query = request.query
+    to_second = moment(query.get("ToTS"), "ToTS")
+    from_second = moment(query.get("FromTS"), "FromTS")
     ids = _several(request, "IDs")
     codes = _several(request, "StatusCode")
     return MessageWindow(
         int(time.time()) - WINDOW_SECONDS if from_second is None else from_second,
         SECOND_MAX if to_second is None else to_second,
-        recipient=_recipient(_first(request, "To")),
+        recipient=_recipient(query.get("To")),
         standings=None if codes is None else shapes.standings(map(_status_code, codes)),
         ids=None if ids is None else list(_uuids(ids)),
         hidden=sorted(hidden(visit)),
@@ -65,11 +64,11 @@ def hidden(visit: Visit) -> frozenset[str]:
 
 def stretch(request: web.Request) -> tuple[int, int]:
     """(how many, after how many). Raises Refused."""
-    limit = _number(_first(request, "Limit"), "Limit", COUNT)
+    limit = _number(request.query.get("Limit"), "Limit", COUNT)
     if limit > COUNT_MAX:
         detail = f"At most {COUNT_MAX} messages are listed at once; 0 is as many."
         raise faults.invalid("above_maximum", detail, "Limit")
-    offset = _number(_first(request, "Offset"), "Offset", 0)
+    offset = _number(request.query.get("Offset"), "Offset", 0)
     return limit or COUNT_MAX, min(offset, OFFSET_MAX)
 
 
@@ -115,8 +114,11 @@ def _of_calendar(text: str, name: str) -> int:
 
 
 def _recipient(text: str | None) -> str | None:
-    """The number; its plus may have come as a blank."""
-    return None if text is None else f"+{text[1:]}" if text.startswith(" ") else text
+    """The number, whose plus may have come as a blank; "", which nobody has, for what is none."""
+    if text is None:
+        return None
+    number = f"+{text[1:]}" if text.startswith(" ") else text
+    return number if _NUMBER.fullmatch(number) else ""
 
 
 def _status_code(text: str) -> int:

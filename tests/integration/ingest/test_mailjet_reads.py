@@ -100,6 +100,8 @@ async def test_m48_one_message_is_a_list_of_one(reader: Texter) -> None:
         ("?To=+4915112345678", [1, 4, 14, 3]),
         ("?To=%2B33612345678", [2]),
         ("?To=33612345678", []),
+        ("?To=%00", []),
+        ("?To=", []),
         ("?StatusCode=1,2", [1, 2]),
         ("?StatusCode=1%2C2", [1, 2]),
         ("?StatusCode[]=1&StatusCode[]=2", [1, 2]),

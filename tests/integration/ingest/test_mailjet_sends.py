@@ -14,7 +14,7 @@ from services.ingest.mailjet.sends import RETRY_SECONDS
 from shared.db import apply, idempotency
 from tests.integration.ingest import texter as texters
 from tests.integration.ingest.texter import Texter
-from tests.integration.ingest.world import PRICES, World
+from tests.integration.ingest.world import CREDIT_MICRO, PRICES, World
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -144,6 +144,23 @@ async def test_m10_consent_is_asked_where_it_is_enforced(town: World) -> None:
 
     # Then it may be sent
     await strict.sent("ShopBot", PHONE)
+
+
+async def test_m47_a_thousand_sends_at_once_are_all_taken_and_each_paid_for_once(
+    town: World,
+) -> None:
+    bulk = await texters.opened(town, "bulkmailer", consent="own")
+    answers = await asyncio.gather(
+        *(bulk.send("ShopBot", PHONE, f"{number}") for number in range(1_000))
+    )
+    assert {answer.status for answer in answers} == {200}
+    assert len({answer.body["ID"] for answer in answers}) == 1_000
+    spent_micro = await town.pool.fetchval(
+        "SELECT $2 - balance_micro FROM wallets WHERE account_id = $1",
+        bulk.account_id,
+        CREDIT_MICRO,
+    )
+    assert spent_micro == 1_000 * PRICES["DE"]
 
 
 async def test_m11_all_that_is_sent_counts_as_transactional(town: World, mailer: Texter) -> None:
