@@ -65,7 +65,9 @@ async def balance(connection: Connection, account_id: int) -> tuple[int, str]:
 
 
 _IS_UNTOUCHED = """
-SELECT NOT EXISTS (SELECT FROM wallets WHERE account_id = $1 AND balance_micro > 0)
+SELECT NOT EXISTS (
+        SELECT FROM wallets w JOIN accounts a ON a.payer_account_id = w.account_id
+        WHERE a.account_id = $1 AND w.balance_micro > 0)
    AND NOT EXISTS (SELECT FROM messages WHERE account_id = $1)"""
 
 

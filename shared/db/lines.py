@@ -98,8 +98,9 @@ def _common(kind: LineKind, country: str, *row: Any) -> _Common:
 _LOCK_ACCOUNT = "SELECT account_id FROM accounts WHERE account_id = $1 FOR NO KEY UPDATE"
 _BEGIN_NAME = f"""
 INSERT INTO lines (account_id, sender, kind, country, hour_limit, day_limit, month_limit)
-SELECT account_id, $2, '{LineKind.ALPHANUMERIC}', $3, $4, $5, $6 FROM accounts
-WHERE account_id = $1 AND NOT senders_restricted AND $7 > (
+SELECT a.account_id, $2, '{LineKind.ALPHANUMERIC}', $3, $4, $5, $6
+FROM accounts a JOIN accounts p ON p.account_id = a.payer_account_id
+WHERE a.account_id = $1 AND NOT p.senders_restricted AND $7 > (
     SELECT count(*) FROM lines WHERE account_id = $1 AND kind = '{LineKind.ALPHANUMERIC}')
 ON CONFLICT (account_id, sender) DO NOTHING"""  # noqa: S608 - words of our own
 
