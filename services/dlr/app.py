@@ -11,7 +11,17 @@ from typing import Annotated
 import structlog
 from msgspec import Meta
 
-from services.dlr import callbacks, inbound, intake, interpreters, late, overdue, retention, sealed
+from services.dlr import (
+    callbacks,
+    inbound,
+    intake,
+    interpreters,
+    late,
+    overdue,
+    retention,
+    sealed,
+    statistics,
+)
 from shared.access import keys, seals
 from shared.broker import consume, link, publish, topology
 from shared.db import pool, watch
@@ -82,7 +92,7 @@ async def serve(chosen: Settings, stop: asyncio.Event) -> AsyncIterator[None]:
     """Serve while the body runs: then take no more, finish the batch under way, and close. A part
     that dies sets `stop`."""
     async with AsyncExitStack() as parts:
-        database = await pool.open_pool(chosen.database_url, "dlr", chosen.receipt_writers + 4)
+        database = await pool.open_pool(chosen.database_url, "dlr", chosen.receipt_writers + 5)
         parts.push_async_callback(pool.close_pool, database)
         configured = await watch.Watch.start(database)
         sealing = seals.Seals(keys.Keys.read(chosen.secret_key))
@@ -98,6 +108,8 @@ async def serve(chosen: Settings, stop: asyncio.Event) -> AsyncIterator[None]:
             "inbound-seen": partial(inbound.forget, database),
             "sealed": partial(sealed.run, database, sealing),
             "retention": partial(retention.run, database),
+            "statistics": partial(statistics.run, database),
+            "statistics-of-before": partial(statistics.fill, database),
             **{f"intake-{number}": receiving.run for number in range(chosen.receipt_writers)},
             "publish": publisher.link.supervise,
             "consume": consumer.link.supervise,

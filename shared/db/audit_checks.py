@@ -247,6 +247,48 @@ JOIN (
 ) u ON u.scope = 'line:' || l.line_id
 WHERE u.hour_count > l.hour_limit OR u.day_count > l.day_limit OR u.month_count > l.month_limit"""
 
+_REFUNDED_COUNTS = f"""
+SELECT coalesce(m.message_id, t.message_id) AS message_id, m.refunded_segment_count,
+       coalesce(t.refund_count, 0) AS refund_count
+FROM (SELECT message_id, refunded_segment_count, is_counted FROM messages) m
+FULL JOIN (SELECT message_id, count(*) AS refund_count FROM transfers
+           WHERE kind = '{Kind.REFUND}' GROUP BY message_id) t USING (message_id)
+WHERE m.is_counted AND m.refunded_segment_count <> coalesce(t.refund_count, 0)"""
+
+# Of days of which nothing can have been taken away for its age. Reasons and codes are left out:
+# codes beyond a number are counted together.
+_STATISTICS = """
+SELECT coalesce(c.account_id, s.account_id) AS account_id, coalesce(c.day, s.day) AS day,
+       coalesce(c.country, s.country) AS country, coalesce(c.class, s.class) AS class,
+       coalesce(c.currency, s.currency) AS currency, coalesce(c.status, s.status) AS status,
+       c.message_count AS message_count, s.message_count AS told_message_count,
+       c.segment_count AS segment_count, s.segment_count AS told_segment_count,
+       c.cost_micro AS cost_micro, s.cost_micro AS told_cost_micro
+FROM (
+    SELECT account_id, (created_at AT TIME ZONE 'UTC')::date AS day, country, class, currency,
+           status, count(*) AS message_count, sum(segment_count) AS segment_count,
+           sum((segment_count - refunded_segment_count) * segment_price_micro) AS cost_micro
+    FROM messages WHERE is_counted GROUP BY 1, 2, 3, 4, 5, 6
+) c
+FULL JOIN (
+    SELECT account_id, day, country, class, currency, status, sum(message_count) AS message_count,
+           sum(segment_count) AS segment_count, sum(cost_micro) AS cost_micro
+    FROM (
+        SELECT account_id, day, country, class, currency, status, message_count, segment_count,
+               cost_micro
+        FROM statistics
+        UNION ALL
+        SELECT e.account_id, e.day, e.country, e.class, e.currency, e.status, e.message_count,
+               e.segment_count, e.cost_micro
+        FROM statistics_pages p CROSS JOIN LATERAL unnest(p.entries) e
+    ) told GROUP BY 1, 2, 3, 4, 5, 6
+    HAVING sum(message_count) <> 0 OR sum(segment_count) <> 0 OR sum(cost_micro) <> 0
+) s USING (account_id, day, country, class, currency, status)
+WHERE coalesce(c.day, s.day) > greatest(statistics_begin(), (
+          SELECT (done_until AT TIME ZONE 'UTC')::date FROM sweeps WHERE name = 'retention'))
+  AND (c.message_count, c.segment_count, c.cost_micro)
+      IS DISTINCT FROM (s.message_count, s.segment_count, s.cost_micro)"""
+
 CHECKS = (
     Check("wallets", "balances are the sums of their transfers, none below zero", "wallets",
           _WALLETS),
@@ -256,6 +298,9 @@ CHECKS = (
     Check("refunds", "refunds equal their debit, once, for what no carrier took", "transfers",
           _REFUNDS),
     Check("unrefunded", "what ended unsent was refunded", "segments", _UNREFUNDED),
+    Check("refunded_counts", "messages say how many of their segments were refunded", "messages",
+          _REFUNDED_COUNTS),
+    Check("statistics", "statistics are what counting anew gives", "messages", _STATISTICS),
     Check("owners", "messages have a line, wallet and carrier that fit", "messages", _OWNERS),
     Check("sub_accounts", "sub-accounts are of main accounts, and have no money", "accounts",
           _SUB_ACCOUNTS),

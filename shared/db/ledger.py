@@ -156,7 +156,8 @@ LEFT_IN = """
 still the wallet's."""
 
 # The unique key (message, part, kind) lets each segment be refunded once; the wallet receives
-# only what was inserted, so a second try moves nothing.
+# only what was inserted, so a second try moves nothing. Statistics tell what a message has cost by
+# what it says was given back; whoever refunds has locked it, for its status has just changed.
 _REFUND = f"""
 WITH due AS (
     SELECT message_id, part, reason
@@ -169,7 +170,11 @@ WITH due AS (
     FROM due JOIN transfers t USING (message_id, part)
     WHERE t.kind = '{Kind.DEBIT}'
     ON CONFLICT (message_id, part, kind) DO NOTHING
-    RETURNING to_wallet_id, amount_micro
+    RETURNING to_wallet_id, amount_micro, message_id
+), told AS (
+    UPDATE messages m SET refunded_segment_count = m.refunded_segment_count + r.segment_count
+    FROM (SELECT message_id, count(*) AS segment_count FROM refunded GROUP BY message_id) r
+    WHERE m.message_id = r.message_id
 ), locked AS (
     SELECT wallet_id FROM wallets
     WHERE wallet_id IN (SELECT to_wallet_id FROM refunded) ORDER BY wallet_id FOR UPDATE

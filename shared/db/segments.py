@@ -128,7 +128,7 @@ WITH said AS (
            CASE WHEN {_IS_NAMELESS.format("NULL")} THEN m.recipient END
     FROM evidence t JOIN messages m USING (message_id)
     WHERE t.is_first AND {_MAY_BEGIN}
-    RETURNING message_id, part, state, reason, accepted_at IS NULL AS unaccepted,
+    RETURNING message_id, part, state, reason, code, accepted_at IS NULL AS unaccepted,
               submitted_at IS NOT NULL AS by_this
 ), written AS (
     UPDATE segments s
@@ -153,29 +153,30 @@ WITH said AS (
            OR (t.submitted_at = s.submitted_at AND t.place IS NULL))
       AND (t.carrier_message_id IS NOT NULL OR (t.accepted AND s.accepted_at IS NULL)
            OR {_MAY_MOVE})
-    RETURNING s.message_id, s.part, s.state, s.reason, s.accepted_at IS NULL AS unaccepted,
+    RETURNING s.message_id, s.part, s.state, s.reason, s.code, s.accepted_at IS NULL AS unaccepted,
               t.landed_at IS NOT NULL AS by_this, t.alone
 ), moved AS MATERIALIZED (
-    SELECT message_id, part, state, reason, unaccepted, by_this, {{alone}} AS alone FROM begun
+    SELECT message_id, part, state, reason, code, unaccepted, by_this, {{alone}} AS alone FROM begun
     UNION ALL
-    SELECT message_id, part, state, reason, unaccepted, by_this, alone FROM written
+    SELECT message_id, part, state, reason, code, unaccepted, by_this, alone FROM written
 )"""
 
 # Of messages of several parts: what the other parts have come to decides, too.
 _ROLLED_UP = f""", part AS (
-    SELECT DISTINCT ON (message_id, part) message_id, part, state, reason FROM (
-        SELECT message_id, part, state, reason, 0 AS age FROM moved WHERE NOT alone
+    SELECT DISTINCT ON (message_id, part) message_id, part, state, reason, code FROM (
+        SELECT message_id, part, state, reason, code, 0 AS age FROM moved WHERE NOT alone
         UNION ALL
-        SELECT several.message_id, p.part, p.state, p.reason, 1
+        SELECT several.message_id, p.part, p.state, p.reason, p.code, 1
         FROM (SELECT DISTINCT message_id FROM moved WHERE NOT alone) several CROSS JOIN LATERAL (
             SELECT * FROM parts WHERE message_id = several.message_id OFFSET 0) p
     ) p ORDER BY message_id, part, age
 ), status AS MATERIALIZED (
-    SELECT message_id, state, reason FROM moved WHERE alone
+    SELECT message_id, state, reason, code FROM moved WHERE alone
     UNION ALL (
         SELECT DISTINCT ON (message_id) message_id,
                CASE state WHEN 'submitting' THEN 'queued' ELSE state END,
-               CASE state WHEN 'submitting' THEN '' ELSE reason END
+               CASE state WHEN 'submitting' THEN '' ELSE reason END,
+               CASE state WHEN 'submitting' THEN '' ELSE code END
         FROM part ORDER BY message_id, array_position(ARRAY[{_ROLL_UP}], state), part
     )
 )"""
@@ -185,7 +186,7 @@ def _statement(alone: bool, of_several: str, status: str) -> str:
     """The one statement, with `status` to be read from that part of it; `alone`: each message is
     known to be of one part."""
     return f"""{_WRITTEN.format(alone=alone)}{of_several}, changed AS (
-    UPDATE messages m SET status = t.state, reason = t.reason, updated_at = now()
+    UPDATE messages m SET status = t.state, reason = t.reason, code = t.code, updated_at = now()
     FROM {status} t WHERE m.message_id = t.message_id AND m.status <> t.state
     RETURNING m.account_id, m.message_id, m.status, m.reason, m.reference
 ), {events.APPEND_CHANGED}
