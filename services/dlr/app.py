@@ -13,14 +13,15 @@ from msgspec import Meta
 
 from services.dlr import (
     callbacks,
+    exports,
     inbound,
     intake,
     interpreters,
     late,
+    message_statistics,
     overdue,
     retention,
     sealed,
-    statistics,
 )
 from shared.access import keys, seals
 from shared.broker import consume, link, publish, topology
@@ -92,7 +93,7 @@ async def serve(chosen: Settings, stop: asyncio.Event) -> AsyncIterator[None]:
     """Serve while the body runs: then take no more, finish the batch under way, and close. A part
     that dies sets `stop`."""
     async with AsyncExitStack() as parts:
-        database = await pool.open_pool(chosen.database_url, "dlr", chosen.receipt_writers + 5)
+        database = await pool.open_pool(chosen.database_url, "dlr", chosen.receipt_writers + 6)
         parts.push_async_callback(pool.close_pool, database)
         configured = await watch.Watch.start(database)
         sealing = seals.Seals(keys.Keys.read(chosen.secret_key))
@@ -108,8 +109,10 @@ async def serve(chosen: Settings, stop: asyncio.Event) -> AsyncIterator[None]:
             "inbound-seen": partial(inbound.forget, database),
             "sealed": partial(sealed.run, database, sealing),
             "retention": partial(retention.run, database),
-            "statistics": partial(statistics.run, database),
-            "statistics-of-before": partial(statistics.fill, database),
+            "statistics": partial(message_statistics.run, database),
+            "statistics-of-before": partial(message_statistics.fill, database),
+            "exports": partial(exports.run, database, configured),
+            "old-exports": partial(exports.forget, database),
             **{f"intake-{number}": receiving.run for number in range(chosen.receipt_writers)},
             "publish": publisher.link.supervise,
             "consume": consumer.link.supervise,

@@ -68,6 +68,15 @@ class Settings(server.Settings, frozen=True, kw_only=True):
     ingest_pool: settings.Connections = 12
     password_memory_kib: settings.PasswordMemory = settings.PASSWORD_MEMORY_KIB
     password_passes: settings.PasswordPasses = settings.PASSWORD_PASSES
+    public_url: Annotated[
+        str,
+        Meta(
+            description="Where producers reach the HTTP API, for links in answers; if not set, they"
+            " are made of the request's own Host.",
+            pattern="^(https?://[^/?#]+/?)?$",
+            examples=["https://sms.example.com"],
+        ),
+    ] = ""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -142,6 +151,7 @@ async def serve(chosen: Settings, stop: asyncio.Event) -> AsyncIterator[None]:
             departures=departing,
             passwords=hashing,
             guesses=guesses.Guesses(database),
+            public_url=chosen.public_url,
         )
         missing = partial(_missing, configured, relay)
         async with _listening(chosen, context, missing) as port:

@@ -36,5 +36,8 @@ account's row first, so that two of them see each other; then what they change, 
 8. Who signs in takes the attempts of a user and of an address in their order, in a transaction of
 their own.
 
+Whoever orders an export takes its account's turn (advisory), and nothing else; whoever counts what
+was stored before there were statistics takes messages that nobody holds (SKIP LOCKED).
+
 A row that nobody else can know yet may be inserted at any time.
 """

@@ -30,7 +30,7 @@ _MEANINGS = {
     404: "There is no such thing in this account.",
     408: "The body came too slowly.",
     409: "A request with this idempotency key is still running, there is no room for more, or it is"
-    " too late.",
+    " too late or too early.",
     413: "The body is too large.",
     415: "The body is not plain JSON in UTF-8.",
     422: "A field is missing, unknown or wrong.",
@@ -131,6 +131,9 @@ def _parameters(route: Route[Any]) -> list[Json]:
     for name in re.findall(r"{(\w+_id)}", route.path):
         schema = {"type": "integer"}
         parameters.append({"name": name, "in": "path", "required": True, "schema": schema})
+    if "{ticket}" in route.path:
+        schema = {"type": "string"}
+        parameters.append({"name": "ticket", "in": "path", "required": True, "schema": schema})
     if "{number}" in route.path:
         schema = {"type": "string", "pattern": "^[+][1-9][0-9]{1,14}$"}
         parameters.append({"name": "number", "in": "path", "required": True, "schema": schema})
@@ -154,7 +157,7 @@ def _query_parameters(kind: type[msgspec.Struct]) -> list[Json]:
 
 def _responses(route: Route[Any], shared: Sequence[int] = _SHARED_REFUSALS) -> Json:
     responses: Json = {
-        str(status): _response(status, answers.CONTENT_TYPE, kind)
+        str(status): _response(status, answers.CONTENT_TYPE, kind, route.media)
         for status, kind in route.answers.items()
     }
     for status in sorted({*route.refusals, *shared}):
@@ -162,13 +165,16 @@ def _responses(route: Route[Any], shared: Sequence[int] = _SHARED_REFUSALS) -> J
     return responses
 
 
-def _response(status: int, content_type: str, kind: type[msgspec.Struct] | None) -> Json:
-    if kind is None:
-        return {"description": _MEANINGS[status]}
-    return {
-        "description": _MEANINGS[status],
-        "content": {content_type: {"schema": _reference(kind)}},
-    }
+def _response(
+    status: int,
+    content_type: str,
+    kind: type[msgspec.Struct] | None,
+    media: Sequence[str] = (),
+) -> Json:
+    content: Json = {} if kind is None else {content_type: {"schema": _reference(kind)}}
+    content |= {each: {"schema": {"type": "string"}} for each in media}
+    described: Json = {"description": _MEANINGS[status]}
+    return described | {"content": content} if content else described
 
 
 def _reference(kind: type[msgspec.Struct]) -> Json:

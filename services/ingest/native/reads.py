@@ -66,12 +66,12 @@ def no_such_message() -> Refused:
 
 def check_mode(visit: Visit, sender: str) -> None:
     """Raises Refused for what belongs to a line in API mode: it is for that API alone (A9)."""
-    if sender in _in_api_mode(visit):
+    if sender in in_api_mode(visit):
         detail = "The line is in API mode; what it sends and gets is for that API alone."
         raise Refused(problems.of(403, "wrong_mode", detail))
 
 
-def _in_api_mode(visit: Visit) -> AbstractSet[str]:
+def in_api_mode(visit: Visit) -> AbstractSet[str]:
     """The senders of the account's lines in API mode."""
     return visit.context.watch.current.api_senders.get(visit.account_id, frozenset())
 
@@ -100,21 +100,15 @@ async def message_list(visit: Visit) -> web.Response:
     async with visit.listing() as opened:
         found, before = await listing.page(opened, visit.account_id, wanted, query.limit)
     cursor = None if before is None else str(before)
-    hidden = _in_api_mode(visit)
+    hidden = in_api_mode(visit)
     page = [shapes.shown(each) for each in found if each.sender not in hidden]
     return answers.response(answers.MessagePage(page, cursor))
 
 
 def _filter_of(query: queries.ListQuery) -> listing.Filter:
     if query.to is not UNSET:
-        try:
-            e164.parse(query.to)
-        except e164.InvalidNumber:
-            detail = "Not a number in E.164; in a query, its '+' is written %2B."
-            raise Refused(problems.of(422, "invalid_recipient", detail, "to")) from None
-    reference = None if query.reference is UNSET else query.reference
-    if reference and (fault := requests.unstorable("reference", reference)):
-        raise Refused(fault)
+        check_recipient(query.to)
+    reference = checked_reference(query.reference)
     before = None
     if query.cursor is not UNSET and (before := queries.uuid_of(query.cursor)) is None:
         raise Refused(
@@ -124,13 +118,30 @@ def _filter_of(query: queries.ListQuery) -> listing.Filter:
         status=None if query.status is UNSET else query.status.value,
         recipient=None if query.to is UNSET else query.to,
         reference=reference,
-        created_from=_moment("created_from", query.created_from),
-        created_until=_moment("created_until", query.created_until),
+        created_from=moment_of("created_from", query.created_from),
+        created_until=moment_of("created_until", query.created_until),
         before=before,
     )
 
 
-def _moment(name: str, given: datetime | UnsetType) -> datetime | None:
+def check_recipient(number: str) -> None:
+    """Raises Refused for a filter that is no number."""
+    try:
+        e164.parse(number)
+    except e164.InvalidNumber:
+        detail = "Not a number in E.164; in a query, its '+' is written %2B."
+        raise Refused(problems.of(422, "invalid_recipient", detail, "to")) from None
+
+
+def checked_reference(given: str | UnsetType) -> str | None:
+    """A filter by reference, or none. Raises Refused for what no reference can be."""
+    reference = None if given is UNSET else given
+    if reference and (fault := requests.unstorable("reference", reference)):
+        raise Refused(fault)
+    return reference
+
+
+def moment_of(name: str, given: datetime | UnsetType) -> datetime | None:
     """The time in UTC, which at the edges of the calendar may have no date there."""
     if given is UNSET:
         return None
@@ -159,7 +170,7 @@ async def inbound_list(visit: Visit) -> web.Response:
     """What phones have sent to the account since a cursor: at once, or as soon as there is any;
     without what came to lines in API mode."""
     query = queries.read(visit.request, queries.InboundQuery)
-    hidden = sorted(_in_api_mode(visit))
+    hidden = sorted(in_api_mode(visit))
 
     async def after(
         opened: connection.Connection, account_id: int, sequence: int, limit: int

@@ -49,13 +49,14 @@ _AREAS: Mapping[str, Area] = {
 
 @dataclass(frozen=True, slots=True)
 class Route(Generic[Asking]):
-    """One operation. `answers` are the successes by status, None where there is no body;
-    `refusals` the further statuses that it may answer with, beside those that all share. `needs` is
-    the scope that it asks for, within the area of its path; None: it is open to anybody."""
+    """One operation. `answers` are the successes by status, None where there is no body; `media`
+    the content types of what is no JSON; `refusals` the further statuses that it may answer with,
+    beside those that all share. `needs` is the scope that it asks for, within the area of its path;
+    None: it is open to anybody."""
 
     method: str
     path: str
-    handler: Callable[[Asking], Awaitable[web.Response]]
+    handler: Callable[[Asking], Awaitable[web.StreamResponse]]
     summary: str
     answers: Mapping[int, type[msgspec.Struct] | None]
     refusals: tuple[int, ...]
@@ -64,6 +65,7 @@ class Route(Generic[Asking]):
     query: type[msgspec.Struct] | None = None
     has_key: bool = False
     needs_body: bool = True
+    media: tuple[str, ...] = ()
 
     @property
     def need(self) -> Need:

@@ -19,6 +19,7 @@ from services.ingest.native import (
     recalls,
     requests,
     sends,
+    statistics_routes,
     webhooks,
 )
 from services.ingest.native.route import BODY_REFUSALS, Route
@@ -341,12 +342,12 @@ _MESSAGES: tuple[Route[entrance.Visit], ...] = (
 )
 
 
-ROUTES = (*_MESSAGES, *people_routes.ROUTES)
+ROUTES = (*_MESSAGES, *people_routes.ROUTES, *statistics_routes.ROUTES)
 """What an account asks, by its token or in a user's session."""
-OPEN_ROUTES = people_routes.OPEN_ROUTES
+OPEN_ROUTES = (*people_routes.OPEN_ROUTES, *statistics_routes.OPEN_ROUTES)
 """What anybody may ask."""
 
-_Served = Callable[[web.Request], Awaitable[web.Response]]
+_Served = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 def add_routes(app: web.Application, context: Context) -> None:
@@ -370,7 +371,7 @@ def _add(app: web.Application, method: str, path: str, handler: _Served) -> None
 def _admitting(context: Context, route: Route[entrance.Visit]) -> _Served:
     handler, need = route.handler, route.need
 
-    async def admit(request: web.Request) -> web.Response:
+    async def admit(request: web.Request) -> web.StreamResponse:
         return await handler(await entrance.enter(context, request, need))
 
     return admit
@@ -379,7 +380,7 @@ def _admitting(context: Context, route: Route[entrance.Visit]) -> _Served:
 def _open(context: Context, route: Route[entrance.Passage]) -> _Served:
     handler = route.handler
 
-    async def serve(request: web.Request) -> web.Response:
+    async def serve(request: web.Request) -> web.StreamResponse:
         return await handler(entrance.Passage(request, context))
 
     return serve

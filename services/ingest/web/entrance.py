@@ -30,7 +30,8 @@ _Admissions = batching.Batcher[tuple[int, int], door.Admission]
 
 @dataclass(frozen=True)
 class Context:
-    """What the handlers stand on; fingerprints are made with `keys`."""
+    """What the handlers stand on; fingerprints are made with `keys`. `public_url`: where producers
+    reach the API, for links; "": where the request has."""
 
     pool: asyncpg.Pool
     watch: watch.Watch
@@ -46,6 +47,7 @@ class Context:
     departures: DepartureForecasts
     passwords: passwords.Passwords
     guesses: guesses.Guesses
+    public_url: str = ""
     lists: turns.Turns = field(default_factory=turns.Turns)
     senders: turns.Turns = field(default_factory=turns.Turns)
     admissions: _Admissions = field(init=False)

@@ -7,15 +7,15 @@ from datetime import UTC, datetime, timedelta
 import asyncpg
 import pytest
 
-from shared.db import audit, statistics
+from shared.db import audit, message_statistics
 from shared.db.connection import Connection
-from shared.db.statistics import Question, StatisticsRow
+from shared.db.message_statistics import StatisticsQuestion, StatisticsRow
 from tests.integration.audit import books
 
 
-def three_months(*groups: str, **members: object) -> Question:
+def three_months(*groups: str, **members: object) -> StatisticsQuestion:
     today = datetime.now(UTC).date()
-    return Question(today - timedelta(days=80), today, groups=groups, **members)  # type: ignore[arg-type] # members of a question
+    return StatisticsQuestion(today - timedelta(days=80), today, groups=groups, **members)  # type: ignore[arg-type] # members of a question
 
 
 async def breaches(connection: Connection) -> list[str]:
@@ -24,7 +24,7 @@ async def breaches(connection: Connection) -> list[str]:
 
 
 async def told(connection: Connection, *groups: str, **members: object) -> list[StatisticsRow]:
-    return await statistics.read(connection, 1, three_months(*groups, **members))
+    return await message_statistics.read(connection, 1, three_months(*groups, **members))
 
 
 @pytest.mark.parametrize("is_added_up", [False, True])
@@ -33,7 +33,7 @@ async def test_m51_each_status_is_counted_before_and_after_adding_up(
 ) -> None:
     # Given seven messages of two segments, one in every place
     if is_added_up:
-        await statistics.add_up(services)
+        await message_statistics.add_up(services)
         assert await owner.fetchval("SELECT count(*) FROM statistics_pages") == 0
     # When they are counted by status
     async with services.acquire() as opened:

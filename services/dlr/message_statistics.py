@@ -7,7 +7,7 @@ from functools import partial
 
 import asyncpg
 
-from shared.db import connection, statistics
+from shared.db import connection, message_statistics
 from shared.runtime import lifecycle
 
 ADD_SECONDS = 2.0
@@ -18,11 +18,11 @@ FILL_SECONDS = 5.0
 
 async def run(database: asyncpg.Pool) -> None:
     """Add up until cancelled; of several processes one does it."""
-    step = partial(statistics.add_up, database)
+    step = partial(message_statistics.add_up, database)
     await lifecycle.every(ADD_SECONDS, step, connection.TRANSIENT)
 
 
 async def fill(database: asyncpg.Pool) -> None:
     """Count what was stored before, until cancelled; when that is done, a look costs nothing."""
-    step = partial(statistics.fill, database)
+    step = partial(message_statistics.fill, database)
     await lifecycle.every(FILL_SECONDS, step, connection.TRANSIENT)

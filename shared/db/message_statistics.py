@@ -35,7 +35,7 @@ GROUPS = ("day", "country", "class", "status", "reason", "code")
 
 
 @dataclass(frozen=True, slots=True)
-class Question:
+class StatisticsQuestion:
     """Which messages to count; None does not filter. Days are of UTC, the last one included."""
 
     first_day: date
@@ -64,6 +64,21 @@ class StatisticsRow(NamedTuple):
     delivered_count: int
     pending_count: int
     rejected_count: int
+
+    def alone(self) -> StatisticsRow:
+        """The same sums, told apart by nothing but the currency."""
+        return StatisticsRow(None, None, None, None, None, None, *self[6:])
+
+    def plus(self, other: StatisticsRow) -> StatisticsRow:
+        """The sums of both."""
+        return self._replace(
+            message_count=self.message_count + other.message_count,
+            segment_count=self.segment_count + other.segment_count,
+            cost_micro=self.cost_micro + other.cost_micro,
+            delivered_count=self.delivered_count + other.delivered_count,
+            pending_count=self.pending_count + other.pending_count,
+            rejected_count=self.rejected_count + other.rejected_count,
+        )
 
 
 _COUNTED = """(
@@ -103,7 +118,7 @@ ORDER BY {by}"""
 _TYPES = dict.fromkeys(GROUPS, "text") | {"day": "date", "class": "smallint"}
 
 
-def arguments(account_id: int, asked: Question) -> tuple[object, ...]:
+def arguments(account_id: int, asked: StatisticsQuestion) -> tuple[object, ...]:
     """What `grouped` takes."""
     return (
         account_id,
@@ -115,7 +130,9 @@ def arguments(account_id: int, asked: Question) -> tuple[object, ...]:
     )
 
 
-async def read(connection: Connection, account_id: int, asked: Question) -> list[StatisticsRow]:
+async def read(
+    connection: Connection, account_id: int, asked: StatisticsQuestion
+) -> list[StatisticsRow]:
     """The account's sums, a row a group, in the order of the groups; at most ROW_COUNT_MAX + 1, so
     that it is seen when there are more."""
     statement = f"{grouped(asked.groups)} LIMIT {ROW_COUNT_MAX + 1}"
