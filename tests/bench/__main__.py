@@ -29,6 +29,7 @@ from tests.bench import (
 )
 from tests.bench.growth import command as growth
 from tests.bench.lines import command as lines
+from tests.bench.stats import command as stats
 
 _WARM_UP_COUNT = 500
 _PACED_SECONDS = 6.0
@@ -45,6 +46,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return growth.main(given[1:])
     if given[:1] == ["lines"]:
         return lines.main(given[1:])
+    if given[:1] == ["stats"]:
+        return stats.main(given[1:])
     options = _parser().parse_args(given)
     # Ended by a signal, it still stops all that it started.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
@@ -70,7 +73,8 @@ def _parser() -> argparse.ArgumentParser:
         "`sluice audit` that nothing was lost or doubled. The load generator is a process of its "
         "own, listed with the others.",
         epilog="./test bench growth --help: whether it stays as fast as it grows. "
-        "./test bench lines --help: what parking costs at scale.",
+        "./test bench lines --help: what parking costs at scale. "
+        "./test bench stats --help: what statistics and exports of ten million messages take.",
     )
     parser.add_argument("--messages", type=int, default=20_000, help="messages a load (20000)")
     parser.add_argument(

@@ -10,4 +10,7 @@ from tests.integration.audit import books
 
 @pytest.fixture
 async def written(owner: asyncpg.Connection) -> books.Books:
-    return await books.write(owner)
+    """Two accounts that can pay for anything, the first with a message in every place."""
+    written = await books.write(owner)
+    await owner.execute("UPDATE wallets SET balance_micro = 1e15 WHERE book = 'customer'")
+    return written

@@ -1,0 +1,1 @@
+"""What statistics, lists and exports cost an account with ten million messages."""
