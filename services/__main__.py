@@ -59,6 +59,11 @@ OPERATION = (
         "services.commands.line:app",
         "Lines: what they can, whom they serve, what they are registered for.",
     ),
+    Command(
+        "stats",
+        "services.commands.stats:run",
+        "Show what an account has sent in three months, counted by day and more.",
+    ),
     Command("limits", "services.commands.limits:app", "What is used of limits."),
     Command(
         "message",

@@ -50,3 +50,13 @@ def details(reason: str) -> str:
 def statuses_of(outcome: MessageOutcome) -> list[MessageStatus]:
     """The statuses that come to this."""
     return [status for status, each in OUTCOMES.items() if each is outcome]
+
+
+def statuses_within(
+    status: MessageStatus | None, outcome: MessageOutcome | None
+) -> list[str] | None:
+    """The statuses that fit both; None where neither is given."""
+    if status is None and outcome is None:
+        return None
+    within = list(MessageStatus) if outcome is None else statuses_of(outcome)
+    return [each.value for each in within if status is None or each is status]

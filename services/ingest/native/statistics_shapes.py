@@ -164,10 +164,9 @@ def statuses_of(
     status: states.MessageStatus | UnsetType, outcome: MessageOutcome | UnsetType
 ) -> list[str] | None:
     """The statuses that fit both; None where neither filters."""
-    if status is UNSET and outcome is UNSET:
-        return None
-    within = list(states.MessageStatus) if outcome is UNSET else outcome_words.statuses_of(outcome)
-    return [each.value for each in within if status is UNSET or each is status]
+    return outcome_words.statuses_within(
+        None if status is UNSET else status, None if outcome is UNSET else outcome
+    )
 
 
 def class_of(name: ClassName | UnsetType) -> int | None:
