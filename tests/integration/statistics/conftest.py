@@ -6,6 +6,9 @@ import asyncpg
 import pytest
 
 from tests.integration.audit import books
+from tests.integration.commands.conftest import command
+
+__all__ = ["command"]
 
 
 @pytest.fixture
