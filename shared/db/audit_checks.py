@@ -253,7 +253,8 @@ SELECT coalesce(m.message_id, t.message_id) AS message_id, m.refunded_segment_co
 FROM (SELECT message_id, refunded_segment_count, is_counted FROM messages) m
 FULL JOIN (SELECT message_id, count(*) AS refund_count FROM transfers
            WHERE kind = '{Kind.REFUND}' GROUP BY message_id) t USING (message_id)
-WHERE m.is_counted AND m.refunded_segment_count <> coalesce(t.refund_count, 0)"""
+WHERE m.is_counted AND m.refunded_segment_count <> coalesce(t.refund_count, 0)
+  AND NOT EXISTS (SELECT FROM statistics_filling)"""
 
 # Of days of which nothing can have been taken away for its age. Reasons and codes are left out:
 # codes beyond a number are counted together.

@@ -150,14 +150,13 @@ def _share(order: ExportOrder, reached_at: datetime) -> int:
 
 
 @cache
-def statistics_text(groups: tuple[str, ...], chosen: FileFormat) -> str:
+def _of_statistics(groups: tuple[str, ...], filters: frozenset[str], chosen: FileFormat) -> str:
     """The statement that writes sums out: how many rows, and their lines."""
     each = tabular.line(statistics_columns(groups), chosen)
+    ordered = message_statistics.grouped(groups, filters)
     return f"""
 SELECT count(*) AS row_count, coalesce(string_agg({each}, '' ORDER BY place), '') AS lines
-FROM (
-    SELECT *, row_number() OVER () AS place FROM ({message_statistics.grouped(groups)}) ordered
-) rows"""
+FROM (SELECT *, row_number() OVER () AS place FROM ({ordered}) ordered) rows"""
 
 
 async def statistics_lines(
@@ -168,7 +167,8 @@ async def statistics_lines(
 ) -> tuple[int, str]:
     """How many rows of sums there are, and their lines."""
     ((row_count, lines),) = await connection.fetch(
-        statistics_text(asked.groups, chosen), *message_statistics.arguments(account_id, asked)
+        _of_statistics(asked.groups, asked.filters, chosen),
+        *message_statistics.arguments(account_id, asked),
     )
     return row_count, lines
 

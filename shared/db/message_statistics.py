@@ -46,6 +46,19 @@ class StatisticsQuestion:
     groups: tuple[str, ...] = ()
     """Of GROUPS, in their order."""
 
+    @property
+    def filters(self) -> frozenset[str]:
+        """The names of those that are given."""
+        return frozenset(name for name in _FILTERS if getattr(self, name) is not None)
+
+
+_FILTERS = {
+    "statuses": "status = ANY ({})",
+    "country": "country = {}",
+    "message_class": "class = {}",
+}
+"""What is tried on each row."""
+
 
 class StatisticsRow(NamedTuple):
     """Sums of a group; what it is not told apart by is None. `cost_micro` is what was debited and
@@ -90,9 +103,7 @@ _COUNTED = """(
            e.segment_count, e.cost_micro
     FROM statistics_pages p CROSS JOIN LATERAL unnest(p.entries) e
     WHERE e.account_id = $1 AND e.day BETWEEN $2 AND $3
-) counted
-WHERE ($4::text[] IS NULL OR status = ANY ($4)) AND ($5::text IS NULL OR country = $5)
-  AND ($6::smallint IS NULL OR class = $6)"""
+) counted"""
 
 _OF_OUTCOME = ", ".join(
     f"coalesce(sum(message_count) FILTER (WHERE status IN ({words.listed(statuses_of(each))})), 0)"
@@ -102,9 +113,10 @@ _OF_OUTCOME = ", ".join(
 
 
 @cache
-def grouped(groups: tuple[str, ...]) -> str:
-    """The statement for these groups, planned once. Statuses are told apart first, whatever is
-    asked for: so which outcome each is need not be looked up for every row."""
+def grouped(groups: tuple[str, ...], filters: frozenset[str]) -> str:
+    """The statement for these groups and filters, planned once. Statuses are told apart first,
+    whatever is asked for: so which outcome each is need not be looked up for every row."""
+    tried = [_FILTERS[name].format(f"${place}") for place, name in enumerate(sorted(filters), 4)]
     shown = [group if group in groups else f"NULL::{_TYPES[group]} AS {group}" for group in GROUPS]
     by = ", ".join([*groups, "currency"])
     finer = by if "status" in groups else f"{by}, status"
@@ -115,7 +127,7 @@ SELECT {", ".join(shown)}, currency, sum(message_count)::bigint AS message_count
 FROM (
     SELECT {finer}, sum(message_count) AS message_count, sum(segment_count) AS segment_count,
            sum(cost_micro) AS cost_micro
-    FROM {_COUNTED} GROUP BY {finer}
+    FROM {_COUNTED} WHERE {" AND ".join(tried) or "true"} GROUP BY {finer}
 ) of_status
 GROUP BY {by} HAVING sum(message_count) <> 0 OR sum(cost_micro) <> 0
 ORDER BY {by}"""
@@ -126,14 +138,8 @@ _TYPES = dict.fromkeys(GROUPS, "text") | {"day": "date", "class": "smallint"}
 
 def arguments(account_id: int, asked: StatisticsQuestion) -> tuple[object, ...]:
     """What `grouped` takes."""
-    return (
-        account_id,
-        asked.first_day,
-        asked.last_day,
-        asked.statuses,
-        asked.country,
-        asked.message_class,
-    )
+    given = (getattr(asked, name) for name in sorted(asked.filters))
+    return (account_id, asked.first_day, asked.last_day, *given)
 
 
 async def read(
@@ -141,7 +147,7 @@ async def read(
 ) -> list[StatisticsRow]:
     """The account's sums, a row a group, in the order of the groups; at most ROW_COUNT_MAX + 1, so
     that it is seen when there are more."""
-    statement = f"{grouped(asked.groups)} LIMIT {ROW_COUNT_MAX + 1}"
+    statement = f"{grouped(asked.groups, asked.filters)} LIMIT {ROW_COUNT_MAX + 1}"
     found = await connection.fetch(statement, *arguments(account_id, asked))
     return [StatisticsRow(*row) for row in found]
 
