@@ -31,8 +31,13 @@ _GZIP = 31
 def link(visit: Visit, export_id: int, until: datetime) -> str:
     """Where a file may be fetched without a token, until then."""
     ticket = tickets.make(visit.context.keys, _KIND, export_id, int(until.timestamp()))
-    base = yarl.URL(visit.context.public_url or str(visit.request.url.origin()))
-    return str(base / PATH.format(ticket=ticket).lstrip("/"))
+    path = PATH.format(ticket=ticket)
+    try:
+        base = yarl.URL(visit.context.public_url) or visit.request.url.origin()
+    except ValueError:
+        # A Host that names no host.
+        return path
+    return str(base / path.lstrip("/"))
 
 
 async def export_file(passage: Passage) -> web.StreamResponse:
