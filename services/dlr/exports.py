@@ -64,13 +64,14 @@ class ExportWriter:
         return True
 
     async def _write_on(self, leased: StoredExport) -> None:
+        """A piece at least, then as many as there is time for."""
         until = time.monotonic() + SLICE_SECONDS
-        while time.monotonic() < until:
-            stored = await self._write_piece(leased)
-            if stored is None or stored.state != "in_progress":
-                self._tell(leased, stored)
-                return
-            leased = stored
+        stored = await self._write_piece(leased)
+        while stored and stored.state == "in_progress" and time.monotonic() < until:
+            stored = await self._write_piece(stored)
+        if stored is None or stored.state != "in_progress":
+            self._tell(leased, stored)
+            return
         async with self._database.acquire(timeout=pool.ACQUIRE_SECONDS) as opened:
             await exports.release(opened, self.worker_id, leased.export_id)
 

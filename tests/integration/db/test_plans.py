@@ -260,7 +260,10 @@ STATEMENTS = {
         "event_heads_pkey messages_pkey segments_pkey submits_pkey",
     ),
     "settle: what waits": (segments._WAITING_PARTS, "messages_pkey segments_pkey submits_pkey"),
-    "settle: refund": (ledger._REFUND, "transfers_message_id_part_kind_key wallets_pkey"),
+    "settle: refund": (
+        ledger._REFUND,
+        "messages_pkey transfers_message_id_part_kind_key wallets_pkey",
+    ),
     "settle: back to work": (work._REQUEUE, "messages_pkey segments_pkey submits_pkey"),
     "receipts: find the segment": (matching._BY_ID, "messages_pkey segments_by_carrier_message"),
     "receipts: without an id": (matching._NAMELESS, "segments_nameless submits_pkey"),
