@@ -28,14 +28,15 @@ class QuestionWait:
 
     name: str
     p50_ms: float
+    p95_ms: float
     worst_ms: float
     row_count: int
     target_ms: float
 
     @property
     def is_met(self) -> bool:
-        """Whether even the slowest answer was fast enough."""
-        return self.worst_ms <= self.target_ms
+        """Whether answers were fast enough; of forty, two may meet what else the machine does."""
+        return self.p95_ms <= self.target_ms
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +118,8 @@ async def _ask(
     # The first one finds nothing planned and nothing in memory.
     waits = waits[1:]
     rows = body.get("rows") or body.get("messages") or [body]
-    return QuestionWait(name, figures.percentile(waits, 0.5), max(waits), len(rows), target_ms)
+    p50_ms, p95_ms = (figures.percentile(waits, share) for share in (0.5, 0.95))
+    return QuestionWait(name, p50_ms, p95_ms, max(waits), len(rows), target_ms)
 
 
 async def export(

@@ -100,10 +100,11 @@ def _print(found: StatsOutcome) -> None:
         f"in {found.generated_seconds:,.0f} s; {found.statistics_row_count:,} rows of statistics"
     )
     table = rich.table.Table("GET", box=None, pad_edge=False)
-    for heading in ("p50 ms", "worst ms", "target", "rows", ""):
+    for heading in ("p50 ms", "p95 ms", "worst ms", "target", "rows", ""):
         table.add_column(heading, justify="right")
     for wait in found.waits:
-        numbers = (f"{wait.p50_ms:,.1f}", f"{wait.worst_ms:,.1f}", f"{wait.target_ms:,.0f}")
+        times = (wait.p50_ms, wait.p95_ms, wait.worst_ms, wait.target_ms)
+        numbers = (f"{each:,.1f}" for each in times)
         table.add_row(
             wait.name, *numbers, f"{wait.row_count:,}", "met" if wait.is_met else "missed"
         )
