@@ -90,6 +90,17 @@ OPERATION = (
         " not.",
     ),
     Command(
+        "ledger",
+        "services.commands.ledger:app",
+        "The chain of hashes over all movements of money.",
+    ),
+    Command(
+        "deposit",
+        "services.commands.deposits:app",
+        "Deposits by card: what is held, judged, disputed.",
+    ),
+    Command("terms", "services.commands.terms:app", "The text that payers agree to with an order."),
+    Command(
         "send",
         "services.commands.send:run",
         "Send a file of messages through the API, as any producer would.",

@@ -127,7 +127,7 @@ async def credit(
             detail = f"{name!r} is a sub-account; its main account pays: credit {account.main!r}"
             raise exits.NotDone(exits.BAD_INPUT, detail)
         try:
-            balance_micro = await ledger.credit(
+            balance_micro, _ = await ledger.credit(
                 connection, account.account_id, account.currency, amount_micro, reason
             )
         except asyncpg.NumericValueOutOfRangeError:

@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
+from datetime import timedelta
 from functools import partial
 from typing import Annotated
 
@@ -19,7 +20,9 @@ from services.ingest.accept import Acceptor
 from services.ingest.aircall import routes as aircall_routes
 from services.ingest.mailjet import routes as mailjet_routes
 from services.ingest.native import routes
+from services.ingest.payments import events as payment_events
 from services.ingest.relay import FAULTS, Relay
+from services.ingest.settling import Settler
 from services.ingest.web import auth, bodies, guesses, passwords, uses, waiters
 from shared.access import keys, seals, vault
 from shared.access.passwords import Cost
@@ -29,6 +32,7 @@ from shared.db import (
     concatenations,
     idempotency,
     ledger,
+    ledger_links,
     lost_queues,
     pool,
     sessions,
@@ -36,7 +40,10 @@ from shared.db import (
     watch,
 )
 from shared.db.pool import ACQUIRE_SECONDS
+from shared.ledger.deposits import VALIDATION_MAX
 from shared.limits import door, permits
+from shared.payments import registry
+from shared.payments.contract import ProviderMeans
 from shared.runtime import lifecycle, redis_link, settings
 from shared.web import addresses, health, server
 
@@ -47,6 +54,7 @@ FORGET_REFERENCES_SECONDS = 600.0
 FORGET_USAGE_SECONDS = 600.0
 FORGET_REPLIES_SECONDS = 600.0
 END_TOKENS_SECONDS = 10.0
+CLOSE_DAYS_SECONDS = 60.0
 DATABASE_AWAY_SECONDS = 5.0
 """Without a word of the database for so long, ingest can accept nothing."""
 
@@ -77,10 +85,48 @@ class Settings(server.Settings, frozen=True, kw_only=True):
             examples=["https://sms.example.com"],
         ),
     ] = ""
+    payments_provider: Annotated[
+        str,
+        Meta(
+            description="Who charges cards, as the file in shared/payments/adapters is called;"
+            " empty: no deposits by card.",
+        ),
+    ] = ""
+    payments_key: Annotated[str, Meta(description="The secret key at that provider.")] = ""
+    payments_event_secrets: Annotated[
+        tuple[str, ...],
+        Meta(
+            description="What the provider signs its events with; several while one is exchanged.",
+            examples=["whsec_one,whsec_two"],
+        ),
+    ] = ()
+    payments_url: Annotated[
+        str, Meta(description="Where the provider's API is; empty: the provider's own.")
+    ] = ""
+    payments_return_url: Annotated[
+        str, Meta(description="Where a payer's browser goes when a card was entered, or was not.")
+    ] = "https://example.com/"
+    payments_validation_seconds: Annotated[
+        float,
+        Meta(
+            description="So long a card that was never used before is validated, if nobody decides"
+            " earlier; what its bank holds back is charged then.",
+            ge=0,
+            le=VALIDATION_MAX.total_seconds(),
+        ),
+    ] = VALIDATION_MAX.total_seconds()
 
     def __post_init__(self) -> None:
         super().__post_init__()
         keys.Keys.read(self.secret_key)
+        known = registry.names()
+        if self.payments_provider and self.payments_provider not in known:
+            raise ValueError(f"SLUICE_PAYMENTS_PROVIDER: expected one of {', '.join(known)}")
+        if self.payments_provider and not (self.payments_key and self.payments_event_secrets):
+            raise ValueError(
+                "SLUICE_PAYMENTS_PROVIDER: needs SLUICE_PAYMENTS_KEY and"
+                " SLUICE_PAYMENTS_EVENT_SECRETS"
+            )
 
 
 def main() -> int:
@@ -119,7 +165,11 @@ async def serve(chosen: Settings, stop: asyncio.Event) -> AsyncIterator[None]:
         used = uses.Uses(database)
         stack.push_async_callback(_write_last, used)
 
-        for name, work in (("relay", relay.run), ("configuration", configured.run)):
+        works = [("relay", relay.run), ("configuration", configured.run)]
+        settler = await _settler(chosen, database, configured, stack)
+        if settler is not None:
+            works.append(("deposits", settler.run))
+        for name, work in works:
             await stack.enter_async_context(lifecycle.background(name, work(), stop))
         waiting = waiters.Waiters(database)
         departing = departures.DepartureForecasts(database, configured)
@@ -152,6 +202,7 @@ async def serve(chosen: Settings, stop: asyncio.Event) -> AsyncIterator[None]:
             passwords=hashing,
             guesses=guesses.Guesses(database),
             public_url=chosen.public_url,
+            settler=settler,
         )
         missing = partial(_missing, configured, relay)
         async with _listening(chosen, context, missing) as port:
@@ -159,18 +210,37 @@ async def serve(chosen: Settings, stop: asyncio.Event) -> AsyncIterator[None]:
             yield
 
 
+async def _settler(
+    chosen: Settings, database: asyncpg.Pool, configured: watch.Watch, stack: AsyncExitStack
+) -> Settler | None:
+    """Who settles deposits; None where no cards are taken."""
+    if not chosen.payments_provider:
+        return None
+    means = ProviderMeans(
+        chosen.payments_key,
+        chosen.payments_event_secrets,
+        chosen.payments_url,
+        chosen.payments_return_url,
+    )
+    provider = registry.open_provider(chosen.payments_provider, means)
+    stack.push_async_callback(provider.close)
+    validation = timedelta(seconds=chosen.payments_validation_seconds)
+    return Settler(database, provider, validation, configured.refresh)
+
+
 _Step = tuple[str, float, Callable[[], Awaitable[object]]]
 """What is done every so many seconds, and its name."""
 
 
 def _cleaning(database: asyncpg.Pool) -> list[_Step]:
-    """What is taken away here."""
+    """What is taken away, or closed, here."""
     return [
         ("keys", FORGET_KEYS_SECONDS, partial(idempotency.sweep, database)),
         ("references", FORGET_REFERENCES_SECONDS, partial(concatenations.sweep, database)),
         ("usage", FORGET_USAGE_SECONDS, partial(ledger.forget_usage, database)),
         ("old replies", FORGET_REPLIES_SECONDS, partial(auto_replies.sweep, database)),
         ("tokens", END_TOKENS_SECONDS, partial(_end_tokens, database)),
+        ("ledger", CLOSE_DAYS_SECONDS, partial(_close_days, database)),
     ]
 
 
@@ -182,6 +252,7 @@ async def _listening(
     app = web.Application(client_max_size=bodies.BATCH_SIZE_MAX)
     health.add_routes(app, missing)
     routes.add_routes(app, context)
+    payment_events.add_routes(app, context)
     aircall_routes.add_routes(app, context)
     mailjet_routes.add_routes(app, context)
     async with (
@@ -214,6 +285,15 @@ async def _end_tokens(database: asyncpg.Pool) -> None:
     async with database.acquire(timeout=ACQUIRE_SECONDS) as opened:
         await tokens.end_expired(opened)
         await sessions.forget_old(opened)
+
+
+async def _close_days(database: asyncpg.Pool) -> None:
+    """Chain the transfers of days that have ended: link after link, each a short transaction."""
+    more = True
+    while more:
+        async with database.acquire(timeout=ACQUIRE_SECONDS) as opened, opened.transaction():
+            more = await ledger_links.close_next(opened)
+        await asyncio.sleep(0)
 
 
 async def _write_last(used: uses.Uses) -> None:

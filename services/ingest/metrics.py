@@ -26,3 +26,17 @@ BACKLOG = prometheus_client.Gauge(
 WAITING = prometheus_client.Gauge(
     "sluice_ingest_waiting_requests", "Requests that wait for something new, in this process."
 )
+DEPOSITS_CREDITED = prometheus_client.Counter(
+    "sluice_ingest_credited_deposits", "Deposits whose card was charged and credited.", ["currency"]
+)
+PAYMENT_EVENTS = prometheus_client.Counter(
+    "sluice_ingest_payment_events",
+    "Calls of the provider of card payments, by what was made of them: kept, not_ours, forged.",
+    ["outcome"],
+)
+PAYMENT_DISPUTES = prometheus_client.Counter(
+    "sluice_ingest_payment_disputes", "Payments whose payer's bank has begun to take them back."
+)
+PAYMENT_FAULTS = prometheus_client.Counter(
+    "sluice_ingest_payment_faults", "Deposits that could not be settled at one look, and wait."
+)

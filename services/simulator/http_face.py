@@ -14,7 +14,15 @@ import msgspec
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
-from services.simulator import carrier, journal, moods, outbox, smpp_face
+from services.simulator import (
+    carrier,
+    journal,
+    moods,
+    outbox,
+    payment_books,
+    payment_face,
+    smpp_face,
+)
 from shared.sms import encoding, segmentation
 
 SYSTEM_ID = "http"
@@ -68,7 +76,11 @@ class HttpFace:
             timeout=aiohttp.ClientTimeout(total=CALLBACK_SECONDS),
             connector=aiohttp.TCPConnector(limit=CALLBACKS_MAX),
         )
+        self._payments = payment_face.PaymentFace(
+            shared.options, self._for_operators, lambda: self._client
+        )
         application = web.Application(client_max_size=64 * 1024)
+        application.add_routes(self._payments.routes)
         application.add_routes(
             [
                 web.get("/health/live", self._healthy),
@@ -84,6 +96,11 @@ class HttpFace:
             application, access_log=None, handler_cancellation=True, shutdown_timeout=0.1
         )
 
+    @property
+    def payment_books(self) -> payment_books.PaymentBooks:
+        """What the provider of card payments has held and charged."""
+        return self._payments.books
+
     async def start(self) -> int:
         """Listen, and return the port."""
         wanted = self._carrier.options
@@ -91,12 +108,14 @@ class HttpFace:
         site = web.TCPSite(self._runner, wanted.host, wanted.http_port)
         await site.start()
         self._carrier.outbox.attach(SYSTEM_ID, self)
+        self._payments.start()
         port: int = self._runner.addresses[0][1]
         return port
 
     async def close(self) -> None:
         """Stop listening; calls under way are given up."""
         await self._runner.cleanup()
+        await self._payments.close()
         for call in self._calls:
             call.cancel()
         await asyncio.gather(*self._calls, return_exceptions=True)

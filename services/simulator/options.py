@@ -101,6 +101,15 @@ class Options:
             description="Key of the callback's X-Signature, HMAC-SHA256 of the body in hexadecimal."
         ),
     ] = field(default="", repr=False)
+    payments_key: Annotated[
+        str, Meta(description="What calls of its card payments must be asked with.")
+    ] = field(default="sk_test_practice", repr=False)
+    payments_event_url: Annotated[
+        str, Meta(description="Where events of card payments are posted; empty: none are sent.")
+    ] = ""
+    payments_event_secret: Annotated[
+        str, Meta(description="What those events are signed with.")
+    ] = field(default="whsec_practice", repr=False)
     seed: Annotated[
         int | None,
         Meta(

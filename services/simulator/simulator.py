@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import structlog
 
-from services.simulator import carrier, http_face, options, smpp_face
+from services.simulator import carrier, http_face, options, payment_books, smpp_face
 from shared.runtime import exits
 
 _log = structlog.get_logger()
@@ -23,6 +23,11 @@ class Simulator:
     _http: http_face.HttpFace
     smpp_port: int = 0
     http_port: int = 0
+
+    @property
+    def payment_books(self) -> payment_books.PaymentBooks:
+        """What its provider of card payments has held and charged."""
+        return self._http.payment_books
 
     async def close(self) -> None:
         """Stop taking submits, cut all links, and finish the journal."""

@@ -10,10 +10,11 @@ from uuid import UUID
 import msgspec
 
 from shared.access.seals import Seals
-from shared.db import inbound, messages, opt_outs, webhooks
+from shared.db import deposits, inbound, messages, opt_outs, webhooks
 from shared.db.connection import Connection
 from shared.db.events import StoredEvent
 from shared.rules import event_types
+from shared.shapes import deposit as deposit_shapes
 from shared.shapes import inbound as inbound_shapes
 from shared.shapes import message as shapes
 from shared.shapes import opt_out
@@ -130,6 +131,17 @@ async def _opt_outs(
     return {opt_out_id: opt_out.shown(stored) for opt_out_id, stored in found.items()}
 
 
+async def _deposits(
+    connection: Connection, _seals: Seals, account_id: int, deposit_ids: Sequence[UUID]
+) -> Mapping[UUID, msgspec.Struct]:
+    """Without the provider's page: who is told need not be who pays."""
+    found = await deposits.get_many(connection, account_id, list(deposit_ids))
+    return {
+        deposit_id: msgspec.structs.replace(deposit_shapes.shown(stored), checkout_url=None)
+        for deposit_id, stored in found.items()
+    }
+
+
 _Reader = Callable[
     [Connection, Seals, int, Sequence[UUID]], Awaitable[Mapping[UUID, msgspec.Struct]]
 ]
@@ -138,5 +150,6 @@ _READERS: Mapping[str, _Reader] = {
     event_types.INBOUND: _inbound,
     event_types.OPT_OUT: _opt_outs,
     event_types.WEBHOOK: _webhooks,
+    event_types.DEPOSIT: _deposits,
 }
 """For each family: how many of an account's things are read at once, each as the API shows it."""

@@ -18,6 +18,9 @@ of opt-outs; then opt-outs, then event logs (6).
 Whoever changes consents takes their turn (advisory), and nothing else; whoever accepts what asks
 for one shares it, after the keys and before all rows.
 
+Whoever settles a deposit locks it first, alone, then its account, then 6 and 7, and last the
+configuration's version.
+
 Webhooks are locked one at a time, with what hangs on them; then the head of the account's log, if
 it is to tell that one was disabled.
 

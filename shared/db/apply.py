@@ -11,7 +11,7 @@ import msgspec
 
 from shared.db import ledger
 from shared.db.connection import Connection
-from shared.ledger.transfers import Book, Kind
+from shared.ledger.transfers import Kind
 from shared.rules.purposes import CONVERSATION_DAYS
 
 CREDIT_REASON = "apply"
@@ -35,6 +35,8 @@ class Account:
     consent: str = "north_america"
     registration_enforced: bool = True
     senders_restricted: bool = False
+    is_currency_deposited: bool = False
+    """A deposit has set the currency, and from then on no file does (M41)."""
 
     @property
     def key(self) -> Key:
@@ -201,7 +203,8 @@ _PLATFORM = (
 _EGRESS = "SELECT egress_allow FROM platform"
 _ACCOUNTS = """
 SELECT name, currency, daily_limit, requests_per_minute, special_numbers, plan, store_body,
-       international, consent, registration_enforced, senders_restricted
+       international, consent, registration_enforced, senders_restricted,
+       currency_deposited_at IS NOT NULL
 FROM accounts WHERE parent_account_id IS NULL"""
 _SUB_ACCOUNTS = "SELECT name FROM accounts WHERE parent_account_id IS NOT NULL"
 _LINES = """
@@ -273,15 +276,14 @@ _PUT_ACCOUNT = """
 INSERT INTO accounts (name, currency, daily_limit, requests_per_minute, special_numbers, plan,
     store_body, international, consent, registration_enforced, senders_restricted)
 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
-ON CONFLICT (name) DO UPDATE SET currency = excluded.currency, daily_limit = excluded.daily_limit,
+ON CONFLICT (name) DO UPDATE SET daily_limit = excluded.daily_limit,
+    currency = CASE WHEN accounts.currency_deposited_at IS NULL THEN excluded.currency
+               ELSE accounts.currency END,
     requests_per_minute = excluded.requests_per_minute, special_numbers = excluded.special_numbers,
     plan = excluded.plan, store_body = excluded.store_body, international = excluded.international,
     consent = excluded.consent, registration_enforced = excluded.registration_enforced,
     senders_restricted = excluded.senders_restricted
 RETURNING account_id"""
-_OPEN_WALLET = f"""
-INSERT INTO wallets (account_id, book, currency) VALUES ($1, '{Book.CUSTOMER}', $2)
-ON CONFLICT (account_id, book, currency) DO NOTHING"""  # noqa: S608 - words of our own
 _OPEN_EVENTS = "INSERT INTO event_heads (account_id) VALUES ($1) ON CONFLICT DO NOTHING"
 _PUT_LINE = """
 INSERT INTO lines AS l (account_id, sender, kind, country, is_default, hour_limit, day_limit,
@@ -369,8 +371,9 @@ async def drop_route(connection: Connection, route: Route) -> None:
 
 
 async def _put_account(connection: Connection, account: Account) -> None:
-    account_id = await connection.fetchval(_PUT_ACCOUNT, *astuple(account))
-    await connection.execute(_OPEN_WALLET, account_id, account.currency)
+    *written, _is_currency_deposited = astuple(account)
+    account_id = await connection.fetchval(_PUT_ACCOUNT, *written)
+    await ledger.open_wallet(connection, account_id, account.currency)
     await connection.execute(_OPEN_EVENTS, account_id)
 
 
@@ -378,4 +381,5 @@ async def _give(connection: Connection, credit: Credit, amount_micro: int) -> No
     account_id = await connection.fetchval(
         "SELECT account_id FROM accounts WHERE name = $1", credit.account
     )
+    await ledger.open_wallet(connection, account_id, credit.currency)
     await ledger.credit(connection, account_id, credit.currency, amount_micro, CREDIT_REASON)

@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from shared.db import segments, work_states, workers
+from shared.db import deposit_checks, segments, work_states, workers
 from shared.ledger import refunds
 from shared.ledger.transfers import ROADS, Book, Kind
 from shared.rules import event_types
@@ -318,6 +318,16 @@ CHECKS = (
     Check("last_events", "the last event of a message is its status", "messages", _LAST_EVENTS),
     Check("inbound_events", "accounts are told once of each of their inbound messages", "inbound",
           _INBOUND_EVENTS),
+    Check("deposits", "each credited deposit has its one transfer, and no other deposit has one",
+          "deposits", deposit_checks.CREDITED),
+    Check("deposits_held", "what cards hold is decided within 48 hours", "deposits",
+          deposit_checks.HELD),
+    Check("payment_events", "events are about a deposit; what was charged is credited",
+          "payment_events", deposit_checks.EVENTS),
+    Check("currencies", "an account's currency is that of its last deposit", "accounts",
+          deposit_checks.CURRENCIES),
+    Check("disputes", "no payer's bank takes money back", "payment_disputes",
+          deposit_checks.DISPUTES, warns_only=True),
     Check("line_usage", "lines are within their limits (unless these were lowered)", "limit_usage",
           _LINE_USAGE, warns_only=True),
 )  # fmt: skip

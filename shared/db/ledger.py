@@ -6,12 +6,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 from uuid import UUID
 
 import asyncpg
 
 from shared.db import cleaning
 from shared.db.connection import Connection
+from shared.ledger.holdings import Holdings
 from shared.ledger.transfers import Book, Kind
 
 
@@ -209,11 +211,11 @@ WITH moved AS (
     SELECT f.wallet_id, w.wallet_id, $3, '{Kind.CREDIT}', $4
     FROM wallets w JOIN wallets f ON f.book = '{Book.FUNDING}' AND f.currency = w.currency
     WHERE w.account_id = $1 AND w.currency = $2
-    RETURNING to_wallet_id, amount_micro
+    RETURNING transfer_id, to_wallet_id, amount_micro
 )
 UPDATE wallets w SET balance_micro = w.balance_micro + moved.amount_micro
 FROM moved WHERE w.wallet_id = moved.to_wallet_id
-RETURNING w.balance_micro"""
+RETURNING w.balance_micro, moved.transfer_id"""
 
 
 async def credited(connection: Connection, account_id: int, currency: str, reason: str) -> int:
@@ -221,11 +223,41 @@ async def credited(connection: Connection, account_id: int, currency: str, reaso
     return int(await connection.fetchval(_CREDITED, account_id, currency, reason))
 
 
+class CreditedWallet(NamedTuple):
+    """A wallet after a credit, and the transfer that made it."""
+
+    balance_micro: int
+    transfer_id: int
+
+
 async def credit(
     connection: Connection, account_id: int, currency: str, amount_micro: int, reason: str
-) -> int:
-    """Credit a wallet from the platform's funding book; returns the new balance in micro-units."""
-    balance_micro = await connection.fetchval(_CREDIT, account_id, currency, amount_micro, reason)
-    if balance_micro is None:
+) -> CreditedWallet:
+    """Credit a wallet from the platform's funding book."""
+    row = await connection.fetchrow(_CREDIT, account_id, currency, amount_micro, reason)
+    if row is None:
         raise LookupError(f"account {account_id} has no wallet in {currency}")
-    return int(balance_micro)
+    return CreditedWallet(*row)
+
+
+_OPEN = f"""
+INSERT INTO wallets (account_id, book, currency) VALUES ($1, '{Book.CUSTOMER}', $2)
+ON CONFLICT (account_id, book, currency) DO NOTHING"""
+
+
+async def open_wallet(connection: Connection, account_id: int, currency: str) -> None:
+    """Give the account a wallet in this currency, unless it has one."""
+    await connection.execute(_OPEN, account_id, currency)
+
+
+_HOLDINGS = """
+SELECT a.currency AS active, w.currency, w.balance_micro
+FROM accounts a JOIN wallets w USING (account_id) WHERE a.account_id = $1"""
+
+
+async def holdings(connection: Connection, account_id: int) -> Holdings:
+    """All of the account's wallets, and which of them is active."""
+    rows = await connection.fetch(_HOLDINGS, account_id)
+    if not rows:
+        raise LookupError(f"account {account_id} has no wallet")
+    return Holdings(rows[0]["active"], {row["currency"]: row["balance_micro"] for row in rows})

@@ -203,6 +203,8 @@ def _account(found: _Account, before: apply.Row | None) -> apply.Account:
             wanted[name] = str(named) if isinstance(named, str) else named
         elif before is not None:
             wanted[name] = getattr(before, name)
+    if isinstance(before, apply.Account) and before.is_currency_deposited:
+        wanted |= {"currency": before.currency, "is_currency_deposited": True}
     return replace(account, **wanted)
 
 

@@ -133,6 +133,7 @@ class Event(msgspec.Struct, frozen=True, kw_only=True):
     inbound_id: UUID | UnsetType = UNSET
     opt_out_id: UUID | UnsetType = UNSET
     webhook_id: UUID | UnsetType = UNSET
+    deposit_id: UUID | UnsetType = UNSET
     reason: str
     reference: str | None
     created_at: Time

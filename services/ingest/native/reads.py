@@ -16,7 +16,7 @@ from msgspec import UNSET, UnsetType
 from services.ingest.native import answers, queries, requests
 from services.ingest.web import counts, entrance, waiters
 from services.ingest.web.entrance import Visit
-from shared.db import connection, events, inbound, ledger, listing, messages, traces
+from shared.db import connection, events, inbound, listing, messages, traces
 from shared.shapes import message as shapes
 from shared.shapes import message_trace as trace_shapes
 from shared.sms import e164
@@ -150,13 +150,6 @@ def moment_of(name: str, given: datetime | UnsetType) -> datetime | None:
     except OverflowError:
         detail = "The time is not between the years 1 and 9999 in UTC."
         raise Refused(problems.of(422, "out_of_range", detail, name)) from None
-
-
-async def balance(visit: Visit) -> web.Response:
-    """What the account's wallet holds."""
-    async with reading(visit) as opened:
-        amount_micro, currency = await ledger.balance(opened, visit.account_id)
-    return answers.response(answers.balance(amount_micro, currency))
 
 
 async def event_list(visit: Visit) -> web.Response:

@@ -11,6 +11,7 @@ from services.ingest.native import (
     answers,
     consent_shapes,
     consents,
+    deposit_routes,
     lines,
     opt_outs,
     people_routes,
@@ -115,15 +116,6 @@ _MESSAGES: tuple[Route[entrance.Visit], ...] = (
         (400, 422),
         needs=_READ,
         query=queries.ListQuery,
-    ),
-    Route(
-        "GET",
-        "/v1/balance",
-        reads.balance,
-        "What the wallet holds",
-        {200: answers.Money},
-        (),
-        needs=_READ,
     ),
     Route(
         "GET",
@@ -342,7 +334,12 @@ _MESSAGES: tuple[Route[entrance.Visit], ...] = (
 )
 
 
-ROUTES = (*_MESSAGES, *people_routes.ROUTES, *statistics_routes.ROUTES)
+ROUTES = (
+    *_MESSAGES,
+    *people_routes.ROUTES,
+    *deposit_routes.ROUTES,
+    *statistics_routes.ROUTES,
+)
 """What an account asks, by its token or in a user's session."""
 OPEN_ROUTES = (*people_routes.OPEN_ROUTES, *statistics_routes.OPEN_ROUTES)
 """What anybody may ask."""

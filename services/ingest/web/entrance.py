@@ -13,6 +13,7 @@ from aiohttp import web
 
 from services.ingest.accept import Acceptor
 from services.ingest.departures import DepartureForecasts
+from services.ingest.settling import Settler
 from services.ingest.web import auth, guesses, passwords, turns, waiters
 from shared.access import keys, rights, seals, vault
 from shared.db import connection, watch
@@ -31,7 +32,8 @@ _Admissions = batching.Batcher[tuple[int, int], door.Admission]
 @dataclass(frozen=True)
 class Context:
     """What the handlers stand on; fingerprints are made with `keys`. `public_url`: where producers
-    reach the API, for links; "": where the request has."""
+    reach the API, for links; "": where the request has. `settler` is None where no cards are
+    taken."""
 
     pool: asyncpg.Pool
     watch: watch.Watch
@@ -48,6 +50,7 @@ class Context:
     passwords: passwords.Passwords
     guesses: guesses.Guesses
     public_url: str = ""
+    settler: Settler | None = None
     lists: turns.Turns = field(default_factory=turns.Turns)
     senders: turns.Turns = field(default_factory=turns.Turns)
     admissions: _Admissions = field(init=False)

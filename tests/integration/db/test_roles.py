@@ -40,6 +40,22 @@ REFUSED = [
     "DELETE FROM inbound_heads",
     "UPDATE opt_outs SET source = 'operator'",
     "DELETE FROM opt_outs",
+    "UPDATE transfers SET amount_micro = amount_micro",
+    "UPDATE ledger_links SET sha256 = sha256",
+    "DELETE FROM ledger_links",
+    "DELETE FROM deposits",
+    "UPDATE deposits SET amount_micro = 1000000000",
+    "UPDATE deposits SET account_id = 1",
+    "UPDATE deposits SET currency = 'USD'",
+    "DELETE FROM cards",
+    "UPDATE cards SET fingerprint = ''",
+    "UPDATE payment_events SET type = ''",
+    "DELETE FROM payment_events",
+    "UPDATE payment_disputes SET amount_micro = 0",
+    "DELETE FROM payment_disputes",
+    "UPDATE terms SET text_en = ''",
+    "DELETE FROM terms",
+    "ALTER TABLE deposits DISABLE TRIGGER ALL",
     "DROP TRIGGER transfers_are_immutable ON transfers",
     "ALTER TABLE transfers DISABLE TRIGGER ALL",
     "ALTER TABLE wallets DROP CONSTRAINT wallets_balance_micro_check",
@@ -90,15 +106,15 @@ async def test_later_tables_serve_services_unless_they_take_rights_back(
     await owner.execute(
         "CREATE TYPE new_later AS (id integer);"
         "CREATE TABLE later (id serial, word text);"
-        "CREATE TABLE deposits (id integer GENERATED ALWAYS AS IDENTITY, word text);"
-        "REVOKE UPDATE, DELETE ON deposits FROM sluice_services"
+        "CREATE TABLE later_book (id integer GENERATED ALWAYS AS IDENTITY, word text);"
+        "REVOKE UPDATE, DELETE ON later_book FROM sluice_services"
     )
     # Then services work with the first, and only write the second
     await services.execute("INSERT INTO later (word) VALUES ('a')")
     await services.execute("UPDATE later SET word = 'b'; DELETE FROM later")
     await services.execute("INSERT INTO later SELECT id FROM unnest($1::new_later[])", [(1,)])
-    await services.execute("INSERT INTO deposits (word) VALUES ('a')")
-    for statement in ("UPDATE deposits SET word = ''", "DELETE FROM deposits"):
+    await services.execute("INSERT INTO later_book (word) VALUES ('a')")
+    for statement in ("UPDATE later_book SET word = ''", "DELETE FROM later_book"):
         with pytest.raises(asyncpg.InsufficientPrivilegeError):
             await services.execute(statement)
 

@@ -124,10 +124,13 @@ class World:
 
 
 @asynccontextmanager
-async def running(servers: Servers, database_server: str = "") -> AsyncIterator[World]:
+async def running(
+    servers: Servers, database_server: str = "", **further: Any
+) -> AsyncIterator[World]:
     """A database of its own, seeded, and ingest on it until the body ends.
 
-    `database_server` is the URL by which ingest reaches the server, if not the usual one.
+    `database_server` is the URL by which ingest reaches the server, if not the usual one;
+    `further` are settings of ingest.
     """
     async with redis.Redis.from_url(servers.redis_url) as limiter:
         await limiter.flushdb()  # of requests by accounts of the same ids, in other worlds
@@ -137,7 +140,7 @@ async def running(servers: Servers, database_server: str = "") -> AsyncIterator[
         try:
             known = await _seed(database, name)
             reached = as_services(in_database(database_server or servers.database_url, name))
-            chosen = _settings(servers, reached)
+            chosen = _settings(servers, reached, further)
             async with serving(chosen) as client:
                 yield World(client, database, known, chosen)
         finally:
@@ -183,19 +186,20 @@ async def _account_id(connection: Any, name: str) -> int:
     return int(await connection.fetchval("SELECT account_id FROM accounts WHERE name = $1", name))
 
 
-def _settings(servers: Servers, url: str) -> app.Settings:
-    return app.Settings(
-        database_url=url,
-        amqp_url=servers.amqp_url,
-        redis_url=servers.redis_url,
-        secret_key=f"{SECRET_KEY},{OLD_KEY}",
-        ingest_port=free_port(),
-        metrics_port=free_port(),
-        trusted_proxies=(PROXY,),
-        password_memory_kib=64,
-        password_passes=1,
-        address_connections_max=ADDRESS_CONNECTIONS_MAX,
-    )
+def _settings(servers: Servers, url: str, further: dict[str, Any]) -> app.Settings:
+    values: dict[str, Any] = {
+        "database_url": url,
+        "amqp_url": servers.amqp_url,
+        "redis_url": servers.redis_url,
+        "secret_key": f"{SECRET_KEY},{OLD_KEY}",
+        "ingest_port": free_port(),
+        "metrics_port": free_port(),
+        "trusted_proxies": (PROXY,),
+        "password_memory_kib": 64,
+        "password_passes": 1,
+        "address_connections_max": ADDRESS_CONNECTIONS_MAX,
+    }
+    return app.Settings(**(values | further))
 
 
 def beside(town: World) -> AbstractAsyncContextManager[aiohttp.ClientSession]:

@@ -10,7 +10,19 @@ import pytest
 
 from tests.unit.architecture import tree
 
-_FACES = {"access", "broker", "db", "ledger", "limits", "rules", "runtime", "shapes", "sms", "web"}
+_FACES = {
+    "access",
+    "broker",
+    "db",
+    "ledger",
+    "limits",
+    "payments",
+    "rules",
+    "runtime",
+    "shapes",
+    "sms",
+    "web",
+}
 
 # What each room may import besides itself, as rooms of shared unless it is written out. A new arrow
 # is a decision: is the thing in the right room?
@@ -43,6 +55,7 @@ ALLOWED = {
     "services.webhooks": {"access", "db", "rules", "runtime", "shapes", "web"},
     "services.simulator": {"runtime", "smpp", "sms"},
     "shared.carriers": {"smpp", "sms"},
+    "shared.payments": {"ledger"},
     "shared.shapes": {"db", "ledger", "limits", "rules", "sms"},
     "shared.limits": {"shared.broker.envelopes", "db", "rules", "runtime"},
     "shared.db": {"access", "ledger", "rules", "runtime", "sms"},
@@ -147,7 +160,9 @@ def test_one_room_alone_speaks_amqp() -> None:
 
 
 def test_the_core_of_ingest_knows_no_face() -> None:
-    faces = {f"services.ingest.{name}" for name in ("native", "aircall", "mailjet", "web")}
+    faces = {
+        f"services.ingest.{name}" for name in ("native", "aircall", "mailjet", "payments", "web")
+    }
     knowing = [
         f"{module} imports {target}"
         for module, parsed in PRODUCT.items()
@@ -159,7 +174,12 @@ def test_the_core_of_ingest_knows_no_face() -> None:
 
 
 def test_the_faces_of_ingest_do_not_know_each_other() -> None:
-    faces = ("services.ingest.native", "services.ingest.aircall", "services.ingest.mailjet")
+    faces = (
+        "services.ingest.native",
+        "services.ingest.aircall",
+        "services.ingest.mailjet",
+        "services.ingest.payments",
+    )
     knowing = [
         f"{module} imports {target}"
         for module, parsed in PRODUCT.items()
@@ -181,6 +201,17 @@ def test_adapters_are_named_nowhere_else() -> None:
         if target in adapters and module != target
     ]
     assert named == []
+
+
+def test_one_file_alone_speaks_to_the_provider_of_card_payments() -> None:
+    # Given the files that import its library, or an adapter
+    speaking = {
+        module
+        for module, parsed in PRODUCT.items()
+        for target in tree.imports_of(parsed)
+        if target.split(".")[0] == "stripe" or target.startswith("shared.payments.adapters.")
+    }
+    assert speaking == {"shared.payments.adapters.stripe"}
 
 
 def test_no_test_leans_on_another() -> None:

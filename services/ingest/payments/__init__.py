@@ -1,0 +1,1 @@
+"""The face that the provider of card payments speaks to: its events."""

@@ -1,0 +1,1 @@
+"""One file a provider; its name is what an operator writes."""
