@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from datetime import UTC, datetime
 from functools import partial
 
@@ -131,6 +131,28 @@ async def send(visit: Visit) -> web.Response:
     """One message: 202 once it is stored and paid for, 200 for a dry run."""
     raw = await bodies.read(visit.request, bodies.SINGLE_SIZE_MAX)
     key = bodies.idempotency_key(visit.request)
+    return await _in_todays_currency(visit, partial(_send, raw, key))
+
+
+async def _in_todays_currency(
+    visit: Visit, attempt: Callable[[Visit], Awaitable[web.Response]]
+) -> web.Response:
+    """The answer; once more where a deposit has just changed the account's currency (M41), of which
+    this process had not heard: then nothing was stored."""
+    response = await attempt(visit)
+    if response.status != 409 or not _is_of_another_currency(response):
+        return response
+    await visit.context.watch.refresh()
+    account = visit.context.watch.current.accounts.get(visit.account_id, visit.account)
+    return await attempt(replace(visit, account=account))
+
+
+def _is_of_another_currency(response: web.Response) -> bool:
+    body = response.body
+    return isinstance(body, bytes) and f'"{Code.CURRENCY_CHANGED}"'.encode() in body
+
+
+async def _send(raw: bytes, key: str | None, visit: Visit) -> web.Response:
     now = datetime.now(UTC)
     settled = await _with_dry_runs_settled(visit, [_read_item(visit, raw, now)])
     (item,) = await _forecast(visit, settled, now)
@@ -172,9 +194,17 @@ async def send_batch(visit: Visit) -> web.Response:
     batch = requests.decode(requests.batch_decoder, raw)
     if isinstance(batch, Problem):
         return problems.response(batch)
+    return await _in_todays_currency(visit, partial(_send_batch, batch, key))
+
+
+async def _send_batch(batch: requests.BatchBody, key: str | None, visit: Visit) -> web.Response:
     items = await _with_dry_runs_settled(visit, await _read_items(visit, batch.messages))
 
     def answer(fates: Sequence[Fate], balance_micro: int, currency: str) -> Answer:
+        refused = [each for each in fates if isinstance(each, Refusal)]
+        is_none_stored = refused and len(refused) == len(fates)
+        if is_none_stored and {each.code for each in refused} == {Code.CURRENCY_CHANGED}:
+            return _answer_refused(refusals.problem_of(refused[0]))
         remaining = answers.remaining(visit.account, balance_micro, currency)
         results = list(_results(items, fates))
         return Answer(202, answers.encode(answers.BatchAccepted(results, remaining)))
