@@ -47,6 +47,10 @@ def _eight_characters() -> str:
 def settings(where: place.Place, urls: Mapping[str, str]) -> dict[str, str]:
     """Return the variables that all roles and the `sluice` command share."""
     ports = {variable: str(where.port(name)) for variable, name in _PORTS.items()}
+    simulator = f"http://127.0.0.1:{ports['SLUICE_SIMULATOR_HTTP_PORT']}"
+    events = f"http://127.0.0.1:{ports['SLUICE_INGEST_PORT']}/payments/stripe/events"
+    payments_key = where.password("payments_key")
+    event_secret = where.password("payments_event_secret")
     return {
         **urls,
         **ports,
@@ -54,10 +58,17 @@ def settings(where: place.Place, urls: Mapping[str, str]) -> dict[str, str]:
         "SLUICE_AIRCALL_URL": f"http://127.0.0.1:{ports['SLUICE_INGEST_PORT']}/aircall",
         "SLUICE_MAILJET_URL": f"http://127.0.0.1:{ports['SLUICE_INGEST_PORT']}",
         "SLUICE_DLR_URL": f"http://127.0.0.1:{ports['SLUICE_DLR_PORT']}",
-        "SLUICE_SIMULATOR_URL": f"http://127.0.0.1:{ports['SLUICE_SIMULATOR_HTTP_PORT']}",
+        "SLUICE_SIMULATOR_URL": simulator,
         "SLUICE_SIMULATOR_PASSWORD": where.passwords.get("simulator_password", _eight_characters),
         "SLUICE_SIMULATOR_TOKEN": where.password("simulator_token"),
         "SLUICE_SIMULATOR_JOURNAL_PATH": str(where.folder / "simulator.jsonl"),
+        "SLUICE_PAYMENTS_PROVIDER": "stripe",
+        "SLUICE_PAYMENTS_URL": f"{simulator}/payments",
+        "SLUICE_PAYMENTS_KEY": payments_key,
+        "SLUICE_PAYMENTS_EVENT_SECRETS": event_secret,
+        "SLUICE_SIMULATOR_PAYMENTS_KEY": payments_key,
+        "SLUICE_SIMULATOR_PAYMENTS_EVENT_URL": events,
+        "SLUICE_SIMULATOR_PAYMENTS_EVENT_SECRET": event_secret,
         "SLUICE_SECRET_KEY": where.passwords.get("secret_key", lambda: secrets.token_hex(32)),
     }
 

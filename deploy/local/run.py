@@ -22,6 +22,7 @@ from deploy.local import (
     environment,
     every_kind,
     kept,
+    paying,
     place,
     processes,
     recorder,
@@ -249,6 +250,7 @@ def _once(job: Path, stands_on: servers.Servers, environ: Mapping[str, str]) -> 
     screen.say()
     with recorder.told(stands_on.place.port(_RECORDER), environ):
         sent = _foreground(environ, "send", str(job), "--follow")
+    paying.show(environ)
     stopping.show(environ)
     every_kind.show(environ, token_id, token)
     screen.say()
