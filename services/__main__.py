@@ -65,6 +65,15 @@ OPERATION = (
         "Show what an account has sent in three months, counted by day and more.",
     ),
     Command("limits", "services.commands.limits:app", "What is used of limits."),
+    Command("price", "services.commands.price:app", "What a segment costs by country, and when."),
+    Command(
+        "spending",
+        "services.commands.spending:app",
+        "What accounts may spend, what they have spent, and what is held back.",
+    ),
+    Command(
+        "support", "services.commands.support:app", "What accounts have asked the operator for."
+    ),
     Command(
         "message",
         "services.commands.message:app",

@@ -36,6 +36,7 @@ from deploy.local import (
 _HERE = Path(__file__).resolve().parent
 _SAMPLE = _HERE / "sample.csv"
 _DEMO = _HERE / "demo.toml"
+_PRICES = _HERE.parent / "prices.toml"
 _RECORDER = "recorder"
 _COMMAND_SECONDS = 120.0
 _INTERRUPTS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -190,7 +191,9 @@ def _prepare(stands_on: servers.Servers) -> dict[str, str]:
     with screen.step("demo account, prices and routes applied"):
         demo = stands_on.place.folder / "demo.toml"
         filled = variables | {_RECORDER: str(stands_on.place.port(_RECORDER))}
-        kept.write_private(demo, string.Template(_DEMO.read_text()).substitute(filled))
+        # The list comes first, for it is no table of its own.
+        text = _PRICES.read_text() + string.Template(_DEMO.read_text()).substitute(filled)
+        kept.write_private(demo, text)
         _sluice(environ, "apply", str(demo))
     variables["SLUICE_TOKEN"] = _token(stands_on, environ)
     kept.write_environment(

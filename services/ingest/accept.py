@@ -5,17 +5,16 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from collections.abc import Set as AbstractSet
-from types import MappingProxyType
 from uuid import UUID
 
 import asyncpg
 import msgspec
 import structlog
 
-from services.ingest import metrics
+from services.ingest import metrics, watching
 from services.ingest.patience import Patience
 from services.ingest.relay import Relay
+from services.ingest.till import Fate, Till
 from shared.access.seals import Seals
 from shared.db import (
     concatenations,
@@ -29,7 +28,7 @@ from shared.db import (
 )
 from shared.db.pool import ACQUIRE_SECONDS
 from shared.rules.compose import Draft, settle
-from shared.rules.refusals import Code, Refusal, Subject
+from shared.rules.refusals import Refusal
 from shared.rules.verdicts import Facts
 from shared.runtime import batching
 
@@ -75,9 +74,6 @@ class Answer(msgspec.Struct, frozen=True, gc=False):
     def __repr__(self) -> str:
         """Without the body."""
         return f"Answer({self.status})"
-
-
-Fate = Draft | Refusal
 
 
 class Intake(msgspec.Struct, frozen=True):
@@ -197,11 +193,13 @@ async def _store_all(
         purse = left[draft.account_id]
         spent_micro[purse.wallet_id] += draft.price_micro
         taken[purse.payer_account_id] += draft.segment_count
+    watchers = await watching.watchers(opened, left.values(), drafts, counted=True)
     # As they were before: then whoever decides about each message must decide for it.
-    till = _Till(
+    till = Till(
         {key: purse.with_more(spent_micro[purse.wallet_id]) for key, purse in left.items()},
         {key: count - taken[key] for key, count in used.items()},
         known,
+        watchers=watchers,
     )
     answers = _decide(intakes, results, till)
     if len(till.accepted) < len(drafts):
@@ -238,14 +236,16 @@ def _payers(purses: Mapping[int, ledger.Purse]) -> list[int]:
 
 async def _fill_till(
     opened: connection.Connection, drafts: Sequence[Draft], account_ids: Sequence[int]
-) -> _Till:
+) -> Till:
     """What is on record of the drafts and of their phones, and the purses of these accounts, which
     are locked from now on."""
     known = await facts.of_drafts(opened, drafts)
     phones = [opt_outs.PhoneOfAccount(draft.account_id, draft.recipient) for draft in drafts]
     unwanted = await opt_outs.in_force(opened, phones)
     purses = await ledger.lock_purses(opened, account_ids)
-    return _Till(purses, await ledger.used_today(opened, _payers(purses)), known, unwanted)
+    watchers = await watching.watchers(opened, purses.values(), drafts)
+    used = await ledger.used_today(opened, _payers(purses))
+    return Till(purses, used, known, unwanted, watchers)
 
 
 async def foresee(opened: connection.Connection, draft: Draft) -> Fate:
@@ -272,7 +272,9 @@ async def accept_answers(
     for, also to those that have opted out. Those that were stored, for the relay."""
     accounts = sorted({draft.account_id for draft in drafts})
     purses = await ledger.lock_purses(opened, accounts)
-    till = _Till(purses, await ledger.used_today(opened, _payers(purses)))
+    watchers = await watching.watchers(opened, purses.values(), drafts)
+    used = await ledger.used_today(opened, _payers(purses))
+    till = Till(purses, used, watchers=watchers)
     for draft in drafts:
         till.take(draft)
     await messages.insert(opened, till.accepted)
@@ -285,7 +287,7 @@ _KeptAnswer = tuple[idempotency.Key, idempotency.StoredAnswer]
 
 
 def _decide(
-    intakes: Sequence[Intake], results: list[Answer | BaseException | None], till: _Till
+    intakes: Sequence[Intake], results: list[Answer | BaseException | None], till: Till
 ) -> list[_KeptAnswer]:
     """Fill in the results that are missing; what is to be remembered of them."""
     answers: list[_KeptAnswer] = []
@@ -336,56 +338,6 @@ async def _known_answers(
                 Answer(stored.http_status, stored.answer) if same else KeyUsedOtherwise()
             )
     return results
-
-
-class _Till:
-    """Takes drafts in order, as far as the phone, what is on record, the locked purse and the day's
-    limit allow."""
-
-    def __init__(
-        self,
-        purses: dict[int, ledger.Purse],
-        used: dict[int, int],
-        known: Mapping[UUID, Facts] = MappingProxyType({}),
-        unwanted: AbstractSet[opt_outs.PhoneOfAccount] = frozenset(),
-    ) -> None:
-        self._known = known
-        self._unwanted = unwanted
-        self._purses = purses
-        self._used = used
-        self.balance_micro = {each.wallet_id: each.balance_micro for each in purses.values()}
-        self.accepted: list[Draft] = []
-
-    def balance(self, account_id: int) -> tuple[int, str]:
-        """(micro-units, currency) of what is left."""
-        purse = self._purses[account_id]
-        return self.balance_micro[purse.wallet_id], purse.currency
-
-    def take(self, draft: Draft) -> Fate:
-        """The draft, now stored and paid for when the transaction commits; or why not."""
-        account_id = draft.account_id
-        purse = self._purses[account_id]
-        if (account_id, draft.recipient) in self._unwanted:
-            detail = "The phone has opted out of this account's messages."
-            return Refusal(Code.OPTED_OUT, detail, Subject.RECIPIENT)
-        if draft.case is not None:
-            settled = settle(draft, self._known[draft.message_id])
-            if isinstance(settled, Refusal):
-                return settled
-            draft = settled
-        if draft.wallet_id != purse.wallet_id:
-            return Refusal(Code.CURRENCY_CHANGED, "The account's currency has just changed.")
-        used = self._used.get(purse.payer_account_id, 0) + draft.segment_count
-        if used > purse.daily_limit:
-            detail = f"The account may send {purse.daily_limit} segments in 24 hours."
-            return Refusal(Code.DAILY_LIMIT_REACHED, detail)
-        balance_micro = self.balance_micro[purse.wallet_id] - draft.price_micro
-        if balance_micro < 0:
-            return Refusal(Code.INSUFFICIENT_FUNDS, "The balance does not cover this message.")
-        self._used[purse.payer_account_id] = used
-        self.balance_micro[purse.wallet_id] = balance_micro
-        self.accepted.append(draft)
-        return draft
 
 
 def _certain(result: Answer | BaseException | None) -> Answer | BaseException:

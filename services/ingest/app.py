@@ -15,7 +15,7 @@ import structlog
 from aiohttp import web
 from msgspec import Meta
 
-from services.ingest import departures, replies
+from services.ingest import departures, metrics, replies
 from services.ingest.accept import Acceptor
 from services.ingest.aircall import routes as aircall_routes
 from services.ingest.mailjet import routes as mailjet_routes
@@ -36,6 +36,8 @@ from shared.db import (
     lost_queues,
     pool,
     sessions,
+    spending,
+    support,
     tokens,
     watch,
 )
@@ -55,6 +57,9 @@ FORGET_USAGE_SECONDS = 600.0
 FORGET_REPLIES_SECONDS = 600.0
 END_TOKENS_SECONDS = 10.0
 CLOSE_DAYS_SECONDS = 60.0
+FORGET_REQUESTS_SECONDS = 3_600.0
+FORGET_SPENDING_SECONDS = 3_600.0
+COUNT_REQUESTS_SECONDS = 30.0
 DATABASE_AWAY_SECONDS = 5.0
 """Without a word of the database for so long, ingest can accept nothing."""
 
@@ -179,6 +184,7 @@ async def serve(chosen: Settings, stop: asyncio.Event) -> AsyncIterator[None]:
             ("replies", replies.SWEEP_SECONDS, answer),
             ("departures", departures.REFRESH_SECONDS, departing.refresh),
             ("uses", uses.WRITE_SECONDS, used.write),
+            ("support requests", COUNT_REQUESTS_SECONDS, partial(_count_requests, database)),
         ]
         for name, seconds, step in (*steps, *_cleaning(database)):
             every = lifecycle.every(seconds, step, FAULTS)
@@ -241,6 +247,8 @@ def _cleaning(database: asyncpg.Pool) -> list[_Step]:
         ("old replies", FORGET_REPLIES_SECONDS, partial(auto_replies.sweep, database)),
         ("tokens", END_TOKENS_SECONDS, partial(_end_tokens, database)),
         ("ledger", CLOSE_DAYS_SECONDS, partial(_close_days, database)),
+        ("old spending", FORGET_SPENDING_SECONDS, partial(spending.forget, database)),
+        ("old requests", FORGET_REQUESTS_SECONDS, partial(support.sweep, database)),
     ]
 
 
@@ -278,6 +286,11 @@ def _queues(configured: watch.Watch) -> list[str]:
     """Every queue the relay may publish to."""
     carriers = configured.current.carriers.values()
     return [queue for carrier in carriers for queue in topology.mt_queues(carrier.name)]
+
+
+async def _count_requests(database: asyncpg.Pool) -> None:
+    async with database.acquire(timeout=ACQUIRE_SECONDS) as opened:
+        metrics.OPEN_SUPPORT_REQUESTS.set(await support.open_count(opened))
 
 
 async def _end_tokens(database: asyncpg.Pool) -> None:

@@ -40,3 +40,7 @@ PAYMENT_DISPUTES = prometheus_client.Counter(
 PAYMENT_FAULTS = prometheus_client.Counter(
     "sluice_ingest_payment_faults", "Deposits that could not be settled at one look, and wait."
 )
+OPEN_SUPPORT_REQUESTS = prometheus_client.Gauge(
+    "sluice_ingest_open_support_requests",
+    "Requests of accounts that wait for the operator's answer: see `sluice support list`.",
+)

@@ -10,7 +10,7 @@ Whoever locks more than one row takes them in this order, so that nobody waits i
 5. submits; then segments, each with its message, in the order of ids,
 6. heads of event logs, in the order of accounts, for they are held until the commit,
 7. wallets, in the order of their ids; whoever accepts has no lock from 1 to 6 but a key's,
-8. the day's usage, under the wallet's lock.
+8. the day's usage, then what was spent, under the wallet's lock.
 
 Whoever changes opt-outs takes their turn first (advisory), and alone; to make one, then the fence
 of opt-outs; then opt-outs, then event logs (6).
@@ -20,6 +20,9 @@ for one shares it, after the keys and before all rows.
 
 Whoever settles a deposit locks it first, alone, then its account, then 6 and 7, and last the
 configuration's version.
+
+Whoever sets an account's caps takes their turn (advisory); then caps, then its wallets (7), which
+are told that somebody watches them. Whoever asks for support takes that turn (advisory) alone.
 
 Webhooks are locked one at a time, with what hangs on them; then the head of the account's log, if
 it is to tell that one was disabled.

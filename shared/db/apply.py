@@ -9,8 +9,10 @@ from datetime import date
 import asyncpg
 import msgspec
 
-from shared.db import ledger
+from shared.db import ledger, prices, spending
 from shared.db.connection import Connection
+from shared.db.prices import Price as Price
+from shared.db.prices import SpecialPrice as SpecialPrice
 from shared.ledger.transfers import Kind
 from shared.rules.purposes import CONVERSATION_DAYS
 
@@ -81,30 +83,6 @@ class Line:
     @property
     def key(self) -> Key:
         return ("line", self.account, self.sender)
-
-
-@dataclass(frozen=True, slots=True)
-class Price:
-    country: str
-    currency: str
-    amount_micro: int
-
-    @property
-    def key(self) -> Key:
-        return ("price", self.country, self.currency)
-
-
-@dataclass(frozen=True, slots=True)
-class SpecialPrice:
-    """What a segment to a special number of the country costs."""
-
-    country: str
-    currency: str
-    amount_micro: int
-
-    @property
-    def key(self) -> Key:
-        return ("price", self.country, self.currency, "special")
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,11 +167,12 @@ Row = (
     | KnownSubAccount
     | Line
     | Price
-    | SpecialPrice
     | Carrier
     | Route
     | CountryLimit
     | Credit
+    | spending.OperatorCap
+    | spending.Guarding
 )
 Rows = Mapping[Key, Row]
 
@@ -212,8 +191,6 @@ SELECT a.name, l.sender, l.kind, l.country, l.is_default, l.hour_limit, l.day_li
        l.keyword, l.second_limit, l.name, l.capabilities, l.mode, l.registration, l.brand,
        l.campaign, l.registered_from, l.registered_until, l.use_case, l.purpose, l.time_zone
 FROM lines l JOIN accounts a USING (account_id)"""
-_PRICES = "SELECT country, currency, amount_micro FROM prices"
-_SPECIAL_PRICES = "SELECT country, currency, amount_micro FROM special_prices"
 _CARRIERS = "SELECT name, adapter, segments_per_second, settings FROM carriers"
 _ROUTES = "SELECT r.country, c.name, r.priority FROM routes r JOIN carriers c USING (carrier_id)"
 _COUNTRY_LIMITS = """
@@ -240,13 +217,13 @@ async def read(connection: Connection) -> dict[Key, Row]:
         rows += [Account(*row) for row in await connection.fetch(_ACCOUNTS)]
         rows += [KnownSubAccount(*row) for row in await connection.fetch(_SUB_ACCOUNTS)]
         rows += [_line(row) for row in await connection.fetch(_LINES)]
-        rows += [Price(*row) for row in await connection.fetch(_PRICES)]
-        rows += [SpecialPrice(*row) for row in await connection.fetch(_SPECIAL_PRICES)]
+        rows += await prices.read(connection)
         for name, adapter, pace, text in await connection.fetch(_CARRIERS):
             settings = msgspec.json.decode(text, type=dict[str, object])
             rows.append(Carrier(name, adapter, pace, settings))
         rows += [Route(*row) for row in await connection.fetch(_ROUTES)]
         rows += [CountryLimit(*row) for row in await connection.fetch(_COUNTRY_LIMITS)]
+        rows += await spending.read(connection)
         rows += [Credit(*row) for row in await connection.fetch(_CREDITS, CREDIT_REASON)]
     return {row.key: row for row in rows}
 
@@ -300,12 +277,6 @@ ON CONFLICT (account_id, sender) DO UPDATE SET kind = excluded.kind, country = e
     registration = excluded.registration, brand = excluded.brand, campaign = excluded.campaign,
     registered_from = excluded.registered_from, registered_until = excluded.registered_until,
     use_case = excluded.use_case, purpose = excluded.purpose, time_zone = excluded.time_zone"""
-_PUT_PRICE = """
-INSERT INTO prices (country, currency, amount_micro) VALUES ($1, $2, $3)
-ON CONFLICT (country, currency) DO UPDATE SET amount_micro = excluded.amount_micro"""
-_PUT_SPECIAL_PRICE = """
-INSERT INTO special_prices (country, currency, amount_micro) VALUES ($1, $2, $3)
-ON CONFLICT (country, currency) DO UPDATE SET amount_micro = excluded.amount_micro"""
 _PUT_CARRIER = """
 INSERT INTO carriers (name, adapter, segments_per_second, settings) VALUES ($1, $2, $3, $4::jsonb)
 ON CONFLICT (name) DO UPDATE SET adapter = excluded.adapter,
@@ -339,11 +310,7 @@ async def put(connection: Connection, row: Row, before: Row | None) -> None:
             is_mode_set = not (isinstance(before, Line) and before.mode == row.mode)
             await connection.execute(_PUT_LINE, *astuple(row), is_mode_set)
         case Price():
-            await connection.execute(_PUT_PRICE, row.country, row.currency, row.amount_micro)
-        case SpecialPrice():
-            await connection.execute(
-                _PUT_SPECIAL_PRICE, row.country, row.currency, row.amount_micro
-            )
+            await prices.put(connection, row)
         case Carrier():
             settings = msgspec.json.encode(row.settings).decode()
             await connection.execute(
@@ -360,6 +327,8 @@ async def put(connection: Connection, row: Row, before: Row | None) -> None:
                 row.day_limit,
                 row.month_limit,
             )
+        case spending.OperatorCap() | spending.Guarding():
+            await spending.put(connection, row)
         case Credit():
             given_micro = before.amount_micro if isinstance(before, Credit) else 0
             await _give(connection, row, row.amount_micro - given_micro)

@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from shared.db import deposit_checks, segments, work_states, workers
+from shared.db import deposit_checks, segments, spending, work_states, workers
 from shared.ledger import refunds
 from shared.ledger.transfers import ROADS, Book, Kind
 from shared.rules import event_types
@@ -328,6 +328,8 @@ CHECKS = (
           deposit_checks.CURRENCIES),
     Check("disputes", "no payer's bank takes money back", "payment_disputes",
           deposit_checks.DISPUTES, warns_only=True),
+    Check("spending", "what was spent in all is what was spent by country", "spending",
+          spending.DISAGREEING),
     Check("line_usage", "lines are within their limits (unless these were lowered)", "limit_usage",
           _LINE_USAGE, warns_only=True),
 )  # fmt: skip

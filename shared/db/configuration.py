@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 
 import msgspec
 
-from shared.db import lines
+from shared.db import lines, prices
 from shared.db.connection import Connection
 from shared.rules import destinations
 from shared.rules.line_kinds import LineKind, LineMode
@@ -34,8 +34,6 @@ FROM accounts a
 JOIN accounts p ON p.account_id = a.payer_account_id
 JOIN wallets w ON w.account_id = p.account_id AND w.currency = a.currency
 JOIN wallets r ON r.book = 'revenue' AND r.currency = a.currency"""
-_PRICES = "SELECT country, currency, amount_micro FROM prices"
-_SPECIAL_PRICES = "SELECT country, currency, amount_micro FROM special_prices"
 _CARRIERS = "SELECT carrier_id, name, adapter, segments_per_second, settings FROM carriers"
 _LONG_REFERENCES = "SELECT long_references FROM platform"
 _PLATFORM = "SELECT egress_allow, conversation_days, seals_texts FROM platform"
@@ -55,8 +53,7 @@ async def load(connection: Connection) -> Configuration:
         number = await version(connection)
         accounts = await _accounts(connection)
         every = await lines.load(connection)
-        prices = await connection.fetch(_PRICES)
-        special_prices = await connection.fetch(_SPECIAL_PRICES)
+        usual, special = await prices.load(connection)
         carriers = await _carriers(connection)
         ((egress_allow, conversation_days, seals_texts),) = await connection.fetch(_PLATFORM)
         routes: dict[str, tuple[int, ...]] = {}
@@ -72,8 +69,10 @@ async def load(connection: Connection) -> Configuration:
         sharing=_sharing(every),
         seals_texts=seals_texts,
         default_lines={line.account_id: line for line in every if line.is_default},
-        prices={(row[0], row[1]): row[2] for row in prices},
-        special_prices={(row[0], row[1]): row[2] for row in special_prices},
+        prices=usual.plain,
+        special_prices=special.plain,
+        price_periods=usual.dated,
+        special_price_periods=special.dated,
         carriers={carrier.carrier_id: carrier for carrier in carriers},
         routes=routes,
         country_limits={(row[0], row[1]): Limits(*row[2:]) for row in country_limits},

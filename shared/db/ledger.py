@@ -29,6 +29,8 @@ class Purse:
     balance_micro: int
     daily_limit: int
     payer_account_id: int
+    is_watched: bool = False
+    """There are caps on what the payer spends, or a guard on how fast: see `spending`."""
 
     def with_more(self, amount_micro: int) -> Purse:
         """The same purse, before so much was taken out of it."""
@@ -37,7 +39,7 @@ class Purse:
 
 _LOCK = f"""
 SELECT a.account_id, w.wallet_id, r.wallet_id AS revenue_wallet_id, w.currency, w.balance_micro,
-       p.daily_limit, p.account_id AS payer_account_id
+       p.daily_limit, p.account_id AS payer_account_id, w.spending_watched
 FROM accounts a
 JOIN accounts p ON p.account_id = a.payer_account_id
 JOIN wallets w ON w.account_id = a.payer_account_id AND w.currency = a.currency
@@ -135,7 +137,7 @@ wallet AS (
     UPDATE wallets w SET balance_micro = w.balance_micro - spent.amount_micro
     FROM spent WHERE w.wallet_id = spent.wallet_id
     RETURNING w.account_id AS payer_account_id, w.wallet_id, spent.revenue_wallet_id, w.currency,
-              w.balance_micro, spent.segment_count, spent.account_ids
+              w.balance_micro, w.spending_watched, spent.segment_count, spent.account_ids
 ), day AS (
     INSERT INTO daily_usage AS d (account_id, slot, segment_count)
     SELECT payer_account_id, floor(extract(epoch FROM clock_timestamp()) / 900)::bigint,
@@ -144,12 +146,12 @@ wallet AS (
     ON CONFLICT (account_id, slot)
     DO UPDATE SET segment_count = d.segment_count + excluded.segment_count
 )"""
-"""The last parts of that statement, in which `spent` is SPENT: wallets, then the day's usage under
+"""Further parts of that statement, in which `spent` is SPENT: wallets, then the day's usage under
 their locks."""
 
 LEFT = """
     a.account_id, w.wallet_id, w.revenue_wallet_id, w.currency, w.balance_micro, p.daily_limit,
-    w.payer_account_id"""
+    w.payer_account_id, w.spending_watched"""
 LEFT_IN = """
     wallet w
     JOIN accounts p ON p.account_id = w.payer_account_id AND p.currency = w.currency

@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import NamedTuple
 from uuid import UUID
 
-from shared.db import ledger, opt_outs
+from shared.db import ledger, opt_outs, spending
 from shared.db.connection import Connection
 from shared.ledger.transfers import Kind
 from shared.rules.compose import Draft
@@ -29,8 +29,9 @@ _OTHERWISE_STORED = ("body", "revenue_wallet_id", "valid_seconds", "store_body",
 _OF_DRAFT = _columns(name for name in Draft._fields if name not in _OTHERWISE_STORED)
 
 # One statement, so that nothing of a message can exist without the rest: the row, its segments, the
-# money for them, the day's usage and the work. Wallets come last, for all that an account sends at
-# the same time must wait for that lock: what they wait for is counted, and so must be done before.
+# money for them, what was spent, the day's usage and the work. Wallets come last, for all that an
+# account sends at the same time must wait for that lock: what they wait for is counted, and so must
+# be done before.
 _INSERT = f"""
 WITH accepted AS MATERIALIZED (
     SELECT *, coalesce(send_at, now()) + valid_seconds * interval '1 second' AS expires_at,
@@ -61,7 +62,7 @@ WITH accepted AS MATERIALIZED (
 ), spent AS MATERIALIZED (
     SELECT spent.* FROM done, ({ledger.SPENT}
     ) spent WHERE done.row_count > 0
-), {ledger.SPEND}
+), {ledger.SPEND}, {spending.RECORD}
 SELECT {ledger.LEFT}, (SELECT some_unwanted FROM done) FROM {ledger.LEFT_IN}"""  # noqa: S608 - the constants above
 
 

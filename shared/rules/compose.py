@@ -7,7 +7,7 @@ from functools import lru_cache
 from typing import Final, NamedTuple
 from uuid import UUID
 
-from shared.rules import quiet_hours, verdict_codes, verdict_words, verdicts
+from shared.rules import prices, quiet_hours, verdict_codes, verdict_words, verdicts
 from shared.rules.doors import DoorName
 from shared.rules.purposes import Purpose
 from shared.rules.refusals import Code, Refusal, Subject
@@ -95,13 +95,9 @@ def compose(
 ) -> Draft | Refusal:
     """Check a wish against everything but the wallet and, where its verdict hangs on it, what is on
     record; what passes is called `message_id`."""
-    try:
-        recipient = e164.parse(wish.to)
-    except e164.InvalidNumber as error:
-        return Refusal(Code.INVALID_RECIPIENT, str(error), Subject.RECIPIENT)
-    if recipient.kind is e164.NumberKind.SPECIAL and not account.special_numbers:
-        detail = "Premium-rate and other special numbers are not open to this account."
-        return Refusal(Code.SPECIAL_NUMBER, detail, Subject.RECIPIENT)
+    recipient = _recipient_of(account, wish.to)
+    if isinstance(recipient, Refusal):
+        return recipient
     line = _line_of(current, account, wish.sender)
     if isinstance(line, Refusal):
         return line
@@ -113,9 +109,11 @@ def compose(
         return refusal
     if carrier is None:
         return _not_offered(recipient)
-    price_micro = _price_of(current, account, wish, recipient, plan.segment_count)
+    price_micro = _price_of(current, account.currency, recipient, now)
     if isinstance(price_micro, Refusal):
         return price_micro
+    if refusal := _too_dear(wish, plan.segment_count * price_micro):
+        return refusal
     judged = _judged(current, account, line, wish, recipient.country, now)
     if isinstance(judged, Refusal):
         return judged
@@ -146,6 +144,40 @@ def compose(
         store_body=store_body,
         case=judged.case,
     )
+
+
+class Quote(NamedTuple):
+    """What a text to a number is cut into, and costs, whoever may send it."""
+
+    country: str
+    encoding: str
+    segment_count: int
+    segment_price_micro: int
+
+    @property
+    def price_micro(self) -> int:
+        """What the whole message costs."""
+        return self.segment_count * self.segment_price_micro
+
+
+def quote(
+    current: Configuration, account: Account, currency: str, wish: Wish, now: datetime
+) -> Quote | Refusal:
+    """What `compose` would charge for the wish's text and number, in the currency; from which line
+    it would go, and whether that may, is not looked at."""
+    recipient = _recipient_of(account, wish.to)
+    if isinstance(recipient, Refusal):
+        return recipient
+    carrier = current.carrier_for(recipient.country)
+    plan = measure(wish.text, _reference_bits(wish, carrier), wish.segment_count_max)
+    if isinstance(plan, Refusal):
+        return plan
+    if carrier is None:
+        return _not_offered(recipient)
+    price_micro = _price_of(current, currency, recipient, now)
+    if isinstance(price_micro, Refusal):
+        return price_micro
+    return Quote(recipient.country, plan.encoding, plan.segment_count, price_micro)
 
 
 class _Judged(NamedTuple):
@@ -227,6 +259,17 @@ def measure(
         return Refusal(Code.INVALID_TEXT, str(error), Subject.TEXT)
 
 
+def _recipient_of(account: Account, to: str) -> e164.PhoneNumber | Refusal:
+    try:
+        recipient = e164.parse(to)
+    except e164.InvalidNumber as error:
+        return Refusal(Code.INVALID_RECIPIENT, str(error), Subject.RECIPIENT)
+    if recipient.kind is e164.NumberKind.SPECIAL and not account.special_numbers:
+        detail = "Premium-rate and other special numbers are not open to this account."
+        return Refusal(Code.SPECIAL_NUMBER, detail, Subject.RECIPIENT)
+    return recipient
+
+
 def _reference_bits(wish: Wish, carrier: Carrier | None) -> segmentation.ReferenceBits:
     if wish.reference_bits is not None:
         return wish.reference_bits
@@ -252,22 +295,20 @@ def _line_of(current: Configuration, account: Account, sender: str | None) -> Li
 
 
 def _price_of(
-    current: Configuration,
-    account: Account,
-    wish: Wish,
-    recipient: e164.PhoneNumber,
-    segment_count: int,
+    current: Configuration, currency: str, recipient: e164.PhoneNumber, now: datetime
 ) -> int | Refusal:
     """Micro-units for each segment; special numbers have prices of their own."""
-    is_special = recipient.kind is e164.NumberKind.SPECIAL
-    prices = current.special_prices if is_special else current.prices
-    price_micro = prices.get((recipient.country, account.currency))
-    if price_micro is None:
-        return _not_offered(recipient)
-    if wish.max_price_micro is not None and segment_count * price_micro > wish.max_price_micro:
+    special = recipient.kind is e164.NumberKind.SPECIAL
+    country = recipient.country
+    price_micro = prices.segment_price_micro(current, country, currency, now, special=special)
+    return _not_offered(recipient) if price_micro is None else price_micro
+
+
+def _too_dear(wish: Wish, price_micro: int) -> Refusal | None:
+    if wish.max_price_micro is not None and price_micro > wish.max_price_micro:
         detail = "The message would cost more than its ceiling."
         return Refusal(Code.OVER_MAX_PRICE, detail, Subject.PRICE_CEILING)
-    return price_micro
+    return None
 
 
 def _not_offered(recipient: e164.PhoneNumber) -> Refusal:

@@ -26,6 +26,8 @@ class Code(StrEnum):
     OVER_MAX_PRICE = "over_max_price"
     CURRENCY_CHANGED = "currency_changed"
     DAILY_LIMIT_REACHED = "daily_limit_reached"
+    SPEND_CAP_REACHED = "spend_cap_reached"
+    VELOCITY_GUARD = "velocity_guard"
     INSUFFICIENT_FUNDS = "insufficient_funds"
     WRONG_MODE = "wrong_mode"
     PLAN = "plan"

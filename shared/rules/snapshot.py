@@ -9,6 +9,7 @@ from typing import Final
 
 from shared.rules.destinations import HostPort
 from shared.rules.line_kinds import Capability, LineKind, LineMode
+from shared.rules.price_periods import PricePeriod
 from shared.rules.purposes import CONVERSATION_DAYS, ConsentPolicy, Purpose
 from shared.rules.registrations import Registration
 from shared.sms import segmentation
@@ -132,7 +133,8 @@ class Configuration:
     lines_by_sender: Mapping[tuple[int, str], Line]
     default_lines: Mapping[int, Line]
     prices: Mapping[tuple[str, str], int]
-    """(country, currency) → micro-units per segment."""
+    """(country, currency) → micro-units per segment, where that never changes by itself: ask
+    `shared/rules/prices.py`, not this."""
     special_prices: Mapping[tuple[str, str], int]
     """The same for special numbers, which are never sent to at their country's price."""
     carriers: Mapping[int, Carrier]
@@ -152,6 +154,12 @@ class Configuration:
     """Whether everybody who may send messages can open texts that are not kept."""
     api_senders: Mapping[int, frozenset[str]] = field(default_factory=dict)
     """account → the senders of its lines in API mode, if it has any."""
+    price_periods: Mapping[tuple[str, str], tuple[PricePeriod, ...]] = field(default_factory=dict)
+    """(country, currency) → when which price is in force, where that changes with time."""
+    special_price_periods: Mapping[tuple[str, str], tuple[PricePeriod, ...]] = field(
+        default_factory=dict
+    )
+    """The same for special numbers."""
 
     def limit_line(self, line_id: int) -> int:
         """The line whose limits a line's messages meet: a number has those of its first line, and

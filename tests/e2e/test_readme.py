@@ -63,9 +63,9 @@ def checkout(platform: fleets.Fleet) -> Path:
         (here / "bin" / "curl").chmod(0o755)
     (here / "deploy").symlink_to(ROOT / "deploy")
     # given the demo account with its prices, and a token of it in .run/env
-    demo = (ROOT / "deploy/local/demo.toml").read_text("utf-8")
+    prices = (ROOT / "deploy/prices.toml").read_text("utf-8")
     operator = here / "demo.toml"
-    operator.write_text(fleets.account("demo") + demo.partition("# Prices")[2].partition("\n")[2])
+    operator.write_text(prices + fleets.account("demo"))
     platform.sluice("apply", str(operator))
     environment = {**platform.environment, "SLUICE_TOKEN": platform.token("demo")}
     lines = [f"export {name}='{value}'" for name, value in environment.items() if name != "PATH"]

@@ -35,14 +35,14 @@ class Faults:
         self, kind: type[Decoded], entry: Mapping[str, object], where: str
     ) -> Decoded | None:
         """The entry, or None after all its faults were noted."""
-        fields = {field.name: field for field in msgspec.structs.fields(kind)}
+        fields = {field.encode_name: field for field in msgspec.structs.fields(kind)}
         fault_count = len(self.sentences)
         values: dict[str, object] = {}
         for name in entry.keys() - fields.keys():
             self.add(f"{where}.{name}", f"unknown key, expected {', '.join(fields)}")
         for name, field in fields.items():
             if name in entry:
-                values[name] = self.convert(entry[name], field.type, f"{where}.{name}")
+                values[field.name] = self.convert(entry[name], field.type, f"{where}.{name}")
             elif field.required:
                 self.add(f"{where}.{name}", "is missing")
         return kind(**values) if len(self.sentences) == fault_count else None

@@ -6,11 +6,11 @@ import tomllib
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import msgspec
 
-from services.commands.configuration import carriers, lines
+from services.commands.configuration import carriers, lines, prices, spending
 from services.commands.configuration.faults import Faults
 from services.commands.configuration.values import (
     AccountName,
@@ -22,7 +22,6 @@ from services.commands.configuration.values import (
     Destination,
     PlanName,
     Positive,
-    Price,
     WindowLimits,
 )
 from shared.db import apply
@@ -58,14 +57,6 @@ class _Account(msgspec.Struct, frozen=True, kw_only=True):
     senders_restricted: bool | None = None
 
 
-class _Price(msgspec.Struct, frozen=True, kw_only=True):
-    country: Country
-    currency: Currency
-    amount: Price
-    kind: Literal["usual", "special"] = "usual"
-    """`special`: for premium-rate and other special numbers."""
-
-
 class _Route(msgspec.Struct, frozen=True, kw_only=True):
     country: Destination
     carrier: str
@@ -88,7 +79,16 @@ _KEPT = (
 )
 """What stays as it is where a file does not name it."""
 
-_TABLES = ("account", "line", "price", "carrier", "route", "country_limit")
+_TABLES = (
+    "account",
+    "line",
+    "price",
+    "carrier",
+    "route",
+    "country_limit",
+    "spending_cap",
+    "velocity_guard",
+)
 
 Table = Mapping[str, object]
 
@@ -114,6 +114,7 @@ def read(text: str, current: apply.Rows) -> tuple[list[apply.Row], list[str]]:
         *_lines(tables, current, faults),
         *_prices(tables, faults),
         *_country_limits(tables, faults),
+        *_spending(tables, current, faults),
         *_routes(tables, faults),
     ]
     _check_twice(placed, faults)
@@ -224,9 +225,14 @@ def _lines(tables: Table, current: apply.Rows, faults: Faults) -> Iterator[Place
 
 def _prices(tables: Table, faults: Faults) -> Iterator[Placed]:
     for where, entry in _entries(tables, "price", faults):
-        if (found := faults.decode(_Price, entry, where)) is not None:
-            price = apply.SpecialPrice if found.kind == "special" else apply.Price
-            yield where, price(str(found.country), str(found.currency), int(found.amount))
+        yield from prices.read(entry, where, faults)
+
+
+def _spending(tables: Table, current: apply.Rows, faults: Faults) -> Iterator[Placed]:
+    for where, entry in _entries(tables, "spending_cap", faults):
+        yield from spending.read_cap(entry, where, current, faults)
+    for where, entry in _entries(tables, "velocity_guard", faults):
+        yield from spending.read_guard(entry, where, current, faults)
 
 
 def _routes(tables: Table, faults: Faults) -> Iterator[Placed]:

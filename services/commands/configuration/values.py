@@ -57,7 +57,7 @@ class Currency(str):
     __slots__ = ()
 
 
-class Price(int):
+class SegmentPrice(int):
     """Micro-units, more than none."""
 
     __slots__ = ()
@@ -178,8 +178,8 @@ def _currency(text: str) -> Currency:
     return Currency(text)
 
 
-def _price(text: str) -> Price:
-    price = Price(money.parse_amount(text))
+def _price(text: str) -> SegmentPrice:
+    price = SegmentPrice(money.parse_amount(text))
     if price == 0:
         raise ValueError("a price is more than 0")
     return price
@@ -192,7 +192,7 @@ _READERS: Final[dict[type, Callable[[str], object]]] = {
     LineKind: _line_kind,
     Keyword: _keyword,
     Currency: _currency,
-    Price: _price,
+    SegmentPrice: _price,
     Credit: lambda text: Credit(money.parse_amount(text)),
     AllowedPlace: lambda text: AllowedPlace(str(destinations.read_host_port(text))),
     Text: _text,

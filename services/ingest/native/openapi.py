@@ -23,6 +23,7 @@ _MEANINGS = {
     201: "Done; what is shown once is in here.",
     202: "Stored and paid for, or under way.",
     204: "It is gone.",
+    304: "It is as it was.",
     400: "The request cannot be read.",
     401: "The token is missing or wrong.",
     402: "The balance does not cover the message.",

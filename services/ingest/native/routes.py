@@ -1,4 +1,4 @@
-"""The paths of the API: who handles them, and what OpenAPI is told of them."""
+"""The paths of the API, and who may take them."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from services.ingest.native import (
     lines,
     opt_outs,
     people_routes,
+    price_routes,
     queries,
     reads,
     recalls,
@@ -338,10 +339,15 @@ ROUTES = (
     *_MESSAGES,
     *people_routes.ROUTES,
     *deposit_routes.ROUTES,
+    *price_routes.ROUTES,
     *statistics_routes.ROUTES,
 )
 """What an account asks, by its token or in a user's session."""
-OPEN_ROUTES = (*people_routes.OPEN_ROUTES, *statistics_routes.OPEN_ROUTES)
+OPEN_ROUTES = (
+    *people_routes.OPEN_ROUTES,
+    *price_routes.OPEN_ROUTES,
+    *statistics_routes.OPEN_ROUTES,
+)
 """What anybody may ask."""
 
 _Served = Callable[[web.Request], Awaitable[web.StreamResponse]]

@@ -12,10 +12,11 @@ from aiohttp import web
 from msgspec import UNSET
 from msgspec.structs import replace
 
-from services.ingest.accept import Answer, Fate, Intake
+from services.ingest.accept import Answer, Intake
 from services.ingest.departures import DepartureForecasts
 from services.ingest.native import answers, refusals, requests
 from services.ingest.native.requests import PreviewBody, SendBody
+from services.ingest.till import Fate
 from services.ingest.web import bodies, counts, faults, intakes
 from services.ingest.web.entrance import Visit
 from shared.db import facts, ledger

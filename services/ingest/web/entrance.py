@@ -14,7 +14,7 @@ from aiohttp import web
 from services.ingest.accept import Acceptor
 from services.ingest.departures import DepartureForecasts
 from services.ingest.settling import Settler
-from services.ingest.web import auth, guesses, passwords, turns, waiters
+from services.ingest.web import auth, guesses, passwords, showcase, turns, waiters
 from shared.access import keys, rights, seals, vault
 from shared.db import connection, watch
 from shared.limits import door, permits
@@ -52,6 +52,7 @@ class Context:
     public_url: str = ""
     settler: Settler | None = None
     lists: turns.Turns = field(default_factory=turns.Turns)
+    showcase: showcase.Showcase = field(default_factory=showcase.Showcase)
     senders: turns.Turns = field(default_factory=turns.Turns)
     admissions: _Admissions = field(init=False)
 

@@ -9,7 +9,8 @@ from typing import NamedTuple
 import msgspec
 
 from services.ingest import accept
-from services.ingest.accept import Answer, Fate, Intake
+from services.ingest.accept import Answer, Intake
+from services.ingest.till import Fate
 from services.ingest.web.entrance import Visit
 from shared.access.keys import Keys
 from shared.rules.compose import Draft

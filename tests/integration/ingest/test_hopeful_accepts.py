@@ -10,7 +10,8 @@ import asyncpg
 import pytest
 
 from services.ingest import accept
-from services.ingest.accept import Answer, Fate, Intake
+from services.ingest.accept import Answer, Intake
+from services.ingest.till import Fate
 from shared.rules.compose import Draft
 from tests.drafts import draft
 from tests.keys import SEALS

@@ -113,6 +113,18 @@ def test_rows_are_complete_when_the_file_leaves_out_what_has_a_default() -> None
         ("{ hour = 7 }", '{ hour = "7" }', "line[0].limits.hour: Expected `int | null`, got `str`"),
         ('"0.0453"', "0.0453", "price[0].amount: Expected `str`, got `float`"),
         ('"0.0453"', '"1"\nkind = "gold"', "price[0].kind: Invalid enum value"),
+        ('"0.0453"', '"1"\nuntil = 2030-01-01', "price[0].until: Expected `datetime"),
+        (
+            '"0.0453"',
+            '"1"\nfrom = 2030-01-01T00:00:00Z\nuntil = 2030-01-01T00:00:00Z',
+            "price[0].until: expected a moment after `from`",
+        ),
+        ('amount = "0.0453"', "", "price[0].amount: is missing (or `amounts`, by currency)"),
+        (
+            'amount = "0.0453"',
+            'amounts = { EUR = "1" }',
+            "price[0].amounts: expected this, or `currency` and `amount`, but not both",
+        ),
         ('"0.0453"', '"0"', "price[0].amount: a price is more than 0"),
         ('"0.0453"', '"-1"', "price[0].amount: an amount is not negative"),
         ('"practice"\nadapter', '"Practice 1"\nadapter', "carrier[0].name: expected 1 to 64"),
@@ -171,6 +183,27 @@ def test_all_faults_are_reported_at_once() -> None:
         "price[0].amount",
         "price[1].country",
         "price[1].amount",
+    ]
+
+
+def test_a_price_may_be_named_in_several_currencies_and_for_a_time() -> None:
+    # Given one entry with two currencies and a time, and one that says nothing
+    text = """
+    [[price]]
+    country = "FR"
+    amounts = { EUR = "0.045", USD = "0.05" }
+    from = 2030-01-01T00:00:00+01:00
+    until = 2030-02-01T00:00:00+01:00
+    [[price]]
+    country = "DE"
+    amounts = {}
+    """
+
+    # When it is read, Then there is a price of each, and the other is a fault
+    rows, faults = file.read(text, {})
+    assert faults == ["price[1].amounts: expected some of EUR, GBP, USD"]
+    assert [row.key for row in rows] == [
+        ("price", "FR", currency, "from 2029-12-31T23:00:00+00:00") for currency in ("EUR", "USD")
     ]
 
 
