@@ -67,6 +67,11 @@ OPERATION = (
     Command("limits", "services.commands.limits:app", "What is used of limits."),
     Command("price", "services.commands.price:app", "What a segment costs by country, and when."),
     Command(
+        "invoice",
+        "services.commands.invoice:app",
+        "Invoices: what was issued to whom, and the documents.",
+    ),
+    Command(
         "spending",
         "services.commands.spending:app",
         "What accounts may spend, what they have spent, and what is held back.",

@@ -10,7 +10,8 @@ Whoever locks more than one row takes them in this order, so that nobody waits i
 5. submits; then segments, each with its message, in the order of ids,
 6. heads of event logs, in the order of accounts, for they are held until the commit,
 7. wallets, in the order of their ids; whoever accepts has no lock from 1 to 6 but a key's,
-8. the day's usage, then what was spent, under the wallet's lock.
+8. the day's usage, then what was spent, under the wallet's lock,
+9. the legal entity whose next invoice number is taken, held until the commit, and that number.
 
 Whoever changes opt-outs takes their turn first (advisory), and alone; to make one, then the fence
 of opt-outs; then opt-outs, then event logs (6).

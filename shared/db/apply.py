@@ -9,7 +9,7 @@ from datetime import date
 import asyncpg
 import msgspec
 
-from shared.db import ledger, prices, spending
+from shared.db import billing, ledger, prices, spending
 from shared.db.connection import Connection
 from shared.db.prices import Price as Price
 from shared.db.prices import SpecialPrice as SpecialPrice
@@ -173,6 +173,9 @@ Row = (
     | Credit
     | spending.OperatorCap
     | spending.Guarding
+    | billing.LegalEntity
+    | billing.VatRate
+    | billing.BillingDetails
 )
 Rows = Mapping[Key, Row]
 
@@ -224,6 +227,7 @@ async def read(connection: Connection) -> dict[Key, Row]:
         rows += [Route(*row) for row in await connection.fetch(_ROUTES)]
         rows += [CountryLimit(*row) for row in await connection.fetch(_COUNTRY_LIMITS)]
         rows += await spending.read(connection)
+        rows += await billing.read(connection)
         rows += [Credit(*row) for row in await connection.fetch(_CREDITS, CREDIT_REASON)]
     return {row.key: row for row in rows}
 
@@ -329,6 +333,8 @@ async def put(connection: Connection, row: Row, before: Row | None) -> None:
             )
         case spending.OperatorCap() | spending.Guarding():
             await spending.put(connection, row)
+        case billing.LegalEntity() | billing.VatRate() | billing.BillingDetails():
+            await billing.put(connection, row)
         case Credit():
             given_micro = before.amount_micro if isinstance(before, Credit) else 0
             await _give(connection, row, row.amount_micro - given_micro)

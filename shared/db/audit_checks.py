@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from shared.db import deposit_checks, segments, spending, work_states, workers
+from shared.db import deposit_checks, invoices, segments, spending, work_states, workers
 from shared.ledger import refunds
 from shared.ledger.transfers import ROADS, Book, Kind
 from shared.rules import event_types
@@ -328,6 +328,10 @@ CHECKS = (
           deposit_checks.CURRENCIES),
     Check("disputes", "no payer's bank takes money back", "payment_disputes",
           deposit_checks.DISPUTES, warns_only=True),
+    Check("invoice_numbers", "a year's invoices are numbered from 1 on, without gaps", "invoices",
+          invoices.WITH_GAPS),
+    Check("invoices", "each credit of a deposit has one invoice, of its amount", "invoices",
+          invoices.UNPAID_OR_MISSING),
     Check("spending", "what was spent in all is what was spent by country", "spending",
           spending.DISAGREEING),
     Check("line_usage", "lines are within their limits (unless these were lowered)", "limit_usage",

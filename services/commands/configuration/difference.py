@@ -119,11 +119,13 @@ def _shown(row: apply.Row) -> dict[str, str]:
         value = getattr(row, item.name)
         if item.name == "settings" or (place < len(row.key) and value in row.key[1:]):
             continue
+        if value is None:
+            continue
         if isinstance(value, tuple):
             shown[item.name] = " ".join(value) or "none"
         elif item.name.endswith("_micro"):
             shown[item.name.removesuffix("_micro")] = money.format_amount(value)
-        elif value is not None:
+        else:
             shown[item.name] = str(value)
     if isinstance(row, apply.Carrier):
         shown.update(carriers.shown(row))

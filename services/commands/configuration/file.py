@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 import msgspec
 
-from services.commands.configuration import carriers, lines, prices, spending
+from services.commands.configuration import billing, carriers, lines, prices, spending
 from services.commands.configuration.faults import Faults
 from services.commands.configuration.values import (
     AccountName,
@@ -88,6 +88,7 @@ _TABLES = (
     "country_limit",
     "spending_cap",
     "velocity_guard",
+    "billing",
 )
 
 Table = Mapping[str, object]
@@ -115,6 +116,7 @@ def read(text: str, current: apply.Rows) -> tuple[list[apply.Row], list[str]]:
         *_prices(tables, faults),
         *_country_limits(tables, faults),
         *_spending(tables, current, faults),
+        *_billing(tables, faults),
         *_routes(tables, faults),
     ]
     _check_twice(placed, faults)
@@ -141,7 +143,10 @@ def _platform(tables: Table, current: apply.Rows, faults: Faults) -> Iterator[Pl
     entry = tables.get("platform", {})
     if not isinstance(entry, dict):
         faults.add("platform", "expected one table that begins with [platform]")
-    elif entry and (found := faults.decode(_Platform, entry, "platform")) is not None:
+        return
+    yield from billing.read_legal_entity(entry.get("legal_entity"), faults)
+    entry = {name: value for name, value in entry.items() if name != "legal_entity"}
+    if entry and (found := faults.decode(_Platform, entry, "platform")) is not None:
         row = _completed(found, current)
         if row.retention_days < (least := retention.days_at_least(row.receipt_deadline_hours)):
             what = f"expected {least} or more, with receipts' deadline of "
@@ -233,6 +238,12 @@ def _spending(tables: Table, current: apply.Rows, faults: Faults) -> Iterator[Pl
         yield from spending.read_cap(entry, where, current, faults)
     for where, entry in _entries(tables, "velocity_guard", faults):
         yield from spending.read_guard(entry, where, current, faults)
+
+
+def _billing(tables: Table, faults: Faults) -> Iterator[Placed]:
+    for where, entry in _entries(tables, "billing", faults):
+        if (details := billing.read_details(entry, where, faults)) is not None:
+            yield where, details
 
 
 def _routes(tables: Table, faults: Faults) -> Iterator[Placed]:

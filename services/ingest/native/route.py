@@ -37,6 +37,7 @@ _AREAS: Mapping[str, Area] = {
     "terms": Area.MONEY,
     "cards": Area.MONEY,
     "invoices": Area.MONEY,
+    "billing": Area.MONEY,
     "spending": Area.MONEY,
     "prices": Area.PRICES,
     "calculator": Area.PRICES,

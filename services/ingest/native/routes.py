@@ -12,6 +12,7 @@ from services.ingest.native import (
     consent_shapes,
     consents,
     deposit_routes,
+    invoice_routes,
     lines,
     opt_outs,
     people_routes,
@@ -340,6 +341,7 @@ ROUTES = (
     *people_routes.ROUTES,
     *deposit_routes.ROUTES,
     *price_routes.ROUTES,
+    *invoice_routes.ROUTES,
     *statistics_routes.ROUTES,
 )
 """What an account asks, by its token or in a user's session."""

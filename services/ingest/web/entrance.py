@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from functools import partial
 
 import asyncpg
 import msgspec
@@ -52,6 +53,7 @@ class Context:
     public_url: str = ""
     settler: Settler | None = None
     lists: turns.Turns = field(default_factory=turns.Turns)
+    printing: asyncio.Semaphore = field(default_factory=partial(asyncio.Semaphore, 1))
     showcase: showcase.Showcase = field(default_factory=showcase.Showcase)
     senders: turns.Turns = field(default_factory=turns.Turns)
     admissions: _Admissions = field(init=False)

@@ -26,6 +26,7 @@ from services.ingest.web.entrance import Visit
 from shared.access.rights import AccessScope, UserRole
 from tests.integration.ingest.people import account_id, call, new_user, with_role
 from tests.integration.ingest.world import KEYS, World
+from tests.integration.invoices import seller
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -222,6 +223,13 @@ async def _account(town: World) -> dict[str, str]:
     return {"{account_id}": str(made["id"]), "{token_id}": str(token["id"])}
 
 
+async def _invoice(town: World) -> dict[str, str]:
+    await seller.set_up(town.pool)
+    paid = seller.deposit(await account_id(town, "alice"))
+    async with town.pool.acquire() as opened, opened.transaction():
+        return {"{id}": str((await seller.credit(opened, paid)).invoice_id)}
+
+
 FOREIGN: dict[str, Maker] = {
     "messages": _message,
     "webhooks": _webhook,
@@ -229,6 +237,7 @@ FOREIGN: dict[str, Maker] = {
     "tokens": _token,
     "users": _user,
     "accounts": _account,
+    "invoices": _invoice,
 }
 """How Alice comes to have what a path below this word names."""
 BODIES: dict[str, Any] = {
