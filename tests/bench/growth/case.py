@@ -5,14 +5,14 @@ from __future__ import annotations
 import asyncio
 import tempfile
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from tests import servers
 from tests.bench import contender, course, figures, stage
-from tests.bench.growth import population, visits
+from tests.bench.growth import population, statements, visits
 
 _CREW = {"ingest": 1, "dispatcher": 1, "dlr": 1}
 _POLL_SECONDS = 0.05
@@ -49,13 +49,27 @@ class Case:
     idle_share: dict[str, float] = field(default_factory=dict)
     """Of a core, by part, while nothing is asked of it."""
     waits: list[visits.Waits] = field(default_factory=list)
+    is_watched: bool = False
+    """Whether PostgreSQL counts what statements take."""
+    costs: dict[str, Mapping[str, statements.Cost]] = field(default_factory=dict)
+    """Of each load's last run, and of the drain, by statement."""
     _first: int = 0
 
     async def load(self, load: contender.Load, count: int) -> None:
         """Send so many messages and keep the figures."""
-        run = await course.run(self.where, load, self._first, count)
+        async with self._watched(load.name, count):
+            run = await course.run(self.where, load, self._first, count)
         self._first += count
         self.runs.setdefault(load.name, []).append(run.figures)
+
+    @asynccontextmanager
+    async def _watched(self, name: str, count: int) -> AsyncIterator[None]:
+        if not self.is_watched:
+            yield
+            return
+        await statements.begin(self.where.database)
+        yield
+        self.costs[name] = await statements.take(self.where.database, count)
 
     async def warm_up(self, load: contender.Load, count: int) -> None:
         """Send messages that do not count."""
@@ -68,7 +82,8 @@ class Case:
         await self.where.begin()
         await population.queue(self.where.database, count)
         began = time.monotonic()
-        async with asyncio.timeout(60 + count / _SLOWEST_PER_SECOND):
+        seconds = 60 + count / _SLOWEST_PER_SECOND
+        async with asyncio.timeout(seconds), self._watched("drain", count):
             while await self.where.receipt_count() < count:
                 self.where.journal.follow()
                 await asyncio.sleep(_POLL_SECONDS)
@@ -92,16 +107,20 @@ class Case:
 
 
 @asynccontextmanager
-async def opened(name: str, size: Size, show: Callable[[str], None]) -> AsyncIterator[Case]:
+async def opened(
+    name: str, size: Size, show: Callable[[str], None], *, is_watched: bool = False
+) -> AsyncIterator[Case]:
     """Start servers and a fleet of its own, and fill it; all of it goes in the end."""
     with (
         servers.throwaway(durable=True) as started,
         tempfile.TemporaryDirectory(prefix="sluice-growth-") as folder,
     ):
+        if is_watched:
+            await statements.watch(started)
         crew = stage.Crew(_CREW, {}, 0, size.accounts, size.lines_each)
         async with stage.built(started, Path(folder), crew) as where:
             began = time.monotonic()
             async for done in population.send(where.database, size.stored):
                 seconds = time.monotonic() - began
                 show(f"{name}: {done:,} of {size.stored:,} messages stored, {seconds:.0f} s")
-            yield Case(name, size, where)
+            yield Case(name, size, where, is_watched=is_watched)

@@ -57,6 +57,11 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--messages", type=int, default=20_000, help="messages a load (20000)")
     parser.add_argument("--repeat", type=int, default=2, help="loads of each; medians (2)")
+    parser.add_argument(
+        "--statements",
+        action="store_true",
+        help="have PostgreSQL count what each statement takes, and show where the two differ",
+    )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all figures")
     return parser
 
@@ -70,7 +75,9 @@ async def _grow(options: argparse.Namespace) -> int:
     with report.console.status("starting two Sluices") as status:
         async with AsyncExitStack() as stack:
             cases = [
-                await stack.enter_async_context(case.opened(name, each, status.update))
+                await stack.enter_async_context(
+                    case.opened(name, each, status.update, is_watched=options.statements)
+                )
                 for name, each in (("small", SMALL), ("large", size))
             ]
             await _measure(cases, options, status.update)

@@ -9,13 +9,14 @@ from dataclasses import asdict, dataclass
 import rich.table
 
 from tests.bench import figures
-from tests.bench.growth import case, visits
+from tests.bench.growth import case, statements, visits
 from tests.bench.report import console
 
 RATIO_MIN = 0.9
 IDLE_SHARE_MAX = 0.05
 LIST_P99_MS_MAX = 20.0
 ONE_P99_MS_MAX = 5.0
+_SHOWN_MICRO = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +28,7 @@ class Side:
     drained_per_second: float
     idle_share: Mapping[str, float]
     waits: Mapping[str, visits.Waits]
+    costs: Mapping[str, Mapping[str, statements.Cost]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +57,7 @@ def of(each: case.Case) -> Side:
         statistics.median(each.drained_per_second),
         each.idle_share,
         {waits.name: waits for waits in each.waits},
+        each.costs,
     )
 
 
@@ -80,6 +83,10 @@ def show(found: Outcome) -> None:
         costs = [one.cpu_micro_sum for one in each]
         micro = (f"{cost:,.0f}" for cost in costs)
         table.add_row(f"{load}, CPU µs/message", *micro, f"{costs[1] / costs[0]:.2f}")
+        for part in found.small.loads[load].cpu_micro:
+            parts = [one.cpu_micro[part] for one in each]
+            micro = (f"{cost:,.0f}" for cost in parts)
+            table.add_row(f"{load}, CPU µs/message: {part}", *micro, _quotient(*parts))
         wal = (f"{one.wal_bytes:,.0f}" for one in each)
         table.add_row(f"{load}, WAL bytes/message", *wal)
     drains = (f"{side.drained_per_second:,.0f}" for side in sides)
@@ -88,6 +95,33 @@ def show(found: Outcome) -> None:
     _show_rest(table, found)
     _show_reading(table, found)
     _show_memory(table, found)
+    console.print()
+    console.print(table)
+    for load in found.small.costs:
+        _show_costs(load, found)
+
+
+def _show_costs(load: str, found: Outcome) -> None:
+    """What each statement took, those first that growth makes dearest."""
+    small, large = (side.costs[load] for side in (found.small, found.large))
+    nothing = statements.Cost(0, 0, 0)
+    pairs = {
+        name: (small.get(name, nothing), large.get(name, nothing)) for name in {**small, **large}
+    }
+    table = _table(
+        f"{load}: statements, a message", "µs small", "large", "more", "calls", "", "WAL", ""
+    )
+    worst = sorted(pairs.items(), key=lambda item: item[1][0].micro - item[1][1].micro)
+    for name, (one, other) in worst:
+        if max(one.micro, other.micro) >= _SHOWN_MICRO:
+            table.add_row(
+                name,
+                f"{one.micro:,.1f}",
+                f"{other.micro:,.1f}",
+                f"{other.micro - one.micro:+,.1f}",
+                *(f"{each.calls:.3f}" for each in (one, other)),
+                *(f"{each.wal_bytes:,.0f}" for each in (one, other)),
+            )
     console.print()
     console.print(table)
 
@@ -114,8 +148,12 @@ def _show_memory(table: rich.table.Table, found: Outcome) -> None:
     """The peaks of the last load."""
     for part, small in found.small.loads["batch"].memory_mb.items():
         large = found.large.loads["batch"].memory_mb[part]
-        ratio = f"{large / small:.2f}" if small else ""
-        table.add_row(f"memory, MB: {part}", f"{small:,.0f}", f"{large:,.0f}", ratio)
+        row = (f"{small:,.0f}", f"{large:,.0f}", _quotient(small, large))
+        table.add_row(f"memory, MB: {part}", *row)
+
+
+def _quotient(small: float, large: float) -> str:
+    return f"{large / small:.2f}" if small else ""
 
 
 def _table(*headings: str) -> rich.table.Table:
