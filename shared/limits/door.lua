@@ -11,7 +11,7 @@
 
 local SLOT_MS = 1000
 local WINDOW_MS = 60000
-local LOT_MS = 100
+local LOT_MS = 2000
 local LOT_ROOM = 1000
 local LOT_SHARE = 20
 local LOT_COUNT_MAX = 250

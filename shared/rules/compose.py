@@ -9,9 +9,10 @@ from uuid import UUID
 
 from shared.rules import prices, quiet_hours, verdict_codes, verdict_words, verdicts
 from shared.rules.doors import DoorName
-from shared.rules.purposes import Purpose
+from shared.rules.line_kinds import LineKind, LineMode
+from shared.rules.purposes import ConsentPolicy, Purpose
 from shared.rules.refusals import Code, Refusal, Subject
-from shared.rules.snapshot import Account, Carrier, Configuration, Line
+from shared.rules.snapshot import Account, Carrier, Configuration, Limits, Line
 from shared.rules.verdicts import Case, Facts
 from shared.sms import e164, segmentation, sender_id, time_zones
 from shared.sms.classes import NORMAL
@@ -191,7 +192,13 @@ def _judged(
     current: Configuration, account: Account, line: Line, wish: Wish, country: str, now: datetime
 ) -> _Judged | Refusal:
     """Whether rules let it pass, as far as that can be told without what is on record."""
-    code = _lasting_code(line, account, country, wish.purpose, wish.door)
+    code = _lasting_code(
+        (line.kind, line.country, line.mode, line.purpose),
+        (account.plan, account.international, account.registration_enforced, account.consent),
+        country,
+        wish.purpose,
+        wish.door,
+    )
     if code is not None:
         return _Judged(code)
     case = case_of(current, account, line, wish, country, now)
@@ -215,15 +222,41 @@ def settle(draft: Draft, facts: Facts) -> Draft | Refusal:
     return draft._replace(verdict=verdict_codes.encode(verdict), case=None)
 
 
+_LineTraits = tuple[LineKind, str, LineMode, Purpose | None]
+_AccountTraits = tuple[str, bool, bool, ConsentPolicy]
+"""What verdicts that last hang on, and no more: of lines and of accounts, as many are alike."""
+
+
 @lru_cache(maxsize=LASTING_COUNT_MAX)
 def _lasting_code(
-    line: Line, account: Account, country: str, asked: Purpose | None, door: DoorName
+    of_line: _LineTraits,
+    of_account: _AccountTraits,
+    country: str,
+    asked: Purpose | None,
+    door: DoorName,
 ) -> int | None:
     """The code of a verdict that is the same at any time and whatever is on record, as most are."""
-    if verdicts.hangs_on_time(line, asked or line.purpose):
+    kind, line_country, mode, purpose = of_line
+    line = Line(
+        0, 0, "", kind, line_country, False, Limits(None, None, None), mode=mode, purpose=purpose
+    )
+    if verdicts.hangs_on_time(line, asked or purpose):
         return None
-    case = Case(line, account, "", country, asked, door, _ANY_TIME, _ANY_TIME)
-    verdict = verdicts.judge(case)
+    plan, international, enforced, consent = of_account
+    account = Account(
+        0,
+        "",
+        "",
+        0,
+        0,
+        0,
+        0,
+        plan=plan,
+        international=international,
+        registration_enforced=enforced,
+        consent=consent,
+    )
+    verdict = verdicts.judge(Case(line, account, "", country, asked, door, _ANY_TIME, _ANY_TIME))
     if verdict is None or not verdict.allowed:
         return None
     return verdict_codes.encode(verdict)

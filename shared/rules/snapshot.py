@@ -41,10 +41,6 @@ class Account:
     parent_account_id: int | None = None
     senders_restricted: bool = False
 
-    def __hash__(self) -> int:
-        """Cheap, for what is remembered of an account."""
-        return self.account_id
-
     @property
     def is_main(self) -> bool:
         """Whether it is no sub-account of another."""
@@ -94,10 +90,6 @@ class Line:
     time_zone: str = "UTC"
     second_limit: int | None = None
     created_at: datetime = _LONG_AGO
-
-    def __hash__(self) -> int:
-        """Cheap, for what is remembered of a line."""
-        return self.line_id
 
     @property
     def stores_bodies(self) -> bool:

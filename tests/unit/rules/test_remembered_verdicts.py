@@ -5,16 +5,18 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from itertools import product
 from uuid import UUID
 
 from shared.rules import verdict_codes
 from shared.rules.compose import Draft, Wish, compose, settle
-from shared.rules.line_kinds import LineKind
+from shared.rules.doors import DoorName
+from shared.rules.line_kinds import Capability, LineKind, LineMode
 from shared.rules.purposes import ConsentPolicy, Purpose
 from shared.rules.refusals import Code, Refusal
 from shared.rules.registrations import Registration, RegistrationState
 from shared.rules.snapshot import Account, Carrier, Configuration, Limits, Line
-from shared.rules.verdicts import Facts, Reason
+from shared.rules.verdicts import Case, Facts, Reason, judge
 
 ID = UUID(int=7)
 NOW = datetime(2030, 1, 2, 17, tzinfo=UTC)
@@ -87,3 +89,47 @@ def test_what_hangs_on_time_or_on_the_record_is_judged_each_time() -> None:
     assert reasons(settle(asking, Facts(False, Purpose.AUTOMATED))) >= {Reason.CONSENT}
     assert isinstance(settle(asking, Facts(True, None)), Refusal)
     assert "12125550123" not in repr(asking) + repr(asking.case)
+
+
+def test_what_is_remembered_of_alike_lines_is_what_each_would_be_judged() -> None:
+    # Given every line and account that verdicts tell apart, each with all else set to something
+    whole_line = replace(
+        BOSTON,
+        name="desk",
+        capabilities=frozenset(Capability),
+        use_case="parcels",
+        time_zone="America/New_York",
+    )
+    whole_account = replace(ACCOUNT, special_numbers=True, requests_per_minute=7)
+    remembered_count = 0
+    for kind, home, mode, purpose, enforced, abroad, consent, asked, door in product(
+        LineKind,
+        ("GB", "FR", "US"),
+        LineMode,
+        (None, Purpose.AUTOMATED, Purpose.MARKETING),
+        (False, True),
+        (False, True),
+        ConsentPolicy,
+        (None, Purpose.CONVERSATION),
+        (DoorName.NATIVE, DoorName.AIRCALL),
+    ):
+        line = replace(whole_line, kind=kind, country=home, mode=mode, purpose=purpose)
+        account = replace(
+            whole_account,
+            registration_enforced=enforced,
+            international=abroad,
+            consent=consent,
+            plan="essentials" if abroad else "professional",
+        )
+        wish = Wish("+33612345678", "hi", purpose=asked, door=door)
+
+        # When a message is composed
+        fate = composed(line, account, wish)
+
+        # Then what was told of it at once is what the line and the account themselves are judged
+        if isinstance(fate, Draft) and fate.case is None:
+            verdict = judge(Case(line, account, wish.to, "FR", asked, door, NOW, NOW))
+            assert verdict is not None
+            assert fate.verdict == verdict_codes.encode(verdict)
+            remembered_count += 1
+    assert remembered_count > 400
