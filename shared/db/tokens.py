@@ -100,6 +100,16 @@ def _scopes(words: Sequence[str]) -> frozenset[AccessScope]:
     return frozenset(map(AccessScope, words))
 
 
+_CHANGE = "SELECT number FROM token_changes"
+
+
+async def change(connection: Connection) -> int:
+    """The number of the last change by which a token may be good no more, or another account's:
+    what `find` has told after a number was read holds as long as that is the last one. The database
+    counts, whoever ends a token and however."""
+    return int(await connection.fetchval(_CHANGE))
+
+
 class Use(NamedTuple):
     """A token was used `seconds_ago`; `new_hash` is the one to store from now on, if another."""
 

@@ -23,6 +23,8 @@ from shared.web.problems import Refused
 
 CACHE_SECONDS = 1.0
 """How long a token that was revoked may still open the door."""
+BELIEVED_SECONDS = 30.0
+"""How long a token is believed while no token has changed: then its use is noted again."""
 CACHE_COUNT_MAX = 10_000
 FAILURE_COUNT_MAX = 100
 """Wrong tokens per minute and address, beyond which its unproven tokens wait in a line apart."""
@@ -103,11 +105,15 @@ class Failures:
 
 class _Served(NamedTuple):
     caller: Caller
-    fresh_until: float
+    good_until: float
+    change: int
+    """The last change of tokens when it was found: after another one it is looked up again."""
 
 
 class Authenticator:
-    """Finds whose a token is; what was found is believed for CACHE_SECONDS.
+    """Finds whose a token is; what was found of it is believed as long as no token has changed,
+    which is asked once in CACHE_SECONDS for all of them: so many accounts cost no more than one.
+    A session is looked up again after CACHE_SECONDS.
 
     Look-ups go to the database in batches, over two connections at most. A token that carries the
     platform's check, or was good a moment ago, is always looked up at once. So is any other, unless
@@ -132,6 +138,9 @@ class Authenticator:
         self._line = self._look_ups(concurrency=2)
         self._line_apart = self._look_ups(concurrency=1)
         self._failures = Failures(clock_seconds)
+        self._change = 0
+        self._change_asked_at = -math.inf
+        self._changes = batching.Batcher[None, int](self._ask_change, size=WAITING_COUNT_MAX)
 
     def _look_ups(self, *, concurrency: int) -> _LookUps:
         return _LookUps(
@@ -141,7 +150,13 @@ class Authenticator:
     def served(self, authorization: str, scheme: Scheme = bearer) -> Caller | None:
         """Who sends this very header, as was found a moment ago, or None: ask."""
         served = self._served.get((scheme, authorization))
-        if served is None or served.fresh_until <= self._clock_seconds():
+        now = self._clock_seconds()
+        if (
+            served is None
+            or served.good_until <= now
+            or served.change != self._change
+            or self._change_asked_at + CACHE_SECONDS <= now
+        ):
             return None
         return served.caller
 
@@ -151,20 +166,45 @@ class Authenticator:
         if presented is None:
             raise self._failed(address)
         key = (scheme, authorization)
+        change = await self._last_change()
+        served = self.served(authorization, scheme)
+        if served is not None:
+            return served
         asked_at = self._clock_seconds()
         hashes = tokens.hashes(presented.token, self._keys)
         found = await self._look_up(hashes, self._line_of(key, presented.token, address))
         if found is None or presented.token_id not in (None, found.token_id):
             self._served.pop(key, None)
             raise self._failed(address)
+        good_seconds = CACHE_SECONDS
         if found.token_id is not None:
             new_hash = None if found.token_hash == hashes[0] else hashes[0]
             self._uses.note(found.token_id, new_hash)
-        good_seconds = CACHE_SECONDS
+            good_seconds = BELIEVED_SECONDS
         if found.seconds_left is not None:
-            good_seconds = min(CACHE_SECONDS, found.seconds_left)
-        self._serve_again(key, _Served(found.caller, asked_at + good_seconds))
+            good_seconds = min(good_seconds, found.seconds_left)
+        self._serve_again(key, _Served(found.caller, asked_at + good_seconds, change))
         return found.caller
+
+    async def _last_change(self) -> int:
+        """The number of the last change of tokens, of at most CACHE_SECONDS ago."""
+        if self._change_asked_at + CACHE_SECONDS > self._clock_seconds():
+            return self._change
+        try:
+            async with asyncio.timeout(LOOK_UP_SECONDS):
+                return await self._changes.add(None)
+        except batching.Overloaded:
+            raise problems.unavailable() from None
+
+    async def _ask_change(self, asking: Sequence[None]) -> list[int]:
+        """One round trip for all who come while it is under way; who comes during one that began
+        before them is told by the next."""
+        asked_at = self._clock_seconds()
+        if self._change_asked_at + CACHE_SECONDS <= asked_at:
+            async with asyncio.timeout(LOOK_UP_SECONDS), self._pool.acquire() as opened:
+                self._change = await stored.change(opened)
+            self._change_asked_at = asked_at
+        return [self._change] * len(asking)
 
     def _line_of(self, key: tuple[Scheme, str], token: str, address: str) -> _LookUps:
         if not self._failures.blocked_seconds(address) or key in self._served:

@@ -209,6 +209,40 @@ async def test_a_revoked_token_is_refused_in_every_process_within_a_second(town:
     assert not await _serves(other, token)
 
 
+async def test_a_token_is_believed_without_a_look_up_until_a_token_changes(town: World) -> None:
+    # Given a token that a process has found, a while ago
+    seconds = 1_000.0
+    door = auth.Authenticator(town.pool, KEYS, uses.Uses(town.pool), lambda: seconds)
+    header = f"Bearer {await town.new_token('alice', 'believed')}"
+    alice = await door.account_id(header, "1.2.3.4")
+    seconds += auth.CACHE_SECONDS
+    assert door.served(header) is None
+
+    # When it comes again while nobody can look for tokens, Then it is let in: none has changed
+    async with town.pool.acquire() as holder, holder.transaction():
+        await holder.execute("LOCK TABLE tokens IN ACCESS EXCLUSIVE MODE")
+        async with asyncio.timeout(2):
+            assert await door.account_id(header, "1.2.3.4") == alice
+    assert door.served(header) == alice
+
+    # But when its end is set to now, by whoever it may be, it is refused as soon as that is asked
+    await town.pool.execute("UPDATE tokens SET expires_at = now() WHERE name = 'believed'")
+    seconds += auth.CACHE_SECONDS
+    assert not await _serves(door, header[7:])
+
+
+async def test_uses_of_tokens_are_no_change_of_theirs(town: World) -> None:
+    await town.new_token("alice", "counted")
+    async with town.pool.acquire() as connection:
+        before = await tokens.change(connection)
+        await connection.execute("UPDATE tokens SET last_used_at = now()")
+        assert await tokens.change(connection) == before
+        await connection.execute("UPDATE tokens SET account_id = account_id + 0")
+        assert await tokens.change(connection) == before
+        assert await tokens.revoke(connection, await _account_id(town, "alice"), "counted")
+        assert await tokens.change(connection) == before + 1
+
+
 async def _serves(door: auth.Authenticator, token: str) -> bool:
     """As a request is let in: from memory, else after a look-up."""
     header = f"Bearer {token}"
