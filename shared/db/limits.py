@@ -51,8 +51,9 @@ async def new_epoch(connection: Connection, above: int) -> int:
     return await epoch(connection)
 
 
+# In the order of bytes: any order does, for all who wait for these rows are one process.
 ADD_USAGE = """
-    ORDER BY scope, minute
+    ORDER BY scope COLLATE "C", minute
     ON CONFLICT (scope, minute, worker_id)
     DO UPDATE SET segment_count = u.segment_count + excluded.segment_count"""
 """How rows inserted into `limit_usage AS u` add up."""

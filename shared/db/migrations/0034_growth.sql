@@ -23,3 +23,10 @@ CREATE TRIGGER note_changed_token AFTER UPDATE ON tokens
     FOR EACH ROW WHEN (
         to_jsonb(OLD) - '{last_used_at,token_hash}'::text[] IS DISTINCT FROM to_jsonb(NEW) - '{last_used_at,token_hash}'::text[])
     EXECUTE FUNCTION note_token_change();
+
+-- Rows of which there are many, each updated again and again by a column in no index: with room for that beside each
+-- other they stay where they are, and their indexes as they are.
+ALTER TABLE limit_usage SET (fillfactor = 50);
+ALTER TABLE event_heads SET (fillfactor = 20);
+ALTER TABLE wallets SET (fillfactor = 20);
+ALTER TABLE daily_usage SET (fillfactor = 20);

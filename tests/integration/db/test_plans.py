@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncIterator
+from typing import Any
 
+import asyncpg
 import pytest
 import pytest_asyncio
 
@@ -21,6 +23,7 @@ from shared.db import (
     inbound,
     inbound_parts,
     ledger,
+    limits,
     listing,
     matching,
     message_windows,
@@ -64,6 +67,8 @@ HOT = {
     "auto_replies",
     "consents",
     "sealed_texts",
+    "limit_usage",
+    "daily_usage",
 }
 ROW_COUNT = 1_000_000
 COMPARED_COUNT_MAX = 100 * ROW_COUNT
@@ -181,12 +186,23 @@ FROM fresh WHERE n <= 100000""",
 INSERT INTO sealed_texts (subject_id, salt, octets, key_name, until)
 SELECT message_id, '', '', '', CASE n % 2 WHEN 0 THEN now() + n * interval '1 second' END
 FROM fresh WHERE n <= 100000""",
+    """
+INSERT INTO limit_usage (scope, minute, worker_id, segment_count)
+SELECT 'line:' || n % 20000, n / 20000, message_id, 1 FROM fresh""",
+    """
+INSERT INTO daily_usage (account_id, slot, segment_count)
+SELECT n / 200, n % 200, 1 FROM fresh WHERE n <= 200000""",
     "DROP TABLE fresh",
     "VACUUM ANALYZE",
 )
 
 STATEMENTS = {
     "accept: store": (messages._INSERT, "accounts_pkey opt_outs_in_force wallets_pkey"),
+    "accept: what an account has used": (ledger._USED_TODAY, "daily_usage_pkey"),
+    "limits: what is used": (limits._USAGE, "limit_usage_pkey"),
+    "limits: remember what left": (limits._CHARGE, ""),
+    "limits: forget": (limits._FORGET, "limit_usage_age"),
+    "forecast: what is used": (outlooks._USAGE, "limit_usage_pkey"),
     "accept: find keys": (idempotency._FIND, "idempotency_keys_pkey"),
     "accept: whom not to write to": (opt_outs._IN_FORCE, "opt_outs_in_force"),
     "accept: what is on record": (facts._OF, "consents_in_force inbound_to_line"),
@@ -387,16 +403,57 @@ async def test_a_hot_statement_finds_its_rows_by_its_indexes(
     statement, indexes = STATEMENTS[name]
     plan = await plan_of(connection, statement)
     # Then every hot table in it is asked by a condition on an index, and none is read through
-    scans = [node for node in nodes(plan) if node.get("Relation Name") in HOT]
-    read_through = [
-        f"{node['Node Type']} on {node['Relation Name']}"
-        for node in scans
-        if node["Node Type"].endswith("Scan") and not is_by_index(node)
-    ]
-    assert read_through == [], plan
+    assert _read_through(plan) == [], plan
     # And the indexes are those that are kept for it
+    assert _asked_indexes(plan) == {*indexes.split()}
+
+
+def _read_through(plan: dict[str, Any]) -> list[str]:
+    """Hot tables of a plan that no condition on an index finds rows of."""
+    return [
+        f"{node['Node Type']} on {node['Relation Name']}"
+        for node in nodes(plan)
+        if node.get("Relation Name") in HOT
+        and node["Node Type"].endswith("Scan")
+        and not is_by_index(node)
+    ]
+
+
+def _asked_indexes(plan: dict[str, Any]) -> set[str]:
     used = {node["Index Name"] for node in nodes(plan) if "Index Name" in node}
-    assert {SAME_ROW.get(index, index) for index in used} == {*indexes.split()}
+    return {SAME_ROW.get(index, index) for index in used}
+
+
+_INDEXES = {index: name for name, (_, indexes) in STATEMENTS.items() for index in indexes.split()}
+"""Every index that is kept for a hot statement, and one that asks it."""
+
+_DROP = """
+SELECT coalesce(
+    (SELECT format('ALTER TABLE %s DROP CONSTRAINT %I CASCADE', conrelid::regclass, conname)
+     FROM pg_constraint WHERE conindid = $1::text::regclass AND contype IN ('p', 'u') LIMIT 1),
+    format('DROP INDEX %s', $1::text::regclass))"""
+
+
+@pytest.mark.parametrize("index", sorted(_INDEXES))
+async def test_the_look_notices_each_index_that_is_lost(connection: Connection, index: str) -> None:
+    # Given a hot statement, and an index of its own
+    statement, indexes = STATEMENTS[_INDEXES[index]]
+
+    # When the index is lost
+    transaction = connection.transaction()
+    await transaction.start()
+    try:
+        await connection.execute("RESET ROLE")
+        await connection.execute(await connection.fetchval(_DROP, index))
+
+        # Then the statement finds its rows otherwise, or cannot be made at all
+        try:
+            plan = await plan_of(connection, statement)
+        except asyncpg.InvalidColumnReferenceError:
+            return
+        assert _read_through(plan) or _asked_indexes(plan) != {*indexes.split()}
+    finally:
+        await transaction.rollback()
 
 
 @pytest.mark.parametrize(
