@@ -4,8 +4,7 @@
 
 from __future__ import annotations
 
-from shared.db.settlements import REASON_PREFIX
-from shared.ledger.deposits import VALIDATION_MAX
+from shared.ledger.deposits import DEPOSIT_REASON, VALIDATION_MAX
 from shared.ledger.transfers import Kind
 
 GRACE_SECONDS = 900
@@ -20,8 +19,8 @@ FULL JOIN (
            min(c.amount_micro) AS amount_micro, min(w.account_id) AS account_id,
            min(w.currency) AS currency
     FROM transfers c JOIN wallets w ON w.wallet_id = c.to_wallet_id
-    WHERE c.kind = '{Kind.CREDIT}' AND c.reason LIKE '{REASON_PREFIX}%' GROUP BY c.reason
-) t ON t.reason = '{REASON_PREFIX}' || d.deposit_id
+    WHERE c.kind = '{Kind.CREDIT}' AND c.reason LIKE '{DEPOSIT_REASON}%' GROUP BY c.reason
+) t ON t.reason = '{DEPOSIT_REASON}' || d.deposit_id
 WHERE d.deposit_id IS NULL OR t.transfer_count IS DISTINCT FROM 1
    OR (d.transfer_id, d.credited_micro, d.account_id, d.currency)
       IS DISTINCT FROM (t.transfer_id, t.amount_micro, t.account_id, t.currency)"""

@@ -14,13 +14,11 @@ import msgspec
 
 from shared.db.connection import Connection
 from shared.ledger import vat
+from shared.ledger.deposits import DEPOSIT_REASON
 from shared.ledger.invoices import Buyer, Invoice, Language, Parties, Seller
 from shared.ledger.transfers import Kind
 from shared.ledger.vat import VatTreatment
 from shared.runtime import ids
-
-DEPOSIT_REASON = "deposit "
-"""In front of a deposit's id: why its transfer was made."""
 
 
 class NoLegalEntity(Exception):
@@ -38,17 +36,6 @@ class PaidDeposit(NamedTuple):
     account_id: int
     currency: str
     amount_micro: int
-
-
-_CAN_ISSUE = """
-SELECT EXISTS (SELECT FROM legal_entities e JOIN vat_rates r ON r.legal_entity = e.code
-               WHERE e.is_current AND r.treatment = 'domestic')"""
-
-
-async def can_issue(connection: Connection) -> bool:
-    """Whether somebody is set up to issue: who takes an order for a deposit asks this first, so
-    that nobody pays what could not be credited."""
-    return bool(await connection.fetchval(_CAN_ISSUE))
 
 
 _DEPOSIT = """
@@ -74,7 +61,8 @@ FROM invoices i"""
 # which is rolled back is the next one's, and numbers rise with time.
 _ENTITY = """
 SELECT code, name, address, country, vat_id, registration, email, time_zone FROM legal_entities
-WHERE is_current FOR UPDATE"""
+WHERE is_current"""
+_LOCKED_ENTITY = f"{_ENTITY} FOR UPDATE"
 _BUYER = """
 SELECT coalesce(b.name, a.name) AS name, coalesce(b.address, '{}') AS address, b.country, b.vat_id,
        coalesce(b.language, 'en') AS language
@@ -101,24 +89,15 @@ _OF_DEPOSIT = f"{_COLUMNS} WHERE i.deposit_id = $1"
 
 async def issue_for(connection: Connection, paid: PaidDeposit) -> Invoice:
     """The same, of a deposit that the caller has read."""
-    entity = await connection.fetchrow(_ENTITY)
+    entity = await connection.fetchrow(_LOCKED_ENTITY)
     if entity is None:
         raise NoLegalEntity
     known = await connection.fetchrow(_OF_DEPOSIT, paid.deposit_id)
     if known is not None:
         return _invoice(known)
     code, zone = entity["code"], entity["time_zone"]
-    seller = msgspec.convert(dict(entity), Seller)
-    (of_buyer,) = await connection.fetch(_BUYER, paid.account_id)
-    buyer = msgspec.convert(dict(of_buyer), Buyer)
-    treatment = VatTreatment.DOMESTIC
-    if buyer.country is not None:
-        treatment = vat.treatment_of(seller.country, buyer.country, buyer.vat_id)
-    rate = await connection.fetchrow(_RATE, code, treatment.value, buyer.country or seller.country)
-    if rate is None:
-        raise NoVatRate(treatment.value)
-    parts = vat.split(paid.amount_micro, rate["basis_points"])
-    parties = Parties(seller, buyer, {"en": rate["note_en"], "de": rate["note_de"]})
+    parties, treatment, basis_points = await _taxed(connection, entity, paid.account_id)
+    parts = vat.split(paid.amount_micro, basis_points)
     ((year, number, issued_at, issued_on),) = await connection.fetch(_NUMBER, code, zone)
     invoice = Invoice(
         ids.uuid7(),
@@ -133,13 +112,44 @@ async def issue_for(connection: Connection, paid: PaidDeposit) -> Invoice:
         paid.amount_micro,
         parts.net_micro,
         parts.vat_micro,
-        rate["basis_points"],
+        basis_points,
         treatment.value,
         parties,
     )
     *figures, _parties = (getattr(invoice, field.name) for field in fields(Invoice))
     await connection.execute(_INSERT, *figures, msgspec.json.encode(parties).decode())
     return invoice
+
+
+async def _taxed(
+    connection: Connection, entity: asyncpg.Record, account_id: int
+) -> tuple[Parties, VatTreatment, int]:
+    """Who sells to whom now, and the tax on it. Raises NoVatRate."""
+    seller = msgspec.convert(dict(entity), Seller)
+    (of_buyer,) = await connection.fetch(_BUYER, account_id)
+    buyer = msgspec.convert(dict(of_buyer), Buyer)
+    treatment = VatTreatment.DOMESTIC
+    if buyer.country is not None:
+        treatment = vat.treatment_of(seller.country, buyer.country, buyer.vat_id)
+    country = buyer.country or seller.country
+    rate = await connection.fetchrow(_RATE, entity["code"], treatment.value, country)
+    if rate is None:
+        raise NoVatRate(treatment.value)
+    notes: dict[Language, str] = {"en": rate["note_en"], "de": rate["note_de"]}
+    return Parties(seller, buyer, notes), treatment, int(rate["basis_points"])
+
+
+async def can_issue(connection: Connection, account_id: int) -> bool:
+    """Whether a deposit of this account could be invoiced now: who takes an order asks this first,
+    so that nobody pays what could not be credited."""
+    entity = await connection.fetchrow(_ENTITY)
+    if entity is None:
+        return False
+    try:
+        await _taxed(connection, entity, account_id)
+    except NoVatRate:
+        return False
+    return True
 
 
 def _invoice(row: asyncpg.Record) -> Invoice:

@@ -1,7 +1,8 @@
 """What becomes of deposits that were ordered: held, decided, charged and credited, or neither.
 
 Whoever changes a deposit locks its row first; whoever credits it locks its account after that, then
-the head of the account's log and the wallet, and the configuration's version last.
+the head of the account's log and the wallet, the legal entity, and the configuration's version
+last.
 """
 
 # ruff: noqa: S608 - what is put into the queries are constants of our own
@@ -11,15 +12,19 @@ from __future__ import annotations
 from datetime import timedelta
 from uuid import UUID
 
-from shared.db import cards, configuration, deposits, events, ledger
+from shared.db import cards, configuration, deposits, events, invoices, ledger
 from shared.db.connection import Connection
 from shared.db.deposits import BEFORE, COLUMNS, LEASE_SECONDS, StoredDeposit
 from shared.db.events import NewEvent
-from shared.ledger.deposits import MOVES, DepositState, HoldDecision, Payment, PaymentCard
+from shared.ledger.deposits import (
+    DEPOSIT_REASON,
+    MOVES,
+    DepositState,
+    HoldDecision,
+    Payment,
+    PaymentCard,
+)
 from shared.rules import event_types
-
-REASON_PREFIX = "deposit "
-"""Of the transfer that credits a deposit: this, and its id."""
 
 _SET_CHECKOUT = f"""
 UPDATE deposits SET session_id = $2, checkout_url = $3
@@ -179,7 +184,7 @@ async def credit(connection: Connection, deposit_id: UUID, payment: Payment) -> 
     """Credit what the provider has charged, once for ever: the wallet, the account's currency
     (M41), the card and the event, all in the caller's transaction. False: it was done before.
 
-    The invoice is made here as well: see `_invoiced`.
+    One invoice comes with it (M40). Raises NoLegalEntity and NoVatRate, and nothing is done then.
     """
     deposit = await deposits.lock(connection, deposit_id)
     if deposit is None or DepositState.CREDITED not in MOVES[DepositState(deposit.state)]:
@@ -190,7 +195,7 @@ async def credit(connection: Connection, deposit_id: UUID, payment: Payment) -> 
     after = before.with_deposit(deposit.currency, payment.amount_micro)
     await _tell(connection, deposit, event_types.DEPOSIT_CREDITED)
     await ledger.open_wallet(connection, deposit.account_id, deposit.currency)
-    reason = f"{REASON_PREFIX}{deposit_id}"
+    reason = f"{DEPOSIT_REASON}{deposit_id}"
     credited = await ledger.credit(
         connection, deposit.account_id, deposit.currency, payment.amount_micro, reason
     )
@@ -205,14 +210,10 @@ async def credit(connection: Connection, deposit_id: UUID, payment: Payment) -> 
     if card_id is not None:
         await cards.validate(connection, card_id)
     await connection.execute(_SWITCH, deposit.account_id, after.active)
-    await _invoiced(connection, deposit_id)
+    await invoices.issue(connection, deposit_id)
     if after.active != before.active:
         await configuration.bump(connection)
     return True
-
-
-async def _invoiced(connection: Connection, deposit_id: UUID) -> None:
-    """One invoice a deposit (M40): the call of `shared.db.invoices.issue` belongs here."""
 
 
 async def _tell(

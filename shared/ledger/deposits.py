@@ -16,6 +16,8 @@ from typing import Final
 
 from shared.ledger.holdings import DEPOSIT_MIN_MICRO
 
+DEPOSIT_REASON: Final = "deposit "
+"""Of the transfer that credits a deposit: this, and its id."""
 VALIDATION_MAX: Final = timedelta(hours=48)
 """So long a card that was never used before may be judged (M29)."""
 

@@ -22,6 +22,7 @@ from shared.payments.contract import ProviderMeans
 from tests.chaos import money_walkers
 from tests.chaos.arena import Arena
 from tests.fleet import ROOT, free_port
+from tests.integration.invoices import seller
 from tests.servers import as_services, in_database
 
 OPERATION_COUNT = int(os.environ.get("SLUICE_TEST_MONEY_OPERATIONS", "600"))
@@ -70,6 +71,7 @@ async def test_m31_money_agrees_with_the_provider_after_kills(
 
 async def _furnish(owner: asyncpg.Connection) -> None:
     await migrate.migrate(owner)
+    await seller.open_shop(owner)
     await apply.put(owner, apply.Carrier("practice", "smpp", 0, {}), None)
     for number in money_walkers.ACCOUNTS:
         await apply.put(owner, apply.Account(f"account {number}", "EUR", 10**9, 60), None)

@@ -18,7 +18,7 @@ from services.ingest.settling import Settler
 from services.ingest.web import auth, bodies
 from services.ingest.web.entrance import Visit
 from shared.access import tokens
-from shared.db import cards, connection, ledger
+from shared.db import cards, connection, invoices, ledger
 from shared.db import deposits as stored
 from shared.db import terms as stored_terms
 from shared.db import tokens as stored_tokens
@@ -215,6 +215,8 @@ async def order_deposit(visit: Visit) -> web.Response:
         if body.terms_version != current.version:
             detail = f"The terms in force are of version {current.version}: see GET /v1/terms."
             raise Refused(problems.of(409, "terms_outdated", detail, "terms_version"))
+        if not await invoices.can_issue(opened, visit.account_id):
+            raise _not_invoiced()
         accepted = TermsAccepted(current.version, accepted_by)
         return await stored.order(
             opened, visit.account_id, found.deposit_id, accepted, settler.provider.name
@@ -229,6 +231,11 @@ async def order_deposit(visit: Visit) -> web.Response:
         async with visit.transaction() as opened:
             made = await _get(opened, visit)
     return answers.response(shapes.shown(made))
+
+
+def _not_invoiced() -> Refused:
+    detail = "The operator has not set up invoices for an account like this: ask for it."
+    return Refused(problems.of(409, "no_invoices", detail))
 
 
 async def _who(visit: Visit) -> str:

@@ -27,6 +27,7 @@ from shared.runtime import ids
 from shared.sms.states import SegmentState
 from tests import claims
 from tests.drafts import draft
+from tests.integration.invoices import seller
 from tests.wallet_model import (
     DEPOSIT_MICRO,
     OPERATIONS,
@@ -147,6 +148,7 @@ class _Books:
 
 @pytest.fixture
 async def account(owner: asyncpg.Connection) -> _Books:
+    await seller.open_shop(owner)
     for row in (
         apply.Account("demo", "EUR", 1_000_000, 60),
         apply.Carrier("practice", "smpp", 0, {}),

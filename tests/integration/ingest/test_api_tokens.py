@@ -214,7 +214,7 @@ async def test_a_token_is_believed_without_a_look_up_until_a_token_changes(town:
     seconds = 1_000.0
     door = auth.Authenticator(town.pool, KEYS, uses.Uses(town.pool), lambda: seconds)
     header = f"Bearer {await town.new_token('alice', 'believed')}"
-    alice = await door.account_id(header, "1.2.3.4")
+    alice = await door.caller(header, "1.2.3.4")
     seconds += auth.CACHE_SECONDS
     assert door.served(header) is None
 
@@ -222,7 +222,7 @@ async def test_a_token_is_believed_without_a_look_up_until_a_token_changes(town:
     async with town.pool.acquire() as holder, holder.transaction():
         await holder.execute("LOCK TABLE tokens IN ACCESS EXCLUSIVE MODE")
         async with asyncio.timeout(2):
-            assert await door.account_id(header, "1.2.3.4") == alice
+            assert await door.caller(header, "1.2.3.4") == alice
     assert door.served(header) == alice
 
     # But when its end is set to now, by whoever it may be, it is refused as soon as that is asked

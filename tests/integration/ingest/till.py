@@ -19,6 +19,7 @@ from shared.db import tokens as stored
 from tests.fleet import free_port
 from tests.integration.ingest import world
 from tests.integration.ingest.world import KEYS, World
+from tests.integration.invoices import seller
 
 SECRET = "whsec_of_the_test"
 OLD_SECRET = "whsec_of_last_year"
@@ -190,6 +191,7 @@ async def standing(servers: Servers, **further: Any) -> AsyncIterator[Till]:
                 headers={"Authorization": f"Bearer {OPERATOR}"},
             ) as client,
         ):
+            await seller.set_up(town.pool)
             yield Till(town, client)
     finally:
         await provider.close()

@@ -8,6 +8,7 @@ from shared.db import apply, invoices, ledger
 from shared.db.billing import LegalEntity, VatRate
 from shared.db.connection import Connection
 from shared.db.invoices import PaidDeposit
+from shared.ledger.deposits import DEPOSIT_REASON
 from shared.ledger.invoices import Invoice
 from shared.runtime import ids
 
@@ -23,11 +24,16 @@ RATES = (
 )
 
 
+async def open_shop(opened: Connection) -> None:
+    """The entity with its rates."""
+    for row in (ENTITY, *RATES):
+        await apply.put(opened, row, None)
+
+
 async def set_up(pool: asyncpg.Pool, *accounts: str) -> list[int]:
     """The entity with its rates, and these accounts' ids."""
     async with pool.acquire() as opened, opened.transaction():
-        for row in (ENTITY, *RATES):
-            await apply.put(opened, row, None)
+        await open_shop(opened)
         for name in accounts:
             await apply.put(opened, apply.Account(name, "EUR", 1_000, 60), None)
     rows = await pool.fetch("SELECT account_id FROM accounts WHERE name = ANY ($1)", accounts)
@@ -41,6 +47,6 @@ def deposit(account_id: int, amount_micro: int = 119_000_000) -> PaidDeposit:
 
 async def credit(opened: Connection, paid: PaidDeposit) -> Invoice:
     """What whoever credits a deposit does: money, and as its last step the invoice."""
-    reason = f"{invoices.DEPOSIT_REASON}{paid.deposit_id}"
+    reason = f"{DEPOSIT_REASON}{paid.deposit_id}"
     await ledger.credit(opened, paid.account_id, paid.currency, paid.amount_micro, reason)
     return await invoices.issue_for(opened, paid)

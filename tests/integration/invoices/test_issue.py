@@ -168,12 +168,13 @@ async def test_m40_without_a_legal_entity_nothing_is_issued(
 ) -> None:
     async with services.acquire() as opened, opened.transaction():
         await apply.put(opened, apply.Account("a", "EUR", 1_000, 60), None)
-        assert not await invoices.can_issue(opened)
+        account_id = await opened.fetchval("SELECT account_id FROM accounts WHERE name = 'a'")
+        assert not await invoices.can_issue(opened, account_id)
         with pytest.raises(invoices.NoLegalEntity):
-            await invoices.issue_for(opened, deposit(1))
+            await invoices.issue_for(opened, deposit(account_id))
     await set_up(services)
     async with services.acquire() as opened:
-        assert await invoices.can_issue(opened)
+        assert await invoices.can_issue(opened, account_id)
 
 
 async def test_m40_what_was_issued_and_printed_is_not_rewritten(
