@@ -10,7 +10,7 @@ from msgspec import UNSET
 from services.ingest.native import answers, queries, reads
 from services.ingest.native import statistics_shapes as shapes
 from services.ingest.web.entrance import Visit
-from shared.db import connection, counting, export_rows, tabular
+from shared.db import connection, counting, export_rows, sub_accounts, tabular
 from shared.db import message_statistics as stored
 from shared.db.tabular import FileFormat
 from shared.web import problems
@@ -25,10 +25,11 @@ async def statistics(visit: Visit) -> web.Response:
         visit.listing() as opened,
         opened.transaction(isolation="repeatable_read", readonly=True),
     ):
+        account_id = await _account_id(opened, visit, query)
         asked = _question(query, groups, await stored.begin(opened))
         if "text/csv" in visit.request.headers.get("Accept", ""):
-            return await _csv(opened, visit.account_id, asked)
-        rows = await stored.read(opened, visit.account_id, asked)
+            return await _csv(opened, account_id, asked)
+        rows = await stored.read(opened, account_id, asked)
         is_complete = await stored.is_complete(opened)
     _check_count(len(rows))
     return answers.response(
@@ -40,6 +41,18 @@ async def statistics(visit: Visit) -> web.Response:
             totals=shapes.totals(rows),
         )
     )
+
+
+async def _account_id(
+    opened: connection.Connection, visit: Visit, query: shapes.StatisticsQuery
+) -> int:
+    """Whose statistics are asked for: the account's own, or a sub-account's of it (M8)."""
+    if query.account_id is UNSET:
+        return visit.account_id
+    if await sub_accounts.get(opened, visit.account_id, query.account_id) is None:
+        detail = "The account has no sub-account with this id."
+        raise Refused(problems.of(404, "no_such_account", detail, "account_id"))
+    return query.account_id
 
 
 def _groups(by: str) -> tuple[str, ...]:

@@ -30,7 +30,7 @@ ROUTES: tuple[Route[Visit], ...] = (
         message_statistics.statistics,
         "What the account has sent in three months, by day and more; CSV if that is accepted",
         {200: shapes.StatisticsAnswer},
-        (400, 422),
+        (400, 404, 422),
         needs=_READ,
         query=shapes.StatisticsQuery,
         media=("text/csv",),

@@ -40,9 +40,7 @@ _By = Annotated[
 ]
 
 
-class StatisticsQuery(
-    msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename={}
-):
+class StatisticsQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What to count. Days are of UTC and of when a message was accepted, both included."""
 
     first_day: Annotated[date, Meta(description="Default: three months ago.")] | UnsetType = UNSET
@@ -51,6 +49,17 @@ class StatisticsQuery(
     status: states.MessageStatus | UnsetType = UNSET
     outcome: _Outcome | UnsetType = UNSET
     message_class: ClassName | UnsetType = msgspec.field(default=UNSET, name="class")
+    account_id: (
+        Annotated[
+            int,
+            Meta(
+                ge=1,
+                le=2**31 - 1,
+                description="One of its sub-accounts. Default: itself.",
+            ),
+        ]
+        | UnsetType
+    ) = UNSET
     by: _By = "day"
 
 

@@ -108,6 +108,28 @@ async def test_m51_three_months_and_no_more_are_told(town: World) -> None:
     assert (refused["code"], refused["field"]) == ("out_of_range", "first_day")
 
 
+async def test_m08_a_main_account_is_told_of_its_sub_accounts_and_nobody_of_others(
+    town: World,
+) -> None:
+    # Given a sub-account that has sent a message
+    await _send(town, "bob")
+    sub = await town.post("bob", "/v1/accounts", {"name": f"shop-{next(_numbers)}"}, 201)
+    await town.pool.execute(
+        "INSERT INTO messages (message_id, account_id, line_id, carrier_id, wallet_id, sender,"
+        " recipient, country, encoding, segment_count, class, at_least_once, segment_price_micro,"
+        " currency, status, created_at, expires_at, updated_at)"
+        " SELECT gen_random_uuid(), $1, line_id, carrier_id, wallet_id, sender, recipient, country,"
+        " encoding, 3, class, at_least_once, segment_price_micro, currency, status, created_at,"
+        " expires_at, updated_at FROM messages LIMIT 1",
+        sub["id"],
+    )
+    # When the main account asks for it, it is told; another account is not
+    path = f"/v1/statistics?account_id={sub['id']}"
+    (row,) = (await town.get("bob", path))["rows"]
+    assert (row["messages"], row["segments"]) == (1, 3)
+    assert (await town.get("alice", path, 404))["code"] == "no_such_account"
+
+
 @pytest.mark.parametrize(
     ("query", "code", "field"),
     [
