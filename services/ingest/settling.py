@@ -17,7 +17,7 @@ import asyncpg
 import structlog
 
 from services.ingest import metrics
-from shared.db import cards, connection, deposits, settlements
+from shared.db import cards, connection, deposits, invoices, settlements
 from shared.db.deposits import StoredDeposit
 from shared.db.pool import ACQUIRE_SECONDS
 from shared.ledger.deposits import (
@@ -106,6 +106,12 @@ class Settler:
             metrics.PAYMENT_FAULTS.inc()
             _log.warning(
                 "deposit_not_settled", deposit=str(deposit.deposit_id), error=type(error).__name__
+            )
+        except (invoices.NoLegalEntity, invoices.NoVatRate) as error:
+            # Charged, and credited as soon as an operator has set it up.
+            metrics.PAYMENT_FAULTS.inc()
+            _log.error(
+                "deposit_not_invoiced", deposit=str(deposit.deposit_id), error=type(error).__name__
             )
         except Exception as error:
             metrics.PAYMENT_FAULTS.inc()

@@ -19,8 +19,8 @@ of opt-outs; then opt-outs, then event logs (6).
 Whoever changes consents takes their turn (advisory), and nothing else; whoever accepts what asks
 for one shares it, after the keys and before all rows.
 
-Whoever settles a deposit locks it first, alone, then its account, then 6 and 7, the legal entity,
-and last the configuration's version.
+Whoever settles a deposit locks it first, alone, then its account, then 6 and 7, the
+configuration's version, and last the legal entity.
 
 Whoever sets an account's caps takes their turn (advisory); then caps, then its wallets (7), which
 are told that somebody watches them. Whoever asks for support takes that turn (advisory) alone.

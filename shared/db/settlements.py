@@ -1,7 +1,7 @@
 """What becomes of deposits that were ordered: held, decided, charged and credited, or neither.
 
 Whoever changes a deposit locks its row first; whoever credits it locks its account after that, then
-the head of the account's log and the wallet, the legal entity, and the configuration's version
+the head of the account's log and the wallet, the configuration's version, and the legal entity
 last.
 """
 
@@ -182,10 +182,9 @@ WHERE account_id = $1 RETURNING currency"""
 
 async def credit(connection: Connection, deposit_id: UUID, payment: Payment) -> bool:
     """Credit what the provider has charged, once for ever: the wallet, the account's currency
-    (M41), the card and the event, all in the caller's transaction. False: it was done before.
-
-    One invoice comes with it (M40). Raises NoLegalEntity and NoVatRate, and nothing is done then.
-    """
+    (M41), the card, the event and the invoice (M40), all in the caller's transaction. False: it was
+    done before. Raises NoLegalEntity, NoVatRate of `shared.db.invoices`: then nothing is credited
+    until an operator has said who sells, and at which rate."""
     deposit = await deposits.lock(connection, deposit_id)
     if deposit is None or DepositState.CREDITED not in MOVES[DepositState(deposit.state)]:
         return False
@@ -210,9 +209,10 @@ async def credit(connection: Connection, deposit_id: UUID, payment: Payment) -> 
     if card_id is not None:
         await cards.validate(connection, card_id)
     await connection.execute(_SWITCH, deposit.account_id, after.active)
-    await invoices.issue(connection, deposit_id)
     if after.active != before.active:
         await configuration.bump(connection)
+    # Last, for whoever else would issue waits from here on.
+    await invoices.issue(connection, deposit_id)
     return True
 
 

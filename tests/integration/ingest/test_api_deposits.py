@@ -523,6 +523,47 @@ async def test_events_that_are_not_ours_are_taken_and_forgotten(shop: Till) -> N
     assert await shop.town.pool.fetchval(kept) == 0
 
 
+async def test_m40_each_deposit_has_one_invoice_of_what_was_charged(shop: Till) -> None:
+    # Given deposits, of which one fails
+    await shop.account("invoiced", "EUR")
+    made = [await shop.paid("invoiced", amount, "EUR") for amount in ("10.00", "20.00")]
+    failed = await shop.ordered("invoiced", "30.00", "EUR")
+    await shop.enter_card(failed, "bounced again")
+    await shop.until("invoiced", failed, "pending")
+    await shop.validation_is_over(failed)
+    await shop.until("invoiced", failed, "failed")
+    # Then those that were credited have an invoice each, and nothing else has one
+    rows = await shop.town.pool.fetch(
+        "SELECT deposit_id::text, gross_micro FROM invoices JOIN accounts USING (account_id)"
+        " WHERE name = 'invoiced' ORDER BY number"
+    )
+    assert [tuple(row) for row in rows] == [
+        (made[0]["id"], 10_000_000),
+        (made[1]["id"], 20_000_000),
+    ]
+    listed = await shop.town.get("invoiced", "/v1/invoices")
+    assert len(listed["invoices"]) == 2
+    assert await shop.breaches() == {}
+
+
+async def test_nothing_is_ordered_where_nobody_could_issue_the_invoice(shop: Till) -> None:
+    # Given an operator who has not said who sells
+    deposit_id = await shop.begin("bob", "5.00", "EUR")
+    path = f"/v1/deposits/{deposit_id}"
+    details = {"amount": "5.00", "currency": "EUR"}
+    await shop.town.post("bob", f"{path}/confirm-details", details, 200)
+    await shop.town.post("bob", f"{path}/method", {"method": "card"}, 200)
+    await shop.town.pool.execute("UPDATE legal_entities SET is_current = false")
+    try:
+        # Then an order is refused, before anybody pays
+        order = {"terms_version": "1", "accept_terms": True}
+        refused = await shop.town.post("bob", f"{path}/order", order, 409)
+        assert refused["code"] == "no_invoices"
+        assert deposit_id not in await shop.books()
+    finally:
+        await shop.town.pool.execute("UPDATE legal_entities SET is_current = true")
+
+
 # Operators ---------------------------------------------------------------------------------------
 
 
