@@ -150,8 +150,6 @@ class _Books:
 async def account(owner: asyncpg.Connection) -> _Books:
     await seller.open_shop(owner)
     for row in (
-        seller.ENTITY,
-        *seller.RATES,
         apply.Account("demo", "EUR", 1_000_000, 60),
         apply.Carrier("practice", "smpp", 0, {}),
         apply.Line("demo", "Sluice", "alphanumeric", "FR", True, 100, 1000, 10_000),
