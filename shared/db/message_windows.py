@@ -1,19 +1,21 @@
 """An account's messages of a stretch of time, by offset and counted: for clients that page so, and
 ask for stretches of seconds. The time is that in a message's id, when it was taken in, so a stretch
-is a range of an index."""
+is a range of an index; whole days of it are counted already."""
 
 # ruff: noqa: S608 - what is put into the statements are words of our own
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from datetime import datetime
+from dataclasses import dataclass, field, replace
+from datetime import UTC, date, datetime, timedelta
 from functools import cache
 from typing import NamedTuple
 from uuid import UUID
 
+from shared.db import message_statistics
 from shared.db.connection import Connection
+from shared.db.listing import DRIFT
 from shared.db.messages import STORED_COLUMNS, StoredMessage
 
 SECOND_MAX = (1 << 48) // 1000 - 1
@@ -27,11 +29,17 @@ class WantedStandings(NamedTuple):
     except_for: Sequence[tuple[str, str]] = ()
     and_for: Sequence[tuple[str, str]] = ()
 
+    def hold(self, status: str, reason: str) -> bool:
+        """Whether a message that has this status for this reason is one of them."""
+        pair = (status, reason)
+        return (status in self.statuses and pair not in self.except_for) or pair in self.and_for
+
 
 @dataclass(frozen=True, slots=True)
 class MessageWindow:
     """Which messages: taken in from the first of these Unix seconds to the last, both of them
-    included; None does not filter. `hidden` are senders whose messages are not shown."""
+    included; None does not filter. `hidden` are senders whose messages are not shown. PostgreSQL's
+    time, when a message was stored, may bound it as well."""
 
     from_second: int
     to_second: int
@@ -39,6 +47,8 @@ class MessageWindow:
     standings: WantedStandings | None = None
     ids: Sequence[UUID] | None = None
     hidden: Sequence[str] = ()
+    stored_from: datetime | None = None
+    stored_before: datetime | None = None
 
 
 class WindowRow(NamedTuple):
@@ -62,6 +72,8 @@ _CONDITIONS = {
     "hidden": "sender <> ALL (?::text[])",
     "ids": "message_id = ANY (?::uuid[])",
     "recipient": "recipient = ?",
+    "stored_before": "created_at < ?",
+    "stored_from": "created_at >= ?",
     "standings": "(status = ANY (?::text[]) AND status || ' ' || reason <> ALL (?::text[])"
     " OR status || ' ' || reason = ANY (?::text[]))",
 }
@@ -85,8 +97,9 @@ def _filters(window: MessageWindow) -> tuple[tuple[str, ...], list[object]]:
         given["hidden"] = (window.hidden,)
     if window.ids is not None:
         given["ids"] = (window.ids,)
-    if window.recipient is not None:
-        given["recipient"] = (window.recipient,)
+    for name in ("recipient", "stored_before", "stored_from"):
+        if (value := getattr(window, name)) is not None:
+            given[name] = (value,)
     if window.standings is not None:
         statuses, *pairs = window.standings
         given["standings"] = (statuses, *([" ".join(pair) for pair in each] for each in pairs))
@@ -122,10 +135,53 @@ async def page(
 
 
 async def count(connection: Connection, account_id: int, window: MessageWindow) -> int:
-    """How many messages of the account the window has."""
+    """How many messages of the account the window has; in a transaction of one snapshot."""
+    days = await _counted_days(connection, window)
+    if days is None:
+        return await _gone_through(connection, account_id, window)
+    first, end = days
+    edges = replace(window, stored_before=first), replace(window, stored_from=end)
+    total_count = sum([await _gone_through(connection, account_id, edge) for edge in edges])
+    asked = message_statistics.StatisticsQuestion(
+        first.date(), end.date() - timedelta(days=1), groups=("status", "reason")
+    )
+    for row in await message_statistics.read(connection, account_id, asked):
+        if window.standings is None or window.standings.hold(row.status or "", row.reason or ""):
+            total_count += row.message_count
+    return total_count
+
+
+async def _counted_days(
+    connection: Connection, window: MessageWindow
+) -> tuple[datetime, datetime] | None:
+    """The midnights, in UTC, between which all is in the window and has been counted; None where
+    there is no such day, or a filter that days are not told apart by."""
+    if window.recipient is not None or window.hidden:
+        return None
+    begin = _midnight(await message_statistics.begin(connection))
+    now = datetime.now(UTC)
+    from_at = datetime.fromtimestamp(min(window.from_second, now.timestamp()), UTC)
+    to_at = datetime.fromtimestamp(min(window.to_second, now.timestamp()), UTC)
+    first = max(begin, _midnight((from_at + DRIFT).date()) + timedelta(days=1))
+    end = _midnight((to_at - DRIFT).date())
+    if end <= first or not await message_statistics.is_complete(connection):
+        return None
+    return first, end
+
+
+def _midnight(day: date) -> datetime:
+    return datetime(day.year, day.month, day.day, tzinfo=UTC)
+
+
+async def _gone_through(connection: Connection, account_id: int, window: MessageWindow) -> int:
     names, values = _filters(window)
+    least, above = _bounds(window)
+    if window.stored_before is not None:
+        above = min(above, first_id_of(int((window.stored_before + DRIFT).timestamp())))
+    if window.stored_from is not None:
+        least = max(least, first_id_of(int((window.stored_from - DRIFT).timestamp())))
     counted = count_statement(names)
-    return int(await connection.fetchval(counted, account_id, *_bounds(window), *values))
+    return int(await connection.fetchval(counted, account_id, least, above, *values))
 
 
 def _bounds(window: MessageWindow) -> tuple[UUID, UUID]:

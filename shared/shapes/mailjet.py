@@ -14,6 +14,7 @@ import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
 from shared.db import message_windows, opt_outs
+from shared.db.exports import StoredExport
 from shared.db.message_windows import WantedStandings, WindowRow
 from shared.ledger import money
 from shared.sms.states import MessageStatus as M
@@ -124,6 +125,25 @@ class ListedMessage(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
     cost: MessageCost = msgspec.field(name="Cost")
 
 
+class OrderedExport(msgspec.Struct, frozen=True, kw_only=True):
+    """An export and how far it has come. What is not known before the file is there is null."""
+
+    id: int = msgspec.field(name="ID")
+    created_at: Seconds | None = msgspec.field(name="CreationTS")
+    expires_at: Seconds | None = msgspec.field(name="ExpirationTS")
+    url: str | None = msgspec.field(name="URL")
+    status: StatusShown = msgspec.field(name="Status")
+    from_second: Seconds = msgspec.field(name="FromTs")
+    to_second: Seconds = msgspec.field(name="ToTs")
+
+
+_EXPORT_STATES: Final[Mapping[str, StatusShown]] = {
+    "pending": StatusShown(1, "PENDING", "The request is accepted."),
+    "in_progress": StatusShown(2, "IN_PROGRESS", "The file is being written."),
+    "completed": StatusShown(3, "COMPLETED", "The file is ready."),
+    "error": StatusShown(4, "ERROR", "The file could not be written."),
+}
+
 _SHOWN: Final[Mapping[StatusCode, StatusShown]] = {
     code: StatusShown(int(code), code.name.lower(), _DESCRIPTIONS[code]) for code in StatusCode
 }
@@ -167,4 +187,18 @@ def listed(row: WindowRow) -> ListedMessage:
         segment_count=stored.segment_count,
         segment_count_spelt_otherwise=stored.segment_count,
         cost=cost(stored.price_micro, stored.currency),
+    )
+
+
+def export(stored: StoredExport, url: str | None) -> OrderedExport:
+    """An export, and where its file is, None: not there yet. Its bounds are both included."""
+    finished_at = stored.finished_at if url is not None else None
+    return OrderedExport(
+        id=stored.export_id,
+        created_at=None if finished_at is None else int(finished_at.timestamp()),
+        expires_at=None if url is None else int(stored.expires_at.timestamp()),
+        url=url,
+        status=_EXPORT_STATES[stored.state],
+        from_second=int(stored.from_at.timestamp()),
+        to_second=int(stored.to_at.timestamp()) - 1,
     )

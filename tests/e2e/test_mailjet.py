@@ -3,12 +3,15 @@ URL and the token are ours."""
 
 from __future__ import annotations
 
+import csv
 import http.client
 import http.server
+import io
 import json
 import subprocess
 import threading
 import time
+import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -63,7 +66,7 @@ def _python(root: str, token: str) -> Iterator[Call]:
         yield call
 
 
-def test_m48_the_python_client_sends_and_sees_it_delivered(
+def test_m48_m49_the_python_client_goes_from_a_text_to_its_row_in_a_file(
     platform: fleet.Fleet, accounts: dict[str, str]
 ) -> None:
     with _python(f"http://{_host(platform)}", accounts["python"]) as call:
@@ -80,6 +83,12 @@ def test_m48_the_python_client_sends_and_sees_it_delivered(
         assert call("GET", "sms", To=PHONE, StatusCode="3", Limit=5)["Data"] == [row]
         assert call("GET", "sms/count", StatusCode="3") == {"Count": 1}
         assert call("GET", "sms/count", StatusCode="4,5") == {"Count": 0}
+
+        # And written to a file, which is there a moment later
+        bounds = {"FromTS": row["CreationTS"] - 60, "ToTS": row["CreationTS"] + 60}
+        ordered = call("POST", "sms/export", bounds)
+        done = _until_written(lambda: call("GET", f"sms/export/{ordered['ID']}"))
+        assert _ids_in(done["URL"]) == [row["ID"]]
 
         # And five full parts leave as they were paid for, whatever references the carrier likes
         long = call("POST", "sms-send", body | {"Text": "a" * 765})
@@ -100,7 +109,7 @@ def test_m48_the_python_client_sends_and_sees_it_delivered(
         stranger("GET", "sms")
 
 
-def test_m48_the_node_client_sends_and_sees_it_delivered(
+def test_m48_m49_the_node_client_goes_from_a_text_to_its_row_in_a_file(
     platform: fleet.Fleet, accounts: dict[str, str]
 ) -> None:
     with _node(_host(platform), accounts["node"]) as call:
@@ -118,6 +127,13 @@ def test_m48_the_node_client_sends_and_sees_it_delivered(
         assert listed["body"]["Data"] == [row]
         counted = call(method="get", resource="sms", action="count", query={"StatusCode": "3"})
         assert counted["body"] == {"Count": 1}
+
+        bounds = {"FromTS": row["CreationTS"] - 60, "ToTS": row["CreationTS"] + 60}
+        ordered = call(method="post", resource="sms", action="export", body=bounds)["body"]
+        done = _until_written(
+            lambda: call(method="get", resource="sms", action="export", id=ordered["ID"])["body"]
+        )
+        assert _ids_in(done["URL"]) == [row["ID"]]
 
         refused = call(method="post", resource="sms-send", body=body | {"To": [PHONE]})
         assert refused["status"] == 400
@@ -161,6 +177,21 @@ def _until_delivered(ask: Callable[[], Any]) -> Any:
         time.sleep(0.05)
     assert row["Status"] == {"Code": 3, "Name": "delivered", "Description": "Message delivered"}
     return row
+
+
+def _until_written(ask: Callable[[], Any]) -> Any:
+    deadline = time.monotonic() + WAIT_SECONDS
+    while (job := ask())["Status"]["Name"] != "COMPLETED":
+        assert time.monotonic() < deadline, job
+        time.sleep(0.05)
+    return job
+
+
+def _ids_in(url: str) -> list[str]:
+    """The messages of a CSV file, which needs no token."""
+    with urllib.request.urlopen(url, timeout=WAIT_SECONDS) as file:
+        text = file.read().decode("utf-8-sig")
+    return [row["id"] for row in csv.DictReader(io.StringIO(text))]
 
 
 @contextmanager

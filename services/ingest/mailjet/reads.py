@@ -64,6 +64,9 @@ async def message(visit: Visit) -> web.Response:
 async def message_count(visit: Visit) -> web.Response:
     """How many messages the account has in a stretch of time."""
     window = replace(queries.window(visit), ids=None)
-    async with _looking(visit) as opened:
+    async with (
+        _looking(visit) as opened,
+        opened.transaction(isolation="repeatable_read", readonly=True),
+    ):
         found = await message_windows.count(opened, visit.account_id, window)
     return answers.response(answers.SmsCount(found))

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 
 from aiohttp import web
 
-from services.ingest.mailjet import answers, faults, reads, sends
+from services.ingest.mailjet import answers, exports, faults, reads, sends
 from services.ingest.web import entrance
 from shared.access.rights import AccessScope, Area, Need
 from shared.db import connection
@@ -15,11 +15,16 @@ from shared.web import bodies, refused
 Handler = Callable[[entrance.Visit], Awaitable[web.Response]]
 
 _READ, _SEND = (Need(Area.MESSAGES, scope) for scope in (AccessScope.READ, AccessScope.SEND))
+_EXPORT = Need(Area.STATISTICS, AccessScope.READ)
 
 ROUTES: tuple[tuple[str, str, Handler, Need], ...] = (
     ("POST", "/sms-send", sends.send, _SEND),
     ("GET", "/sms", reads.message_list, _READ),
     ("GET", "/sms/count", reads.message_count, _READ),
+    ("POST", "/sms/export", exports.request_export, _EXPORT),
+    ("GET", "/sms/export", exports.export_without_id, _EXPORT),
+    ("GET", "/sms/export/{id}", exports.export, _EXPORT),
+    ("GET", "/sms/{id}/export", exports.export, _EXPORT),
     ("GET", "/sms/{id}", reads.message, _READ),
 )
 ROOTS = ("", "/REST")

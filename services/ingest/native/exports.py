@@ -8,9 +8,9 @@ from datetime import UTC, date, datetime, timedelta
 
 from aiohttp import web
 
-from services.ingest.native import answers, export_files, reads, requests
+from services.ingest.native import answers, reads, requests
 from services.ingest.native import statistics_shapes as shapes
-from services.ingest.web import bodies
+from services.ingest.web import bodies, export_files
 from services.ingest.web.entrance import Visit
 from shared.db import exports as stored
 from shared.db import message_statistics

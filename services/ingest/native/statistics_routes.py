@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from services.ingest.native import export_files, exports, message_statistics
+from services.ingest.native import exports, message_statistics
 from services.ingest.native import statistics_shapes as shapes
 from services.ingest.native.route import BODY_REFUSALS, Route
+from services.ingest.web import export_files
 from services.ingest.web.entrance import Passage, Visit
 from shared.access.rights import AccessScope
 

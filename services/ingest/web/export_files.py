@@ -11,7 +11,6 @@ import asyncpg
 import yarl
 from aiohttp import web
 
-from services.ingest.native import reads
 from services.ingest.web.entrance import Passage, Visit
 from shared.access import tickets
 from shared.db import connection, exports, tabular
@@ -21,6 +20,7 @@ from shared.web import problems
 from shared.web.problems import Refused
 
 PATH = "/v1/export-files/{ticket}"
+READ_SECONDS = 5.0
 WRITE_SECONDS = 60.0
 """How long a reader may take for a piece of a file."""
 _KIND = "export"
@@ -47,7 +47,7 @@ async def export_file(passage: Passage) -> web.StreamResponse:
     export_id = tickets.read(context.keys, _KIND, ticket, time.time())
     found = None
     if export_id is not None:
-        async with asyncio.timeout(reads.READ_SECONDS), context.pool.acquire() as opened:
+        async with asyncio.timeout(READ_SECONDS), context.pool.acquire() as opened:
             found = await exports.of_ticket(opened, export_id)
     if found is None:
         detail = "The link is not good, or no longer."
@@ -86,7 +86,7 @@ async def send(
 
 
 async def _piece(database: asyncpg.Pool, found: StoredExport, number: int) -> bytes | None:
-    async with asyncio.timeout(reads.READ_SECONDS), database.acquire() as opened:
+    async with asyncio.timeout(READ_SECONDS), database.acquire() as opened:
         return await exports.piece(opened, found.export_id, number)
 
 
