@@ -310,8 +310,9 @@ async def test_an_account_keeps_an_owner_also_when_two_go_at_once(town: World) -
 
     told = await asyncio.gather(viewer(ids[0]), gone(ids[1]))
 
-    # Then one of both is refused
-    assert sorted(told)[1] == 409
+    # Then one of both is refused: for the last owner's sake, or because whoever asks is none now
+    assert sorted(told)[0] in (200, 204)
+    assert sorted(told)[1] in (403, 409)
     owners = "SELECT count(*) FROM users WHERE role = 'owner' AND account_id = $1"
     assert await town.pool.fetchval(owners, await account_id(town, "poor")) == 1
 
