@@ -181,9 +181,9 @@ async def confirm_details(visit: Visit) -> web.Response:
 async def choose_method(visit: Visit) -> web.Response:
     """The third step: by card."""
     body = await _read(visit, deposit_shapes.method_decoder)
-    _settler(visit)
 
     async def make(opened: connection.Connection, found: StoredDeposit) -> StoredDeposit | None:
+        _settler(visit)
         return await stored.choose_method(opened, visit.account_id, found.deposit_id, body.method)
 
     made = await _step(visit, DepositState.METHOD_CHOSEN, make)
@@ -202,7 +202,6 @@ async def order_deposit(visit: Visit) -> web.Response:
     to the page of the provider on which the card is entered. It may be asked again: there is one
     order, and one page."""
     body = await _read(visit, deposit_shapes.order_decoder)
-    settler = _settler(visit)
     if not body.accept_terms:
         detail = "The order needs the box ticked: accept the terms of GET /v1/terms."
         raise Refused(problems.of(422, "terms_not_accepted", detail, "accept_terms"))
@@ -211,6 +210,7 @@ async def order_deposit(visit: Visit) -> web.Response:
     async def make(opened: connection.Connection, found: StoredDeposit) -> StoredDeposit | None:
         if _is_past(found, DepositState.ORDERED):
             return None
+        settler = _settler(visit)
         current = await stored_terms.current(opened)
         if body.terms_version != current.version:
             detail = f"The terms in force are of version {current.version}: see GET /v1/terms."
@@ -225,7 +225,7 @@ async def order_deposit(visit: Visit) -> web.Response:
     made = await _step(visit, DepositState.ORDERED, make)
     if made.state == DepositState.ORDERED and made.session_id is None:
         try:
-            await settler.open_checkout(made)
+            await _settler(visit).open_checkout(made)
         except contract.ProviderUnavailable:
             raise problems.unavailable() from None
         async with visit.transaction() as opened:

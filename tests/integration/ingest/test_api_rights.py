@@ -241,6 +241,16 @@ async def _invoice(town: World) -> dict[str, str]:
         return {"{id}": str((await seller.credit(opened, paid)).invoice_id)}
 
 
+async def _deposit(town: World) -> dict[str, str]:
+    body = {"amount": "5.00", "currency": "EUR"}
+    return {"{id}": (await town.post("alice", "/v1/deposits", body, status=201))["id"]}
+
+
+async def _export(town: World) -> dict[str, str]:
+    body = {"created_from": "2026-01-01T00:00:00Z"}
+    return {"{export_id}": str((await town.post("alice", "/v1/exports", body))["id"])}
+
+
 FOREIGN: dict[str, Maker] = {
     "messages": _message,
     "webhooks": _webhook,
@@ -249,6 +259,8 @@ FOREIGN: dict[str, Maker] = {
     "users": _user,
     "accounts": _account,
     "invoices": _invoice,
+    "deposits": _deposit,
+    "exports": _export,
 }
 """How Alice comes to have what a path below this word names."""
 BODIES: dict[str, Any] = {
@@ -256,6 +268,9 @@ BODIES: dict[str, Any] = {
     "/v1/webhooks/{id}": {"state": "disabled"},
     "/v1/users/{id}": {"role": "viewer"},
     "/v1/accounts/{account_id}/tokens": {"name": "stolen"},
+    "/v1/deposits/{id}/confirm-details": {"amount": "5.00", "currency": "EUR"},
+    "/v1/deposits/{id}/method": {"method": "card"},
+    "/v1/deposits/{id}/order": {"terms_version": "1", "accept_terms": True},
 }
 """What a request must say to come as far as the id."""
 QUERIES = {"/v1/webhooks/{id}/replay": "?after=0"}
@@ -311,6 +326,8 @@ SELECT (SELECT jsonb_agg(to_jsonb(w) ORDER BY w.webhook_id) FROM webhooks w
         WHERE w.account_id = $1)::text,
        (SELECT jsonb_agg(to_jsonb(u) ORDER BY u.user_id) FROM users u
         WHERE u.account_id = $1)::text,
+       (SELECT array_agg(d.state ORDER BY d.deposit_id) FROM deposits d WHERE d.account_id = $1),
+       (SELECT array_agg(e.state ORDER BY e.export_id) FROM exports e WHERE e.account_id = $1),
        (SELECT array_agg(m.status ORDER BY m.message_id) FROM messages m WHERE m.account_id = $1),
        (SELECT array_agg(t.token_id ORDER BY t.token_id) FROM tokens t
         JOIN accounts a USING (account_id) WHERE a.payer_account_id = $1)""",

@@ -512,7 +512,8 @@ async def test_m12_the_home_leads_to_tokens_balance_deposits_and_statistics(town
     home = await call(town, owner, "GET", "/v1/account", status=200)
 
     assert (home["name"], home["kind"], home["currency"]) == ("alice", "main", "EUR")
-    assert home["balance"] == await call(town, owner, "GET", "/v1/balance", status=200)
+    balance = await call(town, owner, "GET", "/v1/balance", status=200)
+    assert home["balance"] == {key: balance[key] for key in ("amount", "currency")}
     tokens = await call(town, owner, "GET", home["links"]["tokens"], status=200)
     assert home["tokens"] == {"count": len(tokens["tokens"]), "max": 10}
     assert home["links"] == {
