@@ -24,6 +24,8 @@ from shared.sms import states
 _log = structlog.get_logger()
 
 PAGE_COUNT = 2_000
+TAKEN_COUNT = 5_000
+"""Rows that are taken at once: so many that, of a thousand accounts, each has some together."""
 SWEEP_SECONDS = 0.25
 MARK_SECONDS = 1.0
 MARK_AFTER_SECONDS = 3.0
@@ -135,7 +137,7 @@ class Relay:
             shut = [lane for lane, outlet in self._outlets.items() if outlet.shut]
             async with self._pool.acquire(timeout=ACQUIRE_SECONDS) as opened:
                 rows = await work.take_ready(
-                    opened, messages.RELAY_LEASE_SECONDS, PAGE_COUNT, shut, HELD_BACK_SECONDS
+                    opened, messages.RELAY_LEASE_SECONDS, TAKEN_COUNT, shut, HELD_BACK_SECONDS
                 )
             parcels: dict[_Lane, list[envelopes.WorkItem]] = defaultdict(list)
             for row in rows:
@@ -143,7 +145,7 @@ class Relay:
                     parcels[lane].append(_item_of(row))
             if futures := self._add(parcels):
                 await asyncio.wait(futures, timeout=PAGE_SECONDS)
-            if len(rows) < PAGE_COUNT:
+            if len(rows) < TAKEN_COUNT:
                 return
 
     async def _release_due(self) -> None:

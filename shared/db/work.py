@@ -48,10 +48,15 @@ async def take_ready(
     held_back_seconds: float = 0.0,
 ) -> list[Waiting]:
     """Rows that nobody has published, with the right to publish them for `lease_seconds`; those of
-    a (carrier, class) in `shut` are not to be tried again for `held_back_seconds`."""
+    a (carrier, class) in `shut` are not to be tried again for `held_back_seconds`.
+
+    The oldest, and of these the rows of one account and line together, each line's oldest first:
+    who claims and records them touches a limit or a log once for many."""
     lanes = [f"{carrier_id}:{message_class}" for carrier_id, message_class in shut]
     rows = await connection.fetch(_TAKE_READY, lease_seconds, limit, lanes, held_back_seconds)
-    return [Waiting(*row) for row in rows]
+    found = [Waiting(*row) for row in rows]
+    found.sort(key=lambda row: (row.account_id, row.line_id, row.message_id))
+    return found
 
 
 # Marking comes a moment after the confirm. A row that is ready again by then (put back by a

@@ -75,7 +75,7 @@ ROW_COUNT = 1_000_000
 COMPARED_COUNT_MAX = 100 * ROW_COUNT
 
 # A message a millisecond, each paid for and of one segment; a fifth of them still wait or are being
-# submitted.
+# submitted. What a message need not have has fewer rows.
 _FILL = (
     """
 CREATE TABLE fresh AS
@@ -115,7 +115,7 @@ INSERT INTO receipts (receipt_id, carrier_id, carrier_message_id, state, code, r
     message_id, part, retry_at, phones)
 SELECT message_id, carrier_id, 'id', 'delivered', '', '', now(), message_id, 1,
     CASE line_id WHEN 7 THEN now() END, CASE line_id WHEN 7 THEN ARRAY['336' || n] END
-FROM fresh""",
+FROM fresh WHERE n <= 200000""",
     """
 INSERT INTO receipt_pages (last_message_id, first_message_id, carrier_id, message_ids, parts,
     states, received_at, raws)
@@ -131,14 +131,14 @@ FROM fresh WHERE n % 20 = 0""",
     "INSERT INTO event_heads SELECT account_id, 25000 FROM generate_series(0, 49) AS account_id",
     """
 INSERT INTO events (account_id, sequence, message_id, status, reason)
-SELECT account_id, n / 50, message_id, 'delivered', '' FROM fresh""",
+SELECT account_id, n / 50, message_id, 'delivered', '' FROM fresh WHERE n <= 200000""",
     """
 INSERT INTO event_pages (account_id, last_sequence, message_ids, statuses, reasons, refs)
 SELECT account_id, 20000 + n / 50, ARRAY[message_id], '{delivered}', '{""}', '{shop}'
 FROM fresh WHERE n <= 250000""",
     """
 INSERT INTO idempotency_keys (account_id, key, fingerprint, http_status, answer)
-SELECT account_id, 'key ' || n, '', 202, '' FROM fresh""",
+SELECT account_id, 'key ' || n, '', 202, '' FROM fresh WHERE n <= 200000""",
     """
 INSERT INTO accounts (account_id, name, currency) OVERRIDING SYSTEM VALUE
 SELECT n, 'account ' || n, 'EUR' FROM generate_series(0, 49) AS n""",
@@ -189,7 +189,7 @@ SELECT message_id, '', '', '', CASE n % 2 WHEN 0 THEN now() + n * interval '1 se
 FROM fresh WHERE n <= 100000""",
     """
 INSERT INTO limit_usage (scope, minute, worker_id, segment_count)
-SELECT 'line:' || n % 20000, n / 20000, message_id, 1 FROM fresh""",
+SELECT 'line:' || n % 20000, n / 20000, message_id, 1 FROM fresh WHERE n <= 200000""",
     """
 INSERT INTO daily_usage (account_id, slot, segment_count)
 SELECT n / 200, n % 200, 1 FROM fresh WHERE n <= 200000""",
@@ -454,7 +454,7 @@ async def test_the_look_notices_each_index_that_is_lost(connection: Connection, 
         # Then the statement finds its rows otherwise, or cannot be made at all
         try:
             plan = await plan_of(connection, statement)
-        except asyncpg.InvalidColumnReferenceError:
+        except (asyncpg.InvalidColumnReferenceError, asyncpg.GroupingError):
             return
         assert _read_through(plan) or _asked_indexes(plan) != {*indexes.split()}
     finally:

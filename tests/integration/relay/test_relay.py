@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+import uuid
 from functools import partial
 
 import asyncpg
@@ -148,3 +149,24 @@ async def test_only_queues_that_something_was_published_to_have_an_age(post: Pos
     async with post.town.pool.acquire() as opened:
         ages = await work.published_ages(opened)
     assert [(topology.mt_queue(carrier, number)) for carrier, number, _ in ages] == [post.queue]
+
+
+async def test_what_is_taken_of_a_backlog_is_in_order_by_accounts_and_lines(post: Post) -> None:
+    # given rows of two accounts, with two lines each, that came in turn
+    ids = [uuid.UUID(int=number) for number in range(8)]
+    await post.town.pool.execute(
+        "INSERT INTO work (message_id, account_id, line_id, carrier_id, country, class,"
+        " segment_count, state, ready_at, expires_at)"
+        " SELECT id, 1 + place % 2, 10 + place / 2 % 2, 1, 'FR', 1, 1, 'ready',"
+        " now() - interval '1 minute', now() + interval '1 day'"
+        " FROM unnest($1::uuid[]) WITH ORDINALITY AS t (id, place)",
+        ids,
+    )
+    # when they are taken
+    async with post.town.pool.acquire() as opened:
+        rows = await work.take_ready(opened, 8.0, 8)
+    # then those of an account's line are together, the oldest first
+    keys = [(row.account_id, row.line_id, row.message_id) for row in rows]
+    assert keys == sorted(keys)
+    assert len({key[:2] for key in keys}) == 4
+    assert {key[2] for key in keys} == {*ids}
