@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import asyncpg
 
-from shared.db import apply, invoices, ledger
+from shared.db import apply, deposits, invoices, settlements
 from shared.db.billing import LegalEntity, VatRate
 from shared.db.connection import Connection
 from shared.db.invoices import PaidDeposit
-from shared.ledger.deposits import DEPOSIT_REASON
+from shared.ledger.deposits import Payment, PaymentState
 from shared.ledger.invoices import Invoice
 from shared.runtime import ids
 
@@ -46,7 +46,14 @@ def deposit(account_id: int, amount_micro: int = 119_000_000) -> PaidDeposit:
 
 
 async def credit(opened: Connection, paid: PaidDeposit) -> Invoice:
-    """What whoever credits a deposit does: money, and as its last step the invoice."""
-    reason = f"{DEPOSIT_REASON}{paid.deposit_id}"
-    await ledger.credit(opened, paid.account_id, paid.currency, paid.amount_micro, reason)
-    return await invoices.issue_for(opened, paid)
+    """What becomes of a deposit that is made, ordered, paid and credited: its invoice, in a
+    transaction."""
+    deposit_id, account_id = paid.deposit_id, paid.account_id
+    await deposits.begin(opened, deposit_id, account_id, paid.currency, paid.amount_micro)
+    assert await deposits.confirm_details(opened, account_id, deposit_id)
+    assert await deposits.choose_method(opened, account_id, deposit_id, "card")
+    accepted = deposits.TermsAccepted("1", "token 1")
+    assert await deposits.order(opened, account_id, deposit_id, accepted, "practice")
+    payment = Payment(PaymentState.CHARGED, f"pi_{deposit_id}", paid.amount_micro, paid.currency)
+    assert await settlements.credit(opened, deposit_id, payment)
+    return await invoices.issue(opened, deposit_id)
