@@ -69,8 +69,6 @@ FROM (SELECT wallet_id, sum(price_micro)::bigint AS amount_micro
 WHERE w.wallet_id = spent.wallet_id"""
 
 _NEXT_NUMBER = "SELECT count(*) FROM messages"
-# What is made up here agrees with what it refers to; `sluice audit` looks at that in the end.
-_UNCHECKED = "SET LOCAL session_replication_role = replica"
 
 
 async def park(database: asyncpg.Connection, line_ids: Sequence[int], each_count: int) -> None:
@@ -81,9 +79,7 @@ async def park(database: asyncpg.Connection, line_ids: Sequence[int], each_count
         chosen = line_ids[start : start + lines_each]
         for done in range(0, each_count, _CHUNK_COUNT):
             count = min(each_count - done, _CHUNK_COUNT)
-            async with database.transaction():
-                await database.execute(_UNCHECKED)
-                await database.execute(_PARK, chosen, count, number, timeout=_STATEMENT_SECONDS)
+            await database.execute(_PARK, chosen, count, number, timeout=_STATEMENT_SECONDS)
             number += count * len(chosen)
     await settle(database)
 
