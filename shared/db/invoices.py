@@ -233,7 +233,8 @@ SELECT coalesce(n.legal_entity, i.legal_entity) AS legal_entity, coalesce(n.year
 FROM invoice_numbers n
 FULL JOIN (SELECT legal_entity, year, count(*) AS invoice_count, min(number) AS least,
                   max(number) AS greatest,
-                  bool_or(number > 1 AND before IS NULL OR before > issued_at) AS is_late
+                  bool_or(CASE number WHEN 1 THEN before IS NOT NULL
+                          ELSE (before <= issued_at) IS NOT TRUE END) AS is_late
            FROM (SELECT *, lag(issued_at) OVER (PARTITION BY legal_entity, year ORDER BY number)
                      AS before FROM invoices) o
            GROUP BY legal_entity, year) i USING (legal_entity, year)

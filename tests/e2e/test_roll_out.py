@@ -23,6 +23,7 @@ CONTRACTS = (
     "0010_segments_at_rest.sql",
     "0014_pages_only.sql",
     "0024_seals_texts.sql",
+    "0032_statistics_of_before.sql",
 )
 PER_SECOND = 40.0
 STEP_COUNT = 50

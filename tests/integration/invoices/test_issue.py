@@ -231,7 +231,7 @@ async def test_m40_the_audit_finds_what_does_not_fit(
     for _ in range(3):
         async with services.acquire() as opened, opened.transaction():
             await credit(opened, deposit(account_id))
-    assert await _breaches(owner) == {}
+        assert await _breaches(owner) == {}
 
     # When somebody changes a row behind the product's back, Then it is found
     await owner.execute("SET session_replication_role = replica")

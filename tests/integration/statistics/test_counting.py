@@ -19,6 +19,7 @@ from tests import claims
 from tests.drafts import draft
 from tests.integration.audit import books
 
+RECOUNT_COUNT = 6
 WORKER = UUID(int=7)
 FOUND_OUT = ("statistics", "refunded_counts")
 """The checks of the audit that count anew."""
@@ -134,18 +135,20 @@ async def test_m51_counting_anew_gives_the_same_at_any_moment_under_load(
             await message_statistics.add_up(services, page_count=3)
             await asyncio.sleep(0)
 
-    adding = [asyncio.create_task(add_up()) for _ in range(2)]
-    living = [asyncio.create_task(_live(services, seed)) for seed in range(4)]
+    async def live(seed: int) -> None:
+        while True:
+            await _live(services, seed)
+
+    under_way = [asyncio.create_task(add_up()) for _ in range(2)]
+    under_way += [asyncio.create_task(live(seed)) for seed in range(4)]
     # When it is counted anew meanwhile, each time on a snapshot of its own
-    count = 0
-    while not all(task.done() for task in living):
+    for _ in range(RECOUNT_COUNT):
         # Then it is what the statistics tell
         assert await breaches(owner) == []
-        count += 1
-    await asyncio.gather(*living)
-    for task in adding:
+        assert not any(task.done() for task in under_way)
+    for task in under_way:
         task.cancel()
-    assert count >= 5
+    await asyncio.wait(under_way)
     await message_statistics.add_up(services)
     assert await breaches(owner) == []
     # And no sum has stayed on a status that was left
