@@ -542,7 +542,17 @@ async def test_m40_each_deposit_has_one_invoice_of_what_was_charged(shop: Till) 
         (made[1]["id"], 20_000_000),
     ]
     listed = await shop.town.get("invoiced", "/v1/invoices")
-    assert len(listed["invoices"]) == 2
+    assert [invoice["deposit_id"] for invoice in listed["invoices"]] == [
+        made[1]["id"],
+        made[0]["id"],
+    ]
+    # And whoever paid can spend it, and has its document
+    assert (await shop.town.get("invoiced", "/v1/balance"))["amount"] == "30.00"
+    document = f"/v1/invoices/{listed['invoices'][0]['id']}/pdf"
+    headers = shop.town.bearer("invoiced")
+    async with shop.town.client.get(document, headers=headers) as answer:
+        assert (answer.status, answer.headers["Content-Type"]) == (200, "application/pdf")
+        assert (await answer.read()).startswith(b"%PDF-")
     assert await shop.breaches() == {}
 
 
