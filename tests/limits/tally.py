@@ -34,7 +34,7 @@ class RunTally:
     bad: list[RunResult] = field(default_factory=list)
 
     def add(self, result: RunResult) -> None:
-        """One run more."""
+        """One run more; a bad one is told at once, with the seed that may repeat it."""
         self.run_count += 1
         self.segment_count += result.segment_count
         self.returned_count += result.returned_count
@@ -45,9 +45,10 @@ class RunTally:
         self.used_shares.append(result.used_share)
         if result.over or result.uncharged_count or result.used_share < USED_SHARE_MIN:
             self.bad.append(result)
+            console.print(f"bad: --seed {result.seed} --runs 1: {_why(result)}", style="red")
 
     def show(self, seconds: float) -> None:
-        """A table of figures, and every run that was bad with the seed that repeats it."""
+        """A table of figures."""
         over = [each for each in self.bad if each.over]
         table = rich.table.Table(box=None, show_header=False, pad_edge=False)
         table.add_column()
@@ -69,8 +70,6 @@ class RunTally:
         ):
             table.add_row(name, value)
         console.print(table)
-        for result in self.bad:
-            console.print(f"bad: --seed {result.seed} --runs 1: {_why(result)}", style="red")
 
 
 def _shares(shares: list[float]) -> str:
