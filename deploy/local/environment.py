@@ -12,7 +12,7 @@ import sys
 from contextlib import suppress
 from pathlib import Path
 
-from deploy.local import checkout, debian, kept, screen
+from deploy.local import checkout, debian, kept, processes, screen
 
 RUN_LOCK = "requirements.txt"
 # Holds all that the other one does, in the same versions.
@@ -119,19 +119,7 @@ def _install(venv: Path, lock: Path) -> None:
 
 
 def _python(argv: list[str]) -> None:
-    log = checkout.RUN_FOLDER / "logs" / "environment.log"
-    with open(log, "ab", opener=kept.open_private) as stream:
-        done = subprocess.run(
-            argv,
-            stdin=subprocess.DEVNULL,
-            stdout=stream,
-            stderr=subprocess.STDOUT,
-            check=False,
-            timeout=_PIP_SECONDS,
-        )
-    if done.returncode != 0:
-        tail = "\n".join(log.read_text(errors="replace").splitlines()[-15:])
-        raise screen.Stop(f"The Python environment failed:\n{tail}\n(all of it: {log})")
+    processes.finish(argv, checkout.RUN_FOLDER / "logs" / "environment.log", _PIP_SECONDS)
 
 
 def _link(venv: Path, root: Path) -> None:

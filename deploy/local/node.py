@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from deploy.local import checkout, kept, screen
+from deploy.local import checkout, kept, processes, screen
 
 CLIENTS = checkout.ROOT / "tests" / "e2e" / "mailjet_node"
 """What is to be installed: `package.json`, its lock, and a lock of Node itself."""
@@ -102,17 +102,4 @@ def _fetch_program() -> None:
 
 
 def _run(argv: Sequence[str], folder: Path) -> None:
-    log = checkout.RUN_FOLDER / "logs" / "node.log"
-    with open(log, "ab", opener=kept.open_private) as stream:
-        done = subprocess.run(
-            argv,
-            stdin=subprocess.DEVNULL,
-            stdout=stream,
-            stderr=subprocess.STDOUT,
-            cwd=folder,
-            check=False,
-            timeout=_SECONDS,
-        )
-    if done.returncode != 0:
-        tail = "\n".join(log.read_text(errors="replace").splitlines()[-15:])
-        raise screen.Stop(f"Node's packages failed:\n{tail}\n(all of it: {log})")
+    processes.finish(argv, checkout.RUN_FOLDER / "logs" / "node.log", _SECONDS, folder)

@@ -228,3 +228,20 @@ def _birth(pid: int) -> str | None:
         ["ps", "-o", "lstart=", "-p", str(pid)], capture_output=True, text=True, check=False
     )
     return listed.stdout.strip() or None
+
+
+def finish(argv: Sequence[str], log: Path, seconds: float, folder: Path | None = None) -> None:
+    """Run a command to its end, its words in a log. If it fails, Stop is raised with the last."""
+    with open(log, "ab", opener=kept.open_private) as stream:
+        done = subprocess.run(
+            argv,
+            stdin=subprocess.DEVNULL,
+            stdout=stream,
+            stderr=subprocess.STDOUT,
+            cwd=folder,
+            check=False,
+            timeout=seconds,
+        )
+    if done.returncode != 0:
+        tail = "\n".join(log.read_text(errors="replace").splitlines()[-_LOG_TAIL_LINES:])
+        raise screen.Stop(f"{Path(argv[0]).name} failed:\n{tail}\n(all of it: {log})")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import timedelta
 from functools import partial
@@ -154,12 +154,7 @@ async def serve(chosen: Settings, stop: asyncio.Event) -> AsyncIterator[None]:
         redis = redis_link.connect(chosen.redis_url)
         stack.push_async_callback(redis.aclose)
 
-        publisher = publish.Publisher(
-            chosen.amqp_url,
-            "ingest",
-            lambda: _queues(configured),
-            topology.restored_by(partial(lost_queues.republish, database)),
-        )
+        publisher = _publisher(chosen, database, configured)
         await stack.enter_async_context(link.supervised(publisher.link))
         relay = Relay(database, configured, publisher)
         stack.push_async_callback(relay.drain)
@@ -170,12 +165,10 @@ async def serve(chosen: Settings, stop: asyncio.Event) -> AsyncIterator[None]:
         used = uses.Uses(database)
         stack.push_async_callback(_write_last, used)
 
-        works = [("relay", relay.run), ("configuration", configured.run)]
+        works: list[_Work] = [("relay", relay.run), ("configuration", configured.run)]
         settler = await _settler(chosen, database, configured, stack)
         if settler is not None:
             works.append(("deposits", settler.run))
-        for name, work in works:
-            await stack.enter_async_context(lifecycle.background(name, work(), stop))
         waiting = waiters.Waiters(database)
         departing = departures.DepartureForecasts(database, configured)
         answer = partial(replies.answer, database, configured, relay, sealing)
@@ -186,9 +179,9 @@ async def serve(chosen: Settings, stop: asyncio.Event) -> AsyncIterator[None]:
             ("uses", uses.WRITE_SECONDS, used.write),
             ("support requests", COUNT_REQUESTS_SECONDS, partial(_count_requests, database)),
         ]
-        for name, seconds, step in (*steps, *_cleaning(database)):
-            every = lifecycle.every(seconds, step, FAULTS)
-            await stack.enter_async_context(lifecycle.background(name, every, stop))
+        works += [_repeated(*step) for step in (*steps, *_cleaning(database))]
+        for name, work in works:
+            await stack.enter_async_context(lifecycle.background(name, work(), stop))
 
         hashing = passwords.Passwords(Cost(chosen.password_memory_kib, chosen.password_passes))
         stack.callback(hashing.close)
@@ -216,6 +209,21 @@ async def serve(chosen: Settings, stop: asyncio.Event) -> AsyncIterator[None]:
             yield
 
 
+def _publisher(
+    chosen: Settings, database: asyncpg.Pool, configured: watch.Watch
+) -> publish.Publisher:
+    return publish.Publisher(
+        chosen.amqp_url,
+        "ingest",
+        lambda: _queues(configured),
+        topology.restored_by(partial(lost_queues.republish, database)),
+    )
+
+
+def _repeated(name: str, seconds: float, step: Callable[[], Awaitable[object]]) -> _Work:
+    return name, partial(lifecycle.every, seconds, step, FAULTS)
+
+
 async def _settler(
     chosen: Settings, database: asyncpg.Pool, configured: watch.Watch, stack: AsyncExitStack
 ) -> Settler | None:
@@ -234,6 +242,8 @@ async def _settler(
     return Settler(database, provider, validation, configured.refresh)
 
 
+_Work = tuple[str, Callable[[], Coroutine[None, None, None]]]
+"""What goes on all the time, and its name."""
 _Step = tuple[str, float, Callable[[], Awaitable[object]]]
 """What is done every so many seconds, and its name."""
 
