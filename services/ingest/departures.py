@@ -222,7 +222,10 @@ class DepartureForecasts:
             yield known
 
     async def _read(self, limits: Sequence[KnownLimit]) -> list[ScopeOutlook | BaseException]:
-        return [*await known_limits.read(self._pool, limits)]
+        different = list(dict.fromkeys(limits))
+        outlooks = await known_limits.read(self._pool, different)
+        found = dict(zip(different, outlooks, strict=True))
+        return [found[limit] for limit in limits]
 
 
 def _of_number(current: snapshot.Configuration, line_id: int) -> tuple[int, ...]:

@@ -95,7 +95,7 @@ class KnownLimit:
 
 
 async def read(pool: asyncpg.Pool, limits: Sequence[KnownLimit]) -> list[ScopeOutlook]:
-    """All that is in PostgreSQL of these limits at one moment, kept with each of them."""
+    """All that is in PostgreSQL of these limits, each named once, at one moment, kept with each."""
     now_ms = time.time_ns() // 1_000_000
     recent = [each for limit in limits for each in limit.recent]
     young = [each.message_id for each in recent if now_ms - each.counted_at_ms < RECENT_MS]

@@ -223,20 +223,25 @@ local function peek_one(indexes, limits, segments)
   return {'open', now, room, {}}
 end
 
+-- Tokens that joined a newer slot than their own, since the clock had gone back, are taken out of the
+-- oldest that may hold them: what stays out then stays no shorter. Where their own slot is over they
+-- may be back already.
 local function give_back_one(key, segments, granted_at_ms)
   local scope = load(key)
   if not scope then return end
   for i, bucket in ipairs(scope) do
     local window = WINDOWS[i]
     local wanted = math.floor(granted_at_ms / window.slot_ms)
+    local left = returns_at(window, wanted) > newest_ms and segments or 0
     for position = 1, #bucket.queue, window.pair_bytes do
       local slot, count = struct.unpack(window.pair, bucket.queue, position)
-      if slot == wanted then
-        local returned = math.min(count, segments)
+      local returned = slot >= wanted and math.min(count, left) or 0
+      if returned > 0 then
         bucket.queue = bucket.queue:sub(1, position - 1)
           .. struct.pack(window.pair, slot, count - returned)
           .. bucket.queue:sub(position + window.pair_bytes)
         bucket.used = bucket.used - returned
+        left = left - returned
       end
     end
   end

@@ -90,13 +90,14 @@ class Verdict:
     """
 
     acknowledged_count: int = 0
-    refused_count: int = 0
     unanswered_count: int = 0
     recovered_count: int = 0
     journalled_count: int = 0
     parked_count: int = 0
     in_doubt_count: int = 0
     unreported_count: int = 0
+    refusals: Counter[str] = field(default_factory=Counter)
+    """By their codes."""
     lost: list[str] = field(default_factory=list)
     duplicated: list[str] = field(default_factory=list)
     unexpected: list[str] = field(default_factory=list)
@@ -113,7 +114,7 @@ class Verdict:
 
     def __str__(self) -> str:
         counts = (
-            f"{self.acknowledged_count} acknowledged, {self.refused_count} refused, "
+            f"{self.acknowledged_count} acknowledged, {self.refusals.total()} refused, "
             f"{self.unanswered_count} unanswered, {self.recovered_count} recovered, "
             f"{self.journalled_count} submits, {self.parked_count} parked, "
             f"{self.in_doubt_count} in doubt, {self.unreported_count} without a receipt"
@@ -181,7 +182,7 @@ def _count_answer(verdict: Verdict, wish: Wish, found: list[Stored]) -> None:
     if wish.message_id is not None:
         verdict.acknowledged_count += 1
     elif wish.refusal is not None:
-        verdict.refused_count += 1
+        verdict.refusals[wish.refusal] += 1
     else:
         verdict.unanswered_count += 1
         verdict.recovered_count += bool(found)

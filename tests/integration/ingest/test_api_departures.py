@@ -216,6 +216,25 @@ async def test_a_line_is_asked_about_again_after_the_database_was_away(town: Wor
     assert _is_about(departing.leaves_at(sent, now) - now, HOUR)
 
 
+async def test_what_waits_is_counted_once_however_many_ask_at_once(town: World) -> None:
+    # Given a full line of one an hour on which two messages wait
+    sender = await _line(town, 1)
+    batch = {"messages": [_body(sender, reference=str(n)) for n in range(3)]}
+    sent = (await town.post("alice", "/v1/messages/batch", batch))["results"]
+    for message, state in zip(sent, ["gone", "parked", "parked"], strict=True):
+        await _stand(town, message, state)
+    # When twenty requests meet it at once in a process that has just begun
+    departing = DepartureForecasts(town.pool, await watch.Watch.start(town.pool))
+    ((line_id, account_id),) = await town.pool.fetch(
+        "SELECT line_id, account_id FROM lines WHERE sender = $1", sender
+    )
+    short = draft(*(1, 2, 1), line_id=line_id, account_id=account_id, sender=sender)
+    await asyncio.gather(*(departing.learn([short]) for _ in range(20)))
+    # Then the next message leaves after those two
+    now = datetime.now(UTC)
+    assert _is_about(departing.leaves_at(short, now) - now, 3 * HOUR)
+
+
 async def test_a_line_that_is_limited_by_the_second_lets_a_burst_go_at_its_pace(
     town: World,
 ) -> None:

@@ -191,6 +191,35 @@ async def test_a21_tokens_of_a_second_are_segments_all_or_none_and_come_back(
     assert (await _take(limiter, scope, 3, bypass=True)).answer is permits.Answer.GRANTED
 
 
+async def test_tokens_taken_while_the_clock_had_gone_back_over_a_minute_come_back(
+    link: redis.asyncio.Redis, clock: virtual_clock.Clock
+) -> None:
+    # Given two tokens of a minute, and three that were taken after the clock went back before it
+    limiter, scope = await _limiter(link), _scope(0, 5)
+    await clock.set(clock.now - clock.now % 60_000 + 60_000)
+    await _take(limiter, scope, 2)
+    await clock.advance(-500)
+    back = await _take(limiter, scope, 3)
+    assert back.answer is permits.Answer.GRANTED
+    # When these are given back, then they can be had again, and no more
+    await limiter.give_back(EPOCH, [LINE], 3, back.at_ms)
+    assert (await _take(limiter, scope, 4, bypass=True)).answer is permits.Answer.REFUSED
+    assert (await _take(limiter, scope, 3, bypass=True)).answer is permits.Answer.GRANTED
+
+
+async def test_tokens_that_have_returned_by_themselves_are_not_given_back_again(
+    link: redis.asyncio.Redis, clock: virtual_clock.Clock
+) -> None:
+    # Given a token that is back since its hour is over, and five that were taken since
+    limiter, scope = await _limiter(link), _scope(0, 5)
+    old = await _take(limiter, scope)
+    await clock.advance(3_600_000 + 120_000)
+    assert (await _take(limiter, scope, 5)).answer is permits.Answer.GRANTED
+    # When it is given back, then none of the five are
+    await limiter.give_back(EPOCH, [LINE], 1, old.at_ms)
+    assert (await _take(limiter, scope, bypass=True)).answer is permits.Answer.REFUSED
+
+
 async def test_a_second_that_redis_forgot_is_taken_for_used(
     link: redis.asyncio.Redis, clock: virtual_clock.Clock
 ) -> None:
