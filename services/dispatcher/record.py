@@ -136,10 +136,13 @@ async def _record_mixed(
     evidence: list[segments.Evidence] = []
     put_off: list[tuple[sending.Sending, int, retry.Next]] = []
     marks: list[trail.TrailMark] = []
+    rerouted = await _elsewhere(opened, ended)
     for each in ended:
-        deferral_count = _deferral_count(each)
+        deferral_count = each.deferral_count
         for answered in each.answers:
             then = _next(answered.outcome, deferral_count)
+            if each.message.message_id in rerouted and then.state is not SegmentState.SUBMITTED:
+                then = retry.MOVED
             evidence.append(_evidence(each.message, answered, then))
             marks += _marks(each.message, answered, then)
             if then.permit_unused or then.delay_ms is not None:
@@ -162,7 +165,7 @@ async def _record_mixed(
     await work.requeue(
         opened,
         [
-            work.Deferral(message_id, delay_ms, _deferral_count(by_id[message_id]) + 1)
+            work.Deferral(message_id, delay_ms, by_id[message_id].deferral_count + 1)
             for message_id, delay_ms in delays_ms.items()
         ],
     )
@@ -171,9 +174,20 @@ async def _record_mixed(
     return unused
 
 
+async def _elsewhere(
+    _opened: connection.Connection, _ended: Sequence[sending.Sending]
+) -> frozenset[UUID]:
+    """Which messages go to another carrier, because theirs does not serve them: none, for there is
+    one carrier a message so far."""
+    return frozenset()
+
+
 _STEPS = {
     OutcomeKind.REJECTED: trail.TrailStep.REJECTED,
     OutcomeKind.THROTTLED: trail.TrailStep.THROTTLED,
+    OutcomeKind.DEFERRED: trail.TrailStep.DEFERRED,
+    OutcomeKind.ELSEWHERE: trail.TrailStep.ELSEWHERE,
+    OutcomeKind.HALTED: trail.TrailStep.HALTED,
     OutcomeKind.UNAVAILABLE: trail.TrailStep.UNAVAILABLE,
     OutcomeKind.LOST: trail.TrailStep.LOST,
 }
@@ -190,7 +204,8 @@ def _marks(
     until = None
     if then.delay_ms is not None:
         until = datetime.now(UTC) + timedelta(milliseconds=then.delay_ms)
-    step = _STEPS[outcome.kind]
+    refused = then.state is SegmentState.REJECTED
+    step = trail.TrailStep.REJECTED if refused else _STEPS[outcome.kind]
     return [
         trail.TrailMark(
             message.message_id, step, answered.part, message.submitted_at, until, outcome.code
@@ -202,13 +217,6 @@ def _next(outcome: Outcome | None, deferral_count: int) -> retry.Next:
     if outcome is None:
         return retry.NEVER_TRIED
     return retry.after(outcome.kind, deferral_count, outcome.retry_after_ms)
-
-
-def _deferral_count(ended: sending.Sending) -> int:
-    """How often the message was put off since a part of it was last taken."""
-    first = ended.answers[0].outcome
-    went_on = first is not None and first.kind is OutcomeKind.ACCEPTED
-    return 0 if went_on else ended.message.deferral_count
 
 
 def _evidence(

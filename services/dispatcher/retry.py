@@ -15,7 +15,19 @@ DELAY_MAX_MS = 60_000
 WISH_MAX_MS = 300_000
 """How long a carrier may make us wait by its own word."""
 
-_FIRST_DELAYS_MS = {Retry.WHEN_ASKED_FOR: 1_000, Retry.WHEN_BACK: 250}
+DEFERRAL_DELAY_MAX_MS = 1_800_000
+"""Where the delay of a message whose phone cannot be reached ends to grow."""
+DEFERRAL_COUNT_MAX = 24
+"""Tries of such a message, within some nine hours: with a reason to give up, rather than with its
+validity, and so with a refund while somebody still waits for it."""
+
+_DELAYS_MS = {
+    Retry.WHEN_ASKED_FOR: (1_000, DELAY_MAX_MS),
+    Retry.WHEN_BACK: (250, DELAY_MAX_MS),
+    Retry.WHEN_MENDED: (1_000, DELAY_MAX_MS),
+    Retry.WHEN_REACHED: (5_000, DEFERRAL_DELAY_MAX_MS),
+}
+"""The first delay, and where it ends to grow."""
 
 
 class Rest(StrEnum):
@@ -38,29 +50,36 @@ class Next(NamedTuple):
 _ENDS = {
     OutcomeKind.ACCEPTED: Next(SegmentState.SUBMITTED),
     OutcomeKind.REJECTED: Next(SegmentState.REJECTED),
+    OutcomeKind.ELSEWHERE: Next(SegmentState.REJECTED),
     OutcomeKind.LOST: Next(SegmentState.IN_DOUBT),
 }
 NEVER_TRIED = Next(SegmentState.CANCELED, permit_unused=True)
 """Of the parts behind one that was refused for good."""
+MOVED = Next(SegmentState.QUEUED, 0, permit_unused=True)
+"""Of the parts of a message that another carrier is to take."""
 
 
 def after(kind: OutcomeKind, deferral_count: int, wish_ms: int = 0) -> Next:
     """What follows from an outcome, for a message that was put off so many times before.
 
-    The delay doubles each time, from a second where the carrier asks for time and a quarter of one
-    where its link was down, and is never shorter than the carrier's wish.
+    The delay doubles each time, from a second where the carrier asks for time, a quarter of one
+    where its link was down and five where the phone cannot be reached, and is never shorter than
+    the carrier's wish. What is refused by this carrier alone ends here when no other takes it.
     """
     if kind in _ENDS:
         return _ENDS[kind]
-    first_ms = _FIRST_DELAYS_MS[DECISIONS[kind].retry]
-    grown_ms = min(first_ms << min(deferral_count, 16), DELAY_MAX_MS)
+    if kind is OutcomeKind.DEFERRED and deferral_count + 1 >= DEFERRAL_COUNT_MAX:
+        return Next(SegmentState.REJECTED)
+    first_ms, most_ms = _DELAYS_MS[DECISIONS[kind].retry]
+    grown_ms = min(first_ms << min(deferral_count, 16), most_ms)
     delay_ms = max(grown_ms, min(wish_ms, WISH_MAX_MS))
     return Next(SegmentState.QUEUED, delay_ms, permit_unused=DECISIONS[kind].sent is Sent.NO)
 
 
-def rest_after(kind: OutcomeKind) -> Rest:
+def rest_after(kind: OutcomeKind, deferral_count: int) -> Rest:
     """A part is submitted only when the one before it was taken. Behind one that was refused for
     good the rest is canceled, rather than paid for as half a message; else it is queued again."""
     if kind is OutcomeKind.ACCEPTED:
         return Rest.SUBMIT
-    return Rest.CANCEL if kind is OutcomeKind.REJECTED else Rest.QUEUE
+    refused = after(kind, deferral_count).state is SegmentState.REJECTED
+    return Rest.CANCEL if refused else Rest.QUEUE

@@ -75,6 +75,13 @@ class Sending:
         """Hand over the first part."""
         self._submit()
 
+    @property
+    def deferral_count(self) -> int:
+        """How often the message was put off since a part of it was last taken."""
+        first = self.answers[0].outcome
+        went_on = first is not None and first.kind is outcomes.OutcomeKind.ACCEPTED
+        return 0 if went_on else self.message.deferral_count
+
     def _submit(self) -> None:
         segment = self._segments[self._next]
         if not self.permit.fresh or self._link.room < 1:
@@ -90,7 +97,7 @@ class Sending:
         if self._next == len(self._segments):
             self._finish()
             return
-        rest = retry.rest_after(outcome.kind)
+        rest = retry.rest_after(outcome.kind, self.deferral_count)
         if rest is retry.Rest.SUBMIT:
             self._submit()
         else:

@@ -9,11 +9,18 @@ import msgspec
 
 
 class OutcomeKind(StrEnum):
-    """What is known after trying to submit one segment; what follows from it is in DECISIONS."""
+    """What is known after trying to submit one segment; what follows from it is in DECISIONS.
+
+    THROTTLED and HALTED are about the link, which pauses: for a moment, or until our account there
+    is mended. DEFERRED is about one phone and ELSEWHERE about one carrier: the link goes on.
+    """
 
     ACCEPTED = "accepted"
     REJECTED = "rejected"
     THROTTLED = "throttled"
+    DEFERRED = "deferred"
+    ELSEWHERE = "elsewhere"
+    HALTED = "halted"
     UNAVAILABLE = "unavailable"
     LOST = "lost"
 
@@ -31,6 +38,9 @@ class Retry(StrEnum):
 
     NEVER = "never"
     WHEN_ASKED_FOR = "when the carrier asked for it, or after a while"
+    WHEN_REACHED = "ever later, a stated number of times"
+    BY_ANOTHER = "over another route; where there is none, never"
+    WHEN_MENDED = "when the carrier lets us in again"
     WHEN_BACK = "when the link is back"
     AT_LEAST_ONCE = "only if the message may go out twice"
 
@@ -41,6 +51,9 @@ class Fault(StrEnum):
     NOBODY = "nobody"
     MESSAGE = "the message or its route"
     PACE = "the carrier's pace"
+    PHONE = "the recipient's phone"
+    ROUTE = "what this carrier serves"
+    ACCOUNT = "our account at the carrier"
     LINK = "the link"
 
 
@@ -63,6 +76,15 @@ DECISIONS = {
     OutcomeKind.THROTTLED: Decision(
         Sent.NO, Retry.WHEN_ASKED_FOR, False, Fault.PACE, "the carrier asks for time"
     ),
+    OutcomeKind.DEFERRED: Decision(
+        Sent.NO, Retry.WHEN_REACHED, False, Fault.PHONE, "the phone cannot be reached for now"
+    ),
+    OutcomeKind.ELSEWHERE: Decision(
+        Sent.NO, Retry.BY_ANOTHER, False, Fault.ROUTE, "the carrier does not serve the recipient"
+    ),
+    OutcomeKind.HALTED: Decision(
+        Sent.NO, Retry.WHEN_MENDED, False, Fault.ACCOUNT, "the carrier does not let us send"
+    ),
     OutcomeKind.UNAVAILABLE: Decision(
         Sent.NO, Retry.WHEN_BACK, False, Fault.LINK, "the carrier's link is down"
     ),
@@ -79,6 +101,7 @@ class Outcome(msgspec.Struct, frozen=True, gc=False):
 
     `carrier_message_id` is set for ACCEPTED only. `code` is the carrier's own word or number, kept
     for people; `reason` is what a producer may read; `retry_after_ms` is the carrier's wish, or 0.
+    `understood` is False of a refusal whose code nobody knows: many in a row halt a lane.
     """
 
     kind: OutcomeKind
@@ -86,6 +109,7 @@ class Outcome(msgspec.Struct, frozen=True, gc=False):
     code: str = ""
     reason: str = ""
     retry_after_ms: int = 0
+    understood: bool = True
 
 
 UNAVAILABLE = Outcome(OutcomeKind.UNAVAILABLE, reason=DECISIONS[OutcomeKind.UNAVAILABLE].reason)

@@ -175,7 +175,10 @@ def keep_answer(
 _VERDICTS = {
     outcomes.OutcomeKind.ACCEPTED: receipts.Verdict.ACCEPTED,
     outcomes.OutcomeKind.REJECTED: receipts.Verdict.REFUSED,
+    outcomes.OutcomeKind.ELSEWHERE: receipts.Verdict.REFUSED,
     outcomes.OutcomeKind.THROTTLED: receipts.Verdict.NOT_NOW,
+    outcomes.OutcomeKind.DEFERRED: receipts.Verdict.NOT_NOW,
+    outcomes.OutcomeKind.HALTED: receipts.Verdict.NOT_NOW,
 }
 
 

@@ -26,6 +26,9 @@ class TrailStep(StrEnum):
     IMPOSSIBLE = "impossible"  # more segments than a limit holds at all; the bucket
     REJECTED = "rejected"  # what follows is the end of a submit; the carrier's word
     THROTTLED = "throttled"  # as above; when it is tried again
+    DEFERRED = "deferred"  # as above
+    ELSEWHERE = "elsewhere"  # as above; another carrier may take it
+    HALTED = "halted"  # as above; the carrier does not let us send
     UNAVAILABLE = "unavailable"  # as above
     LOST = "lost"  # its answer; the carrier's word
     ABANDONED = "abandoned"  # the worker died, and its answer is lost

@@ -25,6 +25,14 @@ TABLE = [
     (K.THROTTLED, 0, 90_000, Next(S.QUEUED, 90_000, True), Rest.QUEUE),
     (K.THROTTLED, 3, 500, Next(S.QUEUED, 8_000, True), Rest.QUEUE),
     (K.THROTTLED, 0, 86_400_000, Next(S.QUEUED, 300_000, True), Rest.QUEUE),
+    (K.DEFERRED, 0, 0, Next(S.QUEUED, 5_000, True), Rest.QUEUE),
+    (K.DEFERRED, 3, 0, Next(S.QUEUED, 40_000, True), Rest.QUEUE),
+    (K.DEFERRED, 22, 0, Next(S.QUEUED, 1_800_000, True), Rest.QUEUE),
+    (K.DEFERRED, 23, 0, Next(S.REJECTED), Rest.CANCEL),
+    (K.DEFERRED, 99, 0, Next(S.REJECTED), Rest.CANCEL),
+    (K.ELSEWHERE, 0, 0, Next(S.REJECTED), Rest.CANCEL),
+    (K.HALTED, 0, 0, Next(S.QUEUED, 1_000, True), Rest.QUEUE),
+    (K.HALTED, 99, 0, Next(S.QUEUED, 60_000, True), Rest.QUEUE),
     (K.UNAVAILABLE, 0, 0, Next(S.QUEUED, 250, True), Rest.QUEUE),
     (K.UNAVAILABLE, 4, 0, Next(S.QUEUED, 4_000, True), Rest.QUEUE),
     (K.UNAVAILABLE, 0, 7_000, Next(S.QUEUED, 7_000, True), Rest.QUEUE),
@@ -41,7 +49,7 @@ def test_what_follows(
     kind: OutcomeKind, deferral_count: int, wish_ms: int, then: Next, rest: Rest
 ) -> None:
     assert retry.after(kind, deferral_count, wish_ms) == then
-    assert retry.rest_after(kind) is rest
+    assert retry.rest_after(kind, deferral_count) is rest
 
 
 @pytest.mark.parametrize("kind", OutcomeKind)
