@@ -70,11 +70,11 @@ async def test_an_account_may_be_held_to_the_lines_of_its_operator(town: World) 
 
 async def test_what_is_refused_makes_no_line(town: World) -> None:
     # Given accounts that may not send this: by rule, by their day, by their balance, by a STOP
+    async with town.pool.acquire() as connection:
+        await apply.put(connection, apply.Price("US", "EUR", 10_000), None)
     ruled = await texters.opened(town, "ruled")
     tired = await texters.opened(town, "tired", daily_limit=0)
     broke = await texters.opened(town, "brokemailer", credit_micro=PRICES["DE"] - 1)
-    async with town.pool.acquire() as connection:
-        await apply.put(connection, apply.Price("US", "EUR", 10_000), None)
     async with town.client.put(
         f"/v1/opt-outs/{PHONE}", json={}, headers=town.bearer("ruled")
     ) as made:

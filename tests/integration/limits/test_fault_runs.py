@@ -15,7 +15,7 @@ from tests.limits.redis_server import RedisServer
 from tests.limits.run import FaultRun
 from tests.servers import as_services
 
-RUN_COUNT = 30
+RUN_COUNT = 15
 CONTROL_RUN_COUNT_MAX = 120
 
 

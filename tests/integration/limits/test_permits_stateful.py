@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,6 +26,7 @@ LINES = ("line:a", "line:b")
 SHARED = ("country:1:FR", "account:1")
 NAMES = LINES + SHARED
 GATE_MARGIN_MS = 2_000
+EXAMPLE_COUNT = int(os.environ.get("SLUICE_TEST_EXAMPLES", "30"))
 
 limits_in_force = st.tuples(
     st.integers(3, 20) | st.just(permits.UNLIMITED),
@@ -366,5 +368,7 @@ def test_law_six_holds_when_anything_happens_in_any_order(
     monkeypatch.setattr(Limiter, "url", redis_url)
     run_state_machine_as_test(
         Limiter,
-        settings=settings(max_examples=80, stateful_step_count=40, deadline=None, derandomize=True),
+        settings=settings(
+            max_examples=EXAMPLE_COUNT, stateful_step_count=40, deadline=None, derandomize=True
+        ),
     )

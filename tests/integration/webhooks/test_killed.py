@@ -15,7 +15,7 @@ from tests.integration.starting import roles
 from tests.integration.webhooks.hooks import SECRET_KEY, Hooks
 from tests.receiver import Receiver
 
-KILL_COUNT = 3
+KILL_COUNT = 2
 ROUND_COUNT = 400
 """Events that happen before each kill, and after the last."""
 
