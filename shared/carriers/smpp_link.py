@@ -8,35 +8,17 @@ import operator
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import Protocol
 from uuid import UUID
 
 import structlog
 
-from shared.carriers import contract, outcomes, smpp_receipts
+from shared.carriers import contract, outcomes, smpp_dialect, smpp_receipts
 from shared.smpp import bind, codes, esme, pdu, session, terms, window
-from shared.sms import inbound
 
 _log = structlog.get_logger()
 
 TEMPORARY_PAUSE_SECONDS = 1.0
 _REJECTED, _THROTTLED = outcomes.OutcomeKind.REJECTED, outcomes.OutcomeKind.THROTTLED
-
-
-class Dialect(Protocol):
-    """How one carrier is written to and understood."""
-
-    def write(self, segment: contract.Segment) -> bytes:
-        """The body of a submit_sm. Raises pdu.PduError for what SMPP cannot carry."""
-
-    def read(self, answer: window.Answer) -> outcomes.Outcome:
-        """What an answer says, whether it came in time or not."""
-
-    def strip(self, delivery: pdu.Message) -> bytes | None:
-        """What to keep of a receipt; None for what is none."""
-
-    def read_inbound(self, delivery: pdu.Message) -> inbound.InboundPart:
-        """What a phone has sent, of what is no receipt."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +39,7 @@ class SmppLink:
         destination: esme.Destination,
         agreed: terms.Terms,
         bind_count: int,
-        dialect: Dialect,
+        dialect: smpp_dialect.Dialect,
         sinks: Sinks,
     ) -> None:
         self._carrier = carrier
