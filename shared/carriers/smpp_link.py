@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import operator
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from uuid import UUID
@@ -30,15 +30,15 @@ class Sinks:
 
 
 class SmppLink:
-    """The `contract.Link` over SMPP: each submit takes the bind with the most room, but the parts
-    of one message stay together where they can, because they arrive best in order."""
+    """The `contract.Link` over SMPP, with a bind for each destination: each submit takes the one
+    with the most room, but the parts of one message stay together where they can, because they
+    arrive best in order. Receivers take none."""
 
     def __init__(
         self,
         carrier: str,
-        destination: esme.Destination,
+        destinations: Sequence[esme.Destination],
         agreed: terms.Terms,
-        bind_count: int,
         dialect: smpp_dialect.Dialect,
         sinks: Sinks,
     ) -> None:
@@ -55,18 +55,24 @@ class SmppLink:
                 on_request=self._take_delivery,
                 on_state=partial(self._note_state, number),
             )
-            for number in range(bind_count)
+            for number, destination in enumerate(destinations)
+        ]
+        self._submitting = [
+            each
+            for each, destination in zip(self._binds, destinations, strict=True)
+            if destination.request.mode is not pdu.BindMode.RECEIVER
         ]
         for each in self._binds:
             each.start()
 
     @property
     def connected(self) -> bool:
-        return any(each.connected for each in self._binds)
+        # A link of receivers alone sends nothing; it is there when what phones send can come.
+        return any(each.connected for each in self._submitting or self._binds)
 
     @property
     def room(self) -> int:
-        return sum([each.room for each in self._binds])
+        return sum([each.room for each in self._submitting])
 
     async def wait_for_room(self) -> None:
         while not self.room:
@@ -75,8 +81,8 @@ class SmppLink:
 
     def submit(self, segment: contract.Segment, on_outcome: contract.OnOutcome) -> None:
         chosen = self._choose(segment)
-        opened = chosen.current
-        if opened is None:
+        opened = None if chosen is None else chosen.current
+        if chosen is None or opened is None:
             on_outcome(outcomes.UNAVAILABLE)
             return
         try:
@@ -96,13 +102,14 @@ class SmppLink:
             await asyncio.wait(self._storing, timeout=drain_seconds)
         self._changed.set()
 
-    def _choose(self, segment: contract.Segment) -> bind.Bind:
-        if len(self._binds) == 1:
-            return self._binds[0]
+    def _choose(self, segment: contract.Segment) -> bind.Bind | None:
+        if len(self._submitting) == 1:
+            return self._submitting[0]
         if self._last is not None and self._last[0] == segment.message_id and self._last[1].room:
             return self._last[1]
-        chosen = max(self._binds, key=_room)
-        self._last = segment.message_id, chosen
+        chosen = max(self._submitting, key=_room, default=None)
+        if chosen is not None:
+            self._last = segment.message_id, chosen
         return chosen
 
     def _take_answer(

@@ -29,8 +29,9 @@ class Handlers:
 
     `on_request` gets every inbound message (deliver_sm and data_sm at the ESME, submit_sm at the
     SMSC), and somebody calls `Session.answer` for it later. `on_answer` sees every answer the peer
-    gives to a request of ours. `on_closed` is called exactly once, after everybody who asked has
-    been told what became of it. `authenticate` makes the session an SMSC's, and `on_bound` follows
+    gives to a request of ours. `on_opened` is called when the connection stands, encrypted where it
+    is to be; from there on `on_closed` is called exactly once, after everybody who asked has been
+    told what became of it. `authenticate` makes the session an SMSC's, and `on_bound` follows
     a status of 0.
     """
 
@@ -39,6 +40,7 @@ class Handlers:
     on_answer: window.OnAnswer | None = None
     authenticate: Authenticate | None = None
     on_bound: OnSession = _ignore
+    on_opened: OnSession = _ignore
 
 
 class Session(exchange.Exchange):
@@ -122,6 +124,7 @@ class Session(exchange.Exchange):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)
         self._ticker.start()
+        self._handlers.on_opened(self)
 
     def frames_received(self, frames: list[bytes], *, framing_lost: bool) -> None:
         if frames:

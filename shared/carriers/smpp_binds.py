@@ -1,0 +1,79 @@
+"""Where, as whom and how an SMPP carrier's settings bind."""
+
+from __future__ import annotations
+
+import ssl
+from pathlib import Path
+
+from shared.carriers import smpp_settings
+from shared.smpp import esme, pdu
+
+_MODES = {
+    "transceiver": (pdu.BindMode.TRANSCEIVER,),
+    "transmitter": (pdu.BindMode.TRANSMITTER,),
+    "receiver": (pdu.BindMode.RECEIVER,),
+    "transmitter+receiver": (pdu.BindMode.TRANSMITTER, pdu.BindMode.RECEIVER),
+}
+
+
+def destinations(settings: smpp_settings.Settings) -> tuple[esme.Destination, ...]:
+    """One for each bind that is to be opened; of pairs the transmitter comes first. Reads the
+    password's file and those of TLS, and raises OSError, with the file's name, where it cannot."""
+    addresses = tuple(
+        smpp_settings.address(each, settings.port)
+        for each in (settings.host, *settings.fallback_hosts)
+    )
+    (host, port), *others = addresses
+    tls = settings.tls_wanted
+    context = None if tls is None else _context(tls)
+    password = _password(settings)
+    one = tuple(
+        esme.Destination(
+            host,
+            port,
+            _request(settings, mode, password),
+            context,
+            server_name=None if tls is None else tls.server_name,
+            fallbacks=tuple(others),
+        )
+        for mode in _MODES[settings.bind]
+    )
+    return one * settings.binds
+
+
+def _request(
+    settings: smpp_settings.Settings, mode: pdu.BindMode, password: str
+) -> pdu.BindRequest:
+    return pdu.BindRequest(
+        settings.system_id,
+        password,
+        settings.system_type,
+        mode,
+        smpp_settings.INTERFACE_VERSIONS[settings.interface_version],
+        settings.bind_ton,
+        settings.bind_npi,
+        settings.address_range,
+    )
+
+
+def _password(settings: smpp_settings.Settings) -> str:
+    if settings.password is not None:
+        return settings.password.reveal()
+    return Path(settings.password_file or "").read_text(encoding="utf-8").rstrip("\r\n")
+
+
+def _context(tls: smpp_settings.Tls) -> ssl.SSLContext:
+    """TLS 1.2 or later. `ca_file` replaces the machine's authorities."""
+    if tls.ca_file is not None:
+        # Named here, for ssl's own error does not say which file is missing.
+        Path(tls.ca_file).read_bytes()
+    context = ssl.create_default_context(cafile=tls.ca_file)
+    if not tls.verify:
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+    if tls.certificate_file is not None:
+        for name in (tls.certificate_file, tls.key_file):
+            if name is not None:
+                Path(name).read_bytes()
+        context.load_cert_chain(tls.certificate_file, tls.key_file)
+    return context
