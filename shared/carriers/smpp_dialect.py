@@ -1,24 +1,21 @@
 """How one carrier is written to and understood over SMPP, as its settings have it.
 
-How an answer's command_status is read; anything not listed here is REJECTED, for good, because a
-message nobody understands must not be tried for ever:
-
-| status | outcome |
-|---|---|
-| 0x00 | ACCEPTED, also without an id: it will be `unknown` at its deadline, but it was taken |
-| 0x58 throttled, 0x14 queue full | THROTTLED; the bind pauses, ever longer |
-| 0x08 system error, and the settings' `temporary_statuses` | THROTTLED; the bind pauses a second |
-| no answer | LOST when bytes had left, UNAVAILABLE when not |
-
-0x45 (submit failed), 0x67, 0xFE and 0xFF, which some carriers use for passing troubles, are for
-good unless the settings list them: others use them for messages that will never pass.
+What a command_status means stands in `smpp_statuses`; 0 is ACCEPTED also without an id, which will
+be `unknown` at its deadline, but was taken.
 """
 
 from __future__ import annotations
 
 from functools import lru_cache
 
-from shared.carriers import contract, outcomes, smpp_inbound, smpp_receipts, smpp_settings
+from shared.carriers import (
+    contract,
+    outcomes,
+    smpp_inbound,
+    smpp_receipts,
+    smpp_settings,
+    smpp_statuses,
+)
 from shared.smpp import codes, encoder, pdu, tlv, window
 from shared.sms import inbound, receipts, segmentation
 
@@ -26,26 +23,6 @@ _DAY_SECONDS = 86_400
 _WITH_RECEIPT = 1
 _FORM_COUNT_MAX = 4096
 """Forms of submits kept for a link: there is one for each number of seconds left to a message."""
-_ALWAYS_TEMPORARY = codes.THROTTLING_STATUSES | {codes.ESME_RSYSERR}
-
-# What a producer may read about a refusal.
-_REASONS = {
-    codes.ESME_RINVMSGLEN: "the carrier refused the message's length",
-    codes.ESME_RINVSRCADR: "the carrier refused the sender",
-    codes.ESME_RINVSRCTON: "the carrier refused the sender",
-    codes.ESME_RINVSRCNPI: "the carrier refused the sender",
-    codes.ESME_RINVDSTADR: "the carrier refused the recipient",
-    codes.ESME_RINVDSTTON: "the carrier refused the recipient",
-    codes.ESME_RINVDSTNPI: "the carrier refused the recipient",
-    codes.ESME_RINVEXPIRY: "the carrier refused the validity period",
-    codes.ESME_RSUBMITFAIL: "the carrier could not take the message",
-    codes.ESME_RDELIVERYFAILURE: "the carrier could not deliver the message",
-}
-_ACCEPTED, _REJECTED, _THROTTLED = (
-    outcomes.OutcomeKind.ACCEPTED,
-    outcomes.OutcomeKind.REJECTED,
-    outcomes.OutcomeKind.THROTTLED,
-)
 
 
 class Dialect:
@@ -53,7 +30,7 @@ class Dialect:
 
     def __init__(self, settings: smpp_settings.Settings) -> None:
         self._settings = settings
-        self._temporary = _ALWAYS_TEMPORARY | set(settings.temporary_statuses)
+        self._statuses = smpp_statuses.Statuses.of(settings)
         self._form = lru_cache(maxsize=_FORM_COUNT_MAX)(self._written_form)
 
     def write(self, segment: contract.Segment) -> bytes:
@@ -101,12 +78,14 @@ class Dialect:
         """What an answer says, whether it came in time or not."""
         if answer.status == codes.ESME_ROK:
             carrier_id = smpp_receipts.answered_id(answer.message_id, self._settings.id_base)
-            return outcomes.Outcome(_ACCEPTED, carrier_id)
-        code = f"0x{answer.status:08X}"
-        if answer.status in self._temporary:
-            return outcomes.Outcome(_THROTTLED, code=code, reason="the carrier asks for time")
-        reason = _REASONS.get(answer.status, "the carrier refused the message")
-        return outcomes.Outcome(_REJECTED, code=code, reason=reason)
+            return outcomes.Outcome(outcomes.OutcomeKind.ACCEPTED, carrier_id)
+        said = self._statuses.read(answer.status)
+        return outcomes.Outcome(
+            said.kind,
+            code=f"0x{answer.status:08X}",
+            reason=said.reason,
+            understood=said.understood,
+        )
 
     def strip(self, delivery: pdu.Message) -> bytes | None:
         """What to keep of a receipt; None for what is none."""

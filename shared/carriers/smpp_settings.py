@@ -7,7 +7,7 @@ from typing import Literal
 
 import msgspec
 
-from shared.carriers import checks, contract, secret, smpp_receipts
+from shared.carriers import checks, contract, secret, smpp_receipts, smpp_statuses
 from shared.smpp import codes, encoder
 from shared.sms import inbound
 
@@ -91,6 +91,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     inbound_alphabet: inbound.DefaultAlphabet = "gsm7"
     temporary_statuses: tuple[int, ...] = ()
     concatenation: contract.Concatenation = "16bit"
+    statuses: dict[str, smpp_statuses.Word] = {}
     bind: Binds = "transceiver"
     fallback_hosts: tuple[str, ...] = ()
     tls: bool | Tls = False
@@ -119,7 +120,8 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
         for each in self.fallback_hosts:
             checks.host("fallback_hosts", each)
             checks.number("fallback_hosts", address(each, self.port)[1], 1, 65_535)
-        checks.numbers("temporary_statuses", self.temporary_statuses, 1, 0xFFFFFFFF)
+        checks.numbers("temporary_statuses", self.temporary_statuses, 1, smpp_statuses.STATUS_MAX)
+        smpp_statuses.Statuses.of(self)
 
     @property
     def tls_wanted(self) -> Tls | None:
