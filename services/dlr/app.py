@@ -27,7 +27,7 @@ from shared.access import keys, seals
 from shared.broker import consume, link, publish, topology
 from shared.db import pool, watch
 from shared.runtime import lifecycle, settings
-from shared.web import health, server
+from shared.web import addresses, health, server
 
 _log = structlog.get_logger()
 
@@ -120,7 +120,8 @@ async def serve(chosen: Settings, stop: asyncio.Event) -> AsyncIterator[None]:
         for name, work in works.items():
             await parts.enter_async_context(lifecycle.background(name, work(), stop))
         keep = partial(inbound.keep, database, sealing)
-        app = callbacks.Callbacks(readers, publisher, keep).application()
+        proxies = addresses.Proxies(chosen.trusted_proxies)
+        app = callbacks.Callbacks(readers, publisher, keep, proxies).application()
         missing = partial(_missing, consumer.link, publisher.link)
         health.add_routes(app, missing)
         await parts.enter_async_context(

@@ -5,13 +5,14 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from http import HTTPStatus
 from typing import TypeVar
 
 import structlog
 from aiohttp import web
+from multidict import CIMultiDictProxy
 
 from services.dlr import interpreters, metrics, reading
 from shared.broker import envelopes, publish, topology
@@ -19,7 +20,7 @@ from shared.carriers import contract
 from shared.db import connection
 from shared.runtime import batching, ids
 from shared.sms import inbound
-from shared.web import bodies, problems, refused
+from shared.web import addresses, bodies, problems, refused
 
 _log = structlog.get_logger()
 
@@ -41,10 +42,12 @@ class Callbacks:
         readers: interpreters.Interpreters,
         publisher: publish.Publisher,
         keep_inbound: KeepInbound,
+        proxies: addresses.Proxies | None = None,
     ) -> None:
         self._readers = readers
         self._keep_inbound = keep_inbound
         self._publisher = publisher
+        self._proxies = proxies or addresses.Proxies(())
         self._unproven = reading.Unproven()
         self._outgoing = batching.Batcher[envelopes.RawReceipt, None](
             self._publish,
@@ -69,6 +72,7 @@ class Callbacks:
                 (f"{path}/{{secret}}", partial(self._receive, take)),
             ):
                 app.router.add_post(whole_path, receive, expect_handler=bodies.wait_to_continue)
+                app.router.add_get(whole_path, receive, allow_head=False)
         return app
 
     async def _receive(self, take: _Take, request: web.Request) -> web.Response:
@@ -78,7 +82,7 @@ class Callbacks:
             raise _nobody_calls()
         if not reader.knows_secret(secret):
             raise _unproven(name)
-        return await take(reader, _call(request, secret, await reading.read(request)))
+        return await take(reader, self._call(request, secret, await reading.read(request)))
 
     async def _receive_unproven(self, take: _Take, request: web.Request) -> web.Response:
         """A call whose proof is over its body."""
@@ -87,7 +91,19 @@ class Callbacks:
         body = await self._unproven.read(request, name if reader else reading.NOBODY)
         if reader is None:
             raise _nobody_calls()
-        return await take(reader, _call(request, "", body))
+        return await take(reader, self._call(request, "", body))
+
+    def _call(self, request: web.Request, secret: str, body: bytes) -> contract.CallbackRequest:
+        return contract.CallbackRequest(
+            path_secret=secret,
+            headers=_texts(request.headers),
+            query=request.query,
+            content_type=request.headers.get("Content-Type", ""),
+            body=body,
+            method=request.method,
+            target=request.raw_path,
+            address=self._proxies.client_of(request),
+        )
 
     async def _take_receipts(
         self, reader: interpreters.Interpreter, call: contract.CallbackRequest
@@ -130,16 +146,6 @@ class Callbacks:
         return [None] * len(receipts)
 
 
-def _call(request: web.Request, secret: str, body: bytes) -> contract.CallbackRequest:
-    return contract.CallbackRequest(
-        path_secret=secret,
-        headers=_texts(request.headers),
-        query=request.query,
-        content_type=request.headers.get("Content-Type", ""),
-        body=body,
-    )
-
-
 def _admitted(
     reader: interpreters.Interpreter, admitted: _Admitted | contract.CallbackRefusal | None
 ) -> _Admitted:
@@ -151,9 +157,12 @@ def _admitted(
     return admitted
 
 
-def _texts(headers: Mapping[str, str]) -> dict[str, str]:
-    """Headers as text that can be encoded again: aiohttp hides stray bytes in lone surrogates."""
-    return {name: value.encode(errors="replace").decode() for name, value in headers.items()}
+def _texts(headers: CIMultiDictProxy[str]) -> dict[str, str]:
+    """Headers as text that can be encoded again: aiohttp hides stray bytes in lone surrogates. One
+    that is repeated is all of its values (RFC 9110, section 5.2), so nobody's word is the first."""
+    return {
+        name: ", ".join(headers.getall(name)).encode(errors="replace").decode() for name in headers
+    }
 
 
 _UNPROVEN = frozenset({HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN, HTTPStatus.NOT_FOUND})
@@ -164,7 +173,10 @@ def _refused(carrier: str, refusal: contract.CallbackRefusal) -> problems.Refuse
     if status in _UNPROVEN:
         return _unproven(carrier)
     _log.warning("callback_refused", carrier=carrier, status=refusal.status)
-    return problems.Refused(problems.of(status, status.name.lower(), refusal.detail))
+    return problems.Refused(
+        problems.of(status, status.name.lower(), refusal.detail),
+        {"Allow": refusal.allow} if refusal.allow else None,
+    )
 
 
 def _unproven(carrier: str) -> problems.Refused:

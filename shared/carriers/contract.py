@@ -26,6 +26,7 @@ from __future__ import annotations
 
 import asyncio
 import math
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -118,18 +119,28 @@ class Link(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class CallbackRequest:
-    """A carrier's HTTP call, as dlr received it: bounded in size, not trusted."""
+    """A carrier's HTTP call, as dlr received it: bounded in size, not trusted.
+
+    `target` is the path and the query as they were sent, `address` where the call came from, and
+    `received_at` the time in seconds since 1970.
+    """
 
     path_secret: str
     headers: Mapping[str, str]
     query: Mapping[str, str]
     content_type: str
     body: bytes = field(repr=False)
+    method: str = "POST"
+    target: str = field(default="", repr=False)
+    address: str = ""
+    received_at: float = field(default_factory=time.time)
 
 
 @dataclass(frozen=True, slots=True)
 class CallbackRefusal:
-    """Why a callback is not believed: the HTTP status to answer and a sentence without secrets."""
+    """Why a callback is not believed: the HTTP status to answer and a sentence without secrets;
+    with 405 the method to come with."""
 
     status: int
     detail: str
+    allow: str = ""

@@ -59,24 +59,21 @@ class InboundFields(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             checks.filled(f"inbound.{name}", getattr(self, name))
 
 
-class Callback(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """How the carrier reports receipts. Fields are dotted paths, into `list_path`'s items when it
-    is set; `states` maps the carrier's words to ours, whatever their case."""
+class Callback(calls.CallProof, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """How the carrier reports receipts. Fields are paths as `answers.dig` goes, into `list_path`'s
+    items when it is set; `states` maps the carrier's words to ours, whatever their case."""
 
-    auth: calls.Proof
-    secret: secret.Secret
     id_field: str
     state_field: str
     states: dict[str, receipts.ReceiptState]
     code_field: str = ""
     list_path: str = ""
-    hmac_header: str = "X-Signature"
     inbound: InboundFields | None = None
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         checks.filled("id_field", self.id_field)
         checks.filled("state_field", self.state_field)
-        checks.header("hmac_header", self.hmac_header, "")
 
 
 class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -140,8 +137,7 @@ def review(settings: Settings) -> None:
     callback = settings.callback
     if callback is None:
         return
-    if len(callback.secret.reveal()) < calls.SECRET_CHARS_MIN:
-        raise ValueError(f"callback.secret: expected at least {calls.SECRET_CHARS_MIN} characters")
+    calls.review(callback)
     if not callback.states:
         raise ValueError("callback.states: expected at least one of the carrier's words")
 
@@ -225,14 +221,13 @@ def admit_callback(
     callback = settings.callback
     if callback is None:
         return contract.CallbackRefusal(404, "this carrier has no callback")
-    refusal = calls.distrust(request, callback.auth, callback.secret, callback.hmac_header)
+    refusal = calls.distrust(request, callback)
     if refusal is not None:
         return refusal
-    said = calls.content(request)
-    items = answers.dig(said, callback.list_path) if callback.list_path else [said]
+    said = calls.content(request, callback)
     bodies = tuple(
         msgspec.json.encode(report)
-        for item in (items if isinstance(items, list) else [])
+        for item in answers.items(said, callback.list_path)
         if (report := _report(callback, item)).id and report.state
     )
     return bodies or contract.CallbackRefusal(400, "no receipt could be read from the call")
@@ -246,15 +241,14 @@ def admit_inbound(
     callback = settings.callback
     if callback is None or callback.inbound is None:
         return contract.CallbackRefusal(404, "this carrier hands over no inbound messages")
-    refusal = calls.distrust(request, callback.auth, callback.secret, callback.hmac_header)
+    refusal = calls.distrust(request, callback)
     if refusal is not None:
         return refusal
     fields = callback.inbound
-    said = calls.content(request)
-    items = answers.dig(said, fields.list_path) if fields.list_path else [said]
+    said = calls.content(request, callback)
     parts = tuple(
         part
-        for item in (items if isinstance(items, list) else [])
+        for item in answers.items(said, fields.list_path)
         if (part := _inbound_part(fields, item)) is not None
     )
     return parts or contract.CallbackRefusal(400, "no inbound message could be read from the call")
@@ -304,7 +298,7 @@ def knows_secret(settings: Settings, path_secret: str) -> bool:
     callback = settings.callback
     if callback is None or callback.auth != "path_secret":
         return False
-    return calls.is_secret(path_secret, callback.secret)
+    return calls.is_secret(path_secret, *callback.secrets)
 
 
 def _report(callback: Callback, item: object) -> _Report:
