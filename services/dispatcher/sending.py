@@ -1,18 +1,19 @@
-"""One claimed message on its way over a carrier's link: its parts in order, one after the other.
+"""One claimed message on its way over a carrier's link: its parts in order, one after the other, or
+all in one where the carrier cuts texts itself.
 
 What becomes of the parts behind one that was answered is said in `retry`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from services.dispatcher import retry
 from shared.carriers import contract, outcomes
 from shared.db import work
 from shared.limits.limiter import PERMIT_AGE_SECONDS, Permit
-from shared.sms import segmentation
+from shared.sms import encoding, segmentation
 
 CANCELED = "an earlier part of the message was refused"
 
@@ -37,14 +38,19 @@ class Reserved:
 class Sending:
     """Submits the parts of one message. Each is taken from `reserved` when it is handed over, for
     from then on the link counts it, or when that will not happen; `on_end` is called once, when
-    every part has an answer. `reference_bits` is what the carrier wants."""
+    every part has an answer. `reference_bits` is what the carrier wants.
+
+    A carrier that cuts texts itself gets one segment for all parts, and its answer is each one's;
+    but a message of which parts were taken before, by themselves, goes on by parts."""
 
     __slots__ = (
         "_link",
         "_next",
         "_on_end",
+        "_places",
         "_reserved",
         "_segments",
+        "_whole",
         "answers",
         "message",
         "permit",
@@ -66,10 +72,14 @@ class Sending:
         self._link = link
         self._reserved = reserved
         self._on_end = on_end
-        self._segments = _segments_of(
-            message, permit.taken_monotonic + PERMIT_AGE_SECONDS, reference_bits
-        )
+        self._whole = link.whole_messages and len(message.parts) == message.segment_count
+        leave_by = permit.taken_monotonic + PERMIT_AGE_SECONDS
+        if self._whole:
+            self._segments = [_whole_of(message, leave_by)]
+        else:
+            self._segments = _segments_of(message, leave_by, reference_bits)
         self._next = 0
+        self._places = permit.segment_count
 
     def start(self) -> None:
         """Hand over the first part."""
@@ -89,11 +99,12 @@ class Sending:
             self._end(outcomes.UNAVAILABLE)
             return
         self._next += 1
-        self._reserved.count -= 1
+        self._release(self._places if self._whole else 1)
         self._link.submit(segment, self._answered)
 
     def _answered(self, outcome: outcomes.Outcome) -> None:
-        self.answers.append(Answered(self._segments[self._next - 1].part, outcome))
+        answered = self._segments[self._next - 1]
+        self.answers.extend(Answered(part, outcome) for part in self._parts_of(answered))
         if self._next == len(self._segments):
             self._finish()
             return
@@ -104,13 +115,38 @@ class Sending:
             self._end(None if rest is retry.Rest.CANCEL else outcomes.UNAVAILABLE)
 
     def _end(self, rest: outcomes.Outcome | None) -> None:
-        self.answers.extend(Answered(each.part, rest) for each in self._segments[self._next :])
+        for left in self._segments[self._next :]:
+            self.answers.extend(Answered(part, rest) for part in self._parts_of(left))
         self._finish()
 
+    def _parts_of(self, segment: contract.Segment) -> Sequence[int]:
+        return self.message.parts if self._whole else (segment.part,)
+
+    def _release(self, count: int) -> None:
+        self._places -= count
+        self._reserved.count -= count
+
     def _finish(self) -> None:
-        # What was handed over has been taken from it already.
-        self._reserved.count -= self.permit.segment_count - self._next
+        self._release(self._places)
         self._on_end(self)
+
+
+def _whole_of(message: work.Claimed, leave_by: float) -> contract.Segment:
+    """The whole text, in the alphabet that also priced it."""
+    alphabet, payload = encoding.encode(message.body)
+    return contract.Segment(
+        message.message_id,
+        1,
+        message.segment_count,
+        message.sender,
+        message.recipient,
+        alphabet,
+        b"",
+        payload,
+        max(1, message.valid_seconds),
+        message.submitted_at,
+        leave_by,
+    )
 
 
 def _segments_of(

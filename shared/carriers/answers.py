@@ -160,6 +160,13 @@ def word_at(value: object, path: str, max_chars: int) -> str:
     return word(dig(value, path), max_chars) if path else ""
 
 
+def count_at(value: object, path: str, most: int) -> int:
+    """The whole number at a path, from 1 to the most that is believed; 0 where there is none."""
+    said = word_at(value, path, len(str(most)))
+    count = int(said) if said.isascii() and said.isdigit() else 0
+    return count if count <= most else 0
+
+
 def wait_ms(retry_after: str) -> int:
     """A Retry-After header's seconds or date as a wait of at most a day; 0 when it says nothing."""
     try:

@@ -105,6 +105,11 @@ class Link(Protocol):
     def room(self) -> int:
         """How many segments may be submitted now without waiting: 0 while down, paused or full."""
 
+    @property
+    def whole_messages(self) -> bool:
+        """Whether the carrier cuts texts itself: what is submitted is then the one segment that
+        stands for all of a message's, with the whole text as its payload."""
+
     async def wait_for_room(self) -> None:
         """Return when `room` is at least 1."""
 

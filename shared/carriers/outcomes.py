@@ -102,6 +102,7 @@ class Outcome(msgspec.Struct, frozen=True, gc=False):
     `carrier_message_id` is set for ACCEPTED only. `code` is the carrier's own word or number, kept
     for people; `reason` is what a producer may read; `retry_after_ms` is the carrier's wish, or 0.
     `understood` is False of a refusal whose code nobody knows: many in a row halt a lane.
+    `billed_count` is how many parts a carrier that cuts texts itself says it bills, or 0.
     """
 
     kind: OutcomeKind
@@ -110,6 +111,7 @@ class Outcome(msgspec.Struct, frozen=True, gc=False):
     reason: str = ""
     retry_after_ms: int = 0
     understood: bool = True
+    billed_count: int = 0
 
 
 UNAVAILABLE = Outcome(OutcomeKind.UNAVAILABLE, reason=DECISIONS[OutcomeKind.UNAVAILABLE].reason)

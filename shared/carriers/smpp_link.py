@@ -34,6 +34,8 @@ class SmppLink:
     with the most room, but the parts of one message stay together where they can, because they
     arrive best in order. Receivers take none."""
 
+    whole_messages = False
+
     def __init__(
         self,
         carrier: str,

@@ -9,6 +9,20 @@ from collections.abc import Set as AbstractSet
 from shared.carriers import contract
 
 _PLACEHOLDER = re.compile(r"\{((?:secret\.)?[a-z][a-z0-9_]*)\}")
+_NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+_ENTITIES = str.maketrans(
+    {
+        "&": "&amp;",
+        "<": "&lt;",
+        ">": "&gt;",
+        '"': "&quot;",
+        "'": "&apos;",
+        # An attribute's line breaks would be read as spaces.
+        "\t": "&#9;",
+        "\n": "&#10;",
+        "\r": "&#13;",
+    }
+)
 
 SEGMENT_WORDS = frozenset(
     {
@@ -71,3 +85,13 @@ def fill(template: object, words: Mapping[str, str | int]) -> object:
     if _PLACEHOLDER.fullmatch(template):
         return words[template[1:-1]]
     return _PLACEHOLDER.sub(lambda found: str(words[found[1]]), template)
+
+
+def fill_xml(template: str, words: Mapping[str, str | int]) -> str:
+    """The XML template, filled in with text that stays text, in elements and in attributes. What
+    XML 1.0 cannot say (section 2.2: most control characters) becomes a question mark."""
+    return _PLACEHOLDER.sub(lambda found: _escaped(str(words[found[1]])), template)
+
+
+def _escaped(value: str) -> str:
+    return _NOT_XML.sub("?", value).translate(_ENTITIES)

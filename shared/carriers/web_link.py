@@ -19,6 +19,15 @@ _log = structlog.get_logger()
 ANSWER_BYTES_MAX = 64 * 1024
 PAUSE_SECONDS_MAX = 300.0
 GROWING_PAUSE_SECONDS_MAX = 30.0
+HALT_SECONDS = 5.0
+"""The first pause after our account was refused; the longest is PAUSE_SECONDS_MAX."""
+_PAUSING = frozenset(
+    {
+        outcomes.OutcomeKind.UNAVAILABLE,
+        outcomes.OutcomeKind.THROTTLED,
+        outcomes.OutcomeKind.HALTED,
+    }
+)
 
 
 class Request(NamedTuple):
@@ -35,7 +44,8 @@ class Api(NamedTuple):
 
     At most `window` requests are under way. The connection must stand within `connect_seconds` and
     everything be over within `timeout_seconds`. `read` gets the status, the headers and the body,
-    which is None when it was longer than ANSWER_BYTES_MAX.
+    which is None when it was longer than ANSWER_BYTES_MAX. With
+    `whole_messages` the carrier cuts texts itself.
     """
 
     write: Callable[[contract.Segment], Request]
@@ -43,6 +53,7 @@ class Api(NamedTuple):
     window: int
     connect_seconds: float
     timeout_seconds: float
+    whole_messages: bool = False
 
 
 class _Attempt:
@@ -111,6 +122,10 @@ class WebLink:
         return max(0, self._api.window - len(self._tasks))
 
     @property
+    def whole_messages(self) -> bool:
+        return self._api.whole_messages
+
+    @property
     def _paused(self) -> bool:
         return asyncio.get_running_loop().time() < self._resume_at
 
@@ -159,22 +174,35 @@ class WebLink:
         on_outcome(outcome)
 
     def _pace(self, outcome: outcomes.Outcome) -> None:
-        """Pause after a carrier that is away or asks for time, ever longer until it says else."""
-        loop = asyncio.get_running_loop()
-        away = outcome.kind is outcomes.OutcomeKind.UNAVAILABLE
-        if not away and outcome.kind is not outcomes.OutcomeKind.THROTTLED:
+        """Pause after a carrier that is away, asks for time or refuses our account, ever longer
+        until it says else."""
+        if outcome.kind not in _PAUSING:
             self._failures, self._down = 0, False
             return
         if self._paused or self._closed:
             return
-        full = min(GROWING_PAUSE_SECONDS_MAX, 0.5 * 2 ** min(self._failures, 8))
-        growing = full * random.uniform(0.5, 1.0)  # noqa: S311 - spreads retries, guards nothing
-        seconds = min(PAUSE_SECONDS_MAX, outcome.retry_after_ms / 1000) or growing
+        seconds = min(PAUSE_SECONDS_MAX, outcome.retry_after_ms / 1000) or self._growing(outcome)
         self._failures += 1
-        self._down = away
+        self._down = outcome.kind is not outcomes.OutcomeKind.THROTTLED
+        loop = asyncio.get_running_loop()
         self._resume_at = loop.time() + seconds
         loop.call_at(self._resume_at, self._go_on)
-        _log.warning("carrier_paused", carrier=self._carrier, kind=outcome.kind, seconds=seconds)
+        halted = outcome.kind is outcomes.OutcomeKind.HALTED
+        (_log.error if halted else _log.warning)(
+            "carrier_halted" if halted else "carrier_paused",
+            carrier=self._carrier,
+            kind=outcome.kind,
+            code=outcome.code,
+            seconds=seconds,
+        )
+
+    def _growing(self, outcome: outcomes.Outcome) -> float:
+        halted = outcome.kind is outcomes.OutcomeKind.HALTED
+        first, most = (
+            (HALT_SECONDS, PAUSE_SECONDS_MAX) if halted else (0.5, GROWING_PAUSE_SECONDS_MAX)
+        )
+        full = min(most, first * (1 << min(self._failures, 8)))
+        return full * random.uniform(0.5, 1.0)  # noqa: S311 - spreads retries, guards nothing
 
     def _go_on(self) -> None:
         if self._paused:  # A loop's timers may be a little early.

@@ -61,6 +61,7 @@ class _JournalLink(NamedTuple):
     account_id: int
     connected: bool = True
     room: int = 1_000
+    whole_messages: bool = False
 
     async def wait_for_room(self) -> None:
         return

@@ -24,6 +24,8 @@ THROTTLED = Outcome(OutcomeKind.THROTTLED, retry_after_ms=60_000)
 class ScriptedCarrier:
     """A link whose answers are written down beforehand, part after part."""
 
+    whole_messages = False
+
     def __init__(self, answers: list[Outcome], room: int = 100) -> None:
         self.connected = True
         self.room = room

@@ -26,8 +26,12 @@ class Link:
 
     connected = True
 
-    def __init__(self, answers: list[Outcome], room: int = 10) -> None:
+    def __init__(
+        self, answers: list[Outcome], room: int = 10, *, whole_messages: bool = False
+    ) -> None:
         self.room = room
+        self.whole_messages = whole_messages
+        self.texts: list[str] = []
         self.parts: list[int] = []
         self._answers = iter(answers)
 
@@ -36,6 +40,7 @@ class Link:
 
     def submit(self, segment: contract.Segment, on_outcome: contract.OnOutcome) -> None:
         self.parts.append(segment.part)
+        self.texts.append(segment.text)
         on_outcome(next(self._answers))
 
     async def close(self, drain_seconds: float) -> None:
@@ -105,3 +110,34 @@ async def test_nothing_is_handed_over_to_a_link_without_room() -> None:
     ended = await send(link, 2)
     assert link.parts == []
     assert [answered.outcome for answered in ended.answers] == [UNAVAILABLE] * 2
+
+
+@pytest.mark.parametrize("answer", [ACCEPTED, REJECTED, THROTTLED, LOST])
+async def test_a_carrier_that_cuts_texts_is_asked_once_and_answers_for_every_part(
+    answer: Outcome,
+) -> None:
+    link = Link([answer], whole_messages=True)
+    ended = await send(link, 3)
+    assert link.texts == [message(3).body]
+    assert [(each.part, each.outcome) for each in ended.answers] == [
+        (part, answer) for part in (1, 2, 3)
+    ]
+
+
+async def test_a_whole_message_is_not_handed_over_with_a_permit_that_is_too_old() -> None:
+    link = Link([], whole_messages=True)
+    ended = await send(link, 3, age_seconds=PERMIT_AGE_SECONDS)
+    assert [each.outcome for each in ended.answers] == [UNAVAILABLE] * 3
+
+
+async def test_what_is_left_of_a_message_goes_by_parts_also_where_texts_are_cut() -> None:
+    link = Link([ACCEPTED, ACCEPTED], whole_messages=True)
+    permit = Permit(1, 0, time.monotonic(), ("line:1",), 2)
+    ended: asyncio.Future[sending.Sending] = asyncio.get_running_loop().create_future()
+    reserved = sending.Reserved()
+    reserved.count = 2
+    left = message(3)._replace(parts=[2, 3])
+    sending.Sending(left, permit, link, reserved, ended.set_result).start()
+    assert link.parts == [2, 3]
+    assert [each.part for each in (await ended).answers] == [2, 3]
+    assert reserved.count == 0
