@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
-import random
 import re
 import time
 from collections.abc import Callable
 from contextlib import suppress
 from typing import NamedTuple
 
-from services.simulator import counters, journal, moods, options, outbox
+from services.simulator import (
+    chance,
+    counters,
+    journal,
+    message_ids,
+    moods,
+    options,
+    outbox,
+    rumours,
+)
 from shared.sms import segmentation
 
 
@@ -35,12 +43,13 @@ class Taken(NamedTuple):
     answer_seconds: float
 
 
+SHORT_CODE = "36180"
+"""The number phones write to when the sender was a name."""
 _LETTER = re.compile("[A-Za-z]")
 
 
 class Carrier:
-    """The simulated carrier itself. Ids are 64 bits in hexadecimal, unique over all runs that begin
-    in different seconds."""
+    """The simulated carrier itself. While `is_down` its faces serve nobody."""
 
     def __init__(self, wanted: options.Options) -> None:
         self.options = wanted
@@ -49,10 +58,11 @@ class Carrier:
         self.outbox = outbox.Outbox(
             self.counters, wanted.receipt_retry_ms / 1000, self.journal.flush
         )
+        self.is_down = False
         self._moods = moods.Moods(wanted)
-        self._random = random.Random(wanted.seed)  # noqa: S311 - chance to play with, no secret
-        self._run = f"{int(time.time()) & 0xFFFFFFFF:08x}"
-        self._number = 0
+        self._rumours = rumours.Rumours(wanted)
+        self._ids = message_ids.MessageIds(wanted.receipt_ids, wanted.id_count)
+        self.chance = chance.Chance(wanted.seed, "carrier")
         self._reference = 0
 
     def take(self, submit: Submit) -> Taken:
@@ -63,7 +73,7 @@ class Carrier:
         if mood.answer is moods.Answer.REFUSE:
             counts.refused += 1
             return Taken(submit, mood, "", answer_seconds)
-        if mood.answer is moods.Answer.THROTTLE:
+        if mood.answer in (moods.Answer.THROTTLE, moods.Answer.BUSY):
             counts.throttled += 1
             return Taken(submit, mood, "", answer_seconds)
         counts.accepted += 1
@@ -71,8 +81,7 @@ class Carrier:
             counts.unanswered += 1
         elif mood.answer is moods.Answer.CUT:
             counts.cut += 1
-        self._number += 1
-        message_id = f"{self._run}{self._number:08x}"
+        message_id = self._ids.new()
         whole = self._note(submit, message_id)
         if mood.echoes and whole and not _LETTER.search(submit.source):
             with suppress(segmentation.TextTooLong):
@@ -86,7 +95,7 @@ class Carrier:
             return
         receipt = outbox.Receipt(
             submit.system_id,
-            self._receipt_id(taken.message_id),
+            self._ids.in_receipt(taken.message_id),
             stat,
             submit.source,
             submit.recipient,
@@ -101,6 +110,11 @@ class Carrier:
         if on_settled is None:
             delay += taken.answer_seconds
         self.outbox.post(receipt, delay)
+        for rumour, later in self._rumours.beside(receipt, delay):
+            self.outbox.post(rumour, later)
+        if submit.face == "smpp" and (text := self._rumours.of_phone(receipt.message_id)):
+            line = SHORT_CODE if _LETTER.search(submit.source) else submit.source
+            self.phone_sends(submit.system_id, submit.recipient, line, text)
 
     def phone_sends(self, system_id: str, source: str, recipient: str, text: str) -> int:
         """Post what a phone sends to a number of this system_id, in parts where it is long; returns
@@ -113,13 +127,10 @@ class Carrier:
             self.outbox.post(item, 0.0)
         return len(parts)
 
-    def _receipt_id(self, message_id: str) -> str:
-        return str(int(message_id, 16)) if self.options.decimal_receipts else message_id
-
     def _between(self, low_ms: int, high_ms: int) -> float:
         if low_ms == high_ms:
             return low_ms / 1000
-        return self._random.uniform(low_ms, high_ms) / 1000
+        return self.chance.uniform(low_ms, high_ms) / 1000
 
     def _note(self, submit: Submit, message_id: str) -> str | None:
         """Write it into the journal; the message's text, if this completes it."""

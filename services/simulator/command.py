@@ -26,6 +26,7 @@ def run(options: Annotated[Options | None, Parameter(name="*")] = None) -> int:
 
     Example: sluice simulator --smpp-port 2775 --http-port 8089 --undelivered-share 0.05
              --delivered-share 0.95 --receipt-max-ms 2000
+    Or: sluice simulator --profile slow,odd_receipts,lost_answers
     """
     wanted = options or Options()
     return lifecycle.run("simulator", lambda _stop: simulator.run(wanted))

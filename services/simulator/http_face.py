@@ -27,6 +27,7 @@ from shared.sms import encoding, segmentation
 
 SYSTEM_ID = "http"
 JOURNAL_PAGE = 1000
+_ALWAYS_UP = ("/health", "/counters", "/journal", "/inbound", "/payments")
 CALLBACKS_MAX = 32
 CALLBACK_SECONDS = 10.0
 SILENCE_SECONDS = 600.0
@@ -79,7 +80,7 @@ class HttpFace:
         self._payments = payment_face.PaymentFace(
             shared.options, self._for_operators, lambda: self._client
         )
-        application = web.Application(client_max_size=64 * 1024)
+        application = web.Application(client_max_size=64 * 1024, middlewares=[self._serve_or_cut])
         application.add_routes(self._payments.routes)
         application.add_routes(
             [
@@ -169,6 +170,14 @@ class HttpFace:
 
         return asked
 
+    @web.middleware
+    async def _serve_or_cut(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        """While the carrier is down it hangs up on whoever wants something of it."""
+        if self._carrier.is_down and not request.path.startswith(_ALWAYS_UP):
+            _cut(request)
+            raise web.HTTPServiceUnavailable
+        return await handler(request)
+
     async def _healthy(self, _request: web.Request) -> web.Response:
         return web.Response(text="ok")
 
@@ -225,6 +234,8 @@ class HttpFace:
         mood = taken.mood.answer
         if mood is moods.Answer.REFUSE:
             return _answer({"error": "invalid_recipient"}, 400)
+        if mood is moods.Answer.BUSY:
+            return _answer({"error": "recipient_busy"}, 409)
         if mood is moods.Answer.THROTTLE:
             return _answer({"error": "throttled"}, 429, {"Retry-After": "1"})
         settled = asyncio.Event()
@@ -233,11 +244,27 @@ class HttpFace:
             self._carrier.owe_receipt(taken, settled.set if after else None)
             if after:
                 await settled.wait()
-        if mood is moods.Answer.CUT and request.transport is not None:
-            request.transport.abort()
+        answered = _answer({"id": taken.message_id}, 202)
+        if mood is moods.Answer.CUT:
+            octets = _octets(answered)
+            _cut(request, octets[: self._carrier.chance.randrange(len(octets))])
         if mood is moods.Answer.SILENCE:
             await asyncio.sleep(SILENCE_SECONDS)
-        return _answer({"id": taken.message_id}, 202)
+        return answered
+
+
+def _cut(request: web.Request, octets: bytes = b"") -> None:
+    """Hang up, after these octets of an answer."""
+    if request.transport is not None:
+        request.transport.write(octets)
+        request.transport.abort()
+
+
+def _octets(answer: web.Response) -> bytes:
+    """An answer as it would go over the wire."""
+    head = f"HTTP/1.1 {answer.status} {answer.reason}\r\nContent-Type: {answer.content_type}\r\n"
+    body = bytes(answer.body) if isinstance(answer.body, bytes) else b""
+    return f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body
 
 
 def _is_bearer(request: web.Request, secret: str) -> bool:

@@ -21,23 +21,26 @@ The last five digits of a recipient may ask for a fate; all other numbers share 
 from __future__ import annotations
 
 import random
+import time
+import zlib
 from collections import OrderedDict
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from itertools import accumulate
 
-from services.simulator import options
+from services.simulator import hidden_limit, options
 
 RECENTLY_THROTTLED_MAX = 10_000
 _THROTTLED_TIMES = 2
 
 
 class Answer(StrEnum):
-    """What the sender of a submit gets to see."""
+    """What the sender of a submit gets to see. BUSY: this phone has no room."""
 
     ACCEPT = "accept"
     REFUSE = "refuse"
     THROTTLE = "throttle"
+    BUSY = "busy"
     SILENCE = "silence"
     CUT = "cut"
     AFTER_RECEIPT = "after_receipt"
@@ -79,6 +82,7 @@ MAGIC = {
 }
 REFUSED = Mood(Answer.REFUSE, None)
 THROTTLED = Mood(Answer.THROTTLE, None)
+POISONED = Mood(Answer.BUSY, None)
 
 
 class Moods:
@@ -91,6 +95,7 @@ class Moods:
             (wanted.refused_share, Answer.REFUSE),
             (wanted.unanswered_share, Answer.SILENCE),
             (wanted.cut_share, Answer.CUT),
+            (wanted.receipt_first_share, Answer.AFTER_RECEIPT),
         )
         stats = (
             (wanted.delivered_share, Stat.DELIVRD),
@@ -102,11 +107,23 @@ class Moods:
         self._stats = list(zip(accumulate(s[0] for s in stats), stats, strict=True))
         self._steady = Mood() if wanted.delivered_share >= 1 and not self._answers[-1][0] else None
         self._throttled: OrderedDict[str, int] = OrderedDict()
+        self._poisoned_below = wanted.poisoned_share * 2**32
+        self._limit: hidden_limit.HiddenLimit | None = None
+        if wanted.limit_high_per_second:
+            self._limit = hidden_limit.HiddenLimit(
+                wanted.limit_low_per_second,
+                wanted.limit_high_per_second,
+                wanted.limit_period_seconds,
+            )
 
     def mood(self, recipient: str) -> Mood:
         """The fate of a submit to this recipient, now."""
         magic = MAGIC.get(recipient[-5:])
         if magic is None:
+            if zlib.crc32(recipient.encode()) < self._poisoned_below:
+                return POISONED
+            if self._limit is not None and not self._limit.take(time.monotonic()):
+                return THROTTLED
             return self._steady or self._draw()
         if magic.answer is Answer.THROTTLE:
             return THROTTLED if self._throttled_again(recipient) else Mood()
@@ -130,6 +147,9 @@ class Moods:
             return THROTTLED
         drawn = self._random.random()
         stat = next((s for edge, (_, s) in self._stats if drawn < edge), None)
+        if answer is Answer.AFTER_RECEIPT:
+            # Without a receipt there is nothing to wait for.
+            return Mood(answer, stat, at_once=True) if stat else Mood(stat=None)
         return replace(_ANY, answer=answer, stat=stat)
 
 

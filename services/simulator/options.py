@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import Annotated
+from dataclasses import dataclass, field, fields
+from typing import Annotated, Literal
 
 from msgspec import Meta
 
+from services.simulator import personalities
 from shared.runtime import settings, variables
 
 PREFIX = variables.PREFIX + "SIMULATOR_"
 
-_SHARES = ("throttled", "refused", "unanswered", "cut")
+ReceiptIds = Literal["same", "hex", "decimal", "padded", "upper"]
+_SHARES = ("throttled", "refused", "unanswered", "cut", "receipt_first")
+_ORDERED = (
+    ("answer_min_ms", "answer_max_ms"),
+    ("receipt_min_ms", "receipt_max_ms"),
+    ("limit_low_per_second", "limit_high_per_second"),
+)
 _ENDS = ("delivered", "undelivered", "expired", "rejected")
 
 
@@ -21,9 +28,18 @@ class InvalidOptions(settings.SettingsError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Options:
-    """Shares are of 1: the first four of all submits, the second four of all receipts, and what
-    those leave over gets none. Magic recipients (`moods`) win over shares."""
+    """Shares are of 1: those of answers, five together at most 1, of all submits; those of what
+    receipts say, four, of all receipts, and what they leave over gets none; each other by itself.
+    Magic recipients (`moods`) win over shares, and what is set over what `profile` would set."""
 
+    profile: Annotated[
+        str,
+        Meta(
+            description="Habits of carriers to take on, with commas between, of "
+            f"{', '.join(personalities.PERSONALITIES)} (docs/simulator.md).",
+            examples=["slow,odd_receipts"],
+        ),
+    ] = ""
     host: Annotated[str, Meta(description="The address to listen on.")] = "127.0.0.1"
     smpp_port: Annotated[
         int, Meta(description="Where it speaks SMPP; 0: any free port.", ge=0, le=65_535)
@@ -72,8 +88,57 @@ class Options:
     ] = 0.0
     cut_share: Annotated[
         float,
-        Meta(description="Submits accepted whose link is cut instead of an answer.", ge=0, le=1),
+        Meta(
+            description="Submits accepted whose link is cut within the answer, at any octet.",
+            ge=0,
+            le=1,
+        ),
     ] = 0.0
+    receipt_first_share: Annotated[
+        float,
+        Meta(description="Submits answered only when their receipt was taken.", ge=0, le=1),
+    ] = 0.0
+    wrong_sequence_share: Annotated[
+        float,
+        Meta(
+            description="Answers over SMPP under a wrong number, repeated, or beside a nack.",
+            ge=0,
+            le=1,
+        ),
+    ] = 0.0
+    poisoned_share: Annotated[
+        float,
+        Meta(description="Phones that never have room: 0x14 over SMPP, 409 over HTTP.", ge=0, le=1),
+    ] = 0.0
+    limit_low_per_second: Annotated[
+        float,
+        Meta(
+            description="What is above a hidden limit is throttled. It is never below this.",
+            ge=0,
+            extra={"unit": "submits a second"},
+        ),
+    ] = 0.0
+    limit_high_per_second: Annotated[
+        float,
+        Meta(
+            description="Nor above this; 0: there is none.",
+            ge=0,
+            extra={"unit": "submits a second"},
+        ),
+    ] = 0.0
+    limit_period_seconds: Annotated[
+        float, Meta(description="From one high tide of the hidden limit to the next.", gt=0)
+    ] = 60.0
+    bind_refused_share: Annotated[
+        float, Meta(description="Binds refused though all is well with them.", ge=0, le=1)
+    ] = 0.0
+    bind_refused_seconds: Annotated[
+        float, Meta(description="So long from the start no password is right.", ge=0)
+    ] = 0.0
+    outage_every_seconds: Annotated[
+        float, Meta(description="How long it is up before it is down; 0: it never is.", ge=0)
+    ] = 0.0
+    outage_seconds: Annotated[float, Meta(description="How long it is then down.", ge=0)] = 3.0
 
     delivered_share: Annotated[
         float, Meta(description="Receipts that say delivered.", ge=0, le=1)
@@ -88,10 +153,50 @@ class Options:
         float, Meta(description="Receipts that say rejected.", ge=0, le=1)
     ] = 0.0
 
-    decimal_receipts: Annotated[
-        bool,
-        Meta(description="Write the id in receipts in decimal, while answers keep it hexadecimal."),
-    ] = False
+    receipt_ids: Annotated[
+        ReceiptIds,
+        Meta(
+            description="How receipts write ids: as answers, which are hexadecimal, or in decimal, "
+            "with leading zeros, in capitals; or in hexadecimal while answers are in decimal."
+        ),
+    ] = "same"
+    id_count: Annotated[
+        int,
+        Meta(
+            description="Ids there are before the first comes again; 0: none ever does.",
+            ge=0,
+            extra={"unit": "ids"},
+        ),
+    ] = 0
+    duplicate_share: Annotated[
+        float, Meta(description="Receipts that come once or twice more.", ge=0, le=1)
+    ] = 0.0
+    contradicting_share: Annotated[
+        float,
+        Meta(description="Receipts beside which another says the contrary.", ge=0, le=1),
+    ] = 0.0
+    fake_share: Annotated[
+        float,
+        Meta(
+            description="Receipts beside which one comes for an id of nobody, or of another phone.",
+            ge=0,
+            le=1,
+        ),
+    ] = 0.0
+    odd_share: Annotated[
+        float,
+        Meta(
+            description="Receipts over SMPP in another form than the specification's.", ge=0, le=1
+        ),
+    ] = 0.0
+    inbound_share: Annotated[
+        float,
+        Meta(
+            description="Submits over SMPP that phones answer, some with a text like a receipt's.",
+            ge=0,
+            le=1,
+        ),
+    ] = 0.0
     callback_url: Annotated[
         str, Meta(description="Where receipts of the HTTP face are posted; empty: none are sent.")
     ] = ""
@@ -119,11 +224,23 @@ class Options:
     ] = None
 
     def __post_init__(self) -> None:
+        self._take_on_profile()
         for name, takes in variables.out_of_range(self):
             raise InvalidOptions(f"{name}: expected {takes}")
-        for low, high in (("answer_min_ms", "answer_max_ms"), ("receipt_min_ms", "receipt_max_ms")):
+        for low, high in _ORDERED:
             if getattr(self, low) > getattr(self, high):
                 raise InvalidOptions(f"{low} and {high}: expected the first not above the second")
         for words in (_SHARES, _ENDS):
             if sum(getattr(self, f"{word}_share") for word in words) > 1.000_001:
                 raise InvalidOptions(f"shares {', '.join(words)}: expected at most 1 together")
+
+    def _take_on_profile(self) -> None:
+        names = [name.strip() for name in self.profile.split(",") if name.strip()]
+        try:
+            values = personalities.options_of(names)
+        except personalities.UnknownPersonality as error:
+            raise InvalidOptions(f"profile: {error}") from None
+        defaults = {each.name: each.default for each in fields(self)}
+        for name, value in values.items():
+            if getattr(self, name) == defaults[name]:
+                object.__setattr__(self, name, value)

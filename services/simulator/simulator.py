@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Awaitable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -23,6 +24,7 @@ class Simulator:
     _http: http_face.HttpFace
     smpp_port: int = 0
     http_port: int = 0
+    _outages: asyncio.Task[None] | None = None
 
     @property
     def payment_books(self) -> payment_books.PaymentBooks:
@@ -31,10 +33,26 @@ class Simulator:
 
     async def close(self) -> None:
         """Stop taking submits, cut all links, and finish the journal."""
+        if self._outages is not None:
+            self._outages.cancel()
+            await asyncio.wait({self._outages})
         self.carrier.outbox.close()
         await self._smpp.close()
         await self._http.close()
         self.carrier.journal.close()
+
+    def start_outages(self, up_seconds: float, down_seconds: float) -> None:
+        """From now on be up and down in turn."""
+        self._outages = asyncio.create_task(self._go_down_and_up(up_seconds, down_seconds))
+
+    async def _go_down_and_up(self, up_seconds: float, down_seconds: float) -> None:
+        while True:
+            await asyncio.sleep(up_seconds)
+            self.carrier.is_down = True
+            await self._smpp.close()
+            await asyncio.sleep(down_seconds)
+            await self._smpp.start(self.smpp_port)
+            self.carrier.is_down = False
 
 
 async def serve(wanted: options.Options) -> Simulator:
@@ -49,11 +67,15 @@ async def serve(wanted: options.Options) -> Simulator:
     http = http_face.HttpFace(shared, smpp)
     started = Simulator(shared, smpp, http)
     try:
-        started.smpp_port = await _listening(smpp.start(), wanted.host, wanted.smpp_port)
+        started.smpp_port = await _listening(
+            smpp.start(wanted.smpp_port), wanted.host, wanted.smpp_port
+        )
         started.http_port = await _listening(http.start(), wanted.host, wanted.http_port)
     except BaseException:
         await started.close()
         raise
+    if wanted.outage_every_seconds:
+        started.start_outages(wanted.outage_every_seconds, wanted.outage_seconds)
     return started
 
 

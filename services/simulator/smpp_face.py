@@ -5,50 +5,23 @@ from __future__ import annotations
 
 import asyncio
 import hmac
-import time
+import struct
 from collections.abc import Callable
-from datetime import UTC, datetime
-from functools import lru_cache, partial
+from functools import partial
 
-from services.simulator import carrier, moods, outbox
-from shared.smpp import codes, encoder, pdu, receipt_text, session, smsc, terms, tlv, window
+from services.simulator import carrier, moods, outbox, receipt_forms
+from services.simulator.receipt_forms import INTERNATIONAL_TON, ISDN_NPI
+from shared.smpp import codes, encoder, pdu, session, smsc, terms, tlv, window
 from shared.sms import segmentation
 
-INTERNATIONAL_TON = 1
-NAME_TON = 5
-ISDN_NPI = 1
 # A session reads on only while few requests are unanswered, so a lost answer is one that comes when
 # nobody waits for it any more.
 SILENCE_SECONDS = 120.0
 
-_ID = b"<id>"
-_ERRORS = {
-    moods.Stat.DELIVRD: "000",
-    moods.Stat.EXPIRED: "001",
-    moods.Stat.UNDELIV: "002",
-    moods.Stat.REJECTD: "003",
-}
-_STATES = {
-    moods.Stat.DELIVRD: tlv.pack_one(codes.TLV_MESSAGE_STATE, b"\x02"),
-    moods.Stat.EXPIRED: tlv.pack_one(codes.TLV_MESSAGE_STATE, b"\x03"),
-    moods.Stat.UNDELIV: tlv.pack_one(codes.TLV_MESSAGE_STATE, b"\x05"),
-    moods.Stat.REJECTD: tlv.pack_one(codes.TLV_MESSAGE_STATE, b"\x08"),
-}
-_TO_NUMBER, _TO_NAME = (
-    encoder.form(
-        pdu.DeliverSm(
-            esm_class=codes.ESM_CLASS_RECEIPT,
-            source_addr_ton=INTERNATIONAL_TON,
-            source_addr_npi=ISDN_NPI,
-            dest_addr_ton=ton,
-            dest_addr_npi=npi,
-        )
-    )
-    for ton, npi in ((INTERNATIONAL_TON, ISDN_NPI), (NAME_TON, 0))
-)
 _REFUSALS = {
     moods.Answer.REFUSE: codes.ESME_RINVDSTADR,
     moods.Answer.THROTTLE: codes.ESME_RTHROTTLED,
+    moods.Answer.BUSY: codes.ESME_RMSGQFUL,
 }
 
 
@@ -58,16 +31,17 @@ class SmppFace:
     def __init__(self, shared: carrier.Carrier) -> None:
         self._carrier = shared
         self._loop = asyncio.get_running_loop()
+        self._began = self._loop.time()
         self._sessions: dict[str, list[session.Session]] = {}
         self._turn = 0
         self._server: smsc.Server | None = None
 
-    async def start(self) -> int:
-        """Listen, and return the port."""
+    async def start(self, port: int) -> int:
+        """Listen, and return the port; 0 takes a free one."""
         wanted = self._carrier.options
         self._server = await smsc.serve(
             wanted.host,
-            wanted.smpp_port,
+            port,
             terms.Terms(wanted.window, system_id="SMSC"),
             session.Handlers(
                 self._take,
@@ -103,10 +77,18 @@ class SmppFace:
             self._turn += 1
             chosen = sessions[self._turn % len(sessions)]
             if chosen.room:
-                body = _body(item) if isinstance(item, outbox.Receipt) else _inbound_body(item)
-                chosen.ask(codes.COMMAND_DELIVER_SM, body, partial(_end, item, settled))
+                command, body = self._written(item)
+                chosen.ask(command, body, partial(_end, item, settled))
                 return True
         return False
+
+    def _written(self, item: outbox.Item) -> receipt_forms.Written:
+        if isinstance(item, outbox.Inbound):
+            return receipt_forms.Written(codes.COMMAND_DELIVER_SM, _inbound_body(item))
+        chance = self._carrier.chance
+        if chance.happens(self._carrier.options.odd_share):
+            return receipt_forms.odd(item, chance)
+        return receipt_forms.usual(item)
 
     def _authenticate(self, request: pdu.BindRequest) -> int:
         wanted = self._carrier.options
@@ -114,6 +96,10 @@ class SmppFace:
             return codes.ESME_RINVSYSID
         if not hmac.compare_digest(request.password.encode(), wanted.password.encode()):
             return codes.ESME_RINVPASWD
+        if self._loop.time() < self._began + wanted.bind_refused_seconds:
+            return codes.ESME_RINVPASWD
+        if self._carrier.chance.happens(wanted.bind_refused_share):
+            return codes.ESME_RBINDFAIL
         return codes.ESME_ROK
 
     def _welcome(self, peer: session.Session) -> None:
@@ -146,6 +132,8 @@ class SmppFace:
             if mood is moods.Answer.ACCEPT:
                 self._answer(taken, peer, request, codes.ESME_ROK)
             elif mood is moods.Answer.CUT:
+                answer = encoder.response(request, codes.ESME_ROK, taken.message_id)
+                peer.write_octets(answer[: self._carrier.chance.randrange(len(answer))])
                 peer.abort()
             else:
                 self._loop.call_later(SILENCE_SECONDS, peer.answer, request, codes.ESME_RSYSERR)
@@ -155,12 +143,32 @@ class SmppFace:
     def _answer(
         self, taken: carrier.Taken, peer: session.Session, request: pdu.SubmitSm, status: int
     ) -> None:
+        if self._carrier.chance.happens(self._carrier.options.wrong_sequence_share):
+            request = self._misnumbered(peer, request, status, taken.message_id)
         if taken.answer_seconds:
             self._loop.call_later(
                 taken.answer_seconds, peer.answer, request, status, taken.message_id
             )
         else:
             peer.answer(request, status, taken.message_id)
+
+    def _misnumbered(
+        self, peer: session.Session, request: pdu.SubmitSm, status: int, message_id: str
+    ) -> pdu.SubmitSm:
+        """The request to answer instead: one that nobody made, or another's; or itself, once an
+        answer that is then repeated, or a nack of nothing, has gone ahead."""
+        nobodys = codes.SEQUENCE_MAX - self._carrier.chance.randrange(1_000_000)
+        match self._carrier.chance.randrange(4):
+            case 0:
+                return request._replace(sequence=nobodys)
+            case 1:
+                return request._replace(sequence=request.sequence + 1)
+            case 2:
+                peer.write_octets(encoder.response(request, status, message_id))
+            case _:
+                nack = pdu.GenericNack(codes.ESME_RINVCMDID, nobodys)
+                peer.write_octets(encoder.encode(nack))
+        return request
 
 
 def _end(
@@ -178,6 +186,9 @@ def _submit(system_id: str, request: pdu.SubmitSm) -> carrier.Submit:
     udh = b""
     if request.esm_class & codes.ESM_CLASS_UDHI:
         udh, content = segmentation.detach_udh(content)
+    elif part := tlv.sar(request.tlvs):
+        # A 16-bit reference, as 3GPP TS 23.040 9.2.3.24.8 writes it.
+        udh = struct.pack(">BBBHBB", 6, 8, 4, *part)
     source, recipient = request.source_addr, request.destination_addr
     return carrier.Submit(
         "smpp",
@@ -188,22 +199,6 @@ def _submit(system_id: str, request: pdu.SubmitSm) -> carrier.Submit:
         udh,
         content,
         tlv.find(request.tlvs, codes.TLV_USER_MESSAGE_REFERENCE) or b"",
-    )
-
-
-def _body(receipt: outbox.Receipt) -> bytes:
-    message_id = receipt.message_id.encode()
-    text = _text(receipt.stat, int(receipt.submitted_at) // 60, int(time.time()) // 60)
-    source = receipt.source.removeprefix("+")
-    form = _TO_NUMBER if source != receipt.source else _TO_NAME
-    tlvs = tlv.pack_one(codes.TLV_RECEIPTED_MESSAGE_ID, message_id + b"\0") + _STATES[receipt.stat]
-    if receipt.reference:
-        tlvs += tlv.pack_one(codes.TLV_USER_MESSAGE_REFERENCE, receipt.reference)
-    return form.fill(
-        receipt.recipient.removeprefix("+"),
-        source,
-        text.replace(_ID, message_id, 1) + receipt.payload[:20],
-        tlvs,
     )
 
 
@@ -231,15 +226,3 @@ def _address(number: str) -> tuple[str, int, int]:
     if number.startswith("+"):
         return number[1:], INTERNATIONAL_TON, ISDN_NPI
     return number, 0, 0
-
-
-@lru_cache(maxsize=1024)
-def _text(stat: moods.Stat, submitted_minute: int, done_minute: int) -> bytes:
-    """A receipt's text but for the id and the quoted message: the dates change once a minute."""
-    return receipt_text.render(
-        message_id=_ID.decode(),
-        stat=stat,
-        err=_ERRORS[stat],
-        submit_date=datetime.fromtimestamp(submitted_minute * 60, UTC),
-        done_date=datetime.fromtimestamp(done_minute * 60, UTC),
-    )

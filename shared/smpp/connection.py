@@ -59,6 +59,13 @@ class Connection(asyncio.Protocol):
         finally:
             self._closed.set_result(None)
 
+    def write_octets(self, octets: bytes) -> None:
+        """Write octets at once and as they are, behind all that is due: a frame no request asked
+        for, or the beginning of one before `abort`. For peers to practise on."""
+        self._flush()
+        if not self._transport.is_closing():
+            self._transport.write(octets)
+
     def _write(self, frame: bytes) -> None:
         self._unwritten.append(frame)
         self._schedule_flush()

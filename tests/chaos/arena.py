@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import time
 from bisect import bisect_left
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from redis import asyncio as redis
 
@@ -118,18 +119,23 @@ class Arena:
 
     def journal(self, senders: Sequence[str]) -> list[books.Submit]:
         """The carrier's book, as far as these senders go."""
-        return [
-            books.Submit(
-                entry["t"],
-                entry["source"],
-                entry["recipient"],
-                entry.get("number", 1),
-                entry.get("total", 1),
-                entry.get("whole"),
-            )
-            for entry in self.fleet.journal()
-            if entry["source"] in senders
-        ]
+        return submits(self.fleet.journal(), senders)
+
+
+def submits(entries: Iterable[Mapping[str, Any]], senders: Sequence[str]) -> list[books.Submit]:
+    """What a carrier's journal says of these senders' messages."""
+    return [
+        books.Submit(
+            entry["t"],
+            entry["source"],
+            entry["recipient"],
+            entry.get("number", 1),
+            entry.get("total", 1),
+            entry.get("whole"),
+        )
+        for entry in entries
+        if entry["source"] in senders
+    ]
 
 
 def resumed_seconds(fault: Fault, happened_ms: Sequence[float]) -> float | None:

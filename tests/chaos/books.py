@@ -41,6 +41,7 @@ class Wish:
     line: str
     at_least_once: bool = False
     store_body: bool = True
+    valid_seconds: int | None = None
     message_id: str | None = None
     refusal: str | None = None
     asked_ms: float = 0.0

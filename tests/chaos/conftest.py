@@ -17,6 +17,7 @@ def standing_arena(tmp_path_factory: pytest.TempPathFactory) -> Iterator[arena.A
     folder = tmp_path_factory.mktemp("arena")
     with servers.throwaway(durable=True) as private, fleet.fleet(private, folder) as processes:
         processes.environment.update(scenario.SIMULATOR)
+        processes.environment["SLUICE_RECEIPT_OVERDUE_EVERY_SECONDS"] = "1"
         built = arena.Arena(processes, private)
         scenario.configure(built)
         asyncio.run(built.open())

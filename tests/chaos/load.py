@@ -175,4 +175,6 @@ def _body(wish: Wish) -> dict[str, object]:
         body["store_body"] = False
     if wish.at_least_once:
         body["delivery"] = "at_least_once"
+    if wish.valid_seconds is not None:
+        body["valid_for"] = wish.valid_seconds
     return body

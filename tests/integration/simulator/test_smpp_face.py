@@ -216,7 +216,7 @@ async def test_answers_and_receipts_take_their_time_when_options_say_so() -> Non
 
 async def test_ids_meet_when_receipts_are_in_decimal() -> None:
     sink = segments.Sink()
-    wanted = running.options_with(decimal_receipts=True)
+    wanted = running.options_with(receipt_ids="decimal")
     based = {"id_base": "dec_to_hex"}
     async with (
         running.simulated(wanted) as carrier,

@@ -1,0 +1,228 @@
+"""Every habit of real carriers that the simulator knows, and several at once: the books agree,
+nothing is sent twice, and every doubt ends."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import time
+from collections import Counter
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from services.simulator import personalities, simulator
+from services.simulator.options import Options
+from tests import fleet
+from tests.chaos import arena, books, database, load, scenario
+from tests.chaos.arena import Arena
+
+VARIABLE = "SLUICE_TEST_PERSONALITY_MESSAGES"
+"""How many messages each personality gets, alone and with others; unless set, a few get a few."""
+MESSAGE_COUNT = int(os.environ.get(VARIABLE, "150"))
+TOGETHER = (
+    "receipts_first,duplicate_receipts,contradicting_receipts,padded_ids",
+    "lost_answers,fake_receipts,decimal_ids",
+    "cuts,wrong_sequences,reused_ids",
+    "throttling,odd_receipts,inbound,poison",
+)
+PROFILES = (*personalities.PERSONALITIES, *TOGETHER) if VARIABLE in os.environ else TOGETHER
+PER_SECOND = 150.0
+BATCH_COUNT = 10
+RESPONSE_SECONDS = 4.0
+VALID_SECONDS = 10
+"""Of messages that some phones never take."""
+QUIET_SECONDS = 2.0
+PATIENCE_SECONDS = 120.0
+HOURS_72 = 72 * 3600
+
+CARRIER = """
+[[carrier]]
+name = "personality"
+adapter = "smpp"
+host = "127.0.0.1"
+port = {port}
+system_id = "personality"
+password = "practice"
+binds = {binds}
+window = {window}
+response_seconds = {response_seconds}
+{more}
+
+[[route]]
+country = "ES"
+carrier = "personality"
+priority = 1
+
+[[price]]
+country = "ES"
+currency = "EUR"
+amount = "0.05"
+"""
+WANTS = {
+    "hex_ids": 'id_base = "hex_to_dec"',
+    "decimal_ids": 'id_base = "dec_to_hex"',
+    "padded_ids": 'id_base = "hex"',
+    "upper_ids": 'id_base = "hex"',
+    "odd_receipts": "receipts_without_esm_class = true",
+}
+"""What an operator sets about carriers that are so."""
+ANSWERS_FOR_OTHERS = {"wrong_sequences"}
+"""Whose receipts may name an id that an answer gave to another submit."""
+LOSES_SUBMITS = {"cuts", "outage"}
+SAYS_OTHERWISE = {"contradicting_receipts"}
+
+
+@dataclass(frozen=True, slots=True)
+class Rest:
+    """How the messages stood when all had become quiet, and how they ended."""
+
+    quiet: Counter[str]
+    ended: Counter[str]
+
+
+@pytest.mark.parametrize("profile", PROFILES)
+async def test_books_agree_whatever_the_carrier_is_like(
+    battered: Arena, tmp_path: Path, profile: str
+) -> None:
+    # Given a carrier of that personality.
+    names = set(profile.split(","))
+    account = f"Personality {PROFILES.index(profile)}"
+    sender = f"Person{PROFILES.index(profile)}"
+    began = time.monotonic()
+    async with _carrier(battered, profile, tmp_path) as carrier:
+        battered.apply(fleet.account(account, sender=sender) + _described(names, carrier.smpp_port))
+        # When messages of one to three parts are sent, and all has come to rest.
+        client = await _send(battered, account, sender, names)
+        rest = await _rest(battered, account)
+        entries = _entries(tmp_path) + battered.fleet.journal()
+        waiting_count = carrier.carrier.outbox.waiting_count
+        counts = carrier.carrier.counters.total()
+        # A carrier is never deleted: this one moves, so that no dispatcher waits for it for ever.
+        battered.apply(_described(set(), battered.fleet.ports["smpp"]))
+    journal = arena.submits(entries, [sender])
+    stored = await database.book(battered.servers.database_url, account)
+    verdict = books.compare(client.book, stored, journal, {})
+    print(
+        f"\n{profile}: {verdict}; at rest {dict(rest.quiet)}, in the end {dict(rest.ended)}; "
+        f"{counts.throttled} throttled, {counts.receipts_sent} receipts, {counts.inbound_sent} "
+        f"inbound; {time.monotonic() - began:.1f} s"
+    )
+    # Then the books agree, and what the carrier took whole is delivered, whatever it said besides.
+    assert verdict.faults == {}
+    assert verdict.acknowledged_count == len(stored) == MESSAGE_COUNT
+    assert not client.strange
+    assert _wrong_ends(stored, journal, names) == []
+    assert waiting_count == 0
+    # And doubts end by what the carrier says, except where it never got the submit.
+    if not names & (LOSES_SUBMITS | ANSWERS_FOR_OTHERS):
+        assert not rest.quiet["in_doubt"] + rest.quiet["submitted"]
+    if not names & SAYS_OTHERWISE:
+        assert "undelivered" not in await _told(battered, account)
+    assert await battered.audit_ok()
+
+
+@asynccontextmanager
+async def _carrier(stage: Arena, profile: str, folder: Path) -> AsyncIterator[simulator.Simulator]:
+    """A carrier of its own, with all the time in the world until receipts are overdue."""
+    random = scenario.seeded(profile)
+    wanted = Options(
+        profile=profile,
+        system_id="",
+        password="practice",
+        journal_path=str(folder / "journal.jsonl"),
+        receipt_retry_ms=200,
+        seed=random.randrange(10**6),
+    )
+    running = await simulator.serve(wanted)
+    try:
+        yield running
+    finally:
+        await running.close()
+        await _end_doubts_after(stage, HOURS_72)
+
+
+def _described(names: set[str], port: int) -> str:
+    more = "\n".join(sorted({WANTS[name] for name in names if name in WANTS}))
+    return CARRIER.format(
+        port=port,
+        binds=arena.BINDS,
+        window=arena.WINDOW,
+        response_seconds=RESPONSE_SECONDS,
+        more=more,
+    )
+
+
+async def _send(stage: Arena, account: str, sender: str, names: set[str]) -> load.Client:
+    """All messages, at an even pace; returns when all are answered."""
+    url, token = stage.fleet.environment["SLUICE_API_URL"], stage.fleet.token(account)
+    due = time.monotonic()
+    async with load.Client(url, token, scenario.seeded(account), {sender: 1}, 0) as client:
+        for _ in range(MESSAGE_COUNT // BATCH_COUNT):
+            wishes = [client.wish() for _ in range(BATCH_COUNT)]
+            for wish in wishes:
+                wish.recipient = f"+346{wish.key.removeprefix('key-'):0>6}55"
+                wish.valid_seconds = VALID_SECONDS if "poison" in names else None
+            client.ask(wishes)
+            due += BATCH_COUNT / PER_SECOND
+            await asyncio.sleep(max(0.0, due - time.monotonic()))
+        await client.answered()
+    return client
+
+
+async def _rest(stage: Arena, account: str) -> Rest:
+    """Wait until nothing happens any more; then let receipts be overdue, and wait for that."""
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    seen, since = Counter[str](), time.monotonic()
+    while "queued" in seen or "parked" in seen or time.monotonic() - since < QUIET_SECONDS:
+        assert time.monotonic() < deadline, f"never quiet: {seen}"
+        await asyncio.sleep(0.2)
+        now = Counter(await database.statuses(stage.servers.database_url, account))
+        if now != seen:
+            seen, since = now, time.monotonic()
+    await _end_doubts_after(stage, 1)
+    ended = seen
+    while ended["in_doubt"] or ended["submitted"]:
+        assert time.monotonic() < deadline, f"doubts do not end: {ended}"
+        await asyncio.sleep(0.2)
+        ended = Counter(await database.statuses(stage.servers.database_url, account))
+    return Rest(seen, ended)
+
+
+async def _end_doubts_after(stage: Arena, seconds: int) -> None:
+    async with database.connected(stage.servers.database_url) as connection:
+        await connection.execute("UPDATE platform SET receipt_deadline_seconds = $1", seconds)
+
+
+async def _told(stage: Arena, account: str) -> set[str]:
+    """All that the account was ever told of its messages' statuses."""
+    async with database.connected(stage.servers.database_url) as connection:
+        rows = await connection.fetch(
+            "SELECT DISTINCT e.status FROM accounts a JOIN all_events e USING (account_id) "
+            "WHERE a.name = $1",
+            account,
+        )
+    return {row["status"] for row in rows}
+
+
+def _wrong_ends(
+    stored: list[books.Stored], journal: list[books.Submit], names: set[str]
+) -> list[str]:
+    """Segments that did not end as the carrier, which delivers all it takes, has them end."""
+    taken = {(submit.recipient, submit.number) for submit in journal}
+    allowed = {"delivered", "unknown"} if names & ANSWERS_FOR_OTHERS else {"delivered"}
+    return [
+        f"{message.recipient[-8:]}/{number}: {part.state}"
+        for message in stored
+        for number, part in message.parts.items()
+        if ((message.recipient, number) in taken) != (part.state in allowed)
+        and not (part.state == "unknown" and names & ANSWERS_FOR_OTHERS)
+    ]
+
+
+def _entries(folder: Path) -> list[dict[str, object]]:
+    return [json.loads(line) for line in (folder / "journal.jsonl").read_text().splitlines()]
