@@ -4,7 +4,8 @@
 |---|---|
 | in doubt, `unknown` after its deadline, or accepted without an id | one the receipt may mean |
 | being submitted again, or submitted twice | a rival: its first submit may own the receipt |
-| known by its id after one submit, or refused | nothing: receipts name it, or never come |
+| refused after it had been in doubt | the last it may mean: a carrier may contradict itself |
+| known by its id after one submit | nothing: receipts name it |
 
 The text a receipt quotes is not asked: no text may travel to where the receipt is read.
 """
@@ -38,7 +39,10 @@ def meant(candidates: Sequence[Nameless], submit_date: datetime | None) -> list[
     if len(candidates) >= NAMELESS_COUNT_MAX:
         return []
     near = [each for each in candidates if is_date_of(each.submitted_at, submit_date)]
-    found = [each for each in near if not each.known and each.state in _OPEN]
+    nameless = [each for each in near if not each.known]
+    found = [each for each in nameless if each.state in _OPEN] or [
+        each for each in nameless if each.state == states.SegmentState.REJECTED
+    ]
     submits = {(each.message_id, each.submitted_at) for each in found}
     if len(submits) != 1 or any(_is_rival(each) for each in near):
         return []

@@ -34,7 +34,8 @@ def date(**apart: float) -> datetime:
 @pytest.mark.parametrize("state", SegmentState)
 def test_one_alone_is_meant_while_a_carrier_may_have_it_unknown_to_us(state: str) -> None:
     one = nameless(state)
-    open_states = {"in_doubt", "submitted", "unknown"}
+    # A refusal that came late may be contradicted, whichever came first.
+    open_states = {"in_doubt", "submitted", "unknown", "rejected"}
 
     assert doubts.meant([one], None) == ([one] if state in open_states else [])
 

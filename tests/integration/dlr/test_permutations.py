@@ -1,0 +1,121 @@
+"""Answers and receipts in every order, repeated and contradicting: one final state, one charge, one
+event each, and a refund exactly where the law says (laws 4 and 5)."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import AsyncIterator, Iterator, Sequence
+from itertools import islice
+from random import Random
+
+import pytest
+
+from services.dispatcher.dispatch import Desk
+from services.dlr import interpreters
+from shared.db import apply, audit, ledger, watch
+from shared.db.connection import Connection
+from shared.limits.limiter import Limiter
+from shared.limits.pace import Pace
+from shared.limits.permits import Permits
+from shared.runtime import ids, redis_link
+from tests.integration.dlr import stories, telling, world
+from tests.integration.dlr.stories import Naming, Story
+from tests.keys import SEALS
+
+SEED = int(os.environ.get("SLUICE_TEST_SEED", "7"))
+EVERY = "SLUICE_TEST_PERMUTATIONS"
+"""If it is set, every story of up to three receipts is told, and so many of three segments."""
+COHORT_COUNT = 600
+
+
+@pytest.fixture
+async def teller(
+    town: world.World, readers: interpreters.Interpreters, owner: Connection, redis_url: str
+) -> AsyncIterator[telling.Teller]:
+    await apply.put(
+        owner, apply.Line("demo", "Sluice", "alphanumeric", "FR", True, 10**7, 10**7, 10**7), None
+    )
+    async with owner.transaction():
+        await ledger.credit(owner, town.account_id, "EUR", 10**12, "test")
+    link = redis_link.connect(redis_url)
+    configured = await watch.Watch.start(town.pool)
+    limiter = Limiter(town.pool, Permits(link))
+    desk = Desk(town.pool, configured, ids.uuid7(), limiter, Pace(link), SEALS)
+    try:
+        yield telling.Teller(town, readers, desk)
+    finally:
+        await link.aclose()
+
+
+async def test_one_segment_ends_in_one_place_whatever_the_order(
+    teller: telling.Teller, town: world.World
+) -> None:
+    told = list(stories.of_one_segment(3 if os.environ.get(EVERY) else 2))
+    if not os.environ.get(EVERY):
+        told = Random(SEED).sample(told, 1_500)
+    await _tell(teller, town, told)
+
+
+async def _tell(teller: telling.Teller, town: world.World, told: Sequence[Story]) -> None:
+    began = time.monotonic()
+    wrong: list[str] = []
+    count = 0
+    for cohort in _cohorts(told):
+        for story, found in await teller.tell(cohort):
+            count += 1
+            wrong += _faults(story, found)
+        if wrong:
+            pytest.fail(f"{len(wrong)} faults, {SEED=}: " + "\n".join(wrong[:8]))
+    seconds = time.monotonic() - began
+    print(f"{count} stories, {teller.receipt_count} receipts and late answers, {seconds:.1f} s")
+    assert await town.kept_count() == teller.receipt_count
+    async with town.pool.acquire() as opened:
+        findings = await audit.examine(opened)
+    assert [each for each in findings if each.is_breach] == []
+
+
+def _cohorts(told: Sequence[Story]) -> Iterator[list[Story]]:
+    """Told side by side: those that are swept at the same times."""
+    for swept in (True, False):
+        left = (story for story in told if story.swept is swept)
+        while cohort := list(islice(left, COHORT_COUNT)):
+            yield cohort
+
+
+def _faults(story: Story, found: telling.Found) -> list[str]:
+    parts = stories.reckon(story)
+    wanted = stories.status_of(parts)
+    said: list[str] = []
+    if story.part_count > 1 and story.naming is Naming.PHONE:
+        # Which part of a submit a receipt is given to does not matter.
+        found, parts = (
+            found.sorted(),
+            sorted(parts, key=lambda each: (each.state, each.refund_count)),
+        )
+    if found.states != tuple(each.state for each in parts):
+        said.append(f"states {found.states}, not {[each.state for each in parts]}")
+    if found.status != wanted:
+        said.append(f"status {found.status}, not {wanted}")
+    if found.debit_counts != (1,) * story.part_count:
+        said.append(f"debits {found.debit_counts}")
+    if found.refund_counts != tuple(each.refund_count for each in parts):
+        said.append(f"refunds {found.refund_counts}, not {[each.refund_count for each in parts]}")
+    if found.history[-1:] != (wanted,):
+        said.append(f"events {found.history}, not one of {wanted} at the end")
+    if story.part_count == 1 and len(set(found.history)) != len(found.history):
+        said.append(f"events {found.history}")
+    if any(
+        one == next_one for one, next_one in zip(found.history, found.history[1:], strict=False)
+    ):
+        said.append(f"events {found.history}")
+    return [f"{each}: {story}" for each in said]
+
+
+@pytest.mark.parametrize("naming", list(Naming))
+async def test_three_segments_end_in_one_place_whatever_the_order(
+    teller: telling.Teller, town: world.World, naming: Naming
+) -> None:
+    count = int(os.environ.get(EVERY) or 300)
+    random = Random(f"{SEED} {naming}")
+    await _tell(teller, town, [stories.of_three_segments(random, naming) for _ in range(count)])
