@@ -156,6 +156,7 @@ class Fleet:
             response_seconds=response_seconds,
         )
         path = self.folder / "configuration.toml"
+        path.touch(0o600)
         path.write_text(configuration + PRICES + carrier, "utf-8")
         self.sluice("apply", str(path))
 

@@ -27,7 +27,7 @@ _UNITS = {"m": timedelta(minutes=1), "h": timedelta(hours=1), "d": timedelta(day
 
 
 class Key(settings.Variables, frozen=True, kw_only=True):
-    """What a command reads that makes tokens."""
+    """What a command reads that makes tokens, or seals carriers' credentials."""
 
     secret_key: settings.SecretKey
 

@@ -21,6 +21,7 @@ from services.dispatcher.schedule import Scheduler
 from services.dispatcher.sweep import Sweeper
 from shared.access import keys, seals
 from shared.broker import link, publish, topology
+from shared.carriers import registry
 from shared.db import pool, watch, workers
 from shared.limits.limiter import Limiter
 from shared.limits.pace import Pace
@@ -67,6 +68,8 @@ def main() -> int:
 @asynccontextmanager
 async def serve(chosen: Settings, stop: asyncio.Event) -> AsyncIterator[None]:
     """Submit while the body runs, then finish what is in flight. A part that dies sets `stop`."""
+    platform = keys.Keys.read(chosen.secret_key)
+    registry.use_keys(platform)
     async with AsyncExitStack() as stack:
         database = await pool.open_pool(chosen.database_url, "dispatcher", chosen.dispatcher_pool)
         stack.push_async_callback(pool.close_pool, database)
@@ -82,7 +85,7 @@ async def serve(chosen: Settings, stop: asyncio.Event) -> AsyncIterator[None]:
         await publisher.link.wait_up(BROKER_SECONDS)
         worker_id = ids.uuid7()
         limiter = Limiter(database, Permits(redis))
-        sealing = seals.Seals(keys.Keys.read(chosen.secret_key))
+        sealing = seals.Seals(platform)
         desk = Desk(database, configured, worker_id, limiter, Pace(redis), sealing)
         recorder = Recorder(desk)
         receipts = ReceiptDesk(publisher, recorder)

@@ -47,11 +47,12 @@ class _Berth:
         self.lane: Lane | None = None
 
     def fits(self, wanted: Carrier | None) -> bool:
-        """Whether it may stay as it is."""
+        """Whether it may stay as it is, under whichever keys credentials are sealed."""
         mine = self.carrier
-        return wanted is not None and (mine.adapter, mine.settings) == (
-            wanted.adapter,
-            wanted.settings,
+        return (
+            wanted is not None
+            and mine.adapter == wanted.adapter
+            and registry.alike(mine.settings, wanted.settings)
         )
 
 

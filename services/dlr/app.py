@@ -13,6 +13,7 @@ from msgspec import Meta
 
 from services.dlr import (
     callbacks,
+    credentials,
     exports,
     inbound,
     intake,
@@ -23,8 +24,9 @@ from services.dlr import (
     retention,
     sealed,
 )
-from shared.access import keys, seals
+from shared.access import keys, seals, vault
 from shared.broker import consume, link, publish, topology
+from shared.carriers import registry
 from shared.db import pool, watch
 from shared.runtime import lifecycle, settings
 from shared.web import addresses, health, server
@@ -92,11 +94,13 @@ def main() -> int:
 async def serve(chosen: Settings, stop: asyncio.Event) -> AsyncIterator[None]:
     """Serve while the body runs: then take no more, finish the batch under way, and close. A part
     that dies sets `stop`."""
+    platform = keys.Keys.read(chosen.secret_key)
+    registry.use_keys(platform)
     async with AsyncExitStack() as parts:
         database = await pool.open_pool(chosen.database_url, "dlr", chosen.receipt_writers + 6)
         parts.push_async_callback(pool.close_pool, database)
         configured = await watch.Watch.start(database)
-        sealing = seals.Seals(keys.Keys.read(chosen.secret_key))
+        sealing = seals.Seals(platform)
         readers = interpreters.Interpreters(configured)
         receiving = intake.Intake(database, readers, chosen.receipt_prefetch)
         publisher = _publisher(chosen)
@@ -108,6 +112,7 @@ async def serve(chosen: Settings, stop: asyncio.Event) -> AsyncIterator[None]:
             "inbound": partial(inbound.run, database, sealing, chosen.inbound_parts_seconds),
             "inbound-seen": partial(inbound.forget, database),
             "sealed": partial(sealed.run, database, sealing),
+            "credentials": partial(credentials.run, database, vault.Vault(platform)),
             "retention": partial(retention.run, database),
             "statistics": partial(message_statistics.run, database),
             "statistics-of-before": partial(message_statistics.fill, database),

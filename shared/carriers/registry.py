@@ -10,7 +10,9 @@ from types import ModuleType
 
 import msgspec
 
-from shared.carriers import adapters, contract, secret
+from shared.access.keys import Keys
+from shared.access.vault import NotReadable, Vault
+from shared.carriers import adapters, contract, credentials, secret
 from shared.sms import inbound, receipts
 
 _KEY = re.compile(r"[a-z][a-z0-9_]*")
@@ -22,6 +24,17 @@ class UnknownAdapter(LookupError):
 
 class InvalidSettings(ValueError):
     """A carrier's settings do not fit its adapter; the sentence names the field, never a value."""
+
+
+class _Opening:
+    """What opens credentials in this process; None: nothing does."""
+
+    vault: Vault | None = None
+
+
+def use_keys(platform: Keys) -> None:
+    """Let `settings` open what is sealed under these keys, from now on, in the whole process."""
+    _Opening.vault = Vault(platform)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,12 +80,26 @@ def adapter(key: str) -> Adapter:
 
 
 def settings(key: str, values: Mapping[str, object]) -> msgspec.Struct:
-    """A carrier's settings, decoded strictly. Raises UnknownAdapter and InvalidSettings."""
+    """A carrier's settings, opened and decoded strictly. A credential that a file or a variable
+    holds is read when it is used. Raises UnknownAdapter and InvalidSettings."""
     chosen = adapter(key)
     try:
-        return msgspec.convert(dict(values), chosen.settings_type, dec_hook=_conceal)
-    except msgspec.ValidationError as error:
+        plain = credentials.placed(chosen.settings_type, credentials.opened(values, _Opening.vault))
+        return msgspec.convert(plain, chosen.settings_type, dec_hook=_conceal)
+    except NotReadable:
+        raise InvalidSettings(f"{key}: no key of SLUICE_SECRET_KEY opens its credentials") from None
+    except ValueError as error:
         raise InvalidSettings(f"{key}: {error}") from None
+
+
+def alike(first: Mapping[str, object], second: Mapping[str, object]) -> bool:
+    """Whether two stored settings say the same, under whichever keys they are sealed."""
+    try:
+        return first == second or credentials.opened(first, _Opening.vault) == credentials.opened(
+            second, _Opening.vault
+        )
+    except NotReadable:
+        return False
 
 
 def reviewed(key: str, values: Mapping[str, object]) -> msgspec.Struct:
@@ -104,6 +131,6 @@ def _checked(key: str, module: ModuleType) -> Adapter:
 def _conceal(wanted: type, value: object) -> object:
     if wanted is object:  # Part of a template, which may be anything.
         return value
-    if wanted is secret.Secret and isinstance(value, str) and value:
-        return secret.Secret(value)
-    raise ValueError("Expected a non-empty `str`")
+    if wanted is secret.Secret:
+        return credentials.read(value)
+    raise ValueError(f"a {wanted.__name__} is nothing that settings hold")

@@ -56,8 +56,8 @@ SecretKey = Annotated[
     str,
     Meta(
         description="What tokens and the fingerprints of requests are hashed with, and webhooks'"
-        " secrets and texts that are not to be kept encrypted: a key of 32 characters or more, or"
-        " several with commas between. The first signs, all are believed.",
+        " secrets, carriers' credentials and texts that are not to be kept encrypted: a key of 32"
+        " characters or more, or several with commas between. The first signs, all are believed.",
         min_length=1,
         examples=["put-64-random-hexadecimal-digits-here"],
     ),
@@ -148,6 +148,12 @@ def load(kind: type[SettingsT], environment: Mapping[str, str] | None = None) ->
         return kind(**values)
     except ValueError as error:
         raise SettingsError(str(error)) from None
+
+
+def named(variable: str) -> str:
+    """What an operator has put into a variable of this name, which no class knows; "" if it is not
+    set."""
+    return os.environ.get(variable, "")
 
 
 def _text_of(source: Mapping[str, str], name: str) -> str:

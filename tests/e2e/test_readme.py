@@ -72,6 +72,7 @@ def checkout(platform: fleets.Fleet) -> Path:
     (here / ".run" / "env").write_text("\n".join(lines))
     # and a password where the README's carrier has its own
     (platform.folder / "secret").write_text("not telling")
+    (platform.folder / "secret").chmod(0o600)
     (here / "operator.toml").write_text(
         blocks("toml")[0].replace("/run/secrets/acme", str(platform.folder / "secret"))
     )

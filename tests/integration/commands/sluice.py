@@ -28,6 +28,10 @@ class Command:
         inherited = {k: v for k, v in os.environ.items() if not k.startswith("SLUICE_")}
         self._environment = {**inherited, **environment}
 
+    def without(self, variable: str) -> Command:
+        """The same, where this variable is not set."""
+        return Command({k: v for k, v in self._environment.items() if k != variable})
+
     async def __call__(self, *arguments: str) -> Ended:
         process = await asyncio.create_subprocess_exec(
             *(sys.executable, "-m", "services", *arguments),

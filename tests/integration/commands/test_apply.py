@@ -58,6 +58,7 @@ async def connection(database_url: str) -> AsyncIterator[asyncpg.Connection]:
 @pytest.fixture
 def file(tmp_path: Path) -> Path:
     written = tmp_path / "operator.toml"
+    written.touch(0o600)
     written.write_text(OPERATOR)
     return written
 
@@ -79,7 +80,7 @@ async def test_the_file_is_in_force_after_one_run_and_the_second_changes_nothing
     assert current.version == after_first == 2
     assert current.default_lines[1].limits == snapshot.Limits(500, 2_000, 20_000)
     assert current.prices == {("FR", "EUR"): 45_300}
-    assert current.carriers[1].settings["password"] == "hush-hush"
+    assert current.carriers[1].settings["system_id"] == "sluice"
     assert current.routes == {"*": (1,), "FR": (1,)}
     assert await connection.fetchval("SELECT account_id FROM event_heads") == 1
     assert await _balances(connection) == {"EUR": 10_000_000}

@@ -55,7 +55,7 @@ ALLOWED = {
     "services.dlr": {"access", "broker", "carriers", "db", "rules", "runtime", "sms", "web"},
     "services.webhooks": {"access", "db", "rules", "runtime", "shapes", "web"},
     "services.simulator": {"runtime", "smpp", "sms"},
-    "shared.carriers": {"smpp", "sms"},
+    "shared.carriers": {"access", "runtime", "smpp", "sms"},
     "shared.payments": {"ledger"},
     "shared.shapes": {"db", "ledger", "limits", "rules", "sms"},
     "shared.invoices": {"ledger"},
