@@ -32,8 +32,10 @@ _ALL = "SELECT carrier_id, name, adapter, settings FROM carriers ORDER BY name"
 async def read(connection: Connection) -> list[StoredSettings]:
     """Those of all carriers, by their names."""
     return [
-        StoredSettings(*row[:3], msgspec.json.decode(row[3], type=dict[str, object]))
-        for row in await connection.fetch(_ALL)
+        StoredSettings(
+            carrier_id, name, adapter, msgspec.json.decode(settings, type=dict[str, object])
+        )
+        for carrier_id, name, adapter, settings in await connection.fetch(_ALL)
     ]
 
 

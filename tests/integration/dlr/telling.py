@@ -89,6 +89,7 @@ class _Script:
 
     connected = True
     room = 100
+    whole_messages = False
 
     def __init__(self, told: Told, answers: Sequence[Answer]) -> None:
         self._told = told
