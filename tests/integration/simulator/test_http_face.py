@@ -167,7 +167,7 @@ async def test_a_text_of_several_parts_is_whole_in_the_journal() -> None:
 async def test_nothing_is_taken_when_the_key_is_wrong() -> None:
     async with simulated(Inbox()) as carrier, linked(carrier, "wrong") as link:
         said = await asyncio.wait_for(segments.submit(link, segments.segment()), 10)
-        assert said.kind is Kind.UNAVAILABLE
+        assert said.kind is Kind.HALTED
         assert carrier.carrier.journal.count == 0
 
 
