@@ -17,7 +17,7 @@ from shared.smpp import bind, codes, esme, pdu, session, terms, window
 
 _log = structlog.get_logger()
 
-TEMPORARY_PAUSE_SECONDS = 1.0
+_ANSWERED = window.AnswerKind.ANSWERED
 _REJECTED, _THROTTLED = outcomes.OutcomeKind.REJECTED, outcomes.OutcomeKind.THROTTLED
 
 
@@ -131,15 +131,20 @@ class SmppLink:
             case window.AnswerKind.LATE:
                 self._keep_answer(segment, self._dialect.read(answer))
                 return
-        # The bind itself heeds the statuses that say nothing but "slower".
-        if (
-            outcome.kind is _THROTTLED
-            and answer.status not in codes.THROTTLING_STATUSES
-            and used.room
-        ):
-            used.pause(TEMPORARY_PAUSE_SECONDS)
+        if outcome.kind is _THROTTLED:
+            self._heed_throttling(used, outcome)
+        elif used.steered and answer.kind is _ANSWERED:
+            used.heed_answer()
         self._changed.set()
         on_outcome(outcome)
+
+    @staticmethod
+    def _heed_throttling(used: bind.Bind, outcome: outcomes.Outcome) -> None:
+        """Go slower; or pause, where the carrier says nothing but that it passes."""
+        if not outcome.retry_after_ms:
+            used.heed_throttling()
+        elif used.room:
+            used.pause(outcome.retry_after_ms / 1000)
 
     def _keep_answer(self, segment: contract.Segment, outcome: outcomes.Outcome) -> None:
         """An answer came after its submit had been given up: it is evidence like a receipt, and

@@ -27,16 +27,19 @@ from shared.smpp import codes
 
 Word = Literal["rejected", "throttled", "deferred", "elsewhere", "halted"]
 """What an operator may say of a status."""
+TEMPORARY_MS = 1_000
+"""How long a bind waits after a trouble of the carrier's that passes."""
 STATUS_MAX = 0xFFFFFFFF
 
 _Kind = outcomes.OutcomeKind
 
 
 class Reading(NamedTuple):
-    """A status read. `reason` is what a producer may read; `understood` as in `Outcome`."""
+    """A status read. `reason` is what a producer may read; the rest is as in `Outcome`."""
 
     kind: outcomes.OutcomeKind
     reason: str
+    retry_after_ms: int = 0
     understood: bool = True
 
 
@@ -87,6 +90,8 @@ def _defaults() -> dict[int, Reading]:
     by_fault = {
         status: Reading(kind, outcomes.DECISIONS[kind].reason) for status, kind in _KINDS.items()
     }
+    passing = by_fault[codes.ESME_RSYSERR]._replace(retry_after_ms=TEMPORARY_MS)
+    by_fault[codes.ESME_RSYSERR] = passing
     return by_fault | {
         status: Reading(_Kind.REJECTED, reason) for status, reason in _REFUSALS.items()
     }
@@ -105,7 +110,7 @@ class Said(Protocol):
 
     @property
     def temporary_statuses(self) -> tuple[int, ...]:
-        """Those that mean THROTTLED."""
+        """Those that mean what a system error does by default."""
 
 
 class Statuses:
@@ -113,14 +118,13 @@ class Statuses:
 
     def __init__(self, said: Mapping[str, Word], temporary: frozenset[int] = frozenset()) -> None:
         """`said` has a status or a range of them, such as "0x14" or "0x0400-0x04FF", and the
-        narrowest range that holds a status counts; `temporary` are those that mean THROTTLED.
+        narrowest range that holds a status counts; `temporary` are those that mean a system error.
         Raises ValueError with a sentence that names the entry."""
         self._ranges = sorted(
             ((*_range(entry), _said(word)) for entry, word in said.items()),
             key=lambda found: found[1] - found[0],
         )
-        throttled = Reading(_Kind.THROTTLED, outcomes.DECISIONS[_Kind.THROTTLED].reason)
-        self._temporary = dict.fromkeys(temporary, throttled)
+        self._temporary = dict.fromkeys(temporary, _DEFAULTS[codes.ESME_RSYSERR])
 
     @classmethod
     def of(cls, settings: Said) -> Self:
@@ -133,6 +137,17 @@ class Statuses:
             if first <= status <= last:
                 return reading
         return self._temporary.get(status) or _DEFAULTS.get(status, _STRANGE)
+
+    def outcome(self, status: int) -> outcomes.Outcome:
+        """What an answer with a status other than 0 comes to."""
+        kind, reason, retry_after_ms, understood = self.read(status)
+        return outcomes.Outcome(
+            kind,
+            code=f"0x{status:08X}",
+            reason=reason,
+            retry_after_ms=retry_after_ms,
+            understood=understood,
+        )
 
 
 def _said(word: Word) -> Reading:

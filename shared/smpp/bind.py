@@ -7,7 +7,7 @@ import random
 from collections.abc import Callable
 from enum import StrEnum
 
-from shared.smpp import codes, encoder, esme, session, terms, window
+from shared.smpp import breadth, encoder, esme, pacer, session, terms
 
 
 class BindState(StrEnum):
@@ -27,10 +27,8 @@ RETRY_SECONDS_MIN = 0.5
 RETRY_SECONDS_MAX = 30.0
 REFUSED_RETRY_SECONDS_MIN = 10.0  # With the cap below, about 20 tries in an hour of refusals.
 REFUSED_RETRY_SECONDS_MAX = 300.0
-PAUSE_SECONDS_MIN = 0.25
-PAUSE_SECONDS_MAX = 5.0
 SETTLED_SECONDS = 5.0  # A session that lived this long has ended a row of failures.
-SUCCESSES_TO_FORGET = 10  # Accepted requests in a row after which throttling starts small again.
+FIRST_CUT = 0.7  # Of the rate a bind had when it was throttled first.
 
 
 def backoff(first_seconds: float, cap_seconds: float, attempt: int) -> float:
@@ -56,14 +54,15 @@ class Bind:
         encoder.encode(destination.request)
         self._destination = destination
         self._terms = agreed
-        self._handlers = session.Handlers(on_request, on_answer=self._heed)
+        self._handlers = session.Handlers(on_request)
         self._on_state = on_state
         self._session: session.Session | None = None
         self._up = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
         self._pause: asyncio.TimerHandle | None = None
-        self._pause_seconds = PAUSE_SECONDS_MIN
-        self._successes = 0
+        self._pacer: pacer.Pacer | None = None
+        least = agreed.window_min
+        self._breadth = None if least is None else breadth.Breadth(least, agreed.window)
 
     @property
     def current(self) -> session.Session | None:
@@ -141,7 +140,9 @@ class Bind:
     async def _serve(self, opened: session.Session) -> str:
         """Lend the session out until it ends; returns why it did."""
         self._session = opened
-        self._pause_seconds = PAUSE_SECONDS_MIN
+        opened.keep_pace(self._pacer)
+        if self._breadth is not None:
+            opened.widen(self._breadth.size)
         try:
             if opened.connected:
                 self._on_state(BindState.BOUND, "bound")
@@ -162,17 +163,47 @@ class Bind:
             return backoff(REFUSED_RETRY_SECONDS_MIN, REFUSED_RETRY_SECONDS_MAX, attempt)
         return backoff(RETRY_SECONDS_MIN, RETRY_SECONDS_MAX, attempt)
 
-    def _heed(self, answer: window.Answer) -> None:
-        """Read throttling out of an answer; one pause a burst, each longer than the last."""
-        if answer.status in codes.THROTTLING_STATUSES:
-            self._successes = 0
-            if self._pause is None:
-                self.pause(self._pause_seconds)
-                self._pause_seconds = min(PAUSE_SECONDS_MAX, self._pause_seconds * 2)
-        elif answer.status == codes.ESME_ROK:
-            self._successes += 1
-            if self._successes >= SUCCESSES_TO_FORGET:
-                self._pause_seconds = PAUSE_SECONDS_MIN
+    @property
+    def steered(self) -> bool:
+        """Whether it wants to hear of answers that are no throttling."""
+        return self._pacer is not None or self._breadth is not None
+
+    def heed_answer(self) -> None:
+        """The request that is being answered was dealt with, as taken or refused."""
+        opened = self._session
+        if opened is None:
+            return
+        now = asyncio.get_running_loop().time()
+        if self._pacer is not None and not self._pacer.taken(now):
+            self._keep_pace(None)
+        if self._breadth is not None:
+            # Half of it, for answers come several at once.
+            full = 2 * (opened.unanswered + 1) >= self._breadth.size
+            self._breadth.answered(now, opened.asked_at, full=full)
+            opened.widen(self._breadth.size)
+
+    def heed_throttling(self) -> None:
+        """The request that is being answered was one too many: go slower, and pause where nothing
+        is taken at all."""
+        opened = self._session
+        if opened is None:
+            return
+        now = asyncio.get_running_loop().time()
+        if self._pacer is None:
+            rate = (opened.unanswered + 1) / max(now - opened.asked_at, 0.001)
+            self._keep_pace(pacer.Pacer(FIRST_CUT * rate, now))
+        if self._breadth is not None:
+            self._breadth.cut(now, opened.asked_at)
+            opened.widen(self._breadth.size)
+        if self._pacer is not None:
+            seconds = self._pacer.throttled(now, opened.asked_at)
+            if seconds:
+                self.pause(seconds)
+
+    def _keep_pace(self, chosen: pacer.Pacer | None) -> None:
+        self._pacer = chosen
+        if self._session is not None:
+            self._session.keep_pace(chosen)
 
     def _resume(self) -> None:
         self._pause = None

@@ -6,7 +6,7 @@ import asyncio
 import math
 import time
 
-from shared.smpp import codes, connection, encoder, life, pdu, terms, window
+from shared.smpp import codes, connection, encoder, life, pacer, pdu, terms, window
 
 
 class Exchange(connection.Connection):
@@ -15,16 +15,17 @@ class Exchange(connection.Connection):
     While too many of the peer's requests are unanswered it stops reading.
     """
 
-    def __init__(self, agreed: terms.Terms, on_answer: window.OnAnswer | None) -> None:
+    def __init__(self, agreed: terms.Terms) -> None:
         super().__init__()
         self.counts = life.Counts()
         self.open_requests = 0  # Inbound ones for which `answer` has not been called.
         self.state = life.State.OPEN
         self._terms = agreed
-        self._on_answer = on_answer
         self._window = window.Window(agreed.window, self._note_failure)
         self._sequence = 0
         self._held = False
+        self._pacer: pacer.Pacer | None = None
+        self._turn: asyncio.TimerHandle | None = None
         self._reading_stopped_at: float | None = None
 
     def answers_changed(self) -> None:
@@ -43,12 +44,30 @@ class Exchange(connection.Connection):
     @property
     def room(self) -> int:
         """How many requests would be written at once if submitted now."""
-        return 0 if self._held or self.state is not life.State.BOUND else self._window.room
+        if self._held or self.state is not life.State.BOUND:
+            return 0
+        room, chosen = self._window.room, self._pacer
+        if chosen is None or room == 0:
+            return room
+        return max(0, min(room, chosen.room(self._window.queued, self._window.unanswered)))
 
     @property
     def unanswered(self) -> int:
         """Requests written and not answered; never more than the window."""
         return self._window.unanswered
+
+    @property
+    def asked_at(self) -> float:
+        """When the request was written whose answer is being told, by the loop's clock."""
+        return self._window.asked_at
+
+    def widen(self, size: int) -> None:
+        """Have a window of this size from now on."""
+        self._window.size = size
+
+    def keep_pace(self, chosen: pacer.Pacer | None) -> None:
+        """Write requests at this pace from now on; None: as fast as the window lets."""
+        self._pacer = chosen
 
     def submit(self, message: pdu.SubmitSm) -> asyncio.Future[window.Answer]:
         """Queue one submit_sm; the future always ends with an Answer, whatever the link does.
@@ -121,7 +140,26 @@ class Exchange(connection.Connection):
 
     def frames_due(self) -> list[bytes]:
         self._steer_reading()  # Our answers have just left, which may be what reading waits for.
-        return [] if self._held else self._window.take(self._loop.time(), time.monotonic())
+        if self._held:
+            return []
+        now = self._loop.time()
+        count = None if self._pacer is None else self._allowance(self._pacer, now)
+        return self._window.take(now, time.monotonic(), count)
+
+    def _allowance(self, chosen: pacer.Pacer, now: float) -> int:
+        """How many of what is queued it is the turn of; the others have theirs later."""
+        queued, unanswered = self._window.queued, self._window.unanswered
+        wanted = min(queued, self._window.size - unanswered)
+        allowed = chosen.allowance(now, wanted, unanswered) if wanted > 0 else 0
+        if allowed < wanted and self._turn is None and chosen.wait_seconds < math.inf:
+            self._turn = self._loop.call_later(chosen.wait_seconds, self._take_turn)
+        return allowed
+
+    def _take_turn(self) -> None:
+        self._turn = None
+        self._schedule_flush()
+        if self.room:
+            self._window.wake()
 
     def _take_answer(self, sequence: int, answer: window.Answer) -> bool:
         """Whether it was the answer to a request of ours, in time or late."""
@@ -129,8 +167,6 @@ class Exchange(connection.Connection):
             if not self._window.settle_late(sequence, answer):
                 return False
             self.counts.late += 1
-        if self._on_answer is not None:
-            self._on_answer(answer)
         return True
 
     def _note_failure(self, error: Exception) -> None:

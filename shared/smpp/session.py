@@ -28,16 +28,14 @@ class Handlers:
     """Whom a session tells what happens to it. None of them may block or await.
 
     `on_request` gets every inbound message (deliver_sm and data_sm at the ESME, submit_sm at the
-    SMSC), and somebody calls `Session.answer` for it later. `on_answer` sees every answer the peer
-    gives to a request of ours. `on_opened` is called when the connection stands, encrypted where it
-    is to be; from there on `on_closed` is called exactly once, after everybody who asked has been
-    told what became of it. `authenticate` makes the session an SMSC's, and `on_bound` follows
-    a status of 0.
+    SMSC), and somebody calls `Session.answer` for it later. `on_opened` is called when the
+    connection stands, encrypted where it is to be; from there on `on_closed` is called exactly
+    once, after everybody who asked has been told what became of it. `authenticate` makes the
+    session an SMSC's, and `on_bound` follows a status of 0.
     """
 
     on_request: OnRequest
     on_closed: OnSession = _ignore
-    on_answer: window.OnAnswer | None = None
     authenticate: Authenticate | None = None
     on_bound: OnSession = _ignore
     on_opened: OnSession = _ignore
@@ -51,7 +49,7 @@ class Session(exchange.Exchange):
     """
 
     def __init__(self, agreed: terms.Terms, handlers: Handlers) -> None:
-        super().__init__(agreed, handlers.on_answer)
+        super().__init__(agreed)
         self.bound: pdu.BindRequest | None = None
         self.loss: life.Loss | None = None
         self._timers = agreed.timers

@@ -13,7 +13,8 @@ OPEN_REQUEST_COUNT_MAX = 1000
 class Terms:
     """How a session conducts itself.
 
-    At most `window` of its own requests are ever unanswered. While about `open_requests_max` of the
+    At most `window` of its own requests are ever unanswered; with `window_min` a bind finds the
+    number between both by itself. While about `open_requests_max` of the
     peer's are, it stops reading. `system_id` is an SMSC's name in its bind responses.
     """
 
@@ -21,3 +22,4 @@ class Terms:
     timers: life.Timers = field(default_factory=life.Timers)
     open_requests_max: int = OPEN_REQUEST_COUNT_MAX
     system_id: str = ""
+    window_min: int | None = None

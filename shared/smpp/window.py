@@ -47,12 +47,14 @@ class Window:
     the youngest GIVEN_UP_COUNT_MAX are remembered, since their answers may come late.
     """
 
-    __slots__ = ("_given_up", "_on_failure", "_queued", "_watchers", "_written", "size")
+    __slots__ = ("_given_up", "_on_failure", "_queued", "_watchers", "_written", "asked_at", "size")
 
     def __init__(self, size: int, on_failure: OnFailure) -> None:
         if size < 1:
             raise ValueError("a window holds at least one request")
         self.size = size
+        self.asked_at = 0.0
+        """When the request was written whose answer is being told."""
         self._on_failure = on_failure
         self._queued: deque[tuple[int, bytes, OnAnswer, float]] = deque()
         self._written: dict[int, tuple[OnAnswer, float]] = {}
@@ -84,12 +86,13 @@ class Window:
         """Queue a request, which may not be written after `leave_by`, in the clock of `take`."""
         self._queued.append((sequence, frame, on_answer, leave_by))
 
-    def take(self, now: float, clock: float) -> list[bytes]:
-        """The frames to write now; from here on they count as written. Those whose time by that
-        clock is over are NOT_SENT."""
+    def take(self, now: float, clock: float, count: int | None = None) -> list[bytes]:
+        """The frames to write now, at most `count`; from here on they count as written. Those whose
+        time by that clock is over are NOT_SENT."""
         frames: list[bytes] = []
         queued, written = self._queued, self._written
-        while queued and len(written) < self.size:
+        most = self.size if count is None else min(self.size, len(written) + count)
+        while queued and len(written) < most:
             sequence, frame, on_answer, leave_by = queued.popleft()
             if clock > leave_by:
                 self._tell(on_answer, NOT_SENT)
@@ -103,6 +106,7 @@ class Window:
         written = self._written.pop(sequence, None)
         if written is None:
             return False
+        self.asked_at = written[1]
         self._tell(written[0], answer)
         return True
 

@@ -17,17 +17,16 @@ Changes = asyncio.Queue[tuple[bind.BindState, str]]
 @pytest.fixture(autouse=True)
 def quick_retries(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(bind, "RETRY_SECONDS_MIN", 0.02)
-    monkeypatch.setattr(bind, "PAUSE_SECONDS_MIN", 0.02)
 
 
 @asynccontextmanager
 async def keeping_bound(
-    port: int, recorder: peers.Recorder
+    port: int, recorder: peers.Recorder, window_size: int = 2
 ) -> AsyncIterator[tuple[bind.Bind, Changes]]:
     changes: Changes = asyncio.Queue()
     kept = bind.Bind(
         esme.Destination("127.0.0.1", port, peers.REQUEST),
-        terms.Terms(2, life.Timers(unbind_seconds=0.05)),
+        terms.Terms(window_size, life.Timers(unbind_seconds=0.05)),
         on_request=recorder.on_request,
         on_state=lambda state, reason: changes.put_nowait((state, reason)),
     )
@@ -113,43 +112,49 @@ async def test_the_peer_is_not_hammered_when_it_refuses_the_bind() -> None:
         assert changes.empty()
 
 
-@pytest.mark.parametrize("status", sorted(codes.THROTTLING_STATUSES))
-async def test_the_bind_pauses_once_a_burst_and_resumes_when_throttled(status: int) -> None:
+async def test_a_bind_that_is_throttled_pauses_and_then_tries_with_two() -> None:
     async with (
         peers.ScriptedSmsc().listening() as scripted,
-        keeping_bound(scripted.port, peers.Recorder()) as (kept, changes),
+        keeping_bound(scripted.port, peers.Recorder(), window_size=10) as (kept, changes),
     ):
         peer = await scripted.accept_bind()
         await until(changes, lambda state: state is bind.BindState.BOUND)
-        answers = [session_of(kept).submit(peers.MESSAGE) for _ in range(2)]
-        for submit in await peer.receive_submits(2):
-            peer.send(pdu.SubmitSmResp(status), submit.sequence)
 
-        assert [(await each).status for each in answers] == [status, status]
-        await until(changes, lambda state: state is bind.BindState.PAUSED)
-        assert (kept.connected, kept.room) == (True, 0)
-        assert await changes.get() == (bind.BindState.BOUND, "resumed")
-        assert kept.room == 2
-        assert changes.empty()
-
-
-async def test_pauses_grow_while_throttled_and_start_small_after_successes() -> None:
-    async with (
-        peers.ScriptedSmsc().listening() as scripted,
-        keeping_bound(scripted.port, peers.Recorder()) as (kept, changes),
-    ):
-        peer = await scripted.accept_bind()
-        pauses = []
-        for status in [codes.ESME_RTHROTTLED] * 3 + [0] * 10 + [codes.ESME_RTHROTTLED]:
+        async def answered(count: int, status: int) -> None:
             assert await kept.wait_for_room(peers.PATIENCE_SECONDS)
-            answer = session_of(kept).submit(peers.MESSAGE)
-            (submit,) = await peer.receive_submits(1)
-            peer.send(pdu.SubmitSmResp(status), submit.sequence)
-            await answer
-            if status:
-                pauses.append(await until(changes, lambda state: state is bind.BindState.PAUSED))
+            opened, told = session_of(kept), asyncio.get_running_loop().create_future()
 
-    assert pauses == ["for 0.02 s", "for 0.04 s", "for 0.08 s", "for 0.02 s"]
+            def tell(answer: window.Answer) -> None:
+                if answer.status:
+                    kept.heed_throttling()
+                elif kept.steered:
+                    kept.heed_answer()
+                if not opened.unanswered and not told.done():
+                    told.set_result(None)
+
+            for _ in range(count):
+                opened.ask(codes.COMMAND_SUBMIT_SM, peers.MESSAGE_BODY, tell)
+            for submit in await peer.receive_submits(count):
+                peer.send(pdu.SubmitSmResp(status), submit.sequence)
+            await asyncio.wait_for(told, peers.PATIENCE_SECONDS)
+
+        # given a burst of which nothing is taken, twice
+        await answered(10, codes.ESME_RTHROTTLED)
+        assert kept.connected
+        assert kept.room > 2
+        await answered(kept.room, codes.ESME_RTHROTTLED)
+        # then it pauses once, for longer each time that the next two are not taken either
+        for pause in ("for 0.05 s", "for 0.1 s", "for 0.2 s"):
+            assert (await changes.get()) == (bind.BindState.PAUSED, pause)
+            assert (kept.connected, kept.room) == (True, 0)
+            assert await changes.get() == (bind.BindState.BOUND, "resumed")
+            assert kept.room == 2
+            assert changes.empty()
+            if pause != "for 0.2 s":
+                await answered(2, codes.ESME_RTHROTTLED)
+        # and one that is taken ends that
+        await answered(2, codes.ESME_ROK)
+        assert kept.room > 2
 
 
 async def test_unanswered_requests_are_waited_for_when_closing() -> None:

@@ -51,11 +51,12 @@ def test_an_operator_s_word_counts_and_the_narrowest_range_first() -> None:
         frozenset({0x45, 0x14}),
     )
     assert statuses.read(0x400).kind is Kind.ELSEWHERE
-    assert statuses.read(0x4FF) == (Kind.ELSEWHERE, statuses.read(0x400).reason, True)
+    assert statuses.read(0x4FF) == statuses.read(0x400)
     assert statuses.read(0x410).kind is Kind.HALTED
     assert statuses.read(0x40F).kind is Kind.DEFERRED
     assert statuses.read(0x14).kind is Kind.THROTTLED
-    assert statuses.read(0x45).kind is Kind.THROTTLED
+    assert (statuses.read(0x45).kind, statuses.read(0x45).retry_after_ms) == (Kind.THROTTLED, 1_000)
+    assert statuses.outcome(0x500).code == "0x00000500"
     assert statuses.read(0x500).understood is False
 
 
