@@ -79,13 +79,7 @@ class Dialect:
         if answer.status == codes.ESME_ROK:
             carrier_id = smpp_receipts.answered_id(answer.message_id, self._settings.id_base)
             return outcomes.Outcome(outcomes.OutcomeKind.ACCEPTED, carrier_id)
-        said = self._statuses.read(answer.status)
-        return outcomes.Outcome(
-            said.kind,
-            code=f"0x{answer.status:08X}",
-            reason=said.reason,
-            understood=said.understood,
-        )
+        return self._statuses.outcome(answer.status)
 
     def strip(self, delivery: pdu.Message) -> bytes | None:
         """What to keep of a receipt; None for what is none."""

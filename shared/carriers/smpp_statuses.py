@@ -34,7 +34,7 @@ STATUS_MAX = 0xFFFFFFFF
 _Kind = outcomes.OutcomeKind
 
 
-class Reading(NamedTuple):
+class StatusReading(NamedTuple):
     """A status read. `reason` is what a producer may read; the rest is as in `Outcome`."""
 
     kind: outcomes.OutcomeKind
@@ -86,22 +86,23 @@ _REFUSALS = {
 }
 
 
-def _defaults() -> dict[int, Reading]:
+def _defaults() -> dict[int, StatusReading]:
     by_fault = {
-        status: Reading(kind, outcomes.DECISIONS[kind].reason) for status, kind in _KINDS.items()
+        status: StatusReading(kind, outcomes.DECISIONS[kind].reason)
+        for status, kind in _KINDS.items()
     }
     passing = by_fault[codes.ESME_RSYSERR]._replace(retry_after_ms=TEMPORARY_MS)
     by_fault[codes.ESME_RSYSERR] = passing
     return by_fault | {
-        status: Reading(_Kind.REJECTED, reason) for status, reason in _REFUSALS.items()
+        status: StatusReading(_Kind.REJECTED, reason) for status, reason in _REFUSALS.items()
     }
 
 
 _DEFAULTS = _defaults()
-_STRANGE = Reading(_Kind.REJECTED, _REFUSED, understood=False)
+_STRANGE = StatusReading(_Kind.REJECTED, _REFUSED, understood=False)
 
 
-class Said(Protocol):
+class StatusSettings(Protocol):
     """The settings of a carrier that are about its statuses."""
 
     @property
@@ -127,11 +128,11 @@ class Statuses:
         self._temporary = dict.fromkeys(temporary, _DEFAULTS[codes.ESME_RSYSERR])
 
     @classmethod
-    def of(cls, settings: Said) -> Self:
+    def of(cls, settings: StatusSettings) -> Self:
         """The statuses as a carrier's settings have them. Raises ValueError as the class does."""
         return cls(settings.statuses, frozenset(settings.temporary_statuses))
 
-    def read(self, status: int) -> Reading:
+    def read(self, status: int) -> StatusReading:
         """What a status other than 0 means."""
         for first, last, reading in self._ranges:
             if first <= status <= last:
@@ -150,9 +151,9 @@ class Statuses:
         )
 
 
-def _said(word: Word) -> Reading:
+def _said(word: Word) -> StatusReading:
     kind = _Kind(word)
-    return Reading(kind, outcomes.DECISIONS[kind].reason)
+    return StatusReading(kind, outcomes.DECISIONS[kind].reason)
 
 
 def _range(entry: str) -> tuple[int, int]:

@@ -15,9 +15,9 @@ CAREFUL_COUNT = 250
 CAREFUL_GROWTH = 0.02
 BOLD_GROWTH = 0.4
 FIRST_GROWTH = 2.0
-"""Growth a second: none just after a cut, then careful, then bold, for the limit has changed. With fewer
-requests than those in that time it is careful for longer, lest more than one of 100 be too many. The first
-growth is that of a rate that was guessed, not found."""
+"""Growth a second: none just after a cut, then careful, then bold, for the limit has changed. With
+fewer requests than those in that time it is careful for longer, lest more than one of 100 be too
+many. The first growth is that of a rate that was guessed, not found."""
 CUT = 0.95
 DEEP_CUT = 0.5
 HOLD_SECONDS_MIN = 0.05
