@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from deploy.local import kept
-from services.commands import api, database, limits, tokens, user
+from services.commands import api, carrier, database, limits, tokens, user
 from services.dispatcher import app as dispatcher
 from services.dlr import app as dlr
 from services.ingest import app as ingest
@@ -47,6 +47,7 @@ SECTIONS = (
             database.Migration,
             limits.Memory,
             tokens.Key,
+            carrier.Opener,
             user.HashingCost,
             api.Producer,
         ),

@@ -51,6 +51,11 @@ OPERATION = (
         "services.commands.configuration.apply:run",
         "Load accounts, lines, prices, carriers, routes and limits from a TOML file.",
     ),
+    Command(
+        "carrier",
+        "services.commands.carrier:app",
+        "Carriers: what they are set to, what they answer, a test through one.",
+    ),
     Command("token", "services.commands.tokens:app", "Bearer tokens of an account."),
     Command("account", "services.commands.account:app", "Accounts, their money, counts."),
     Command("user", "services.commands.user:app", "People who sign in to an account."),

@@ -58,7 +58,7 @@ async def trace(message_id: UUID, /, *, numbers: Flag = False, as_json: Json = F
     if as_json:
         print(msgspec.json.encode(shown).decode())
     else:
-        _print(shown, stored.way.account)
+        print_trace(shown, stored.way.account)
     return exits.OK
 
 
@@ -151,7 +151,8 @@ def _gone(message_id: UUID, left: list[traces.TracedTransfer]) -> str:
     return f"message {message_id} is older than the retention; its money is still known: {moved}"
 
 
-def _print(shown: message_trace.Trace, account: str | None) -> None:
+def print_trace(shown: message_trace.Trace, account: str | None) -> None:
+    """A message and its way, for people."""
     told, price, route = shown.message, shown.price, shown.route
     head = {
         "message": f"{told.message_id} of {account}: {told.status} {told.reason}".rstrip(),

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 import msgspec
 import structlog
 
-from shared.carriers import contract, registry
+from shared.carriers import contract, registry, secret
 from shared.db import watch
 from shared.rules import snapshot
 from shared.sms import inbound, receipts
 
 _log = structlog.get_logger()
+
+_Brought = TypeVar("_Brought")
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,22 +36,35 @@ class Interpreter:
         self, request: contract.CallbackRequest
     ) -> tuple[bytes, ...] | contract.CallbackRefusal | None:
         """The receipts in a call; None when this way of speaking knows no calls."""
-        if self.adapter.admit_callback is None:
-            return None
-        return self.adapter.admit_callback(self.settings, request)
+        return self._admitted(self.adapter.admit_callback, request)
 
     def admit_inbound(
         self, request: contract.CallbackRequest
     ) -> tuple[inbound.InboundPart, ...] | contract.CallbackRefusal | None:
         """What phones have sent, in a call; None when this way of speaking knows no calls."""
-        if self.adapter.admit_inbound is None:
-            return None
-        return self.adapter.admit_inbound(self.settings, request)
+        return self._admitted(self.adapter.admit_inbound, request)
 
     def knows_secret(self, path_secret: str) -> bool:
         """Whether a call with this secret in its path is this carrier's."""
         knows = self.adapter.knows_secret
-        return knows is not None and knows(self.settings, path_secret)
+        try:
+            return knows is not None and knows(self.settings, path_secret)
+        except secret.NotThere as error:
+            _log.error("credential_not_there", carrier=self.name, error=str(error))
+            return False
+
+    def _admitted(
+        self,
+        admit: Callable[[msgspec.Struct, contract.CallbackRequest], _Brought] | None,
+        request: contract.CallbackRequest,
+    ) -> _Brought | contract.CallbackRefusal | None:
+        """What a call brings; the carrier is asked to come again where its proof cannot be judged,
+        for the secret is not where it should be."""
+        try:
+            return None if admit is None else admit(self.settings, request)
+        except secret.NotThere as error:
+            _log.error("credential_not_there", carrier=self.name, error=str(error))
+            return contract.CallbackRefusal(503, "calls cannot be judged now")
 
 
 class Interpreters:

@@ -117,6 +117,11 @@ def placed(kind: type[msgspec.Struct], values: Mapping[str, object]) -> dict[str
     return _settings(_placed(_type_of(kind), values, ""))
 
 
+def has_places(kind: type[msgspec.Struct], values: Mapping[str, object]) -> bool:
+    """Whether any credential is kept in a file or a variable."""
+    return _has_places(_type_of(kind), values)
+
+
 def files(kind: type[msgspec.Struct], values: Mapping[str, object]) -> Iterator[tuple[str, str]]:
     """(setting, file) of each credential that a file holds."""
     yield from _files(_type_of(kind), placed(kind, values), "")
@@ -131,6 +136,21 @@ def read(value: object) -> secret.Secret:
         if place in _PLACES and isinstance(name, str) and name:
             return secret.Secret("", **{"file" if place == FILE else "variable": name})
     raise ValueError('Expected a non-empty `str`, { file = "..." } or { env = "..." }')
+
+
+def reveal_all(settings: object) -> None:
+    """Read every credential of decoded settings from where it is kept. Raises secret.NotThere."""
+    if isinstance(settings, secret.Secret):
+        settings.reveal()
+    elif isinstance(settings, msgspec.Struct):
+        for name in settings.__struct_fields__:
+            reveal_all(getattr(settings, name))
+    elif isinstance(settings, Mapping):
+        for held in settings.values():
+            reveal_all(held)
+    elif isinstance(settings, list | tuple):
+        for held in settings:
+            reveal_all(held)
 
 
 def masked_url(url: str) -> tuple[str, bool]:
@@ -313,6 +333,18 @@ def _gather(kind: inspect.Type, written: dict[str, object], where: str) -> None:
             every = [name, *(each for each, of in names.items() if of == name)]
             raise ValueError(f"{where}{name}: expected one of {', '.join(every)}")
         written[name] = {key.removeprefix(f"{name}_"): written.pop(key)}
+
+
+def _has_places(kind: inspect.Type, value: object) -> bool:
+    if _is_place(kind, value):
+        return True
+    kind = _fitting(kind, value)
+    if isinstance(value, Mapping):
+        return any(key in _place_names(kind) for key in value) or any(
+            _has_places(below, value[key]) for key, below in _below(kind, value)
+        )
+    below = _item_type(kind) or kind
+    return isinstance(value, list | tuple) and any(_has_places(below, held) for held in value)
 
 
 def _files(kind: inspect.Type, value: object, where: str) -> Iterator[tuple[str, str]]:

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import importlib
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass
+from functools import partial
 from types import ModuleType
 
 import msgspec
 
 from shared.access.keys import Keys
 from shared.access.vault import NotReadable, Vault
-from shared.carriers import adapters, contract, credentials, secret
+from shared.carriers import adapters, contract, credentials, findings, secret
 from shared.sms import inbound, receipts
 
 _KEY = re.compile(r"[a-z][a-z0-9_]*")
@@ -39,7 +40,7 @@ def use_keys(platform: Keys) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Adapter:
-    """One way of speaking, as `contract` describes it; the last four are optional."""
+    """One way of speaking, as `contract` describes it; what may be None is optional."""
 
     key: str
     settings_type: type[msgspec.Struct]
@@ -63,6 +64,7 @@ class Adapter:
     )
     knows_secret: Callable[[msgspec.Struct, str], bool] | None
     review: Callable[[msgspec.Struct], None] | None
+    check: Callable[[msgspec.Struct], Coroutine[None, None, tuple[findings.Finding, ...]]] | None
 
 
 def adapter(key: str) -> Adapter:
@@ -119,13 +121,28 @@ def _checked(key: str, module: ModuleType) -> Adapter:
     return Adapter(
         key=key,
         settings_type=module.Settings,
-        open_link=module.open_link,
+        open_link=partial(_opened, module),
         read_receipt=module.read_receipt,
         admit_callback=getattr(module, "admit_callback", None),
         admit_inbound=getattr(module, "admit_inbound", None),
         knows_secret=getattr(module, "knows_secret", None),
         review=getattr(module, "review", None),
+        check=getattr(module, "check", None),
     )
+
+
+def _opened(
+    module: ModuleType,
+    carrier: str,
+    settings: msgspec.Struct,
+    on_receipt: contract.ReceiptSink,
+    on_inbound: contract.InboundSink,
+) -> contract.Link:
+    """A link all of whose credentials are at hand. Raises secret.NotThere, and what the adapter
+    does."""
+    credentials.reveal_all(settings)
+    link: contract.Link = module.open_link(carrier, settings, on_receipt, on_inbound)
+    return link
 
 
 def _conceal(wanted: type, value: object) -> object:

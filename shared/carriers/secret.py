@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 from shared.runtime import settings
 
 LENGTH_MAX = 64 * 1024
 """Characters read of a file."""
+READ_AGAIN_SECONDS = 10.0
+"""A file that was replaced is believed after this."""
 
 
 class NotThere(ValueError):
@@ -18,11 +21,12 @@ class Secret:
     """A password or key from a carrier's settings, or the place where it is kept, which is read
     when it is needed: masked in every repr, and shown by `reveal`."""
 
-    __slots__ = ("_file", "_value", "_variable")
+    __slots__ = ("_file", "_kept", "_kept_at", "_value", "_variable")
 
     def __init__(self, value: str, *, file: str = "", variable: str = "") -> None:
         """The value, or else one place: a file's name, or that of a variable of the environment."""
         self._value, self._file, self._variable = value, file, variable
+        self._kept, self._kept_at = "", 0.0
 
     @property
     def literal(self) -> str | None:
@@ -30,13 +34,22 @@ class Secret:
         return None if self._file or self._variable else self._value
 
     def reveal(self) -> str:
-        """The credential itself, for the wire only; of a file without its last line break. Raises
-        NotThere."""
+        """The credential itself, for the wire only; of a file without its last line break. One that
+        was there goes on being what it was when its place is gone. Raises NotThere."""
         if self._variable:
             if not (found := settings.named(self._variable)):
                 raise NotThere(f"the variable {self._variable} is not set")
             return found
-        return _read(self._file) if self._file else self._value
+        if not self._file:
+            return self._value
+        if not self._kept or time.monotonic() > self._kept_at + READ_AGAIN_SECONDS:
+            try:
+                self._kept = _read(self._file)
+            except NotThere:
+                if not self._kept:
+                    raise
+            self._kept_at = time.monotonic()
+        return self._kept
 
     def __repr__(self) -> str:
         return "***"

@@ -108,8 +108,8 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
         checks.filled("system_id", self.system_id)
         checks.printable("system_id", self.system_id, credential_max)
         checks.printable("system_type", self.system_type, credential_max)
-        if self.password is not None:
-            checks.printable("password", self.password.reveal(), credential_max)
+        if self.password is not None and self.password.literal is not None:
+            checks.printable("password", self.password.literal, credential_max)
         if self.password_file is not None:
             checks.filled("password_file", self.password_file)
         for name, low, high in _RANGES:

@@ -46,7 +46,7 @@ class HeaderAuth(
     key: Secret
 
     def __post_init__(self) -> None:
-        checks.header("auth.header", self.header, self.key.reveal())
+        checks.header("auth.header", self.header, self.key.literal or "")
 
 
 class InboundFields(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -141,7 +141,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
         self._check_answer()
 
     def _check_request(self) -> None:
-        secrets = {f"secret.{name}": value.reveal() for name, value in self.secrets.items()}
+        secrets = {f"secret.{name}": value.literal or "" for name, value in self.secrets.items()}
         words = secrets.keys() | templates.SEGMENT_WORDS
         templates.check("url", self.url, words)
         _check_url(str(templates.fill(self.url, dict.fromkeys(words, "1"))))

@@ -25,7 +25,17 @@ from urllib.parse import quote, urlencode
 import msgspec
 import yarl
 
-from shared.carriers import answers, calls, contract, outcomes, templates, web_link, web_settings
+from shared.carriers import (
+    answers,
+    calls,
+    contract,
+    findings,
+    outcomes,
+    templates,
+    web_check,
+    web_link,
+    web_settings,
+)
 from shared.carriers.web_reports import admit_callback, admit_inbound, knows_secret, read_receipt
 from shared.carriers.web_settings import Settings
 
@@ -33,6 +43,7 @@ __all__ = [
     "Settings",
     "admit_callback",
     "admit_inbound",
+    "check",
     "knows_secret",
     "open_link",
     "read_receipt",
@@ -76,6 +87,14 @@ def open_link(
         settings.whole_message,
     )
     return web_link.WebLink(carrier, api)
+
+
+async def check(settings: Settings) -> tuple[findings.Finding, ...]:
+    """Connects to where messages are sent."""
+    words = dict.fromkeys(templates.SEGMENT_WORDS, "1") | {
+        f"secret.{name}": quote(each.reveal(), safe="") for name, each in settings.secrets.items()
+    }
+    return await web_check.check(yarl.URL(str(templates.fill(settings.url, words)), encoded=True))
 
 
 def _request(

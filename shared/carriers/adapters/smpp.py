@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from shared.carriers import (
     contract,
+    findings,
     smpp_binds,
+    smpp_check,
     smpp_dialect,
     smpp_link,
     smpp_receipts,
@@ -34,6 +36,11 @@ def open_link(
         smpp_dialect.Dialect(settings),
         smpp_link.Sinks(on_receipt, on_inbound),
     )
+
+
+async def check(settings: Settings) -> tuple[findings.Finding, ...]:
+    """Binds and unbinds."""
+    return await smpp_check.check(smpp_binds.destinations(settings), settings.window)
 
 
 def read_receipt(settings: Settings, body: bytes) -> receipts.Receipt | receipts.LateAnswer | None:
