@@ -14,9 +14,18 @@ async def claim(
 ) -> list[work.Claimed]:
     """Claim these messages, as far as they wait, and charge nobody."""
     rows = await connection.fetch(
-        "SELECT message_id, segment_count FROM work WHERE message_id = ANY ($1::uuid[])",
+        "SELECT message_id, segment_count, carrier_id FROM work"
+        " WHERE message_id = ANY ($1::uuid[])",
         message_ids,
     )
-    counts = {row["message_id"]: row["segment_count"] for row in rows}
     epoch = await limits.epoch(connection)
-    return (await work.claim(connection, counts, worker_id, epoch, {})).messages
+    claimed: list[work.Claimed] = []
+    for carrier_id in {row["carrier_id"] for row in rows}:
+        counts = {
+            row["message_id"]: row["segment_count"]
+            for row in rows
+            if row["carrier_id"] == carrier_id
+        }
+        found = await work.claim(connection, counts, worker_id, epoch, {}, carrier_id)
+        claimed += found.messages
+    return claimed

@@ -63,9 +63,13 @@ class Unused(NamedTuple):
 
 
 async def claim(
-    pool: asyncpg.Pool, seals: Seals, worker_id: UUID, granted: Sequence[Granted]
+    pool: asyncpg.Pool,
+    seals: Seals,
+    worker_id: UUID,
+    carrier_id: int,
+    granted: Sequence[Granted],
 ) -> list[work.Claimed]:
-    """Commit the intent for the messages that nobody else has claimed, whose time is not over and
+    """Commit the intent for the messages of a carrier that nobody else has claimed, whose time is not over and
     whose permit is for all that they still need, and charge their limits. What is for a phone that
     has opted out is canceled instead, and what no key opens has failed. The permits are of one
     epoch. Raises StaleEpoch or ClocksApart, with nothing committed, and Unheard."""
@@ -77,7 +81,7 @@ async def claim(
         async with pool.acquire(timeout=ACQUIRE_SECONDS) as opened:
             began = time.monotonic()
             async with limits.behind_fence(opened):
-                found = await work.claim(opened, counts, worker_id, epoch, used)
+                found = await work.claim(opened, counts, worker_id, epoch, used, carrier_id)
                 if found.epoch != epoch:
                     raise StaleEpoch
                 if not _in_time(granted, began, found.transaction.began_at):

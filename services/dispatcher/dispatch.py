@@ -82,8 +82,10 @@ def count_delay(fault: BaseException) -> None:
     _DELAYED.labels(_CAUSES.get(type(fault), "database")).inc()
 
 
-async def dispatch(desk: Desk, items: Sequence[envelopes.WorkItem]) -> Dispatched:
-    """Permits for a batch, and the committed intent for those that got one. Messages in neither
+async def dispatch(
+    desk: Desk, carrier_id: int, items: Sequence[envelopes.WorkItem]
+) -> Dispatched:
+    """Permits for a carrier's batch, and the committed intent for those that got one. Messages in neither
     `to_send` nor `at_rest` are to be tried again. Never raises one of FAULTS: see `fault`."""
     done = Dispatched()
     current = desk.configured.current
@@ -98,7 +100,7 @@ async def dispatch(desk: Desk, items: Sequence[envelopes.WorkItem]) -> Dispatche
             for item, verdict in zip(items, verdicts, strict=True)
             if isinstance(verdict, Permit)
         ]
-        await _claim(desk, granted, done)
+        await _claim(desk, carrier_id, granted, done)
         await _without_permits(desk, items, verdicts, done)
     except FAULTS as error:
         done.fault = error
@@ -115,9 +117,11 @@ async def _set_aside(desk: Desk, strangers: Sequence[envelopes.WorkItem], done: 
         done.fault = LineUnknown()
 
 
-async def _claim(desk: Desk, granted: Sequence[claim.Granted], done: Dispatched) -> None:
+async def _claim(
+    desk: Desk, carrier_id: int, granted: Sequence[claim.Granted], done: Dispatched
+) -> None:
     """Commit the intent. Messages that this worker cannot claim are at rest: somebody else owns
-    them, or a sweep will."""
+    them, or a sweep will, or another carrier's queue has them."""
     newest = max((permit.epoch for _, permit in granted), default=0)
     usable: list[claim.Granted] = []
     useless: list[claim.Granted] = []
@@ -128,7 +132,7 @@ async def _claim(desk: Desk, granted: Sequence[claim.Granted], done: Dispatched)
     if not usable:
         return
     try:
-        live = await claim.claim(desk.pool, desk.seals, desk.worker_id, usable)
+        live = await claim.claim(desk.pool, desk.seals, desk.worker_id, carrier_id, usable)
     except claim.StaleEpoch:
         desk.limiter.forget_epoch()
         return

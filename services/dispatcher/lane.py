@@ -142,7 +142,8 @@ class Lane:
         # The same message twice in a batch is a duplicate: it is tried, and found gone, later.
         waiting: dict[UUID, Held] = {}
         twice = [h for h in batch if waiting.setdefault(h.item.message_id, h) is not h]
-        done = await dispatch.dispatch(self._desk, [held.item for held in waiting.values()])
+        items = [held.item for held in waiting.values()]
+        done = await dispatch.dispatch(self._desk, self.carrier.carrier_id, items)
         self._send(
             [(waiting.pop(message.message_id), message, permit) for message, permit in done.to_send]
         )

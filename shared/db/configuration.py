@@ -7,11 +7,12 @@ from collections.abc import Iterable, Sequence
 
 import msgspec
 
-from shared.db import lines, prices
+from shared.db import lines, prices, standings
 from shared.db.connection import Connection
 from shared.rules import destinations
 from shared.rules.line_kinds import LineKind, LineMode
 from shared.rules.purposes import ConsentPolicy
+from shared.rules.routes import CarrierRoute
 from shared.rules.snapshot import Account, Carrier, Configuration, Limits, Line
 
 CHANNEL = "sluice_configuration"
@@ -36,8 +37,13 @@ JOIN wallets w ON w.account_id = p.account_id AND w.currency = a.currency
 JOIN wallets r ON r.book = 'revenue' AND r.currency = a.currency"""
 _CARRIERS = "SELECT carrier_id, name, adapter, segments_per_second, settings FROM carriers"
 _LONG_REFERENCES = "SELECT long_references FROM platform"
-_PLATFORM = "SELECT egress_allow, conversation_days, seals_texts FROM platform"
-_ROUTES = "SELECT country, carrier_id FROM routes ORDER BY country, priority, carrier_id"
+_PLATFORM = "SELECT egress_allow, conversation_days, seals_texts, reroutes FROM platform"
+_ROUTES = """
+SELECT country, carrier_id, priority, weight, cost_micro FROM routes
+ORDER BY country, priority, carrier_id"""
+_NARROW_ROUTES = """
+SELECT carrier_id, priority, country, prefix, network, account_id, line_id, class, weight,
+       cost_micro FROM narrow_routes"""
 _COUNTRY_LIMITS = """
 SELECT account_id, country, hour_limit, day_limit, month_limit FROM country_limits
 UNION ALL
@@ -55,10 +61,11 @@ async def load(connection: Connection) -> Configuration:
         every = await lines.load(connection)
         usual, special = await prices.load(connection)
         carriers = await _carriers(connection)
-        ((egress_allow, conversation_days, seals_texts),) = await connection.fetch(_PLATFORM)
-        routes: dict[str, tuple[int, ...]] = {}
-        for country, carrier_id in await connection.fetch(_ROUTES):
-            routes[country] = (*routes.get(country, ()), carrier_id)
+        ((egress_allow, conversation_days, seals_texts, reroutes),) = await connection.fetch(
+            _PLATFORM
+        )
+        routes, all_routes = await _routes(connection)
+        known_standings = await standings.load(connection)
         country_limits = await connection.fetch(_COUNTRY_LIMITS)
     return Configuration(
         version=number,
@@ -79,7 +86,26 @@ async def load(connection: Connection) -> Configuration:
         conversation_days=conversation_days,
         egress_allowed=frozenset(map(destinations.read_host_port, egress_allow)),
         api_senders=_api_senders(every),
+        all_routes=all_routes,
+        standings=known_standings,
+        reroutes=reroutes,
     )
+
+
+async def _routes(
+    connection: Connection,
+) -> tuple[dict[str, tuple[int, ...]], Sequence[CarrierRoute]]:
+    """Carriers by country; and all routes, if that does not say everything."""
+    by_country: dict[str, tuple[int, ...]] = {}
+    wide: list[CarrierRoute] = []
+    for country, carrier_id, priority, weight, cost_micro in await connection.fetch(_ROUTES):
+        by_country[country] = (*by_country.get(country, ()), carrier_id)
+        wide.append(
+            CarrierRoute(carrier_id, priority, country, weight=weight, cost_micro=cost_micro)
+        )
+    narrow = [CarrierRoute(*row) for row in await connection.fetch(_NARROW_ROUTES)]
+    plain = not narrow and not any(each.weight or each.cost_micro is not None for each in wide)
+    return by_country, () if plain else (*wide, *narrow)
 
 
 def _api_senders(lines: Iterable[Line]) -> dict[int, frozenset[str]]:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 
 import asyncpg
 import structlog
 
-from shared.db import configuration, connection
+from shared.db import configuration, connection, standings
 from shared.db.pool import ACQUIRE_SECONDS
 from shared.rules import snapshot
 
@@ -23,6 +24,7 @@ OnChange = Callable[[snapshot.Configuration], Awaitable[None]]
 class Watch:
     """Holds the newest configuration; `current` is replaced whole, never changed in place.
 
+    How carriers stand is told to no listener: it changes by itself, and leaves the version as it is.
     `read_at_seconds` is when the database last confirmed it, on the monotonic clock.
     """
 
@@ -30,6 +32,7 @@ class Watch:
         self._pool = pool
         self.current = current
         self.read_at_seconds = time.monotonic()
+        self._standings_version = 0
         self._listeners: list[OnChange] = []
         self._untold: list[OnChange] = []
 
@@ -56,12 +59,16 @@ class Watch:
     async def refresh(self) -> None:
         """Load anew if the database is newer; raises what an unreachable one raises."""
         async with self._pool.acquire(timeout=ACQUIRE_SECONDS) as opened:
-            version = await configuration.version(opened)
+            version, standings_version = await standings.versions(opened)
             self.read_at_seconds = time.monotonic()
             if version != self.current.version:
                 self.current = await configuration.load(opened)
                 self._untold = list(self._listeners)
                 _log.info("configuration_loaded", version=self.current.version)
+            if standings_version != self._standings_version:
+                known = await standings.load(opened)
+                self.current = replace(self.current, standings=known)
+                self._standings_version = standings_version
         for listener in list(self._untold):
             try:
                 await listener(self.current)

@@ -173,7 +173,8 @@ class Claim(NamedTuple):
 
 
 # One statement: the rows of work are deleted, which only one worker can, and the intent is written.
-# What is past its time is left to the sweep; what needs another permit by now is published again.
+# What is past its time is left to the sweep; what needs another permit by now is published again;
+# what waits for another carrier by now is in that one's queue.
 # Whether a phone has opted out is seen as of the fences, which stand until the commit; what it is
 # answered goes to it all the same.
 # The ids are in order, so that the place of one among them is found by halving.
@@ -182,7 +183,7 @@ WITH claimed AS (
     DELETE FROM work w USING limiter_epoch f
     WHERE w.message_id = ANY ($1::uuid[])
       AND w.segment_count = ($2::smallint[])[width_bucket(w.message_id, $1::uuid[])]
-      AND w.expires_at > now() AND f.epoch = $4
+      AND w.carrier_id = $8 AND w.expires_at > now() AND f.epoch = $4
     RETURNING w.message_id, w.expires_at, w.deferral_count
 ), found AS (
     SELECT m.message_id, m.account_id, m.line_id, m.country, m.sender, m.recipient, m.body,
@@ -216,8 +217,9 @@ async def claim(
     worker_id: UUID,
     epoch: int,
     usage: limits.Usage,
+    carrier_id: int,
 ) -> Claim:
-    """Claim messages that need just so many segments; behind the fences. If all of them may be
+    """Claim messages of a carrier that need just so many segments; behind the fences. If all of them may be
     submitted, `usage` has been charged; if not, whoever calls charges what is right, and ends what
     is `opted_out`, in the same transaction."""
     message_ids = sorted(segment_counts)
@@ -228,6 +230,7 @@ async def claim(
         worker_id,
         epoch,
         *limits.columns(usage),
+        carrier_id,
     )
     in_force, transaction_id, began_at, *_ = rows[0]
     found = [Claimed(*list(row)[3:]) for row in rows if row["message_id"] is not None]

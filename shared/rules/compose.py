@@ -12,6 +12,7 @@ from shared.rules.doors import DoorName
 from shared.rules.line_kinds import LineKind, LineMode
 from shared.rules.purposes import ConsentPolicy, Purpose
 from shared.rules.refusals import Code, Refusal, Subject
+from shared.rules.routes import Journey
 from shared.rules.snapshot import Account, Carrier, Configuration, Limits, Line
 from shared.rules.verdicts import Case, Facts
 from shared.sms import e164, segmentation, sender_id, time_zones
@@ -102,7 +103,16 @@ def compose(
     line = _line_of(current, account, wish.sender)
     if isinstance(line, Refusal):
         return line
-    carrier = current.carrier_for(recipient.country)
+    carrier = current.carrier_to(
+        Journey(
+            message_id,
+            recipient.country,
+            recipient.e164,
+            account.account_id,
+            line.line_id,
+            wish.message_class,
+        )
+    )
     plan = measure(wish.text, _reference_bits(wish, carrier), wish.segment_count_max)
     if isinstance(plan, Refusal):
         return plan

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Final
@@ -12,6 +12,7 @@ from shared.rules.line_kinds import Capability, LineKind, LineMode
 from shared.rules.price_periods import PricePeriod
 from shared.rules.purposes import CONVERSATION_DAYS, ConsentPolicy, Purpose
 from shared.rules.registrations import Registration
+from shared.rules.routes import ANYWHERE, CarrierRoute, Journey, RouteChoice, Standings, choose
 from shared.sms import segmentation
 
 
@@ -131,7 +132,7 @@ class Configuration:
     """The same for special numbers, which are never sent to at their country's price."""
     carriers: Mapping[int, Carrier]
     routes: Mapping[str, tuple[int, ...]]
-    """country or '*' → carrier ids, best first."""
+    """country or '*' → carrier ids, best first: the routes that name a country alone."""
     country_limits: Mapping[tuple[int | None, str], Limits]
     """(account or None for the platform, country) → limits."""
     conversation_days: int = CONVERSATION_DAYS
@@ -152,6 +153,12 @@ class Configuration:
         default_factory=dict
     )
     """The same for special numbers."""
+    all_routes: Sequence[CarrierRoute] = ()
+    """Every route; empty where each is in `routes` and as good as that tells."""
+    standings: Standings = field(default_factory=dict)
+    """Which carriers are not well."""
+    reroutes: bool = True
+    """Whether everybody who may send messages knows that they may change their carrier."""
 
     def limit_line(self, line_id: int) -> int:
         """The line whose limits a line's messages meet: a number has those of its first line, and
@@ -159,6 +166,24 @@ class Configuration:
         return self.sharing.get(line_id, (line_id,))[0]
 
     def carrier_for(self, country: str) -> Carrier | None:
-        """The best carrier to a country, by its own routes or else by those for '*'."""
-        ids = self.routes.get(country) or self.routes.get("*")
+        """The best carrier to a country as a rule, by its own routes or else by those for '*'."""
+        ids = self.routes.get(country) or self.routes.get(ANYWHERE)
         return self.carriers[ids[0]] if ids else None
+
+    def carrier_to(self, journey: Journey) -> Carrier | None:
+        """The carrier that a new message goes by now."""
+        if not self.all_routes and not self.standings:
+            return self.carrier_for(journey.country)
+        carrier_id = self.route(journey).carrier_id
+        return None if carrier_id is None else self.carriers[carrier_id]
+
+    def route(self, journey: Journey, visited: Collection[int] = ()) -> RouteChoice:
+        """Which carrier a message goes by now, and why not by another."""
+        return choose(self._routes_to(journey.country), journey, self.standings, visited)
+
+    def _routes_to(self, country: str) -> Sequence[CarrierRoute]:
+        return self.all_routes or [
+            CarrierRoute(carrier_id, place, each)
+            for each in (country, ANYWHERE)
+            for place, carrier_id in enumerate(self.routes.get(each, ()))
+        ]

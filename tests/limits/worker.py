@@ -90,7 +90,7 @@ class Worker:
         self, items: Sequence[envelopes.WorkItem], go: asyncio.Event
     ) -> list[envelopes.WorkItem]:
         """Dispatch and, once `go` is set, send; those that are to be tried again."""
-        done = await dispatch(self.desk, items)
+        done = await dispatch(self.desk, 1, items)
         await go.wait()
         ended: list[sending.Sending] = []
         for message, permit in done.to_send:

@@ -94,7 +94,7 @@ async def _submit(
     carrier: ScriptedCarrier,
     reference_bits: segmentation.ReferenceBits = 16,
 ) -> sending.Sending:
-    done = await dispatch(desk_of(town), [item])
+    done = await dispatch(desk_of(town), 1, [item])
     ((message, permit),) = done.to_send
     ended: asyncio.Future[sending.Sending] = asyncio.get_running_loop().create_future()
     sending.Sending(

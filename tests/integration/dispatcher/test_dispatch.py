@@ -71,14 +71,14 @@ async def test_a_lost_answer_is_in_doubt_and_never_sent_again(town: Town) -> Non
     assert await town.waiting() == {}
     assert await town.balance_micro() == CREDIT_MICRO - PRICE_MICRO
     # a repeated delivery finds nothing to claim
-    done = await dispatch(desk_of(town), [item])
+    done = await dispatch(desk_of(town), 1, [item])
     assert (done.to_send, done.at_rest) == ([], {item.message_id})
 
 
 async def test_one_of_two_workers_claims_a_message_that_both_hold(town: Town) -> None:
     items = await town.accept(50)
     first, second = await asyncio.gather(
-        dispatch(desk_of(town), items), dispatch(desk_of(town), list(reversed(items)))
+        dispatch(desk_of(town), 1, items), dispatch(desk_of(town), 1, list(reversed(items)))
     )
     claimed = [message.message_id for done in (first, second) for message, _ in done.to_send]
     assert sorted(claimed) == sorted(item.message_id for item in items)
@@ -86,7 +86,7 @@ async def test_one_of_two_workers_claims_a_message_that_both_hold(town: Town) ->
 
 async def test_a_message_past_its_validity_is_expired_and_refunded_not_sent(town: Town) -> None:
     (item,) = await town.accept(1, valid_seconds=0)
-    done = await dispatch(desk_of(town), [item])
+    done = await dispatch(desk_of(town), 1, [item])
     assert (done.to_send, done.at_rest) == ([], {item.message_id})
     await town.pool.execute("UPDATE work SET state = 'published'")
     await Sweeper(town.pool, ids.uuid7(), 60).expire()
@@ -96,7 +96,7 @@ async def test_a_message_past_its_validity_is_expired_and_refunded_not_sent(town
 
 async def test_what_a_full_line_cannot_send_is_parked(town: Town) -> None:
     items = await town.accept(LINE_LIMIT + 5, line=town.small)
-    done = await dispatch(desk_of(town), items)
+    done = await dispatch(desk_of(town), 1, items)
     assert len(done.to_send) == LINE_LIMIT
     assert len(done.at_rest) == 5
     waiting = await town.waiting()
@@ -106,22 +106,22 @@ async def test_what_a_full_line_cannot_send_is_parked(town: Town) -> None:
 
 
 async def test_newcomers_wait_behind_the_parked_and_other_lines_do_not_notice(town: Town) -> None:
-    await dispatch(desk_of(town), await town.accept(LINE_LIMIT + 1, line=town.small))
+    await dispatch(desk_of(town), 1, await town.accept(LINE_LIMIT + 1, line=town.small))
     newcomers = await town.accept(3, line=town.small)
     others = await town.accept(3, line=town.large)
-    done = await dispatch(desk_of(town), [*newcomers, *others])
+    done = await dispatch(desk_of(town), 1, [*newcomers, *others])
     assert {m.message_id for m, _ in done.to_send} == {item.message_id for item in others}
     assert done.at_rest == {item.message_id for item in newcomers}
 
 
 async def test_a_wiped_limiter_is_rebuilt_from_what_was_committed(town: Town) -> None:
     # given a line that has used 7 of its 10
-    first = await dispatch(desk_of(town), await town.accept(7, line=town.small))
+    first = await dispatch(desk_of(town), 1, await town.accept(7, line=town.small))
     assert len(first.to_send) == 7
     # when Redis loses everything
     await town.redis.flushall()
     # then the next permits know of the seven
-    second = await dispatch(desk_of(town), await town.accept(7, line=town.small))
+    second = await dispatch(desk_of(town), 1, await town.accept(7, line=town.small))
     assert len(second.to_send) == LINE_LIMIT - 7
 
 
@@ -134,7 +134,7 @@ async def test_a_permit_from_before_a_wipe_commits_nothing(town: Town) -> None:
     await town.limiter.take(town.configured.current, items[1:])
     # when it is used, then the fence refuses, and the message still waits
     with pytest.raises(claim.StaleEpoch):
-        await claim.claim(town.pool, SEALS, ids.uuid7(), [(items[0], old)])
+        await claim.claim(town.pool, SEALS, ids.uuid7(), 1, [(items[0], old)])
     assert items[0].message_id in await town.waiting()
     assert await town.states(items[0].message_id) == ["queued"]
 
@@ -145,7 +145,7 @@ async def test_nothing_is_claimed_while_redis_and_postgresql_disagree_about_the_
 ) -> None:
     # Given a line that has used half of what it may, and a Redis whose clock has jumped
     items = await town.accept(LINE_LIMIT, line=town.small)
-    assert len((await dispatch(desk_of(town), items[: LINE_LIMIT // 2])).to_send) == 5
+    assert len((await dispatch(desk_of(town), 1, items[: LINE_LIMIT // 2])).to_send) == 5
     source = Path(permits.__file__).with_name("permit.lua").read_text(encoding="utf-8")
     clock = "return time[1] * 1000"
     assert source.count(clock) == 1
@@ -153,13 +153,13 @@ async def test_nothing_is_claimed_while_redis_and_postgresql_disagree_about_the_
     with monkeypatch.context() as patched:
         patched.setattr(permits, "_SCRIPT", jumped)
         # When more is to go
-        done = await dispatch(desk_of(town), items[LINE_LIMIT // 2 :])
+        done = await dispatch(desk_of(town), 1, items[LINE_LIMIT // 2 :])
     # Then nothing does, and it is tried again
     assert isinstance(done.fault, claim.ClocksApart)
     assert (done.to_send, done.at_rest) == ([], set())
     assert len(await town.waiting()) == 5
     # When the clocks agree again, what is left of the limit can be used, and no more
-    again = await dispatch(desk_of(town), items[LINE_LIMIT // 2 :])
+    again = await dispatch(desk_of(town), 1, items[LINE_LIMIT // 2 :])
     assert len(again.to_send) == 5
     assert await town.used() == LINE_LIMIT
 
@@ -200,7 +200,7 @@ async def test_no_wipe_at_any_moment_lets_a_line_over_its_limit(town: Town) -> N
         desk = Desk(town.pool, town.configured, ids.uuid7(), limiter, Pace(town.redis), SEALS)
         sent = 0
         for item in share:
-            done: Dispatched = await dispatch(desk, [item])
+            done: Dispatched = await dispatch(desk, 1, [item])
             sent += len(done.to_send)
         return sent
 
@@ -219,7 +219,7 @@ async def test_no_wipe_at_any_moment_lets_a_line_over_its_limit(town: Town) -> N
 
 
 async def test_a_refusal_says_when_the_tokens_return(town: Town) -> None:
-    await dispatch(desk_of(town), await town.accept(LINE_LIMIT, line=town.small))
+    await dispatch(desk_of(town), 1, await town.accept(LINE_LIMIT, line=town.small))
     (verdict,) = await town.limiter.take(
         town.configured.current, await town.accept(1, line=town.small)
     )
@@ -235,7 +235,7 @@ async def test_a_message_of_a_line_not_known_yet_is_tried_again(town: Town) -> N
     newer = msgspec.structs.replace(item, line_id=item.line_id + 1000)
     known = await town.accept(1)
     # when both are dispatched
-    done = await dispatch(desk_of(town), [newer, *known])
+    done = await dispatch(desk_of(town), 1, [newer, *known])
     # then the known one goes, and the other is neither sent nor forgotten
     assert [message.message_id for message, _ in done.to_send] == [known[0].message_id]
     assert done.at_rest == set()
@@ -244,5 +244,5 @@ async def test_a_message_of_a_line_not_known_yet_is_tried_again(town: Town) -> N
 
 async def test_a_message_that_nobody_knows_is_at_rest(town: Town) -> None:
     stranger = envelopes.WorkItem(ids.uuid7(), 1, 4711, "FR", 1, 0)
-    done = await dispatch(desk_of(town), [stranger])
+    done = await dispatch(desk_of(town), 1, [stranger])
     assert (done.to_send, done.at_rest, done.fault) == ([], {stranger.message_id}, None)

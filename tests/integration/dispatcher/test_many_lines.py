@@ -80,7 +80,7 @@ async def test_what_is_sent_on_other_lines_reads_nothing_of_a_long_queue(
         await work.take_expired(opened, 500)
         await work.published_ages(opened)
         await work.unpublished_count(opened, 1_000_000)
-    assert len((await dispatch(desk_of(town), items)).to_send) == SENT_COUNT
+    assert len((await dispatch(desk_of(town), 1, items)).to_send) == SENT_COUNT
     await Scheduler(town.pool, town.configured, town.limiter).turn()
     # Then each of them was read a few times, and no other
     assert 0 < await _read_count(town) - before < 10 * SENT_COUNT

@@ -60,7 +60,7 @@ async def test_what_is_claimed_for_a_phone_that_has_opted_out_is_canceled_and_re
     )
     await opt_out(town)
     # When both are dispatched together
-    done = await dispatch(desk_of(town), [stays, goes])
+    done = await dispatch(desk_of(town), 1, [stays, goes])
     # Then the other is sent; this one has ended, is refunded, and its producer is told
     assert [message.message_id for message, _ in done.to_send] == [stays.message_id]
     assert done.at_rest == {goes.message_id}
@@ -84,7 +84,7 @@ async def test_what_was_put_off_is_looked_at_again(town: Town) -> None:
     await send(town, item, [THROTTLED])
     # When its phone opts out before the next try
     await opt_out(town)
-    done = await dispatch(desk_of(town), [item])
+    done = await dispatch(desk_of(town), 1, [item])
     # Then there is none
     assert done.to_send == []
     assert await town.status(item.message_id) == "canceled"
@@ -97,7 +97,7 @@ async def test_of_a_long_message_the_rest_is_canceled(town: Town) -> None:
     await send(town, item, [ACCEPTED, THROTTLED])
     await opt_out(town)
     # When the rest is tried
-    done = await dispatch(desk_of(town), [msgspec.structs.replace(item, segment_count=1)])
+    done = await dispatch(desk_of(town), 1, [msgspec.structs.replace(item, segment_count=1)])
     # Then it is refunded, and the part on the air is not
     assert done.to_send == []
     assert await town.states(item.message_id) == ["submitted", "canceled"]
@@ -112,7 +112,7 @@ async def test_the_answer_to_a_phones_word_is_sent_all_the_same(town: Town) -> N
         reply = AutoReply(item.message_id, PHONE.account_id, LINE, PHONE.recipient, "stop", "en")
         await auto_replies.owe(opened, [reply])
     # When that is dispatched, Then it goes
-    done = await dispatch(desk_of(town), [item])
+    done = await dispatch(desk_of(town), 1, [item])
     assert [message.message_id for message, _ in done.to_send] == [item.message_id]
 
 
@@ -122,7 +122,7 @@ async def test_who_opts_in_again_is_written_to(town: Town) -> None:
     async with changing(town) as opened:
         ended = await opt_outs.end(opened, [PHONE], OptOutSource.PHONE, "start")
         await opt_outs.tell(opened, ended=ended)
-    done = await dispatch(desk_of(town), [item])
+    done = await dispatch(desk_of(town), 1, [item])
     assert [message.message_id for message, _ in done.to_send] == [item.message_id]
 
 
@@ -134,7 +134,7 @@ async def test_an_opt_out_waits_for_claims_under_way_and_later_ones_see_it(town:
         assert await _waits(town, 1)
         assert await town.pool.fetchval("SELECT count(*) FROM opt_outs") == 0
         # And another claim, that came after both
-        dispatching = asyncio.create_task(dispatch(desk_of(town), [second]))
+        dispatching = asyncio.create_task(dispatch(desk_of(town), 1, [second]))
         assert await _waits(town, 2)
         # When the first one goes on, it does not see the opt-out, which is later
         (claimed,) = await claim(opened, [first.message_id], ids.uuid7())

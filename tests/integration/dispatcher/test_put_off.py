@@ -150,11 +150,11 @@ async def test_a_part_queued_again_beside_one_that_waits_goes_with_it(
     assert [tuple(row) for row in rows] == [("ready", 2)]
     # and an envelope from before, with a permit for one segment, sends nothing
     before = await town.used()
-    old = await dispatch(desk_of(town), [msgspec.structs.replace(item, segment_count=1)])
+    old = await dispatch(desk_of(town), 1, [msgspec.structs.replace(item, segment_count=1)])
     assert (old.to_send, old.at_rest) == ([], {item.message_id})
     assert await town.used() == before
     # and one with permits for both sends both
-    done = await dispatch(desk_of(town), [item])
+    done = await dispatch(desk_of(town), 1, [item])
     assert [message.parts for message, _ in done.to_send] == [[1, 2]]
     assert await town.used() == before + 2
 

@@ -51,7 +51,7 @@ async def test_of_a_claim_and_a_cancellation_exactly_one_has_the_message(town: T
     # Given many messages, each claimed and canceled at the same moment
     items = await town.accept(200)
     desk = desk_of(town)
-    claims = [asyncio.create_task(dispatch(desk, items[n : n + 10])) for n in range(0, 200, 10)]
+    claims = [asyncio.create_task(dispatch(desk, 1, items[n : n + 10])) for n in range(0, 200, 10)]
     outcomes_ = await asyncio.gather(*(_cancel(town, item) for item in items))
     sent = {
         claimed.message_id

@@ -26,7 +26,7 @@ async def publisher(amqp_url: str) -> AsyncIterator[publish.Publisher]:
 
 async def answered(town: Town) -> sending.Sending:
     """A message the carrier has just accepted."""
-    done = await dispatch(desk_of(town), await town.accept(1))
+    done = await dispatch(desk_of(town), 1, await town.accept(1))
     ((message, permit),) = done.to_send
     ended: asyncio.Future[sending.Sending] = asyncio.get_running_loop().create_future()
     carrier = ScriptedCarrier([ACCEPTED])

@@ -40,11 +40,11 @@ async def test_a_batch_that_could_not_be_claimed_leaves_with_the_tokens_it_gave_
     away = await pool.open_pool(database_url, "away", 1)
     unlucky = Desk(away, town.configured, ids.uuid7(), town.limiter, desk_of(town).pace, SEALS)
     await away.close()
-    failed = await dispatch.dispatch(unlucky, items)
+    failed = await dispatch.dispatch(unlucky, 1, items)
     assert (failed.to_send, failed.at_rest) == ([], set())
     # when it is tried again, behind the gate that the first try has shut
     scheduler = Scheduler(town.pool, town.configured, town.limiter)
-    await dispatch.dispatch(desk_of(town), items)
+    await dispatch.dispatch(desk_of(town), 1, items)
     await scheduler.turn()
     # then as many as the line may send are let go at once
     assert (
@@ -57,7 +57,7 @@ async def test_parked_messages_go_when_a_permit_comes_back_unused(town: Town) ->
     desk = desk_of(town)
     unused = await permits_of(town, desk, await town.accept(LINE_LIMIT, line=town.small))
     waiting = await town.accept(MORE_COUNT, line=town.small)
-    assert (await dispatch.dispatch(desk, waiting)).to_send == []
+    assert (await dispatch.dispatch(desk, 1, waiting)).to_send == []
     scheduler = Scheduler(town.pool, town.configured, town.limiter)
     await scheduler.turn()
     ready_at = await town.pool.fetchval("SELECT ready_at FROM parked_lines")

@@ -47,7 +47,7 @@ async def due(town: Town) -> None:
 async def test_a_full_country_at_the_head_of_a_line_holds_up_no_other_country(town: Town) -> None:
     # given a country that is full for an hour, and a line with messages bound for it and for others
     await configure(town, "INSERT INTO country_limits VALUES (NULL, 'FR', 1, NULL, NULL)")
-    assert len((await dispatch(desk_of(town), await town.accept(1))).to_send) == 1
+    assert len((await dispatch(desk_of(town), 1, await town.accept(1))).to_send) == 1
     french = await town.accept(3, line=town.small)
     german = await town.accept(3, line=town.small)
     await town.pool.execute(
@@ -67,14 +67,14 @@ async def test_a_full_country_at_the_head_of_a_line_holds_up_no_other_country(to
     # and newcomers of the line bound elsewhere do not join behind those that wait
     (newcomer,) = await town.accept(1, line=town.small)
     elsewhere = msgspec.structs.replace(newcomer, country="DE")
-    assert len((await dispatch(desk_of(town), [elsewhere])).to_send) == 1
+    assert len((await dispatch(desk_of(town), 1, [elsewhere])).to_send) == 1
 
 
 async def test_a_long_message_at_the_head_gets_the_tokens_that_return(town: Town) -> None:
     # given a line with one token left, and a message of five segments that waits for its turn
-    await dispatch(desk_of(town), await town.accept(LINE_LIMIT - 1, line=town.small))
+    await dispatch(desk_of(town), 1, await town.accept(LINE_LIMIT - 1, line=town.small))
     long = await town.accept(1, line=town.small, segment_count=5)
-    assert not (await dispatch(desk_of(town), long)).to_send
+    assert not (await dispatch(desk_of(town), 1, long)).to_send
     # when the time has come that its gate was shut for, and too few tokens have
     await town.limiter.set_gates({town.small.line_id: 0})
     await due(town)
@@ -82,7 +82,7 @@ async def test_a_long_message_at_the_head_gets_the_tokens_that_return(town: Town
     assert await ready(town) == set()
     # then a short newcomer does not take the one that is there, but joins behind
     short = await town.accept(1, line=town.small)
-    assert not (await dispatch(desk_of(town), short)).to_send
+    assert not (await dispatch(desk_of(town), 1, short)).to_send
     assert await town.status(short[0].message_id) == "parked"
 
 
@@ -95,7 +95,7 @@ async def test_a_message_longer_than_its_lines_lowered_limit_does_not_block_it(t
     # it is let go first, to be failed where it is refused
     await scheduler.turn()
     assert await ready(town) == {long[0].message_id}
-    assert long[0].message_id in (await dispatch(desk_of(town), long)).at_rest
+    assert long[0].message_id in (await dispatch(desk_of(town), 1, long)).at_rest
     assert await town.status(long[0].message_id) == "failed"
     await due(town)
     await scheduler.turn()
@@ -109,7 +109,7 @@ async def test_a_line_that_lets_all_go_opens_its_gate_at_once(town: Town) -> Non
     await town.limiter.set_gates({town.small.line_id: 10**13})
     await scheduler_of(town).turn()
     newcomer = await town.accept(1, line=town.small)
-    assert len((await dispatch(desk_of(town), newcomer)).to_send) == 1
+    assert len((await dispatch(desk_of(town), 1, newcomer)).to_send) == 1
 
 
 async def test_a_change_waits_for_no_line_that_is_held_and_forgets_none(town: Town) -> None:
@@ -228,7 +228,7 @@ async def test_a16_parked_messages_of_a_line_limited_by_the_second_leave_at_its_
     left_ms: list[int] = []
 
     async def send(items: list[envelopes.WorkItem]) -> None:
-        done = await dispatch(desk_of(town), items)
+        done = await dispatch(desk_of(town), 1, items)
         left_ms.extend(permit.granted_at_ms for _, permit in done.to_send)
 
     items = {item.message_id: item for item in await town.accept(20)}

@@ -156,7 +156,7 @@ async def test_what_a_dead_worker_had_claimed_goes_out_after_all_and_its_text_go
     # Given a worker that has claimed a message, read its text, and died
     (item,) = await town.accept(1, store_body=False, at_least_once=True)
     dead = desk_of(town)
-    live = await claim.claim(town.pool, SEALS, dead.worker_id, await granted(town, [item]))
+    live = await claim.claim(town.pool, SEALS, dead.worker_id, 1, await granted(town, [item]))
     assert [message.body for message in live] == ["x" * 160]
 
     # When it is taken for dead, and its doubt submitted again
@@ -184,7 +184,7 @@ async def test_a_text_whose_key_is_gone_ends_its_message_which_costs_nothing(tow
 
     # When both are claimed
     desk = desk_of(town)
-    live = await claim.claim(town.pool, SEALS, desk.worker_id, await granted(town, items))
+    live = await claim.claim(town.pool, SEALS, desk.worker_id, 1, await granted(town, items))
 
     # Then the one is to be sent, and the other has failed, is refunded and charged to no limit
     assert [message.message_id for message in live] == [readable.message_id]

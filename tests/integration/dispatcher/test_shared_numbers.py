@@ -93,7 +93,7 @@ async def test_a_numbers_limit_holds_for_all_who_share_it(town: Town, shops: lis
     # Given three accounts that together want twice what their number may send
     items = [item for shop in shops for item in await _accept(town, shop, LIMIT * 2 // 3)]
     # When all of it is dispatched, Then no more than that leaves, and it is charged to the number
-    done = await dispatch(desk_of(town), items)
+    done = await dispatch(desk_of(town), 1, items)
     assert len(done.to_send) == LIMIT
     charged = await town.pool.fetch(
         "SELECT scope, sum(segment_count) AS count FROM limit_usage WHERE scope LIKE 'line:%'"

@@ -80,8 +80,8 @@ async def test_a_refusal_is_told_with_the_carrier_s_word_and_the_refunds(town: T
 async def test_a_wait_is_told_with_the_bucket_that_caused_it(town: Town) -> None:
     # given one more than the line may send in an hour, and one that comes behind it
     items = await town.accept(LINE_LIMIT + 2, line=town.small)
-    await dispatch(desk_of(town), items[:-1])
-    await dispatch(desk_of(town), items[-1:])
+    await dispatch(desk_of(town), 1, items[:-1])
+    await dispatch(desk_of(town), 1, items[-1:])
     # then both wait for the hour, the second by the gate that the first has shut
     for item in items[-2:]:
         (waited,) = told(await traced(town, item), "waited")
@@ -114,8 +114,8 @@ async def test_a_wait_for_a_country_is_told_as_one(town: Town) -> None:
     await town.pool.execute("UPDATE configuration_version SET version = version + 1")
     await town.configured.refresh()
     first, second = await town.accept(2)
-    await dispatch(desk_of(town), [first])
-    await dispatch(desk_of(town), [second])
+    await dispatch(desk_of(town), 1, [first])
+    await dispatch(desk_of(town), 1, [second])
     (waited,) = told(await traced(town, second), "waited")
     assert waited.bucket == LimitBucket("country", "day")
 

@@ -46,7 +46,7 @@ async def test_the_tokens_of_an_unheard_claim_are_free_again(
     granted = await granted_for(town, desk)
     assert await town.room() == LINE_LIMIT - COUNT
     if is_committed:
-        await claim.claim(town.pool, SEALS, desk.worker_id, granted)
+        await claim.claim(town.pool, SEALS, desk.worker_id, 1, granted)
         transaction = await transaction_of(town.pool)
     else:
         async with town.pool.acquire() as opened:
@@ -71,7 +71,7 @@ async def test_what_another_has_ended_stays_charged(town: Town) -> None:
     # given an unheard claim of four, two of which another worker has found to be in doubt
     desk = desk_of(town)
     granted = await granted_for(town, desk)
-    await claim.claim(town.pool, SEALS, desk.worker_id, granted)
+    await claim.claim(town.pool, SEALS, desk.worker_id, 1, granted)
     transaction = await transaction_of(town.pool)
     async with town.pool.acquire() as opened, opened.transaction():
         found = await submits.claimed_in(opened, desk.worker_id, transaction)
@@ -89,7 +89,7 @@ async def test_a_claim_is_left_alone_when_it_bears_the_id_of_one_that_a_crash_sw
     # given a claim that is on its way to the carrier, and the memory of an earlier one of the same
     # worker whose commit was not heard of: PostgreSQL crashed, and gave its id once more
     desk = desk_of(town)
-    ((item, _),) = (await dispatch(desk, await town.accept(1))).to_send
+    ((item, _),) = (await dispatch(desk, 1, await town.accept(1))).to_send
     heard_late = await transaction_of(town.pool)
     swallowed = heard_late._replace(began_at=heard_late.began_at - timedelta(seconds=5))
     # when the worker asks what became of the earlier one

@@ -33,7 +33,7 @@ async def test_due_lines_release_what_they_have_tokens_for_urgent_first(town: To
 
 
 async def test_a_line_without_tokens_is_told_when_to_come_back(town: Town) -> None:
-    done = await dispatch(desk_of(town), await town.accept(LINE_LIMIT + 1, line=town.small))
+    done = await dispatch(desk_of(town), 1, await town.accept(LINE_LIMIT + 1, line=town.small))
     assert len(done.to_send) == LINE_LIMIT
     await town.pool.execute("UPDATE parked_lines SET ready_at = now()")
     await Scheduler(town.pool, town.configured, town.limiter).turn()
@@ -43,7 +43,7 @@ async def test_a_line_without_tokens_is_told_when_to_come_back(town: Town) -> No
 
 
 async def test_a_raised_limit_wakes_the_line_at_once(town: Town) -> None:
-    await dispatch(desk_of(town), await town.accept(LINE_LIMIT + 4, line=town.small))
+    await dispatch(desk_of(town), 1, await town.accept(LINE_LIMIT + 4, line=town.small))
     scheduler = Scheduler(town.pool, town.configured, town.limiter)
     await town.pool.execute(
         "UPDATE lines SET hour_limit = $1 WHERE line_id = $2", LINE_LIMIT + 2, town.small.line_id
@@ -100,8 +100,8 @@ async def test_what_a_dead_worker_was_submitting_is_in_doubt(town: Town) -> None
     await Sweeper(town.pool, living, 60).beat()
     (lost,) = await town.accept(1)
     (kept,) = await town.accept(1)
-    await dispatch(desk_of(town, dead), [lost])
-    await dispatch(desk_of(town, living), [kept])
+    await dispatch(desk_of(town, dead), 1, [lost])
+    await dispatch(desk_of(town, living), 1, [kept])
     sweeper = Sweeper(town.pool, living, 60)
     # when the living look for the dead
     await town.pool.execute("UPDATE workers SET seen_at = now()")
