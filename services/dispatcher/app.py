@@ -13,6 +13,7 @@ from msgspec import Meta
 
 from services.dispatcher import unheard
 from services.dispatcher.dispatch import FAULTS, Desk
+from services.dispatcher.health import Doctor
 from services.dispatcher.inbound import InboundDesk
 from services.dispatcher.lanes import Deliveries, Lanes
 from services.dispatcher.receipts import ReceiptDesk
@@ -106,6 +107,7 @@ async def serve(chosen: Settings, stop: asyncio.Event) -> AsyncIterator[None]:
         async def put_back() -> None:
             await unheard.put_back(desk)
 
+        doctor = Doctor(database, configured, desk.health, lanes.looks)
         scheduler = Scheduler(database, configured, limiter)
         configured.on_change(scheduler.wake_changed)
         for seconds, step in (
@@ -114,6 +116,7 @@ async def serve(chosen: Settings, stop: asyncio.Event) -> AsyncIterator[None]:
             (5.0, sweeper.expire),
             (0.5, sweeper.cancel_opted_out),
             (1.0, put_back),
+            (1.0, doctor.look_after),
             (2.0, sweeper.doubt),
             (2.0, sweeper.resubmit),
             (1.0, inbound.forget_heard),

@@ -69,10 +69,10 @@ async def claim(
     carrier_id: int,
     granted: Sequence[Granted],
 ) -> list[work.Claimed]:
-    """Commit the intent for the messages of a carrier that nobody else has claimed, whose time is not over and
-    whose permit is for all that they still need, and charge their limits. What is for a phone that
-    has opted out is canceled instead, and what no key opens has failed. The permits are of one
-    epoch. Raises StaleEpoch or ClocksApart, with nothing committed, and Unheard."""
+    """Commit the intent for the messages of a carrier that nobody else has claimed, whose time is
+    not over and whose permit is for all that they still need, and charge their limits. What is for
+    a phone that has opted out is canceled instead, and what no key opens has failed. The permits
+    are of one epoch. Raises StaleEpoch or ClocksApart, with nothing committed, and Unheard."""
     epoch = granted[0][1].epoch
     used = usage((item, permit, item.segment_count) for item, permit in granted)
     counts = {item.message_id: item.segment_count for item, _ in granted}

@@ -16,6 +16,7 @@ import prometheus_client
 import structlog
 
 from services.dispatcher import claim, park
+from services.dispatcher.health import Health
 from shared.access.seals import Seals
 from shared.broker import envelopes
 from shared.db import connection, watch, work
@@ -64,6 +65,7 @@ class Desk:
     limiter: Limiter
     pace: Pace
     seals: Seals
+    health: Health = field(default_factory=Health)
     unheard: dict[connection.Transaction, Sequence[claim.Granted]] = field(default_factory=dict)
     """Claims that may have been committed unheard; `unheard.put_back` asks and undoes them."""
 
@@ -82,11 +84,10 @@ def count_delay(fault: BaseException) -> None:
     _DELAYED.labels(_CAUSES.get(type(fault), "database")).inc()
 
 
-async def dispatch(
-    desk: Desk, carrier_id: int, items: Sequence[envelopes.WorkItem]
-) -> Dispatched:
-    """Permits for a carrier's batch, and the committed intent for those that got one. Messages in neither
-    `to_send` nor `at_rest` are to be tried again. Never raises one of FAULTS: see `fault`."""
+async def dispatch(desk: Desk, carrier_id: int, items: Sequence[envelopes.WorkItem]) -> Dispatched:
+    """Permits for a carrier's batch, and the committed intent for those that got one. Messages in
+    neither `to_send` nor `at_rest` are to be tried again. Never raises one of FAULTS: see `fault`.
+    """
     done = Dispatched()
     current = desk.configured.current
     strangers = [item for item in items if item.line_id not in current.lines]

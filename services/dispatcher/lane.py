@@ -172,7 +172,17 @@ class Lane:
                 reference_bits=reference_bits,
             ).start()
 
+    @property
+    def in_flight_count(self) -> int:
+        """Messages that are submitted and not recorded yet."""
+        return self._in_flight
+
     def _ended(self, held: Held, ended: sending.Sending) -> None:
+        for answered in ended.answers:
+            if answered.outcome is not None:
+                self._desk.health.note(
+                    self.carrier.carrier_id, ended.message.country, answered.outcome.kind
+                )
         recorded = self._recorder.add(ended)
         together = self._recording.get(recorded)
         if together is None:

@@ -11,6 +11,7 @@ from functools import partial
 import structlog
 
 from services.dispatcher import dispatch
+from services.dispatcher.health import LaneLook
 from services.dispatcher.inbound import InboundDesk
 from services.dispatcher.lane import Lane
 from services.dispatcher.receipts import ReceiptDesk
@@ -106,6 +107,15 @@ class Lanes:
             if names
         ]
         return "; ".join(sentences) or None
+
+    def looks(self) -> list[LaneLook]:
+        """Every carrier's lane at this moment; one that cannot be opened is down."""
+        return [
+            LaneLook(carrier_id, False, 0)
+            if berth.lane is None
+            else LaneLook(carrier_id, berth.lane.link.connected, berth.lane.in_flight_count)
+            for carrier_id, berth in self._berths.items()
+        ]
 
     async def fit(self, current: Configuration) -> None:
         """Close lanes of carriers that changed or went, open those that are missing. Waits for none

@@ -13,7 +13,7 @@ import prometheus_client
 import structlog
 from tenacity import AsyncRetrying, retry_if_exception_type, wait_random_exponential
 
-from services.dispatcher import claim, retry, sending
+from services.dispatcher import claim, reroute, retry, sending
 from services.dispatcher.dispatch import Desk
 from shared.carriers.outcomes import Outcome, OutcomeKind
 from shared.db import connection, segments, trail, work
@@ -81,7 +81,7 @@ class Recorder:
         ):
             with attempt:
                 async with self._desk.pool.acquire(timeout=ACQUIRE_SECONDS) as opened:
-                    unused = await _record(opened, self._desk.worker_id, ended)
+                    unused = await _record(opened, self._desk, ended)
         _count(ended)
         if unused:
             # Beside the recording: Redis may be slow, and then the tokens are wasted, no more.
@@ -99,7 +99,7 @@ def _count(ended: Sequence[sending.Sending]) -> None:
 
 
 async def _record(
-    opened: connection.Connection, worker_id: UUID, ended: Sequence[sending.Sending]
+    opened: connection.Connection, desk: Desk, ended: Sequence[sending.Sending]
 ) -> list[claim.Unused]:
     """Commit what is known; what this call, and no other, has proved unsent is charged no more."""
     proofs = [_plain_proof(each) for each in ended]
@@ -109,7 +109,7 @@ async def _record(
         await segments.settle(opened, plain)
         return []
     async with opened.transaction():
-        return await _record_mixed(opened, worker_id, ended)
+        return await _record_mixed(opened, desk, ended)
 
 
 def _plain_proof(ended: sending.Sending) -> segments.Evidence | None:
@@ -130,13 +130,16 @@ def _plain_proof(ended: sending.Sending) -> segments.Evidence | None:
 
 
 async def _record_mixed(
-    opened: connection.Connection, worker_id: UUID, ended: Sequence[sending.Sending]
+    opened: connection.Connection, desk: Desk, ended: Sequence[sending.Sending]
 ) -> list[claim.Unused]:
     """Whatever was answered: what was not taken waits again, and leaves its limits."""
     evidence: list[segments.Evidence] = []
     put_off: list[tuple[sending.Sending, int, retry.Next]] = []
     marks: list[trail.TrailMark] = []
-    rerouted = await _elsewhere(opened, ended)
+    sent_on = [each.message for each in ended if _is_sent_on(each)]
+    rerouted: set[UUID] = set()
+    if sent_on:
+        rerouted = await reroute.elsewhere(opened, desk.configured.current, sent_on)
     for each in ended:
         deferral_count = each.deferral_count
         for answered in each.answers:
@@ -169,17 +172,15 @@ async def _record_mixed(
             for message_id, delay_ms in delays_ms.items()
         ],
     )
-    await claim.discharge(opened, worker_id, unused)
+    await claim.discharge(opened, desk.worker_id, unused)
     await trail.mark(opened, marks)
     return unused
 
 
-async def _elsewhere(
-    _opened: connection.Connection, _ended: Sequence[sending.Sending]
-) -> frozenset[UUID]:
-    """Which messages go to another carrier, because theirs does not serve them: none, for there is
-    one carrier a message so far."""
-    return frozenset()
+def _is_sent_on(ended: sending.Sending) -> bool:
+    """Whether the carrier wants another to have the message, and has taken nothing of it."""
+    outcome = ended.answers[0].outcome
+    return outcome is not None and outcome.kind is OutcomeKind.ELSEWHERE
 
 
 _STEPS = {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import NamedTuple
 from uuid import UUID
 
@@ -12,49 +13,74 @@ from shared.rules.routes import Journey
 SOON_SECONDS = 300
 """Of what is put off: what is tried again within that time moves as well."""
 
+# What its line's tokens hold up moves when it is let go. In the order of ids, so that a page begins
+# where the one before has ended.
+_LOCK_WAITING = """
+SELECT message_id FROM work
+WHERE carrier_id = $1 AND message_id > $3 AND ($2 = '*' OR country = $2)
+  AND (state IN ('published', 'ready')
+       OR (state = 'scheduled' AND ready_at < now() + $5 * interval '1 second'))
+ORDER BY message_id LIMIT $4 FOR UPDATE SKIP LOCKED"""
 
-class Stranded(NamedTuple):
-    """A message that waits for a carrier, held by the caller until its transaction ends."""
+
+async def lock_waiting(
+    connection: Connection, carrier_id: int, country: str, after: UUID, limit: int
+) -> list[UUID]:
+    """Lock the rows of work of the next messages after that id that wait for a carrier."""
+    rows = await connection.fetch(
+        _LOCK_WAITING, carrier_id, country, after, limit, float(SOON_SECONDS)
+    )
+    return [row["message_id"] for row in rows]
+
+
+_LOCK_SUBMITTED = """
+SELECT m.message_id FROM messages m
+JOIN unnest($1::uuid[], $2::timestamptz[]) AS t (message_id, submitted_at) USING (message_id)
+WHERE EXISTS (SELECT FROM submits u
+              WHERE u.message_id = t.message_id AND u.submitted_at = t.submitted_at)
+ORDER BY m.message_id FOR UPDATE OF m"""
+
+
+async def lock_submitted(
+    connection: Connection, submitted_at: Mapping[UUID, datetime]
+) -> list[UUID]:
+    """Lock the messages whose submit of that time has not ended yet, in their order."""
+    ids = sorted(submitted_at)
+    rows = await connection.fetch(_LOCK_SUBMITTED, ids, [submitted_at[each] for each in ids])
+    return [row["message_id"] for row in rows]
+
+
+class Traveller(NamedTuple):
+    """A message that may change its carrier: where it is bound, where it was, where it is."""
 
     journey: Journey
     visited: Sequence[int]
+    carrier_id: int
 
 
-# What of a message was ever handed to a carrier, and may have been taken there, keeps it there.
-_UNTOUCHED = """
-NOT EXISTS (SELECT FROM segments s WHERE s.message_id = w.message_id
-            AND (s.accepted_at IS NOT NULL OR s.attempt_count > 0))
-AND NOT EXISTS (SELECT FROM submits u WHERE u.message_id = w.message_id)"""
-
-# What its line's tokens hold up moves when it is let go; what its producer wants later, when it is
-# due. In the order of ids, so that a page begins where the one before has ended.
-_STRANDED = f"""
+# What was ever handed to a carrier, and may have been taken there, keeps its message there. What
+# its producer wants later is not asked for: it moves when it is due.
+_FREE = """
 SELECT m.message_id, m.country, m.recipient, m.account_id, m.line_id, m.class,
-       coalesce(d.visited, '{{}}')
-FROM unnest(ARRAY(
-    SELECT message_id FROM work w
-    WHERE w.carrier_id = $1 AND w.message_id > $3 AND ($2 = '*' OR w.country = $2)
-      AND (w.state IN ('published', 'ready')
-           OR (w.state = 'scheduled' AND w.ready_at < now() + $5 * interval '1 second'))
-    ORDER BY message_id LIMIT $4 FOR UPDATE SKIP LOCKED)) AS w (message_id)
+       coalesce(d.visited, '{}'), m.carrier_id
+FROM unnest($1::uuid[]) AS asked (message_id)
 JOIN messages m USING (message_id) LEFT JOIN detours d USING (message_id)
-WHERE m.status <> 'scheduled' AND m.expires_at > now() AND {_UNTOUCHED}
-ORDER BY m.message_id"""  # noqa: S608 - words of our own
+WHERE m.status <> 'scheduled' AND m.expires_at > now()
+  AND NOT EXISTS (SELECT FROM segments s WHERE s.message_id = m.message_id
+                  AND (s.accepted_at IS NOT NULL OR s.attempt_count > 0))"""
 
 
-async def stranded(
-    connection: Connection, carrier_id: int, country: str, after: UUID, limit: int
-) -> list[Stranded]:
-    """Lock the next messages after that id that wait for the carrier and of which it never got
-    anything."""
-    rows = await connection.fetch(_STRANDED, carrier_id, country, after, limit, SOON_SECONDS)
-    return [Stranded(Journey(*row[:6]), row[6]) for row in map(tuple, rows)]
+async def free(connection: Connection, message_ids: Sequence[UUID]) -> list[Traveller]:
+    """Those of the messages, whose rows of work or whose submits the caller owns, of which no
+    carrier can have anything."""
+    rows = await connection.fetch(_FREE, message_ids)
+    return [Traveller(Journey(*row[:6]), row[6], row[7]) for row in map(tuple, rows)]
 
 
-# Locks in the order that `shared.db` tells: work, then segments and messages of one order of ids.
-_MOVE = """
+# Segments that have a row were put off or parked, and name the carrier they waited for.
+_GIVE = """
 WITH moved AS (
-    SELECT * FROM unnest($1::uuid[], $2::int[]) AS t (message_id, carrier_id) ORDER BY message_id
+    SELECT * FROM unnest($1::uuid[], $2::int[]) AS t (message_id, carrier_id)
 ), waiting AS (
     UPDATE work w SET carrier_id = t.carrier_id, state = 'ready', ready_at = now()
     FROM moved t WHERE w.message_id = t.message_id
@@ -64,8 +90,29 @@ WITH moved AS (
 UPDATE messages m SET carrier_id = t.carrier_id FROM moved t WHERE m.message_id = t.message_id"""
 
 
-async def move(connection: Connection, carriers: Mapping[UUID, int]) -> None:
-    """Give messages, whose rows of work the caller has locked and of which nothing was ever handed
-    over, to other carriers; they are to be published at once."""
-    ids = sorted(carriers)
-    await connection.execute(_MOVE, ids, [carriers[each] for each in ids])
+async def give(connection: Connection, carriers: Mapping[UUID, int]) -> None:
+    """Give messages of which no carrier can have anything to these carriers; their rows of work, as
+    far as they have any, are to be published at once."""
+    message_ids = sorted(carriers)
+    await connection.execute(_GIVE, message_ids, [carriers[each] for each in message_ids])
+
+
+_REMEMBER = """
+INSERT INTO detours AS d (message_id, visited, expires_at)
+SELECT t.message_id, ARRAY[t.carrier_id], m.expires_at
+FROM unnest($1::uuid[], $2::int[]) AS t (message_id, carrier_id) JOIN messages m USING (message_id)
+ON CONFLICT (message_id) DO UPDATE SET visited = d.visited || excluded.visited"""
+
+
+async def remember(connection: Connection, left: Mapping[UUID, int]) -> None:
+    """Messages have been at these carriers, and are not to go there again."""
+    message_ids = sorted(left)
+    await connection.execute(_REMEMBER, message_ids, [left[each] for each in message_ids])
+
+
+_FORGET = "DELETE FROM detours WHERE expires_at < now()"
+
+
+async def forget(connection: Connection) -> None:
+    """What is not to be sent any more needs no memory of where it was."""
+    await connection.execute(_FORGET)

@@ -24,7 +24,7 @@ OnChange = Callable[[snapshot.Configuration], Awaitable[None]]
 class Watch:
     """Holds the newest configuration; `current` is replaced whole, never changed in place.
 
-    How carriers stand is told to no listener: it changes by itself, and leaves the version as it is.
+    How carriers stand is told to no listener: that changes by itself, and leaves the version.
     `read_at_seconds` is when the database last confirmed it, on the monotonic clock.
     """
 

@@ -219,9 +219,9 @@ async def claim(
     usage: limits.Usage,
     carrier_id: int,
 ) -> Claim:
-    """Claim messages of a carrier that need just so many segments; behind the fences. If all of them may be
-    submitted, `usage` has been charged; if not, whoever calls charges what is right, and ends what
-    is `opted_out`, in the same transaction."""
+    """Claim messages of a carrier that need just so many segments; behind the fences. If all of
+    them may be submitted, `usage` has been charged; if not, whoever calls charges what is right,
+    and ends what is `opted_out`, in the same transaction."""
     message_ids = sorted(segment_counts)
     rows = await connection.fetch(
         _CLAIM,

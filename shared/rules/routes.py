@@ -153,7 +153,9 @@ def _lot(route: CarrierRoute, journey: Journey) -> float:
 def _fraction(message_id: UUID, carrier_id: int) -> float:
     """Above 0 and at most 1, evenly spread over messages and carriers, and always the same."""
     digest = hashlib.blake2b(
-        carrier_id.to_bytes(8, "big", signed=True) + message_id.bytes, digest_size=6, usedforsecurity=False
+        carrier_id.to_bytes(8, "big", signed=True) + message_id.bytes,
+        digest_size=6,
+        usedforsecurity=False,
     ).digest()
     return (int.from_bytes(digest, "big") + 1) / 2**48
 

@@ -108,7 +108,10 @@ def ailment(counts: AnswerCounts) -> str | None:
 def _is_down(before: CarrierStanding | None, now_seconds: float) -> CarrierStanding:
     if before is not None and before.condition is Condition.DOWN:
         return before
-    rest_seconds = REST_SECONDS if before is None else before.rest_seconds
+    rest_seconds = REST_SECONDS
+    if before is not None:
+        vain = before.condition is Condition.TRICKLE
+        rest_seconds = min(before.rest_seconds * (2 if vain else 1), REST_MAX_SECONDS)
     return CarrierStanding(
         Condition.DOWN, 0.0, now_seconds, rest_seconds, "no link is up, or none is answered"
     )

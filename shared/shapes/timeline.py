@@ -30,6 +30,7 @@ What = Literal[
     "due",
     "waited",
     "released",
+    "rerouted",
     "impossible",
     "attempt",
     "answered",
@@ -60,9 +61,9 @@ class TimelineEntry(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
     accepted: stored; `until` is when it is to be sent, if that was later. debited: paid for, each
     part. rescheduled: it waits `until` another time. due: the time it had waited for had come.
     waited: no leave to send, because of `bucket`, at least `until`. released: its line had room
-    again. impossible: more parts than `bucket` ever holds. attempt: the intent to submit was
-    stored, and the `limits` were charged. answered: what came of the attempt begun at `of`:
-    accepted, rejected, throttled, deferred (the phone cannot be reached for now), elsewhere (this
+    again. rerouted: it waits for another `carrier` by now. impossible: more parts than `bucket`
+    ever holds. attempt: the intent to submit was stored, and the `limits` were charged.
+    answered: what came of the attempt begun at `of`: accepted, rejected, throttled, deferred (the phone cannot be reached for now), elsewhere (this
     carrier does not serve it), halted (the carrier did not let us send), unavailable (nothing was
     sent), lost, abandoned (our process died), put_back (nothing was sent), with the carrier's
     `code`; `until` is when it is tried again, and with `limits_returned` they are charged no more.
@@ -156,10 +157,12 @@ def _movements(stored: StoredTrace) -> Iterator[TimelineEntry]:
 _OF_MESSAGE: dict[TrailStep, What] = {
     TrailStep.WAITED: "waited",
     TrailStep.RELEASED: "released",
+    TrailStep.REROUTED: "rerouted",
     TrailStep.RESCHEDULED: "rescheduled",
     TrailStep.DUE: "due",
     TrailStep.IMPOSSIBLE: "impossible",
 }
+_BY_BUCKETS = frozenset[What]({"waited", "impossible"})
 _OF_SEGMENT: dict[TrailStep, What] = {
     TrailStep.RESUBMITTED: "resubmitted",
     TrailStep.OVERDUE: "overdue",
@@ -188,7 +191,8 @@ def _steps(stored: StoredTrace) -> Iterator[TimelineEntry]:
             yield TimelineEntry(
                 at=mark.recorded_at,
                 what=what,
-                bucket=UNSET if what == "rescheduled" else _bucket(mark.detail),
+                carrier=mark.detail if what == "rerouted" else UNSET,
+                bucket=_bucket(mark.detail) if what in _BY_BUCKETS else UNSET,
                 until=_given(mark.until),
             )
         elif mark.step in _OF_SEGMENT:

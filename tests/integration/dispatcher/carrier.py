@@ -83,9 +83,11 @@ async def send(
     return carrier
 
 
-async def submitted(town: Town, item: envelopes.WorkItem, *answers: Outcome) -> sending.Sending:
-    """A worker's submit, answered; the worker has not recorded the answer yet."""
-    return await _submit(town, item, ScriptedCarrier(list(answers)))
+async def submitted(
+    town: Town, item: envelopes.WorkItem, *answers: Outcome, by: int = 1
+) -> sending.Sending:
+    """A worker's submit by a carrier, answered; the worker has not recorded the answer yet."""
+    return await _submit(town, item, ScriptedCarrier(list(answers)), by=by)
 
 
 async def _submit(
@@ -93,8 +95,9 @@ async def _submit(
     item: envelopes.WorkItem,
     carrier: ScriptedCarrier,
     reference_bits: segmentation.ReferenceBits = 16,
+    by: int = 1,
 ) -> sending.Sending:
-    done = await dispatch(desk_of(town), 1, [item])
+    done = await dispatch(desk_of(town), by, [item])
     ((message, permit),) = done.to_send
     ended: asyncio.Future[sending.Sending] = asyncio.get_running_loop().create_future()
     sending.Sending(
