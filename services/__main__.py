@@ -69,6 +69,11 @@ OPERATION = (
         "services.commands.stats:run",
         "Show what an account has sent in three months, counted by day and more.",
     ),
+    Command(
+        "route",
+        "services.commands.route:app",
+        "Where messages go, and how carriers fare.",
+    ),
     Command("limits", "services.commands.limits:app", "What is used of limits."),
     Command("price", "services.commands.price:app", "What a segment costs by country, and when."),
     Command(

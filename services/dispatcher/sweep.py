@@ -9,7 +9,17 @@ import asyncpg
 import structlog
 
 from services.dispatcher import claim, retry
-from shared.db import connection, limits, opt_outs, segments, submits, trail, work, workers
+from shared.db import (
+    connection,
+    limits,
+    opt_outs,
+    reroutes,
+    segments,
+    submits,
+    trail,
+    work,
+    workers,
+)
 from shared.db.pool import ACQUIRE_SECONDS
 from shared.sms.states import SegmentState
 
@@ -91,6 +101,9 @@ class Sweeper:
             await claim.requeue(opened, found, trail.TrailStep.RESUBMITTED)
 
     async def tidy(self) -> None:
-        """Forget usage that no window reaches and workers that are long gone."""
+        """Forget usage that no window reaches, workers that are long gone, and where messages were
+        that are not sent any more."""
         await limits.forget_old(self._pool)
         await workers.forget_dead(self._pool)
+        async with self._pool.acquire(timeout=ACQUIRE_SECONDS) as opened:
+            await reroutes.forget(opened)

@@ -9,10 +9,11 @@ from datetime import date
 import asyncpg
 import msgspec
 
-from shared.db import billing, ledger, prices, spending
+from shared.db import billing, ledger, prices, routes, spending
 from shared.db.connection import Connection
 from shared.db.prices import Price as Price
 from shared.db.prices import SpecialPrice as SpecialPrice
+from shared.db.routes import Route as Route
 from shared.ledger.transfers import Kind
 from shared.rules.purposes import CONVERSATION_DAYS
 
@@ -95,17 +96,6 @@ class Carrier:
     @property
     def key(self) -> Key:
         return ("carrier", self.name)
-
-
-@dataclass(frozen=True, slots=True)
-class Route:
-    country: str
-    carrier: str
-    priority: int
-
-    @property
-    def key(self) -> Key:
-        return ("route", self.country, self.carrier)
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,7 +185,6 @@ SELECT a.name, l.sender, l.kind, l.country, l.is_default, l.hour_limit, l.day_li
        l.campaign, l.registered_from, l.registered_until, l.use_case, l.purpose, l.time_zone
 FROM lines l JOIN accounts a USING (account_id)"""
 _CARRIERS = "SELECT name, adapter, segments_per_second, settings FROM carriers"
-_ROUTES = "SELECT r.country, c.name, r.priority FROM routes r JOIN carriers c USING (carrier_id)"
 _COUNTRY_LIMITS = """
 SELECT a.name, l.country, l.hour_limit, l.day_limit, l.month_limit
 FROM country_limits l LEFT JOIN accounts a USING (account_id)"""
@@ -224,7 +213,7 @@ async def read(connection: Connection) -> dict[Key, Row]:
         for name, adapter, pace, text in await connection.fetch(_CARRIERS):
             settings = msgspec.json.decode(text, type=dict[str, object])
             rows.append(Carrier(name, adapter, pace, settings))
-        rows += [Route(*row) for row in await connection.fetch(_ROUTES)]
+        rows += await routes.read(connection)
         rows += [CountryLimit(*row) for row in await connection.fetch(_COUNTRY_LIMITS)]
         rows += await spending.read(connection)
         rows += await billing.read(connection)
@@ -285,13 +274,6 @@ _PUT_CARRIER = """
 INSERT INTO carriers (name, adapter, segments_per_second, settings) VALUES ($1, $2, $3, $4::jsonb)
 ON CONFLICT (name) DO UPDATE SET adapter = excluded.adapter,
     segments_per_second = excluded.segments_per_second, settings = excluded.settings"""
-_PUT_ROUTE = """
-INSERT INTO routes (country, carrier_id, priority)
-SELECT $1, carrier_id, $3 FROM carriers WHERE name = $2
-ON CONFLICT (country, carrier_id) DO UPDATE SET priority = excluded.priority"""
-_DROP_ROUTE = """
-DELETE FROM routes r USING carriers c
-WHERE c.carrier_id = r.carrier_id AND r.country = $1 AND c.name = $2"""
 _PUT_COUNTRY_LIMIT = """
 INSERT INTO country_limits (account_id, country, hour_limit, day_limit, month_limit)
 VALUES ((SELECT account_id FROM accounts WHERE name = $1), $2, $3, $4, $5)
@@ -321,7 +303,7 @@ async def put(connection: Connection, row: Row, before: Row | None) -> None:
                 _PUT_CARRIER, row.name, row.adapter, row.segments_per_second, settings
             )
         case Route():
-            await connection.execute(_PUT_ROUTE, row.country, row.carrier, row.priority)
+            await routes.put(connection, row)
         case CountryLimit():
             await connection.execute(
                 _PUT_COUNTRY_LIMIT,
@@ -338,11 +320,6 @@ async def put(connection: Connection, row: Row, before: Row | None) -> None:
         case Credit():
             given_micro = before.amount_micro if isinstance(before, Credit) else 0
             await _give(connection, row, row.amount_micro - given_micro)
-
-
-async def drop_route(connection: Connection, route: Route) -> None:
-    """Send nothing to this country by this carrier any more."""
-    await connection.execute(_DROP_ROUTE, route.country, route.carrier)
 
 
 async def _put_account(connection: Connection, account: Account) -> None:

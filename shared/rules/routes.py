@@ -44,16 +44,19 @@ class CarrierRoute(NamedTuple):
     weight: int = 0
     cost_micro: int | None = None
 
-    def leads(self, journey: Journey) -> bool:
-        """Whether the message may go this way at all."""
-        return (
-            self.country in (ANYWHERE, journey.country)
-            and (not self.prefix or journey.recipient.startswith(self.prefix))
-            and (not self.network or self.network == journey.network)
-            and self.account_id in (None, journey.account_id)
-            and self.line_id in (None, journey.line_id)
-            and self.message_class in (None, journey.message_class)
-        )
+    def misfit(self, journey: Journey) -> str | None:
+        """The first thing that it names and that is not the message's; None: it leads there."""
+        if self.country not in (ANYWHERE, journey.country):
+            return "country"
+        if self.prefix and not journey.recipient.startswith(self.prefix):
+            return "prefix"
+        if self.network and self.network != journey.network:
+            return "network"
+        if self.account_id not in (None, journey.account_id):
+            return "account"
+        if self.line_id not in (None, journey.line_id):
+            return "line"
+        return "class" if self.message_class not in (None, journey.message_class) else None
 
     @property
     def specificity(self) -> tuple[bool, bool, bool, int, bool, bool]:
@@ -129,7 +132,8 @@ def ranked(routes: Sequence[CarrierRoute], journey: Journey) -> list[int]:
     """The carriers by which the message may go, best first: what names the most, then by priority,
     then by weight, then what costs least, then who was there first."""
     leading = sorted(
-        (each for each in routes if each.leads(journey)), key=lambda each: _rank(each, journey)
+        (each for each in routes if each.misfit(journey) is None),
+        key=lambda each: _rank(each, journey),
     )
     return list(dict.fromkeys(each.carrier_id for each in leading))
 

@@ -179,9 +179,10 @@ class Configuration:
 
     def route(self, journey: Journey, visited: Collection[int] = ()) -> RouteChoice:
         """Which carrier a message goes by now, and why not by another."""
-        return choose(self._routes_to(journey.country), journey, self.standings, visited)
+        return choose(self.routes_to(journey.country), journey, self.standings, visited)
 
-    def _routes_to(self, country: str) -> Sequence[CarrierRoute]:
+    def routes_to(self, country: str) -> Sequence[CarrierRoute]:
+        """Every route that may lead to a country; perhaps others as well."""
         return self.all_routes or [
             CarrierRoute(carrier_id, place, each)
             for each in (country, ANYWHERE)

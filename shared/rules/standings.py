@@ -19,10 +19,6 @@ REFUSAL_COUNT_MIN: Final = 50
 FAILED_SHARE: Final = 0.5
 """Of the answers: lost, not to be had, or "not by me"; from here on it is sick."""
 REFUSED_SHARE: Final = 0.9
-RECEIPT_COUNT_MIN: Final = 100
-"""Segments old enough for their receipts, without which nothing is said of these."""
-RECEIPT_SHARE: Final = 0.2
-"""Of those: which have a receipt. Below it, and far below what is usual for it, it is sick."""
 REST_SECONDS: Final = 10.0
 REST_MAX_SECONDS: Final = 300.0
 """How long a sick carrier is left alone: doubled each time it comes back in vain."""
@@ -57,8 +53,7 @@ class CarrierStanding:
 
 
 class AnswerCounts(NamedTuple):
-    """What came of segments within a while. `others_taken`: what other carriers took of the same
-    country."""
+    """What came of segments within a while, and how often links were seen up or down."""
 
     taken: int = 0
     refused: int = 0

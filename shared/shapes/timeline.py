@@ -63,15 +63,16 @@ class TimelineEntry(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
     waited: no leave to send, because of `bucket`, at least `until`. released: its line had room
     again. rerouted: it waits for another `carrier` by now. impossible: more parts than `bucket`
     ever holds. attempt: the intent to submit was stored, and the `limits` were charged.
-    answered: what came of the attempt begun at `of`: accepted, rejected, throttled, deferred (the phone cannot be reached for now), elsewhere (this
-    carrier does not serve it), halted (the carrier did not let us send), unavailable (nothing was
-    sent), lost, abandoned (our process died), put_back (nothing was sent), with the carrier's
-    `code`; `until` is when it is tried again, and with `limits_returned` they are charged no more.
-    proved: other evidence that a carrier has taken it. resubmitted: it was lost, and may go out
-    twice. receipt: `raw` as it came, without text, `state` as it was read; also an answer that came
-    late. overdue: no receipt within the deadline. ended: without a carrier. refunded: given back.
-    event: the account's log told of a new `state` under the number `sequence`. webhook: a webhook
-    was told of that event; `http_status` is absent where no answer came, `outcome` says what came.
+    answered: what came of the attempt begun at `of`: accepted, rejected, throttled, deferred (the
+    phone cannot be reached for now), elsewhere (this carrier does not serve it), halted (the
+    carrier did not let us send), unavailable (nothing was sent), lost, abandoned (our process
+    died), put_back (nothing was sent), with the carrier's `code`; `until` is when it is tried
+    again, and with `limits_returned` they are charged no more. proved: other evidence that a
+    carrier has taken it. resubmitted: it was lost, and may go out twice. receipt: `raw` as it came,
+    without text, `state` as it was read; also an answer that came late. overdue: no receipt within
+    the deadline. ended: without a carrier. refunded: given back. event: the account's log told of a
+    new `state` under the number `sequence`. webhook: a webhook was told of that event;
+    `http_status` is absent where no answer came, `outcome` says what came.
     """
 
     at: Time

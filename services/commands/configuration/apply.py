@@ -12,7 +12,7 @@ from services.commands.tokens import Key
 from shared.access.keys import Keys
 from shared.access.vault import Vault
 from shared.carriers import credentials
-from shared.db import apply, carrier_settings, configuration
+from shared.db import apply, carrier_settings, configuration, routes
 from shared.db.connection import Connection
 from shared.runtime import exits, settings
 
@@ -103,5 +103,5 @@ async def _write(connection: Connection, found: difference.Difference, vault: Va
             if row is not None:
                 await apply.put(connection, row, change.before)
             elif isinstance(change.before, apply.Route):
-                await apply.drop_route(connection, change.before)
+                await routes.drop(connection, change.before)
         await configuration.bump(connection)

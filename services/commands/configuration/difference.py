@@ -41,8 +41,10 @@ def between(current: apply.Rows, wanted: Sequence[apply.Row]) -> Difference:
 
 
 def _writing_order(row: apply.Row) -> tuple[bool, bool]:
-    """Credits last, for they need wallets; default lines after those that cease to be."""
-    return isinstance(row, apply.Credit), isinstance(row, apply.Line) and row.is_default
+    """Credits last, for they need wallets; default lines after those that cease to be; and then
+    routes, which name lines."""
+    is_default_line = isinstance(row, apply.Line) and row.is_default
+    return isinstance(row, apply.Credit), is_default_line or isinstance(row, apply.Route)
 
 
 def _is_given(row: apply.Row, before: apply.Row | None) -> bool:

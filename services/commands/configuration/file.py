@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 import msgspec
 
-from services.commands.configuration import billing, carriers, lines, prices, spending
+from services.commands.configuration import billing, carriers, lines, prices, routes, spending
 from services.commands.configuration.faults import Faults
 from services.commands.configuration.values import (
     AccountName,
@@ -19,7 +19,6 @@ from services.commands.configuration.values import (
     Country,
     Credit,
     Currency,
-    Destination,
     PlanName,
     Positive,
     WindowLimits,
@@ -55,12 +54,6 @@ class _Account(msgspec.Struct, frozen=True, kw_only=True):
     consent: ConsentPolicy | None = None
     registration_enforced: bool | None = None
     senders_restricted: bool | None = None
-
-
-class _Route(msgspec.Struct, frozen=True, kw_only=True):
-    country: Destination
-    carrier: str
-    priority: Count
 
 
 class _CountryLimit(msgspec.Struct, frozen=True, kw_only=True):
@@ -248,8 +241,8 @@ def _billing(tables: Table, faults: Faults) -> Iterator[Placed]:
 
 def _routes(tables: Table, faults: Faults) -> Iterator[Placed]:
     for where, entry in _entries(tables, "route", faults):
-        if (found := faults.decode(_Route, entry, where)) is not None:
-            yield where, apply.Route(str(found.country), found.carrier, found.priority)
+        if (route := routes.read(entry, where, faults)) is not None:
+            yield where, route
 
 
 def _country_limits(tables: Table, faults: Faults) -> Iterator[Placed]:
@@ -278,6 +271,9 @@ def _check_names(placed: list[Placed], current: apply.Rows, faults: Faults) -> N
             faults.add(f"{where}.account", f"there is no account {account!r}")
         if isinstance(row, apply.Route) and ("carrier", row.carrier) not in known:
             faults.add(f"{where}.carrier", f"there is no carrier {row.carrier!r}")
+        line = row.line if isinstance(row, apply.Route) else None
+        if line is not None and ("line", str(account), line) not in known:
+            faults.add(f"{where}.line", f"account {account!r} has no line {line!r}")
 
 
 def _check_defaults(placed: list[Placed], faults: Faults) -> None:
