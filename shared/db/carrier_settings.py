@@ -32,15 +32,10 @@ _ALL = "SELECT carrier_id, name, adapter, settings FROM carriers ORDER BY name"
 async def read(connection: Connection) -> list[StoredSettings]:
     """Those of all carriers, by their names."""
     return [
-<<<<<<< HEAD
         StoredSettings(
             carrier_id, name, adapter, msgspec.json.decode(settings, type=dict[str, object])
         )
         for carrier_id, name, adapter, settings in await connection.fetch(_ALL)
-=======
-        StoredSettings(row[0], row[1], row[2], msgspec.json.decode(row[3], type=dict[str, object]))
-        for row in await connection.fetch(_ALL)
->>>>>>> 335c49e (sluice carrier: list, show, check and probe)
     ]
 
 

@@ -178,8 +178,10 @@ class Teller:
             )
             for message_id, account_id, line_id, country, count in rows
         ]
-        desk = self._desk
-        for message in await claim.claim(desk.pool, desk.seals, desk.worker_id, granted):
+        desk, carrier_id = self._desk, self._town.carrier_ids[CARRIER]
+        for message in await claim.claim(
+            desk.pool, desk.seals, desk.worker_id, carrier_id, granted
+        ):
             each = by_id[message.message_id]
             each.claimed = message
             for part in message.parts:
