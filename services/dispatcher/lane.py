@@ -170,6 +170,7 @@ class Lane:
                 self._reserved,
                 partial(self._ended, held),
                 reference_bits=reference_bits,
+                message_class=CLASSES[held.message_class],
             ).start()
 
     @property

@@ -13,7 +13,7 @@ from services.dispatcher import retry
 from shared.carriers import contract, outcomes
 from shared.db import work
 from shared.limits.limiter import PERMIT_AGE_SECONDS, Permit
-from shared.sms import encoding, segmentation
+from shared.sms import classes, encoding, segmentation
 
 CANCELED = "an earlier part of the message was refused"
 
@@ -65,6 +65,7 @@ class Sending:
         on_end: Callable[[Sending], None],
         *,
         reference_bits: segmentation.ReferenceBits = 16,
+        message_class: classes.ClassName = "normal",
     ) -> None:
         self.message = message
         self.permit = permit
@@ -75,9 +76,9 @@ class Sending:
         self._whole = link.whole_messages and len(message.parts) == message.segment_count
         leave_by = permit.taken_monotonic + PERMIT_AGE_SECONDS
         if self._whole:
-            self._segments = [_whole_of(message, leave_by)]
+            self._segments = [_whole_of(message, leave_by, message_class)]
         else:
-            self._segments = _segments_of(message, leave_by, reference_bits)
+            self._segments = _segments_of(message, leave_by, reference_bits, message_class)
         self._next = 0
         self._places = permit.segment_count
 
@@ -131,7 +132,9 @@ class Sending:
         self._on_end(self)
 
 
-def _whole_of(message: work.Claimed, leave_by: float) -> contract.Segment:
+def _whole_of(
+    message: work.Claimed, leave_by: float, message_class: classes.ClassName
+) -> contract.Segment:
     """The whole text, in the alphabet that also priced it."""
     alphabet, payload = encoding.encode(message.body)
     return contract.Segment(
@@ -146,11 +149,15 @@ def _whole_of(message: work.Claimed, leave_by: float) -> contract.Segment:
         max(1, message.valid_seconds),
         message.submitted_at,
         leave_by,
+        message_class,
     )
 
 
 def _segments_of(
-    message: work.Claimed, leave_by: float, reference_bits: segmentation.ReferenceBits
+    message: work.Claimed,
+    leave_by: float,
+    reference_bits: segmentation.ReferenceBits,
+    message_class: classes.ClassName,
 ) -> list[contract.Segment]:
     """The parts still to go, cut by the one function that also priced them."""
     return [
@@ -166,6 +173,7 @@ def _segments_of(
             max(1, message.valid_seconds),
             message.submitted_at,
             leave_by,
+            message_class,
         )
         for part in _cut(message, reference_bits)
         if part.number in message.parts

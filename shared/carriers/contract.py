@@ -39,7 +39,7 @@ from uuid import UUID
 import msgspec
 
 from shared.carriers import outcomes
-from shared.sms import encoding, inbound
+from shared.sms import classes, encoding, inbound
 
 Concatenation = Literal["16bit", "8bit"]
 """The setting `concatenation`: how long the reference is by which a phone joins the parts
@@ -66,6 +66,7 @@ class Segment(msgspec.Struct, frozen=True, gc=False):
     valid_seconds: int
     submitted_at: datetime
     leave_by: float = math.inf
+    message_class: classes.ClassName = "normal"
 
     def __repr__(self) -> str:
         return f"Segment({self.reference})"

@@ -6,71 +6,96 @@ be `unknown` at its deadline, but was taken.
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable
 from functools import lru_cache
 
 from shared.carriers import (
     contract,
     outcomes,
+    smpp_alphabets,
     smpp_inbound,
     smpp_receipts,
     smpp_settings,
     smpp_statuses,
+    smpp_tlvs,
 )
 from shared.smpp import codes, encoder, pdu, tlv, window
-from shared.sms import inbound, receipts, segmentation
+from shared.sms import classes, inbound, receipts, segmentation
 
 _DAY_SECONDS = 86_400
+_VALID_SECONDS_MAX = 31 * _DAY_SECONDS
 _WITH_RECEIPT = 1
 _FORM_COUNT_MAX = 4096
 """Forms of submits kept for a link: there is one for each number of seconds left to a message."""
 
+_Kind = tuple[int, int]
+"""A TON and an NPI."""
+
 
 class Dialect:
-    """Writes submits and reads what comes back; pure."""
+    """Writes submits and reads what comes back."""
 
     def __init__(self, settings: smpp_settings.Settings) -> None:
         self._settings = settings
         self._statuses = smpp_statuses.Statuses.of(settings)
+        self._codings = settings.codings
+        self._kinds = settings.sender_kinds
+        self._recipient_kinds = settings.recipient_kinds
+        self._tlvs = smpp_tlvs.OwnTlvs(settings.tlvs)
+        self._says_reference = settings.reference_tlv and settings.speaks_tlvs
+        self._concatenates_by_tlv = settings.concatenation == "sar"
+        self._validity = _VALIDITIES[settings.validity]
         self._form = lru_cache(maxsize=_FORM_COUNT_MAX)(self._written_form)
 
     def write(self, segment: contract.Segment) -> bytes:
         """The body of a submit_sm. Raises pdu.PduError for what SMPP cannot carry."""
-        source, source_kind = _address(segment.source)
-        recipient, recipient_kind = _address(segment.recipient)
-        data_coding = segmentation.data_coding(segment.encoding)
-        esm_class = codes.ESM_CLASS_UDHI if segment.udh else codes.ESM_CLASS_DEFAULT
+        source, source_kind = _address(segment.source, self._kinds)
+        recipient, recipient_kind = _address(segment.recipient, self._recipient_kinds)
+        header = b"" if self._concatenates_by_tlv else segment.udh
+        data_coding, octets = smpp_alphabets.write(segment, header, self._codings)
         form = self._form(
-            source_kind, recipient_kind, data_coding, esm_class, segment.valid_seconds
+            source_kind,
+            recipient_kind,
+            data_coding,
+            codes.ESM_CLASS_UDHI if header else codes.ESM_CLASS_DEFAULT,
+            segment.message_class,
+            self._validity(segment.valid_seconds),
         )
-        reference = receipts.echo_of(segment.message_id, segment.part)
-        return form.fill(
-            source,
-            recipient,
-            segment.udh + segment.payload,
-            tlv.pack_one(codes.TLV_USER_MESSAGE_REFERENCE, reference.to_bytes(2, "big")),
-        )
+        return form.fill(source, recipient, octets, self._parameters(segment))
+
+    def _parameters(self, segment: contract.Segment) -> bytes:
+        written = self._tlvs.of(segment.source)
+        if self._says_reference:
+            reference = receipts.echo_of(segment.message_id, segment.part)
+            written += tlv.pack_one(codes.TLV_USER_MESSAGE_REFERENCE, reference.to_bytes(2, "big"))
+        if self._concatenates_by_tlv and segment.udh:
+            written += _sar(segment.udh)
+        return written
 
     def _written_form(
         self,
-        source_kind: tuple[int, int],
-        recipient_kind: tuple[int, int],
+        source_kind: _Kind,
+        recipient_kind: _Kind,
         data_coding: int,
         esm_class: int,
-        valid_seconds: int,
+        message_class: classes.ClassName,
+        validity: str,
     ) -> encoder.Form:
         settings = self._settings
-        ton, npi = source_kind
-        dest_ton, dest_npi = recipient_kind
         return encoder.form(
             pdu.SubmitSm(
                 data_coding=data_coding,
                 esm_class=esm_class,
                 registered_delivery=_WITH_RECEIPT,
-                source_addr_ton=ton if settings.source_ton is None else settings.source_ton,
-                source_addr_npi=npi if settings.source_npi is None else settings.source_npi,
-                dest_addr_ton=dest_ton if settings.dest_ton is None else settings.dest_ton,
-                dest_addr_npi=dest_npi if settings.dest_npi is None else settings.dest_npi,
-                validity_period=_relative_time(valid_seconds),
+                source_addr_ton=source_kind[0],
+                source_addr_npi=source_kind[1],
+                dest_addr_ton=recipient_kind[0],
+                dest_addr_npi=recipient_kind[1],
+                service_type=settings.service_type,
+                protocol_id=settings.protocol_id,
+                priority_flag=settings.priority.get(message_class, 0),
+                validity_period=validity,
             )
         )
 
@@ -94,19 +119,48 @@ class Dialect:
         return smpp_inbound.read(delivery, self._settings.inbound_alphabet)
 
 
-def _address(number: str) -> tuple[str, tuple[int, int]]:
-    """An address as SMPP writes it, with TON and NPI (spec 5.2.5, 5.2.6): international and ISDN,
-    network specific for a short code, alphanumeric for a name."""
+def _address(number: str, kinds: smpp_settings.AddressKinds) -> tuple[str, _Kind]:
+    """An address as SMPP writes it: without the plus (spec 5.2.5, 5.2.6)."""
     if number.startswith("+"):
-        return number[1:], (1, 1)
+        return number[1:], kinds.number
     if number.isdecimal():
-        return number, (3, 0)
-    return number, (5, 0)
+        return number, kinds.short_code
+    return number, kinds.alphanumeric
 
 
-def _relative_time(seconds: int) -> str:
+def _sar(udh: bytes) -> bytes:
+    """A part's place in its whole as parameters (spec 5.3.2.22 to 5.3.2.24)."""
+    said = segmentation.parse_udh(udh)
+    if said is None:
+        return b""
+    return (
+        tlv.pack_one(codes.TLV_SAR_MSG_REF_NUM, said.reference.to_bytes(2, "big"))
+        + tlv.pack_one(codes.TLV_SAR_TOTAL_SEGMENTS, bytes((said.total,)))
+        + tlv.pack_one(codes.TLV_SAR_SEGMENT_SEQNUM, bytes((said.number,)))
+    )
+
+
+@lru_cache(maxsize=_FORM_COUNT_MAX)
+def _relative(seconds: int) -> str:
     """A time from now as SMPP writes it (spec 7.1.1), at least a second and at most 31 days."""
-    days, rest = divmod(min(max(seconds, 1), 31 * _DAY_SECONDS), _DAY_SECONDS)
+    days, rest = divmod(min(max(seconds, 1), _VALID_SECONDS_MAX), _DAY_SECONDS)
     hours, rest = divmod(rest, 3600)
     minutes, left = divmod(rest, 60)
     return f"0000{days:02d}{hours:02d}{minutes:02d}{left:02d}000R"
+
+
+def _absolute(seconds: int) -> str:
+    """The same as a time of UTC."""
+    end = time.time() + min(max(seconds, 1), _VALID_SECONDS_MAX)
+    return time.strftime("%y%m%d%H%M%S000+", time.gmtime(end))
+
+
+def _none(_: int) -> str:
+    return ""
+
+
+_VALIDITIES: dict[smpp_settings.Validity, Callable[[int], str]] = {
+    "relative": _relative,
+    "absolute": _absolute,
+    "none": _none,
+}

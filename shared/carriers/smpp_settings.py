@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import msgspec
 
-from shared.carriers import checks, contract, secret, smpp_receipts, smpp_statuses
+from shared.carriers import checks, secret, smpp_alphabets, smpp_receipts, smpp_statuses, smpp_tlvs
 from shared.smpp import codes, encoder
-from shared.sms import inbound
+from shared.sms import classes, inbound, repertoires
 
 _RANGES = (
     ("port", 1, 65_535),
@@ -23,6 +23,9 @@ _RANGES = (
     ("dest_npi", 0, 255),
     ("bind_ton", 0, 255),
     ("bind_npi", 0, 255),
+    ("protocol_id", 0, 255),
+    ("data_coding_gsm7", 0, 255),
+    ("data_coding_ucs2", 0, 255),
 )
 _HOST_WITH_PORT = re.compile(
     r"(?:\[(?P<v6>[^\]]+)\]|(?P<name>[^:\[\]]+))(?::(?P<port>[0-9]{1,5}))?"
@@ -31,6 +34,15 @@ _FALLBACK_HOSTS_MAX = 8
 
 Binds = Literal["transceiver", "transmitter", "receiver", "transmitter+receiver"]
 InterfaceVersion = Literal["3.4", "3.3"]
+Concatenation = Literal["16bit", "8bit", "sar"]
+Validity = Literal["relative", "absolute", "none"]
+Alphabet = Literal["gsm7", "gsm7_packed", "latin1", "ascii"]
+_REPERTOIRES: dict[Alphabet, repertoires.Repertoire] = {
+    "gsm7": "gsm7",
+    "gsm7_packed": "gsm7",
+    "latin1": "latin-1",
+    "ascii": "ascii",
+}
 INTERFACE_VERSIONS: dict[InterfaceVersion, int] = {"3.4": codes.INTERFACE_VERSION, "3.3": 0x33}
 
 
@@ -56,6 +68,22 @@ class Tls(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True)
             raise ValueError("tls.key_file: expected certificate_file beside it")
         if not self.verify and (self.ca_file is not None or self.server_name is not None):
             raise ValueError("tls.verify: ca_file and server_name mean nothing without it")
+
+
+class PerSender(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """A TON or an NPI for each kind of sender; None leaves it as it would be."""
+
+    number: int | None = None
+    short_code: int | None = None
+    alphanumeric: int | None = None
+
+
+class AddressKinds(NamedTuple):
+    """TON and NPI of each kind of address (spec 5.2.5, 5.2.6)."""
+
+    number: tuple[int, int] = (1, 1)
+    short_code: tuple[int, int] = (3, 0)
+    alphanumeric: tuple[int, int] = (5, 0)
 
 
 class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -90,7 +118,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     receipts_name_recipient: bool = True
     inbound_alphabet: inbound.DefaultAlphabet = "gsm7"
     temporary_statuses: tuple[int, ...] = ()
-    concatenation: contract.Concatenation = "16bit"
+    concatenation: Concatenation = "16bit"
     statuses: dict[str, smpp_statuses.Word] = {}
     bind: Binds = "transceiver"
     fallback_hosts: tuple[str, ...] = ()
@@ -99,6 +127,17 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     bind_ton: int = 0
     bind_npi: int = 0
     address_range: str = ""
+    ton: PerSender = PerSender()
+    npi: PerSender = PerSender()
+    service_type: str = ""
+    protocol_id: int = 0
+    priority: dict[classes.ClassName, int] = {}
+    validity: Validity = "relative"
+    alphabet: Alphabet = "gsm7"
+    data_coding_gsm7: int = 0
+    data_coding_ucs2: int = 8
+    reference_tlv: bool = True
+    tlvs: tuple[smpp_tlvs.OwnTlv, ...] = ()
 
     def __post_init__(self) -> None:
         if (self.password is None) == (self.password_file is None):
@@ -122,6 +161,59 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
             checks.number("fallback_hosts", address(each, self.port)[1], 1, 65_535)
         checks.numbers("temporary_statuses", self.temporary_statuses, 1, smpp_statuses.STATUS_MAX)
         smpp_statuses.Statuses.of(self)
+        self._check_writing()
+
+    def _check_writing(self) -> None:
+        checks.printable("service_type", self.service_type, encoder.SERVICE_TYPE_CHARS_MAX)
+        for name, table in (("ton", self.ton), ("npi", self.npi)):
+            for kind in PerSender.__struct_fields__:
+                checks.number(f"{name}.{kind}", getattr(table, kind), 0, 255)
+        for word, priority in self.priority.items():
+            checks.number(f"priority.{word}", priority, 0, 255)
+        if not self.speaks_tlvs and (self.tlvs or self.concatenation == "sar"):
+            field = "tlvs" if self.tlvs else "concatenation"
+            raise ValueError(f"{field}: SMPP 3.3 has no optional parameters")
+        tags = [each.tag for each in self.tlvs]
+        if len(set(tags)) < len(tags):
+            raise ValueError("tlvs.tag: expected each once")
+
+    @property
+    def speaks_tlvs(self) -> bool:
+        """Whether submits may have optional parameters."""
+        return self.interface_version != "3.3"
+
+    @property
+    def codings(self) -> smpp_alphabets.Codings:
+        """How text is written."""
+        return smpp_alphabets.Codings(
+            _REPERTOIRES[self.alphabet],
+            self.alphabet == "gsm7_packed",
+            self.data_coding_gsm7,
+            self.data_coding_ucs2,
+        )
+
+    @property
+    def sender_kinds(self) -> AddressKinds:
+        """What is set for a kind of sender, else for all of them, else the specification's."""
+        return AddressKinds(
+            *(
+                (
+                    _first(getattr(self.ton, kind), self.source_ton, usual_ton),
+                    _first(getattr(self.npi, kind), self.source_npi, usual_npi),
+                )
+                for kind, (usual_ton, usual_npi) in AddressKinds()._asdict().items()
+            )
+        )
+
+    @property
+    def recipient_kinds(self) -> AddressKinds:
+        """The same of recipients, which are one kind."""
+        return AddressKinds(
+            *(
+                (_first(self.dest_ton, None, ton), _first(self.dest_npi, None, npi))
+                for ton, npi in AddressKinds()
+            )
+        )
 
     @property
     def tls_wanted(self) -> Tls | None:
@@ -137,3 +229,9 @@ def address(written: str, port: int) -> tuple[str, int]:
     if found is None:
         return written, port
     return found["v6"] or found["name"], int(found["port"] or port)
+
+
+def _first(chosen: int | None, next_best: int | None, usual: int) -> int:
+    if chosen is not None:
+        return chosen
+    return usual if next_best is None else next_best
