@@ -126,7 +126,12 @@ def _proof(word: Receipt | LateAnswer | None, owner: matching.Owner) -> segments
     match word:
         case Receipt():
             return evidence.evidence_of(
-                owner.message_id, owner.part, word.state, word.code, alone=owner.alone
+                owner.message_id,
+                owner.part,
+                word.state,
+                word.code,
+                reason=word.reason,
+                alone=owner.alone,
             )
         case LateAnswer():
             return evidence.evidence_of_answer(word)

@@ -52,14 +52,16 @@ def evidence_of(
     code: str,
     carrier_message_id: str | None = None,
     *,
+    reason: str = "",
     alone: bool = False,
 ) -> segments.Evidence:
     """The evidence in a receipt. Whatever it says, it proves that the carrier took the segment, so
     nothing is refunded because of it (law 5). `carrier_message_id` is given where the segment's id
-    was not known before; `alone` as in `Evidence`."""
-    moved_to, reason = MEANINGS[state]
+    was not known before, `reason` where the carrier's code says more than the state; `alone` as in
+    `Evidence`."""
+    moved_to, usual = MEANINGS[state]
     return segments.Evidence(
-        message_id, part, moved_to, True, carrier_message_id, code, reason, alone=alone
+        message_id, part, moved_to, True, carrier_message_id, code, reason or usual, alone=alone
     )
 
 

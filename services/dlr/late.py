@@ -117,4 +117,6 @@ def _proof(
     each: receipts.Unmatched, message_id: UUID, part: int, carrier_message_id: str | None = None
 ) -> segments.Evidence:
     said = each.said
-    return evidence.evidence_of(message_id, part, said.state, said.code, carrier_message_id)
+    return evidence.evidence_of(
+        message_id, part, said.state, said.code, carrier_message_id, reason=said.reason
+    )

@@ -112,6 +112,7 @@ class Dialect:
             delivery,
             unmarked=self._settings.receipts_without_esm_class,
             phones=self._settings.receipts_name_recipient,
+            states=self._settings.receipt_states,
         )
 
     def read_inbound(self, delivery: pdu.Message) -> inbound.InboundPart:

@@ -15,18 +15,19 @@ receipts would be, by the ranks of the table of moves: the higher stands, and `c
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
-from typing import Literal
+from typing import Final, Literal, NamedTuple
 from uuid import UUID
 
 import msgspec
 
-from shared.carriers import outcomes
+from shared.carriers import network_errors, outcomes
 from shared.smpp import codes, pdu, receipt_text, tlv
-from shared.sms import receipts
+from shared.sms import causes, receipts
 
 ID_MAX_CHARS = 128
-IdBase = Literal["same", "hex", "decimal", "hex_to_dec", "dec_to_hex"]
+IdBase = Literal["same", "any_case", "hex", "decimal", "hex_to_dec", "dec_to_hex"]
 _KINDS = 0x3C
 _INTERMEDIATE = 0x20
 _RECEIPT_KINDS = frozenset({codes.ESM_CLASS_RECEIPT, _INTERMEDIATE})
@@ -43,24 +44,39 @@ _STATES = {
     6: State.ENROUTE,
     7: State.UNKNOWN,
     8: State.REJECTED,
+    9: State.UNDELIVERED,
 }
+"""By message_state: 0 (scheduled) and 9 (skipped) are of SMPP 5.0 §4.7.15, the rest of 3.4
+§5.2.28."""
 _WORDS = {
     "ENROUTE": State.ENROUTE,
     "ACCEPTD": State.ENROUTE,
     "ACCEPTED": State.ENROUTE,
+    "ACCEPTE": State.ENROUTE,
     "BUFFRED": State.ENROUTE,
+    "BUFFERED": State.ENROUTE,
+    "BUFFERE": State.ENROUTE,
+    "SCHEDULED": State.ENROUTE,
+    "SCHEDUL": State.ENROUTE,
     "DELIVRD": State.DELIVERED,
     "DELIVERED": State.DELIVERED,
+    "DELIVERE": State.DELIVERED,
+    "DELIVERD": State.DELIVERED,
     "EXPIRED": State.EXPIRED,
     "DELETED": State.UNDELIVERED,
     "UNDELIV": State.UNDELIVERED,
+    "UNDELIVRD": State.UNDELIVERED,
     "UNDELIVERED": State.UNDELIVERED,
+    "UNDELIVERABLE": State.UNDELIVERED,
+    "SKIPPED": State.UNDELIVERED,
     "FAILED": State.UNDELIVERED,
     "REJECTD": State.REJECTED,
     "REJECTED": State.REJECTED,
+    "REJECTE": State.REJECTED,
     "UNKNOWN": State.UNKNOWN,
 }
-"""Appendix B's words, and how some carriers spell them out."""
+"""Appendix B's words, and how some carriers spell them out, or cut them to seven letters. A bare
+number is a message_state."""
 _RANKS = (
     State.ENROUTE,
     State.UNKNOWN,
@@ -70,6 +86,27 @@ _RANKS = (
     State.DELIVERED,
 )
 """As `states.MOVES` ranks where they lead: the later stands, whichever came first."""
+
+
+class Spelling(NamedTuple):
+    """How one carrier writes its receipts, where that is not as others do.
+
+    `states` are its own words, in capitals, before those everybody knows. `causes` are its errors,
+    as `error_key` writes them, and what they mean.
+    """
+
+    id_base: IdBase = "same"
+    states: Mapping[str, State] = {}
+    causes: Mapping[str, causes.Cause] = {}
+
+
+USUAL: Final = Spelling()
+
+
+def error_key(written: str) -> str:
+    """An error as it is compared: of `err:`, or network type and number of the parameter with a
+    colon between, capitals and leading zeros left out."""
+    return ":".join(each.lstrip("0") or "0" for each in written.strip().upper().split(":"))
 
 
 class _Answer(msgspec.Struct, gc=False):
@@ -106,20 +143,31 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 
 
-def strip(delivery: pdu.Message, *, unmarked: bool = False, phones: bool = True) -> bytes | None:
+def strip(
+    delivery: pdu.Message,
+    *,
+    unmarked: bool = False,
+    phones: bool = True,
+    states: Mapping[str, State] = USUAL.states,
+) -> bytes | None:
     """What to publish of a receipt, without the message's text; None if it is not a receipt.
 
-    A receipt says that it is one in its esm_class, or by naming the id in a parameter. `unmarked`
-    also takes one that says so in its text only, id and state. Anybody may send such a text, so it
-    is marked, and believed only if the phone it came from is the recipient of the segment whose id
-    it names: a network writes the sender of an inbound message itself, and the id is known to
-    nobody but the carrier and us. At worst, somebody who could guess it would change the status of
-    a message to their own phone. `phones`: whether its addresses are worth keeping.
+    A receipt says that it is one in its esm_class, or by an id in a parameter, or by a state there
+    and an id in its text: no phone can write parameters. `unmarked` also takes one that says so in
+    its text only, id and state. Anybody may send such a text, so it is marked, and believed only if
+    the phone it came from is the recipient of the segment whose id it names: a network writes the
+    sender of an inbound message itself, and the id is known to nobody but the carrier and us. At
+    worst, somebody who could guess it would change the status of a message to their own phone.
+    `phones`: whether its addresses are worth keeping. `states` are the carrier's own words.
     """
     said = tlv.receipt_parameters(delivery.tlvs)
     text = receipt_text.without_text(pdu.payload(delivery))
-    marked = delivery.esm_class & _KINDS in _RECEIPT_KINDS or said.message_id is not None
-    if not marked and not (unmarked and _is_receipt(delivery, text)):
+    marked = (
+        delivery.esm_class & _KINDS in _RECEIPT_KINDS
+        or said.message_id is not None
+        or (said.state is not None and _names_id(text))
+    )
+    if not marked and not (unmarked and _is_receipt(delivery, text, states)):
         return None
     kept = _phones(delivery, marked=marked) if phones or not marked else ()
     name = said.message_id or ""
@@ -149,11 +197,16 @@ def _phones(delivery: pdu.Message, *, marked: bool) -> tuple[str, ...]:
     return (source, other) if source else (other,)
 
 
-def _is_receipt(delivery: pdu.Message, text: bytes) -> bool:
+def _names_id(text: bytes) -> bool:
+    said = receipt_text.parse(text)
+    return said is not None and bool(said.id)
+
+
+def _is_receipt(delivery: pdu.Message, text: bytes, states: Mapping[str, State]) -> bool:
     if delivery.esm_class & _KINDS:
         return False
     said = receipt_text.parse(text)
-    return said is not None and bool(said.id) and said.stat in _WORDS
+    return said is not None and bool(said.id) and _word(said.stat, states) is not None
 
 
 def keep_answer(
@@ -182,7 +235,7 @@ _VERDICTS = {
 }
 
 
-def read(body: bytes, id_base: IdBase) -> receipts.Receipt | receipts.LateAnswer | None:
+def read(body: bytes, spelling: Spelling = USUAL) -> receipts.Receipt | receipts.LateAnswer | None:
     """A published receipt or answer in our words. None for garbage, and when either the id or the
     state cannot be read."""
     try:
@@ -193,18 +246,20 @@ def read(body: bytes, id_base: IdBase) -> receipts.Receipt | receipts.LateAnswer
     if stored.answer is not None:
         return _read_answer(stored.answer)
     # An id given as a parameter wins over the text, which carriers write freely.
-    carrier_id = receipted_id(stored.id or text.id, id_base)
-    state = _state(text.stat, stored.state)
+    carrier_id = receipted_id(stored.id or text.id, spelling.id_base)
+    word = _word(text.stat, spelling.states)
+    state = _state(word, stored.state)
     if state is None or not carrier_id:
         return None
     return receipts.Receipt(
         carrier_id,
         state,
-        _code(text, stored),
+        _code(text, stored, word),
         stored.phones,
         stored.reference,
         text.submit_date,
         stored.unmarked,
+        "" if state is State.DELIVERED else _reason(text.err, stored.network_error, spelling),
     )
 
 
@@ -224,24 +279,43 @@ def _read_answer(said: _Answer) -> receipts.LateAnswer | None:
     )
 
 
-def _state(word: str, number: int | None) -> receipts.ReceiptState | None:
-    said = _WORDS.get(word)
+def _word(written: str, states: Mapping[str, State]) -> State | None:
+    """The state that a word, or a number in its place, says."""
+    found = states.get(written) or _WORDS.get(written)
+    if found is None and written.isdecimal():
+        return _STATES.get(int(written))
+    return found
+
+
+def _state(said: State | None, number: int | None) -> State | None:
     told = None if number is None else _STATES.get(number)
     if told is None or told is said:
         return said
     return told if said is None else max(said, told, key=_RANKS.index)
 
 
-def _code(text: receipt_text.ReceiptText, stored: _Stored) -> str:
+def _code(text: receipt_text.ReceiptText, stored: _Stored, word: State | None) -> str:
     """The carrier's words for people: state, error, and a parameter that contradicts them."""
     error = text.err
     if stored.network_error is not None:
         error = f"{stored.network_error[0]}:{stored.network_error[1]}"
     code = f"{text.stat} {error}".strip()
-    word = _WORDS.get(text.stat)
     if stored.state is None or word is None or _STATES.get(stored.state) is word:
         return code
     return f"{code} message_state={stored.state}"
+
+
+def _reason(err: str, network_error: tuple[int, int] | None, spelling: Spelling) -> str:
+    """What a producer may read of the carrier's errors; empty for what nobody knows."""
+    found = None
+    if network_error is not None:
+        kind, number = network_error
+        found = spelling.causes.get(f"{kind}:{number}")
+        if found is None and kind == network_errors.GSM:
+            found = network_errors.MAP_ERRORS.get(number)
+    if err:
+        found = spelling.causes.get(error_key(err)) or found
+    return "" if found is None else causes.SENTENCES[found]
 
 
 def answered_id(raw: str, id_base: IdBase) -> str:
@@ -252,6 +326,8 @@ def answered_id(raw: str, id_base: IdBase) -> str:
             return _rebase(raw, 10, "d")
         case "dec_to_hex" | "hex":
             return _rebase(raw, 16, "x")
+        case "any_case":
+            return _plain(raw)
     return raw
 
 
@@ -268,7 +344,14 @@ def receipted_id(raw: str, id_base: IdBase) -> str:
             return _rebase(raw, 16, "x")
         case "decimal":
             return _rebase(raw, 10, "d")
+        case "any_case":
+            return _plain(raw)
     return raw
+
+
+def _plain(raw: str) -> str:
+    """Without capitals, and without the zeros and blanks that pad it."""
+    return raw.strip().lstrip("0").lower() or raw[:1]
 
 
 _NUMBERS = {10: re.compile(r"[0-9]+"), 16: re.compile(r"[0-9A-Fa-f]+")}

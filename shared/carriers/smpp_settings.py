@@ -9,7 +9,7 @@ import msgspec
 
 from shared.carriers import checks, secret, smpp_alphabets, smpp_receipts, smpp_statuses, smpp_tlvs
 from shared.smpp import codes, encoder
-from shared.sms import classes, inbound, repertoires
+from shared.sms import causes, classes, inbound, receipts, repertoires
 
 _RANGES = (
     ("port", 1, 65_535),
@@ -31,6 +31,7 @@ _HOST_WITH_PORT = re.compile(
     r"(?:\[(?P<v6>[^\]]+)\]|(?P<name>[^:\[\]]+))(?::(?P<port>[0-9]{1,5}))?"
 )
 _FALLBACK_HOSTS_MAX = 8
+_STATE_WORD = re.compile(r"[A-Za-z0-9_-]{1,40}")
 
 Binds = Literal["transceiver", "transmitter", "receiver", "transmitter+receiver"]
 InterfaceVersion = Literal["3.4", "3.3"]
@@ -138,6 +139,8 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     data_coding_ucs2: int = 8
     reference_tlv: bool = True
     tlvs: tuple[smpp_tlvs.OwnTlv, ...] = ()
+    receipt_states: dict[str, receipts.ReceiptState] = {}
+    receipt_causes: dict[str, causes.Cause] = {}
 
     def __post_init__(self) -> None:
         if (self.password is None) == (self.password_file is None):
@@ -162,6 +165,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
         checks.numbers("temporary_statuses", self.temporary_statuses, 1, smpp_statuses.STATUS_MAX)
         smpp_statuses.Statuses.of(self)
         self._check_writing()
+        self._check_receipts()
 
     def _check_writing(self) -> None:
         checks.printable("service_type", self.service_type, encoder.SERVICE_TYPE_CHARS_MAX)
@@ -176,6 +180,25 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
         tags = [each.tag for each in self.tlvs]
         if len(set(tags)) < len(tags):
             raise ValueError("tlvs.tag: expected each once")
+
+    def _check_receipts(self) -> None:
+        for word in self.receipt_states:
+            if not _STATE_WORD.fullmatch(word):
+                raise ValueError(
+                    "receipt_states: expected words of letters, digits, _ and -, at most 40 long"
+                )
+        for error in self.receipt_causes:
+            checks.filled("receipt_causes", error.strip())
+        # Compared without capitals and leading zeros, so kept like that.
+        states = {word.upper(): state for word, state in self.receipt_states.items()}
+        msgspec.structs.force_setattr(self, "receipt_states", states)
+        causes_ = {smpp_receipts.error_key(key): each for key, each in self.receipt_causes.items()}
+        msgspec.structs.force_setattr(self, "receipt_causes", causes_)
+
+    @property
+    def spelling(self) -> smpp_receipts.Spelling:
+        """How receipts are written."""
+        return smpp_receipts.Spelling(self.id_base, self.receipt_states, self.receipt_causes)
 
     @property
     def speaks_tlvs(self) -> bool:

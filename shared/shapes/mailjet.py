@@ -17,6 +17,7 @@ from shared.db import message_windows, opt_outs
 from shared.db.exports import StoredExport
 from shared.db.message_windows import WantedStandings, WindowRow
 from shared.ledger import money
+from shared.sms import causes
 from shared.sms.states import MessageStatus as M
 
 
@@ -50,7 +51,7 @@ _DESCRIPTIONS: Final[Mapping[StatusCode, str]] = {
     StatusCode.REJECTED_OPERATOR: "Message refused by the operator",
     StatusCode.REJECTED_UNDELIVERED: "Message could not be delivered",
     StatusCode.REJECTED_EXPIRED: "Message could not be delivered in time",
-    StatusCode.REJECTED_INCORRECT_DELIVERY: "Delivery report could not be used",
+    StatusCode.REJECTED_INCORRECT_DELIVERY: "Delivered, but the phone could not take it",
     StatusCode.REJECTED_NETWORK: "Network error",
     StatusCode.REJECTED_DND: "Recipient does not want to be disturbed",
     StatusCode.REJECTED_FROM_BLACKLIST: "Sender refused by the operator",
@@ -58,8 +59,8 @@ _DESCRIPTIONS: Final[Mapping[StatusCode, str]] = {
     StatusCode.REJECTED_ANTI_FLOOD: "Too many messages at once",
     StatusCode.REJECTED_SYSTEM_ERROR: "Message was not sent",
     StatusCode.INVALID_PHONE_NUMBER: "Recipient refused by the operator as no phone number",
-    StatusCode.REJECTED_INSUFFICENT_FUNDS: "Insufficient funds",
-    StatusCode.REJECTED_DAILY_LIMIT_REACHED: "Daily limit reached",
+    StatusCode.REJECTED_INSUFFICENT_FUNDS: "The recipient's contract does not pay for it",
+    StatusCode.REJECTED_DAILY_LIMIT_REACHED: "No more messages reach the recipient today",
 }
 
 CODES: Final[Mapping[M, StatusCode]] = {
@@ -78,16 +79,34 @@ CODES: Final[Mapping[M, StatusCode]] = {
 }
 """What a status is, unless its reason says more."""
 
+_CODES_BY_CAUSE: Final[Mapping[causes.Cause, StatusCode]] = {
+    causes.Cause.UNFIT_PHONE: StatusCode.REJECTED_INCORRECT_DELIVERY,
+    causes.Cause.NETWORK: StatusCode.REJECTED_NETWORK,
+    causes.Cause.DO_NOT_DISTURB: StatusCode.REJECTED_DND,
+    causes.Cause.SENDER: StatusCode.REJECTED_FROM_BLACKLIST,
+    causes.Cause.OPTED_OUT: StatusCode.REJECTED_TO_BLACKLIST,
+    causes.Cause.FLOOD: StatusCode.REJECTED_ANTI_FLOOD,
+    causes.Cause.UNKNOWN_NUMBER: StatusCode.INVALID_PHONE_NUMBER,
+    causes.Cause.NO_MOBILE: StatusCode.INVALID_PHONE_NUMBER,
+    causes.Cause.NO_CREDIT: StatusCode.REJECTED_INSUFFICENT_FUNDS,
+    causes.Cause.DAILY_LIMIT: StatusCode.REJECTED_DAILY_LIMIT_REACHED,
+}
+"""What a network says in its receipt; the other causes are what their status is."""
+
 CODES_BY_REASON: Final[Mapping[tuple[M, str], StatusCode]] = {
     (M.CANCELED, opt_outs.REASON): StatusCode.REJECTED_TO_BLACKLIST,
     (M.REJECTED, "the carrier refused the sender"): StatusCode.REJECTED_FROM_BLACKLIST,
     (M.REJECTED, "the carrier refused the recipient"): StatusCode.INVALID_PHONE_NUMBER,
     (M.REJECTED, "the carrier could not take the message"): StatusCode.REJECTED_NETWORK,
     (M.REJECTED, "the message cannot be put into SMPP"): StatusCode.REJECTED_SYSTEM_ERROR,
+} | {
+    (status, causes.SENTENCES[cause]): code
+    for cause, code in _CODES_BY_CAUSE.items()
+    for status in (M.REJECTED, M.UNDELIVERED)
 }
 """Reasons as adapters write them (law 7): a carrier's own codes are translated there and nowhere
-else. 15 and 16 are never a message's: what is not paid for, or above the day's limit, is refused
-and not stored."""
+else. 15 and 16 are of the phone's contract and network: what its producer has not paid for, or is
+above the day's limit, is refused and not stored."""
 
 
 class StatusShown(msgspec.Struct, frozen=True, rename="pascal"):

@@ -28,7 +28,7 @@ _FIELD = re.compile(
 )
 _VALUES = {
     "id": re.compile(rb"[^\s:]{1,255}"),
-    "stat": re.compile(rb"[A-Za-z_]{1,20}"),
+    "stat": re.compile(rb"[A-Za-z0-9_-]{1,40}"),
     "err": re.compile(rb"[0-9A-Za-z_-]{1,16}"),
     "submitdate": re.compile(rb"[0-9]{10,14}(?![0-9])"),
     "donedate": re.compile(rb"[0-9]{10,14}(?![0-9])"),

@@ -30,7 +30,8 @@ class Receipt(NamedTuple):
     recipient's. `reference` is `echo_of` the segment, where the carrier gives it back.
     `submit_date` is when the carrier took the segment, in a zone it does not name.
     `by_id_only`: whoever sent it did not prove to be the carrier, so it needs an id and a phone
-    that fit, and ends no doubt.
+    that fit, and ends no doubt. `reason` is what a producer may read of the code, a sentence of
+    `causes`, where its meaning is known.
     """
 
     carrier_message_id: str
@@ -40,6 +41,7 @@ class Receipt(NamedTuple):
     reference: int | None = None
     submit_date: datetime | None = None
     by_id_only: bool = False
+    reason: str = ""
 
     def names(self, recipient: str) -> bool:
         """Whether this number, in E.164, may be the recipient's: it ends as one that is named, or

@@ -46,4 +46,4 @@ async def check(settings: Settings) -> tuple[findings.Finding, ...]:
 def read_receipt(settings: Settings, body: bytes) -> receipts.Receipt | receipts.LateAnswer | None:
     """One stored receipt or late answer in our words; None for garbage and for a state nobody
     knows."""
-    return smpp_receipts.read(body, settings.id_base)
+    return smpp_receipts.read(body, settings.spelling)
