@@ -21,7 +21,7 @@ class UnknownProfile(LookupError):
     """No profile has this name, or it is of another adapter; the sentence names those there are."""
 
 
-class Profile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class CarrierProfile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What one carrier has published. `needs` are settings that only the account knows."""
 
     adapter: str
@@ -38,7 +38,7 @@ def names(adapter: str | None = None) -> tuple[str, ...]:
     )
 
 
-def profile(name: str) -> Profile:
+def profile(name: str) -> CarrierProfile:
     """The profile of this name. Raises UnknownProfile."""
     found = _all().get(name)
     if found is None:
@@ -68,10 +68,10 @@ def _over(usual: object, given: object) -> object:
 
 
 @cache
-def _all() -> Mapping[str, Profile]:
+def _all() -> Mapping[str, CarrierProfile]:
     return {
         each.name.removesuffix(".toml"): msgspec.convert(
-            tomllib.loads(each.read_text("utf-8")), Profile
+            tomllib.loads(each.read_text("utf-8")), CarrierProfile
         )
         for each in _FOLDER.iterdir()
         if each.name.endswith(".toml")

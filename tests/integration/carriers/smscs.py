@@ -14,7 +14,7 @@ from tests.integration.carriers import segments
 Mode = pdu.BindMode
 
 
-class Smsc:
+class WelcomingSmsc:
     """Who has asked to bind, who was let in, and what was submitted over which session."""
 
     def __init__(self, status: int = codes.ESME_ROK) -> None:
@@ -42,9 +42,9 @@ class Smsc:
 @asynccontextmanager
 async def listening(
     status: int = codes.ESME_ROK, tls: ssl.SSLContext | None = None
-) -> AsyncIterator[Smsc]:
+) -> AsyncIterator[WelcomingSmsc]:
     """An SMSC that answers each bind with this status."""
-    opened = Smsc(status)
+    opened = WelcomingSmsc(status)
     handlers = session.Handlers(
         opened.take, authenticate=opened.admit, on_bound=opened.peers.append
     )
