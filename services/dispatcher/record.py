@@ -31,6 +31,11 @@ some twenty answers to begin with."""
 _ANSWERS = prometheus_client.Counter(
     "sluice_segments_answered_total", "Segments by what their submit came to.", ["outcome"]
 )
+_BILLED = prometheus_client.Counter(
+    "sluice_whole_message_parts_total",
+    "Parts of messages that carriers cut themselves and count, by whose count: carrier, ours.",
+    ["count"],
+)
 _ANSWERED = {kind: _ANSWERS.labels(kind or "canceled") for kind in (*OutcomeKind, None)}
 
 
@@ -96,6 +101,10 @@ def _count(ended: Sequence[sending.Sending]) -> None:
     )
     for kind, count in kinds.items():
         _ANSWERED[kind].inc(count)
+    for each in ended:
+        if each.billed_count:
+            _BILLED.labels("carrier").inc(each.billed_count)
+            _BILLED.labels("ours").inc(each.message.segment_count)
 
 
 async def _record(
@@ -117,6 +126,8 @@ def _plain_proof(ended: sending.Sending) -> segments.Evidence | None:
     message = ended.message
     part, outcome = ended.answers[0]
     if message.segment_count > 1 or outcome is None or outcome.kind is not OutcomeKind.ACCEPTED:
+        return None
+    if outcome.billed_count > 1:
         return None
     return segments.Evidence(
         message.message_id,
@@ -141,6 +152,7 @@ async def _record_mixed(
     if sent_on:
         rerouted = await reroute.elsewhere(opened, desk.configured.current, sent_on)
     for each in ended:
+        marks += _billed_marks(each)
         deferral_count = each.deferral_count
         for answered in each.answers:
             then = _next(answered.outcome, deferral_count)
@@ -210,6 +222,17 @@ def _marks(
     return [
         trail.TrailMark(
             message.message_id, step, answered.part, message.submitted_at, until, outcome.code
+        )
+    ]
+
+
+def _billed_marks(ended: sending.Sending) -> list[trail.TrailMark]:
+    if not ended.billed_otherwise:
+        return []
+    message, count = ended.message, str(ended.billed_count)
+    return [
+        trail.TrailMark(
+            message.message_id, trail.TrailStep.BILLED, 0, message.submitted_at, None, count
         )
     ]
 

@@ -93,6 +93,17 @@ class Sending:
         went_on = first is not None and first.kind is outcomes.OutcomeKind.ACCEPTED
         return 0 if went_on else self.message.deferral_count
 
+    @property
+    def billed_count(self) -> int:
+        """How many parts the carrier says it makes of the message; 0 where it does not say."""
+        first = self.answers[0].outcome
+        return 0 if first is None else first.billed_count
+
+    @property
+    def billed_otherwise(self) -> bool:
+        """Whether the carrier bills more or less than its producer was charged."""
+        return self.billed_count not in (0, self.message.segment_count)
+
     def _submit(self) -> None:
         segment = self._segments[self._next]
         if not self.permit.fresh or self._link.room < 1:

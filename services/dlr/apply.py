@@ -118,25 +118,32 @@ def _proofs(new: Sequence[receipts.NewReceipt]) -> list[segments.Evidence]:
     return [
         proof
         for each in new
-        if each.owner is not None and (proof := _proof(each.word, each.owner)) is not None
+        if each.owner is not None
+        for proof in _proofs_of(each.word, each.owner)
     ]
 
 
-def _proof(word: Receipt | LateAnswer | None, owner: matching.Owner) -> segments.Evidence | None:
+def _proofs_of(
+    word: Receipt | LateAnswer | None, owner: matching.Owner
+) -> Sequence[segments.Evidence]:
     match word:
         case Receipt():
-            return evidence.evidence_of(
-                owner.message_id,
-                owner.part,
-                word.state,
-                word.code,
-                reason=word.reason,
-                alone=owner.alone,
-            )
+            return [
+                evidence.evidence_of(
+                    owner.message_id,
+                    part,
+                    word.state,
+                    word.code,
+                    reason=word.reason,
+                    alone=owner.alone,
+                )
+                for part in (owner.part, *owner.beside)
+            ]
         case LateAnswer():
-            return evidence.evidence_of_answer(word)
+            proof = evidence.evidence_of_answer(word)
+            return [] if proof is None else [proof]
         case None:
-            return None
+            return []
 
 
 async def keep_unread(connection: Connection, raw: envelopes.RawReceipt) -> None:

@@ -47,11 +47,14 @@ async def _sweep_page(database: asyncpg.Pool) -> int:
         await receipts.postpone(
             opened, [each.receipt_id for each in due if each.receipt_id not in matched]
         )
-        await receipts.set_matched(
-            opened, [(each.receipt_id, proof.message_id, proof.part) for each, proof in matches]
-        )
+        # A receipt of a whole message is kept with one of its parts.
+        ends = {
+            each.receipt_id: (each.receipt_id, proof.message_id, proof.part)
+            for each, proof in matches
+        }
+        await receipts.set_matched(opened, list(ends.values()))
         changed_count = await segments.settle(opened, [proof for _, proof in matches])
-    metrics.LATE_MATCHES.inc(len(matches))
+    metrics.LATE_MATCHES.inc(len(matched))
     metrics.STATUS_CHANGES.inc(changed_count)
     return len(due)
 
@@ -68,7 +71,8 @@ async def _match_by_id(
         if owner is None or not owner.fits:
             others.append(each)
         else:
-            matches.append((each, _proof(each, owner.message_id, owner.part)))
+            parts = (*owner.beside, owner.part)
+            matches += [(each, _proof(each, owner.message_id, part)) for part in parts]
     return matches, others
 
 

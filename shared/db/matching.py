@@ -38,12 +38,14 @@ class Clue(NamedTuple):
 
 class Owner(NamedTuple):
     """The newest segment with a receipt's id; `alone`: it is its message's only one; `fits`: the
-    receipt names its recipient, or none."""
+    receipt names its recipient, or none. `beside` are its message's other parts with this id: the
+    carrier was given them as one, and means all of them."""
 
     message_id: UUID
     part: int
     alone: bool
     fits: bool
+    beside: tuple[int, ...] = ()
 
 
 # The ordinary way of every receipt: plain values, oldest first; whose phone it is, Python compares.
@@ -55,7 +57,7 @@ JOIN segments s USING (carrier_id, carrier_message_id)
 JOIN messages m USING (message_id)
 WHERE s.submitted_at > t.received_at - {_WINDOW}
   AND s.submitted_at < t.received_at + $4 * interval '1 second'
-ORDER BY s.submitted_at"""  # noqa: S608 - a constant of our own
+ORDER BY s.submitted_at, s.message_id, s.part DESC"""  # noqa: S608 - a constant of our own
 
 
 async def by_id(
@@ -73,8 +75,14 @@ async def by_id(
         receipt, before = said[place - 1], found[place - 1]
         fits = receipt.names(recipient)
         if fits or before is None or not before.fits:
-            found[place - 1] = Owner(message_id, part, alone, fits)
+            found[place - 1] = Owner(message_id, part, alone, fits, _beside(before, message_id))
     return found
+
+
+def _beside(before: Owner | None, message_id: UUID) -> tuple[int, ...]:
+    if before is None or before.message_id != message_id:
+        return ()
+    return (before.part, *before.beside)
 
 
 _DOUBTS_KEY = 0x51C1CE01

@@ -32,6 +32,7 @@ class TrailStep(StrEnum):
     HALTED = "halted"  # as above; the carrier does not let us send
     UNAVAILABLE = "unavailable"  # as above
     LOST = "lost"  # its answer; the carrier's word
+    BILLED = "billed"  # by the carrier, and otherwise than by us; its count of parts
     ABANDONED = "abandoned"  # the worker died, and its answer is lost
     PUT_BACK = "put_back"  # the claim was not heard of, and nothing was sent
     RESUBMITTED = "resubmitted"  # it was lost, and may go out twice

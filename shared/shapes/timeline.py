@@ -34,6 +34,7 @@ What = Literal[
     "impossible",
     "attempt",
     "answered",
+    "billed",
     "proved",
     "resubmitted",
     "receipt",
@@ -67,12 +68,13 @@ class TimelineEntry(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
     phone cannot be reached for now), elsewhere (this carrier does not serve it), halted (the
     carrier did not let us send), unavailable (nothing was sent), lost, abandoned (our process
     died), put_back (nothing was sent), with the carrier's `code`; `until` is when it is tried
-    again, and with `limits_returned` they are charged no more. proved: other evidence that a
-    carrier has taken it. resubmitted: it was lost, and may go out twice. receipt: `raw` as it came,
-    without text, `state` as it was read; also an answer that came late. overdue: no receipt within
-    the deadline. ended: without a carrier. refunded: given back. event: the account's log told of a
-    new `state` under the number `sequence`. webhook: a webhook was told of that event;
-    `http_status` is absent where no answer came, `outcome` says what came.
+    again, and with `limits_returned` they are charged no more. billed: the carrier, which cuts
+    texts itself, counts `billed_count` parts, and we do not. proved: other evidence that a carrier
+    has taken it. resubmitted: it was lost, and may go out twice. receipt: `raw` as it came, without
+    text, `state` as it was read; also an answer that came late. overdue: no receipt within the
+    deadline. ended: without a carrier. refunded: given back. event: the account's log told of a new
+    `state` under the number `sequence`. webhook: a webhook was told of that event; `http_status` is
+    absent where no answer came, `outcome` says what came.
     """
 
     at: Time
@@ -95,6 +97,7 @@ class TimelineEntry(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
     sequence: int | UnsetType = UNSET
     webhook_id: UUID | UnsetType = UNSET
     http_status: int | UnsetType = UNSET
+    billed_count: int | UnsetType = UNSET
 
 
 def entries(stored: StoredTrace, mask: Masking | None) -> list[TimelineEntry]:
@@ -195,6 +198,13 @@ def _steps(stored: StoredTrace) -> Iterator[TimelineEntry]:
                 carrier=mark.detail if what == "rerouted" else UNSET,
                 bucket=_bucket(mark.detail) if what in _BY_BUCKETS else UNSET,
                 until=_given(mark.until),
+            )
+        elif mark.step is TrailStep.BILLED:
+            yield TimelineEntry(
+                at=mark.recorded_at,
+                what="billed",
+                of=_given(mark.begun_at),
+                billed_count=int(mark.detail),
             )
         elif mark.step in _OF_SEGMENT:
             yield TimelineEntry(
