@@ -116,7 +116,9 @@ class Sending:
 
     def _answered(self, outcome: outcomes.Outcome) -> None:
         answered = self._segments[self._next - 1]
-        self.answers.extend(Answered(part, outcome) for part in self._parts_of(answered))
+        self.answers.extend(
+            Answered(part, outcome.of_part(part)) for part in self._parts_of(answered)
+        )
         if self._next == len(self._segments):
             self._finish()
             return

@@ -22,6 +22,7 @@ from services.simulator import (
     payment_books,
     payment_face,
     smpp_face,
+    vendors,
 )
 from shared.sms import encoding, segmentation
 
@@ -82,6 +83,8 @@ class HttpFace:
         )
         application = web.Application(client_max_size=64 * 1024, middlewares=[self._serve_or_cut])
         application.add_routes(self._payments.routes)
+        self._vendors = vendors.faces(shared, lambda: self._client)
+        application.add_routes([route for face in self._vendors for route in face.routes])
         application.add_routes(
             [
                 web.get("/health/live", self._healthy),
@@ -110,6 +113,8 @@ class HttpFace:
         await site.start()
         self._carrier.outbox.attach(SYSTEM_ID, self)
         self._payments.start()
+        for face in self._vendors:
+            face.start()
         port: int = self._runner.addresses[0][1]
         return port
 
@@ -117,6 +122,8 @@ class HttpFace:
         """Stop listening; calls under way are given up."""
         await self._runner.cleanup()
         await self._payments.close()
+        for face in self._vendors:
+            await face.close()
         for call in self._calls:
             call.cancel()
         await asyncio.gather(*self._calls, return_exceptions=True)

@@ -206,6 +206,13 @@ class Options:
             description="Key of the callback's X-Signature, HMAC-SHA256 of the body in hexadecimal."
         ),
     ] = field(default="", repr=False)
+    vendor_inbound_url: Annotated[
+        str,
+        Meta(
+            description="Where the faces of vendors post what phones send; `{vendor}` is the face's"
+            " name. Empty: nowhere."
+        ),
+    ] = ""
     payments_key: Annotated[
         str, Meta(description="What calls of its card payments must be asked with.")
     ] = field(default="sk_test_practice", repr=False)

@@ -102,7 +102,8 @@ class Outcome(msgspec.Struct, frozen=True, gc=False):
     `carrier_message_id` is set for ACCEPTED only. `code` is the carrier's own word or number, kept
     for people; `reason` is what a producer may read; `retry_after_ms` is the carrier's wish, or 0.
     `understood` is False of a refusal whose code nobody knows: many in a row halt a lane.
-    `billed_count` is how many parts a carrier that cuts texts itself says it bills, or 0.
+    `billed_count` is how many parts a carrier that cuts texts itself says it bills, or 0;
+    `part_ids` are their ids where it names each, and else they share `carrier_message_id`.
     """
 
     kind: OutcomeKind
@@ -112,6 +113,16 @@ class Outcome(msgspec.Struct, frozen=True, gc=False):
     retry_after_ms: int = 0
     understood: bool = True
     billed_count: int = 0
+    part_ids: tuple[str, ...] = ()
+
+    def of_part(self, part: int) -> Outcome:
+        """What it is to this part, from 1 on. Where the carrier names fewer parts than we cut, the
+        last of its ids is that of all that are left."""
+        if not self.part_ids:
+            return self
+        return msgspec.structs.replace(
+            self, carrier_message_id=self.part_ids[min(part, len(self.part_ids)) - 1], part_ids=()
+        )
 
 
 UNAVAILABLE = Outcome(OutcomeKind.UNAVAILABLE, reason=DECISIONS[OutcomeKind.UNAVAILABLE].reason)

@@ -57,12 +57,13 @@ def admit_inbound(
     parts = tuple(
         part
         for item in answers.items(said, fields.list_path)
-        if (part := _inbound_part(fields, item)) is not None
+        if (part := inbound_part(fields, item)) is not None
     )
     return parts or contract.CallbackRefusal(400, "no inbound message could be read from the call")
 
 
-def _inbound_part(fields: InboundFields, item: object) -> inbound.InboundPart | None:
+def inbound_part(fields: InboundFields, item: object) -> inbound.InboundPart | None:
+    """One item of a call as `fields` describe it; None without a sender, a recipient or a text."""
     source = answers.word_at(item, fields.from_field, answers.CODE_CHARS_MAX)
     recipient = answers.word_at(item, fields.to_field, answers.CODE_CHARS_MAX)
     text = answers.dig(item, fields.text_field)

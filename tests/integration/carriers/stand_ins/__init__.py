@@ -11,11 +11,12 @@ from collections import Counter, deque
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from enum import StrEnum
+from types import MappingProxyType
 from typing import NamedTuple, Protocol
 
 import msgspec
 
-from shared.carriers import registry
+from shared.carriers import contract, outcomes, registry
 from shared.sms import receipts
 from tests.integration.carriers import segments
 
@@ -31,6 +32,9 @@ class Act(StrEnum):
 
     ACCEPT = "accept, with the id ID"
     REJECT = "reject for good"
+    DEFER = "say that this phone cannot be reached for now"
+    ELSEWHERE = "say that it does not serve this number"
+    HALT = "say that our account there is not in order"
     THROTTLE = "ask for time"
     THROTTLE_FOR = "ask for WISH_MS"
     LEAVE = "take its leave, and answer all the same"
@@ -42,18 +46,36 @@ class Act(StrEnum):
     FLOOD = "answer as fast as it is read, without an end"
 
 
+class Said(NamedTuple):
+    """A web carrier's answer, word for word."""
+
+    status: int
+    body: bytes
+    headers: Mapping[str, str] = MappingProxyType({})
+
+
+class Recorded(NamedTuple):
+    """An answer as a carrier's documentation shows it, and what it is to mean."""
+
+    said: Said
+    kind: outcomes.OutcomeKind
+    code: str
+
+
 class Report(NamedTuple):
-    """What a carrier reports of a segment, whose text it quotes."""
+    """What a carrier reports of a segment, whose text it quotes; `reference` is what it was given
+    for that, where it gives it back."""
 
     carrier_message_id: str
     state: receipts.ReceiptState
     text: str = TEXT
+    reference: str = ""
 
 
 class StandIn(Protocol):
     """A carrier under a test's command."""
 
-    acts: deque[Act]
+    acts: deque[Act | Said]
     """What to do with the next submits; when it is empty each is accepted."""
     taken: list[bytes]
     """The submits that have reached it, as they were on the wire."""
@@ -61,6 +83,12 @@ class StandIn(Protocol):
     """How many octets were written to whom, by FLOOD."""
     cannot: frozenset[Act]
     """What this way of speaking has no words for."""
+    finds_its_pace: bool
+    """Whether the link goes slower, rather than hold back, when it is told to."""
+    unsaid: frozenset[receipts.ReceiptState]
+    """What its receipts have no words for."""
+    recorded: Sequence[Recorded]
+    """Answers as its documentation shows them."""
     refuses_us: bool
     """Whether our credentials are refused."""
 
@@ -78,6 +106,17 @@ class StandIn(Protocol):
         """Report by the carrier's way, over the link that `sink` was given to or by a call, and
         return what was published."""
 
+    def call(self, report: Report) -> contract.CallbackRequest | None:
+        """The call by which this is reported; None where that is no way of speaking."""
+
+    def forged(self, right: contract.CallbackRequest) -> Sequence[contract.CallbackRequest]:
+        """This call by somebody else, in all ways a stranger might try."""
+
+    def phone_sends(
+        self, source: str, recipient: str, text: str
+    ) -> contract.CallbackRequest | None:
+        """The call by which a phone's text is handed over; None as with `call`."""
+
     async def report_garbage(
         self,
         adapter: registry.Adapter,
@@ -92,7 +131,7 @@ class Listener:
     """A socket that a stand-in listens on, and the connections that were made to it."""
 
     def __init__(self) -> None:
-        self.acts: deque[Act] = deque()
+        self.acts: deque[Act | Said] = deque()
         self.taken: list[bytes] = []
         self.flooded: Counter[str] = Counter()
         self.refuses_us = False
@@ -115,7 +154,7 @@ class Listener:
         """Speak with one peer until it goes."""
         raise NotImplementedError
 
-    def next_act(self) -> Act:
+    def next_act(self) -> Act | Said:
         return self.acts.popleft() if self.acts else Act.ACCEPT
 
     async def drip(self, writer: asyncio.StreamWriter, octet: bytes) -> None:

@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 
 import msgspec
 
-from shared.carriers import registry
+from shared.carriers import contract, registry
 from shared.smpp import codes, decoder, encoder, pdu
 from shared.sms import receipts
 from tests.integration.carriers import segments, stand_ins
@@ -23,10 +23,20 @@ _WORDS = {
     receipts.ReceiptState.REJECTED: b"REJECTD",
     receipts.ReceiptState.UNKNOWN: b"UNKNOWN",
 }
+_STATUSES = {
+    Act.REJECT: codes.ESME_RINVDSTADR,
+    Act.THROTTLE: codes.ESME_RTHROTTLED,
+    Act.DEFER: codes.ESME_RMSGQFUL,
+    Act.ELSEWHERE: codes.ESME_RSUBMITFAIL,
+    Act.HALT: codes.ESME_RINVBNDSTS,
+}
 
 
 class SmppStandIn(stand_ins.Listener):
     cannot = frozenset({Act.THROTTLE_FOR})
+    finds_its_pace = True
+    unsaid: frozenset[receipts.ReceiptState] = frozenset()
+    recorded: Sequence[stand_ins.Recorded] = ()
 
     def __init__(self) -> None:
         super().__init__()
@@ -65,14 +75,14 @@ class SmppStandIn(stand_ins.Listener):
                 answered.set_result(None)
             await writer.drain()
 
-    async def _act(self, writer: asyncio.StreamWriter, act: Act, sequence: int) -> None:
+    async def _act(
+        self, writer: asyncio.StreamWriter, act: Act | stand_ins.Said, sequence: int
+    ) -> None:
         resp = encoder.encode(pdu.SubmitSmResp(0, stand_ins.ID), sequence)
         if act is Act.ACCEPT:
             writer.write(resp)
-        elif act is Act.REJECT:
-            _write(writer, pdu.SubmitSmResp(codes.ESME_RINVDSTADR), sequence)
-        elif act is Act.THROTTLE:
-            _write(writer, pdu.SubmitSmResp(codes.ESME_RTHROTTLED), sequence)
+        elif isinstance(act, Act) and act in _STATUSES:
+            _write(writer, pdu.SubmitSmResp(_STATUSES[act]), sequence)
         elif act is Act.LEAVE:
             _write(writer, pdu.Unbind(), 1)
             writer.write(resp)
@@ -101,9 +111,19 @@ class SmppStandIn(stand_ins.Listener):
         texts = [
             b"id:%b sub:001 dlvrd:001 submit date:2611220101 done date:2611220102 stat:%b err:000"
             b" text:%b" % (name.encode(), _WORDS[state], text.encode())
-            for name, state, text in reports
+            for name, state, text, _ in reports
         ]
         return await self.report_garbage(adapter, settings, sink, texts)
+
+    def call(self, report: stand_ins.Report) -> None:
+        del report
+
+    def forged(self, right: contract.CallbackRequest) -> Sequence[contract.CallbackRequest]:
+        del right
+        return ()
+
+    def phone_sends(self, source: str, recipient: str, text: str) -> None:
+        del source, recipient, text
 
     async def report_garbage(
         self,
