@@ -21,9 +21,12 @@ from shared.rules.standings import AnswerCounts, CarrierStanding, judge
 
 _log = structlog.get_logger()
 
-WINDOW_SECONDS = 30
-STEP_SECONDS = 5
-SILENT_SECONDS = 5.0
+WINDOW_SECONDS, STEP_SECONDS, LINK_SECONDS = 30, 5, 2
+"""What is judged: answers of so long, as it comes back of so long, and links of so long: each
+process tells of them once a second."""
+DOWN_SECONDS = 3.0
+"""A link that is back sooner is not missed."""
+SILENT_SECONDS = 4.0
 SILENT_COUNT_MIN = 5
 """So many that have had no answer for so long, and nobody else had one either: its links are as
 good as down. Fewer are left to their own deadlines."""
@@ -61,6 +64,7 @@ class Health:
     def __init__(self) -> None:
         self._counts: defaultdict[tuple[int, str], list[int]] = defaultdict(lambda: [0, 0, 0])
         self._heard_at: dict[int, float] = {}
+        self._up_at: dict[int, float] = {}
 
     def note(self, carrier_id: int, country: str, kind: OutcomeKind) -> None:
         """A segment was answered, or is known not to be."""
@@ -77,11 +81,18 @@ class Health:
         ]
         self._counts.clear()
         for lane in lanes:
-            is_up = lane.connected and not self._is_silent(lane)
+            is_up = self._is_linked(lane) and not self._is_silent(lane)
             counted.append(
                 standings.CarrierSecond(lane.carrier_id, ANYWHERE, up=is_up, down=not is_up)
             )
         return counted
+
+    def _is_linked(self, lane: LaneLook) -> bool:
+        now = time.monotonic()
+        if lane.connected:
+            self._up_at[lane.carrier_id] = now
+            return True
+        return now - self._up_at.setdefault(lane.carrier_id, now) < DOWN_SECONDS
 
     def _is_silent(self, lane: LaneLook) -> bool:
         now = time.monotonic()
@@ -130,6 +141,10 @@ async def _decide(opened: connection.Connection, current: Configuration) -> bool
         before = await standings.load(opened)
         window = _told(await standings.counts(opened, WINDOW_SECONDS), WINDOW_SECONDS)
         step = _told(await standings.counts(opened, STEP_SECONDS), STEP_SECONDS)
+        links = {
+            (each.carrier_id, each.country): each
+            for each in await standings.counts(opened, LINK_SECONDS)
+        }
         await standings.forget(opened)
         now_seconds = time.time()
         changed: dict[tuple[int, str], CarrierStanding | None] = {}
@@ -137,7 +152,7 @@ async def _decide(opened: connection.Connection, current: Configuration) -> bool
             found = judge(
                 before.get(key),
                 window.get(key, AnswerCounts()),
-                step.get(key, AnswerCounts()),
+                _with_links(step.get(key, AnswerCounts()), links.get(key)),
                 now_seconds,
             )
             if found != before.get(key):
@@ -147,6 +162,14 @@ async def _decide(opened: connection.Connection, current: Configuration) -> bool
     for (carrier_id, country), standing in changed.items():
         _tell(current, carrier_id, country, standing)
     return bool(changed)
+
+
+def _with_links(counts: AnswerCounts, links: standings.CarrierSecond | None) -> AnswerCounts:
+    return (
+        counts._replace(up=0, down=0)
+        if links is None
+        else counts._replace(up=links.up, down=links.down)
+    )
 
 
 def _told(

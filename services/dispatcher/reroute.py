@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 from uuid import UUID
 
 import asyncpg
@@ -26,6 +27,13 @@ _REROUTED = prometheus_client.Counter(
 )
 
 
+class _Way(NamedTuple):
+    """From one carrier to another."""
+
+    before: int
+    after: int
+
+
 async def leave_the_unwell(pool: asyncpg.Pool, current: Configuration) -> None:
     """Give what waits for carriers that are sick or down to the next that are well; where none is,
     it waits where it is."""
@@ -38,7 +46,7 @@ async def leave_the_unwell(pool: asyncpg.Pool, current: Configuration) -> None:
         while True:
             async with pool.acquire(timeout=ACQUIRE_SECONDS) as opened, opened.transaction():
                 waiting = await reroutes.lock_waiting(opened, carrier_id, country, last, PAGE_COUNT)
-                moved_count += len(await _move(opened, current, waiting, carrier_id))
+                moved_count += await _move(opened, current, waiting, carrier_id)
             if len(waiting) < PAGE_COUNT:
                 break
             last = waiting[-1]
@@ -53,15 +61,15 @@ async def _move(
     current: Configuration,
     waiting: Sequence[UUID],
     carrier_id: int,
-) -> dict[UUID, int]:
-    """Messages → the carriers that are well and have them now."""
-    carriers: dict[UUID, int] = {}
+) -> int:
+    """Give those to another that may have them and is well; how many they are."""
+    ways: dict[UUID, _Way] = {}
     for each in await reroutes.free(opened, waiting) if waiting else ():
         choice = current.route(each.journey, each.visited)
         if choice.well and choice.carrier_id not in (None, carrier_id):
-            carriers[each.journey.message_id] = choice.carrier_id
-    await _give(opened, current, carriers)
-    return carriers
+            ways[each.journey.message_id] = _Way(carrier_id, choice.carrier_id)
+    await _give(opened, current, ways)
+    return len(ways)
 
 
 async def elsewhere(
@@ -75,34 +83,32 @@ async def elsewhere(
         return set()
     submitted_at = {each.message_id: each.submitted_at for each in messages}
     open_ids = await reroutes.lock_submitted(opened, submitted_at)
-    carriers: dict[UUID, int] = {}
-    left: dict[UUID, int] = {}
+    ways: dict[UUID, _Way] = {}
     for each in await reroutes.free(opened, open_ids):
         choice = current.route(each.journey, {*each.visited, each.carrier_id})
         if choice.carrier_id is not None:
-            carriers[each.journey.message_id] = choice.carrier_id
-            left[each.journey.message_id] = each.carrier_id
-    if left:
-        await reroutes.remember(opened, left)
-        await _give(opened, current, carriers)
-        for carrier_id in left.values():
-            _REROUTED.labels(current.carriers[carrier_id].name, "elsewhere").inc()
-    return set(carriers) | (submitted_at.keys() - set(open_ids))
+            ways[each.journey.message_id] = _Way(each.carrier_id, choice.carrier_id)
+    if ways:
+        await reroutes.remember(opened, {each: way.before for each, way in ways.items()})
+        await _give(opened, current, ways)
+        for way in ways.values():
+            _REROUTED.labels(current.carriers[way.before].name, "elsewhere").inc()
+    return set(ways) | (submitted_at.keys() - set(open_ids))
 
 
 async def _give(
-    opened: connection.Connection, current: Configuration, carriers: dict[UUID, int]
+    opened: connection.Connection, current: Configuration, ways: Mapping[UUID, _Way]
 ) -> None:
-    if carriers:
-        await reroutes.give(opened, carriers)
+    if ways:
+        await reroutes.give(opened, {each: way.after for each, way in ways.items()})
         await trail.mark(
             opened,
             [
-                trail.TrailMark(
-                    message_id,
-                    trail.TrailStep.REROUTED,
-                    detail=current.carriers[carrier_id].name,
-                )
-                for message_id, carrier_id in carriers.items()
+                trail.TrailMark(each, trail.TrailStep.REROUTED, detail=_names(current, way))
+                for each, way in ways.items()
             ],
         )
+
+
+def _names(current: Configuration, way: _Way) -> str:
+    return " ".join(current.carriers[carrier_id].name for carrier_id in way)

@@ -20,7 +20,7 @@ class TrailStep(StrEnum):
     """What happened. `detail` and `until` of a TrailMark are told beside each that has one."""
 
     WAITED = "waited"  # parked, or still so when its line was looked at; the bucket, its time
-    REROUTED = "rerouted"  # given to another carrier, before any had something of it; its name
+    REROUTED = "rerouted"  # given to another carrier before any had it; from which, to which
     RELEASED = "released"  # its line had tokens again
     DUE = "due"  # its producer's time, or that of another try, had come
     RESCHEDULED = "rescheduled"  # by its producer; the time it waited for before, and the new one

@@ -195,7 +195,7 @@ def _steps(stored: StoredTrace) -> Iterator[TimelineEntry]:
             yield TimelineEntry(
                 at=mark.recorded_at,
                 what=what,
-                carrier=mark.detail if what == "rerouted" else UNSET,
+                carrier=mark.detail.rpartition(" ")[2] if what == "rerouted" else UNSET,
                 bucket=_bucket(mark.detail) if what in _BY_BUCKETS else UNSET,
                 until=_given(mark.until),
             )
@@ -239,9 +239,20 @@ def _attempt(stored: StoredTrace, part: int, begun_at: datetime) -> TimelineEntr
         at=begun_at,
         what="attempt",
         part=part,
-        carrier=stored.way.carrier or UNSET,
+        carrier=_carrier_at(stored, begun_at) or UNSET,
         limits=_LIMITS,
     )
+
+
+def _carrier_at(stored: StoredTrace, moment: datetime) -> str | None:
+    """The carrier that had the message then."""
+    later = (
+        mark
+        for mark in stored.marks
+        if mark.step is TrailStep.REROUTED and mark.recorded_at > moment
+    )
+    following = next(later, None)
+    return stored.way.carrier if following is None else following.detail.partition(" ")[0]
 
 
 _NEVER_TRIED = frozenset({SegmentState.CANCELED, SegmentState.FAILED})

@@ -201,6 +201,12 @@ async def test_an_answer_that_is_recorded_twice_sends_nothing_on_twice(roads: To
     assert await roads.states(item.message_id) == ["queued"]
 
 
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(health, "DOWN_SECONDS", 0.0)
+
+
+@pytest.mark.usefixtures("impatient")
 async def test_a_carrier_that_is_down_is_seen_and_left_within_seconds(roads: Town) -> None:
     # Given a carrier of which no process has a link
     (item,) = await roads.accept(1)
@@ -222,6 +228,12 @@ async def test_a_carrier_that_answers_nothing_to_many_is_as_good_as_down(
     assert fares.take([many])[0].down == 1
 
 
+def test_a_link_that_is_soon_back_is_not_missed() -> None:
+    fares = Health()
+    assert fares.take([LaneLook(FIRST, False, 0)])[0].up == 1
+
+
+@pytest.mark.usefixtures("impatient")
 async def test_one_process_at_a_time_judges(roads: Town) -> None:
     looks = [LaneLook(FIRST, False, 0)]
     doctor = Doctor(roads.pool, roads.configured, Health(), lambda: looks)

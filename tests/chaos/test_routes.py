@@ -1,0 +1,273 @@
+"""Five carriers at once, and one of them stands still: the other four do not notice, what waits for
+it leaves by them, and what it may have is sent by nobody else."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import time
+from collections import defaultdict
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
+from typing import NamedTuple
+
+from shared.rules import standings
+from tests import fleet
+from tests.chaos import books, database, load, scenario
+from tests.chaos.arena import DISPATCHERS, Arena
+
+SECONDS = float(os.environ.get("SLUICE_TEST_ROUTE_SECONDS", "4"))
+"""How long all carriers are well before one is frozen, and how long it is frozen beyond the time
+within which what waits for it must leave."""
+PER_SECOND = float(os.environ.get("SLUICE_TEST_ROUTE_PACE", "100"))
+"""Messages to all countries together: so few that no processor is the limit."""
+WARM_SECONDS = 1.0
+MOVED_SECONDS = 10.0
+LATE_MS = 1_000.0
+"""So much later than the last was asked for what is on its way still counts."""
+LOSS_SHARE = 0.05
+BATCH_SECONDS = 0.1
+REST_SECONDS = 60.0
+BACK_SECONDS = 120.0
+ACCOUNT, SENDER = "crossroads", "Cross"
+NUMBERS = {
+    "IT": "+39347{n:05d}55",
+    "ES": "+346{n:06d}55",
+    "BE": "+3247{n:05d}55",
+    "PT": "+35191{n:05d}55",
+    "NL": "+3161{n:05d}55",
+}
+"""Each country has a carrier of its own, and the others behind it."""
+FROZEN = "IT"
+OTHERS = [country for country in NUMBERS if country != FROZEN]
+
+_CARRIER = """
+[[carrier]]
+name = "{country}"
+adapter = "smpp"
+host = "127.0.0.1"
+port = {port}
+system_id = "sluice"
+password = "practice"
+binds = 1
+window = 10
+response_seconds = 15
+
+[[price]]
+country = "{code}"
+currency = "EUR"
+amount = "0.05"
+"""
+
+
+async def test_one_of_five_carriers_stands_still_and_comes_back(battered: Arena) -> None:
+    async with crossroads(battered) as stage:
+        # Given five carriers, each with messages to its own country
+        await stage.loaded(WARM_SECONDS)
+        well = await stage.loaded(SECONDS)
+        # When one stands still under load
+        frozen_ms = time.time() * 1000
+        battered.fleet.signal(FROZEN, signal.SIGSTOP)
+        frozen = await stage.loaded(MOVED_SECONDS + SECONDS)
+        # Then the others lose nothing of their throughput
+        journals = stage.journals()
+        rates = [stage.rate(journals, span) for span in (well, frozen)]
+        print(f"\nthe other four: {rates[0]:.1f}/s before, {rates[1]:.1f}/s while one was frozen")
+        assert rates[1] >= (1 - LOSS_SHARE) * rates[0]
+        # And what waited for it has left by them
+        waits = stage.waits(journals, frozen_ms)
+        still = await stage.waiting_for_frozen()
+        print(f"left by others: {len(waits)}, at most {max(waits):.1f} s later; {still} wait there")
+        assert max(waits) <= MOVED_SECONDS
+        assert still == 0
+        # When it goes on, Then it comes back with a few messages a second, and at last with all
+        battered.fleet.signal(FROZEN, signal.SIGCONT)
+        shares = await stage.comes_back()
+        print(f"came back with shares of {shares}")
+        assert 0 < shares[0] < 1
+        await stage.at_rest()
+    # And the books agree: nothing lost, sent twice, or paid for wrongly
+    stored = await database.book(battered.servers.database_url, ACCOUNT)
+    submits = [each for carrier in stage.journals().values() for each in carrier]
+    submits += battered.journal([SENDER])
+    verdict = books.compare(stage.client.book, stored, submits, {})
+    print(verdict)
+    assert verdict.faults == {}
+    assert not verdict.refusals
+    assert await battered.audit_ok()
+
+
+@asynccontextmanager
+async def crossroads(stage: Arena) -> AsyncIterator[Crossroads]:
+    """Five simulators beside the arena's own, and an account that sends to all of them."""
+    ports = {country: fleet.free_port() for country in NUMBERS}
+    for country, port in ports.items():
+        stage.fleet.start(
+            "simulator",
+            country,
+            SLUICE_SIMULATOR_SMPP_PORT=str(port),
+            SLUICE_SIMULATOR_HTTP_PORT=str(fleet.free_port()),
+            SLUICE_SIMULATOR_JOURNAL_PATH=str(stage.fleet.folder / f"{country}.jsonl"),
+        )
+    carriers = "".join(
+        _CARRIER.format(country=country.lower(), code=country, port=port)
+        for country, port in ports.items()
+    )
+    ways = "".join(
+        f'[[route]]\ncountry = "{country}"\ncarrier = "{other.lower()}"\n'
+        f"priority = {1 if other == country else 2}\nweight = 1\n"
+        for country in NUMBERS
+        for other in NUMBERS
+    )
+    account = fleet.account(ACCOUNT, credit="100000", sender=SENDER)
+    stage.apply(account + carriers + ways)
+    await _all_well(stage)
+    url, token = stage.fleet.environment["SLUICE_API_URL"], stage.fleet.token(ACCOUNT)
+    random = scenario.seeded("routes")
+    async with load.Client(url, token, random, {SENDER: 1}, 0) as client:
+        yield Crossroads(stage, client)
+
+
+async def _all_well(stage: Arena) -> None:
+    """Wait until every dispatcher has its links, and no carrier is taken for down."""
+    deadline = time.monotonic() + fleet.READY_SECONDS
+    async with database.connected(stage.servers.database_url) as connection:
+        while True:
+            up = await connection.fetchval(
+                "SELECT count(DISTINCT carrier_id) FROM carrier_answers WHERE up_count = $1"
+                " AND NOT EXISTS (SELECT FROM carrier_standings)",
+                len(DISPATCHERS),
+            )
+            if up > len(NUMBERS):
+                return
+            assert time.monotonic() < deadline, f"{up} carriers are up"
+            await asyncio.sleep(0.2)
+
+
+class Span(NamedTuple):
+    """A stretch of load, in Unix time, and to whom it was."""
+
+    from_ms: float
+    until_ms: float
+    asked: set[str]
+
+
+class Crossroads:
+    """What is asked of the five, and what they have."""
+
+    def __init__(self, stage: Arena, client: load.Client) -> None:
+        self.client = client
+        self._stage = stage
+        self._countries: dict[str, str] = {}
+
+    async def loaded(
+        self, seconds: float, while_: Callable[[], Awaitable[bool]] | None = None
+    ) -> Span:
+        """Ask for messages to every country at an even pace, for so long or until it is enough;
+        from when to when."""
+        from_ms, place = time.time() * 1000, len(self.client.book)
+        due, end = time.monotonic(), time.monotonic() + seconds
+        per_batch = max(1, round(PER_SECOND * BATCH_SECONDS / len(NUMBERS)))
+        while due < end and (while_ is None or await while_()):
+            self.client.ask([self._wish(each) for each in NUMBERS for _ in range(per_batch)])
+            due += BATCH_SECONDS
+            await asyncio.sleep(max(0.0, due - time.monotonic()))
+        until_ms = time.time() * 1000
+        await self.client.answered()
+        await asyncio.sleep(LATE_MS / 1000)
+        asked = {wish.recipient for wish in self.client.book[place:]}
+        return Span(from_ms, until_ms, asked)
+
+    def _wish(self, country: str) -> books.Wish:
+        number = len(self.client.book)
+        recipient = NUMBERS[country].format(n=number)
+        wish = books.Wish(f"road-{number}", recipient, "Which way?", SENDER)
+        self.client.book.append(wish)
+        self._countries[recipient] = country
+        return wish
+
+    def journals(self) -> dict[str, list[books.Submit]]:
+        """By carrier, what it accepted."""
+        found: dict[str, list[books.Submit]] = defaultdict(list)
+        for country in NUMBERS:
+            path = self._stage.fleet.folder / f"{country}.jsonl"
+            for line in path.read_text("utf-8").splitlines():
+                entry = json.loads(line)
+                found[country].append(
+                    books.Submit(
+                        entry["t"],
+                        entry["source"],
+                        entry["recipient"],
+                        entry.get("number", 1),
+                        entry.get("total", 1),
+                        entry.get("whole"),
+                    )
+                )
+        return found
+
+    def rate(self, journals: dict[str, list[books.Submit]], span: Span) -> float:
+        """Messages a second that were asked for then and that the other four took in time, to their
+        own countries."""
+        count = sum(
+            each.recipient in span.asked
+            and each.at_ms < span.until_ms + LATE_MS
+            and self._countries[each.recipient] == country
+            for country in OTHERS
+            for each in journals[country]
+        )
+        return count / (span.until_ms - span.from_ms) * 1000
+
+    def waits(self, journals: dict[str, list[books.Submit]], frozen_ms: float) -> list[float]:
+        """Of messages to the frozen one's country that others took: seconds since they were asked
+        for, or since it stood still."""
+        asked = {wish.recipient: wish.asked_ms for wish in self.client.book}
+        return [
+            (each.at_ms - max(asked[each.recipient], frozen_ms)) / 1000
+            for country in OTHERS
+            for each in journals[country]
+            if self._countries[each.recipient] == FROZEN
+        ]
+
+    async def waiting_for_frozen(self) -> int:
+        """Messages that still wait for it."""
+        async with database.connected(self._stage.servers.database_url) as connection:
+            return int(
+                await connection.fetchval(
+                    "SELECT count(*) FROM work JOIN carriers USING (carrier_id) WHERE name = $1",
+                    FROZEN.lower(),
+                )
+            )
+
+    async def comes_back(self) -> Sequence[float]:
+        """Load until it is well again; the shares it had meanwhile."""
+        shares: list[float] = []
+        async with database.connected(self._stage.servers.database_url) as connection:
+
+            async def is_back() -> bool:
+                row = await connection.fetchrow(
+                    "SELECT condition, share FROM carrier_standings JOIN carriers"
+                    " USING (carrier_id) WHERE name = $1 AND country = '*'",
+                    FROZEN.lower(),
+                )
+                if row is None:
+                    return False
+                comes = row["condition"] == standings.Condition.TRICKLE
+                if comes and row["share"] not in shares:
+                    shares.append(row["share"])
+                return True
+
+            await self.loaded(BACK_SECONDS, is_back)
+            assert not await is_back(), "it has not come back"
+        return shares
+
+    async def at_rest(self) -> None:
+        """Wait until nothing is on its way any more, as far as it can be known."""
+        deadline = time.monotonic() + REST_SECONDS
+        while time.monotonic() < deadline:
+            found = await database.statuses(self._stage.servers.database_url, ACCOUNT)
+            if not {"queued", "submitted", "in_doubt"} & found.keys():
+                break
+            await asyncio.sleep(0.25)
+        print(found)
