@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable
@@ -17,7 +18,7 @@ from shared.db import connection, standings, watch
 from shared.db.pool import ACQUIRE_SECONDS
 from shared.rules.routes import ANYWHERE
 from shared.rules.snapshot import Configuration
-from shared.rules.standings import AnswerCounts, CarrierStanding, judge
+from shared.rules.standings import AnswerCounts, CarrierStanding, ReceiptCounts, judge
 
 _log = structlog.get_logger()
 
@@ -27,6 +28,10 @@ process tells of them once a second."""
 DOWN_SECONDS = 3.0
 """A link that is back sooner is not missed."""
 SILENT_SECONDS = 4.0
+HALTED_SECONDS = 30.0
+"""A carrier that does not let us send is left alone for so long; only messages can tell more."""
+RECEIPTS_SECONDS = 30.0
+"""Between two looks at how receipts come."""
 SILENT_COUNT_MIN = 5
 """So many that have had no answer for so long, and nobody else had one either: its links are as
 good as down. Fewer are left to their own deadlines."""
@@ -65,11 +70,16 @@ class Health:
         self._counts: defaultdict[tuple[int, str], list[int]] = defaultdict(lambda: [0, 0, 0])
         self._heard_at: dict[int, float] = {}
         self._up_at: dict[int, float] = {}
+        self._halted_at: dict[int, float] = {}
 
     def note(self, carrier_id: int, country: str, kind: OutcomeKind) -> None:
         """A segment was answered, or is known not to be."""
         if kind not in _SILENT:
             self._heard_at[carrier_id] = time.monotonic()
+        if kind is OutcomeKind.HALTED:
+            self._halted_at[carrier_id] = time.monotonic()
+        elif kind is OutcomeKind.ACCEPTED:
+            self._halted_at.pop(carrier_id, None)
         if (place := _MEANS.get(kind)) is not None:
             self._counts[carrier_id, country][place] += 1
 
@@ -82,6 +92,7 @@ class Health:
         self._counts.clear()
         for lane in lanes:
             is_up = self._is_linked(lane) and not self._is_silent(lane)
+            is_up = is_up and not self._is_halted(lane)
             counted.append(
                 standings.CarrierSecond(lane.carrier_id, ANYWHERE, up=is_up, down=not is_up)
             )
@@ -93,6 +104,10 @@ class Health:
             self._up_at[lane.carrier_id] = now
             return True
         return now - self._up_at.setdefault(lane.carrier_id, now) < DOWN_SECONDS
+
+    def _is_halted(self, lane: LaneLook) -> bool:
+        halted_at = self._halted_at.get(lane.carrier_id)
+        return halted_at is not None and time.monotonic() - halted_at < HALTED_SECONDS
 
     def _is_silent(self, lane: LaneLook) -> bool:
         now = time.monotonic()
@@ -117,13 +132,15 @@ class Doctor:
         self._configured = configured
         self._health = health
         self._looks = looks
+        self._receipts: dict[tuple[int, str], ReceiptCounts] = {}
+        self._receipts_at = -math.inf
 
     async def look_after(self) -> None:
         """One look. What it has counted is lost if it cannot be said: the next second tells."""
         counted = self._health.take(self._looks())
         async with self._pool.acquire(timeout=ACQUIRE_SECONDS) as opened:
             await standings.note(opened, counted)
-            decided = await _decide(opened, self._configured.current)
+            decided = await self._decide(opened)
         if decided is None:
             _show(self._configured.current)
             return
@@ -132,36 +149,45 @@ class Doctor:
         _show(self._configured.current)
         await reroute.leave_the_unwell(self._pool, self._configured.current)
 
+    async def _decide(self, opened: connection.Connection) -> bool | None:
+        """Whether something has changed; None if another process is at it."""
+        async with opened.transaction():
+            if not await standings.may_decide(opened):
+                return None
+            if time.monotonic() - self._receipts_at >= RECEIPTS_SECONDS:
+                self._receipts_at = time.monotonic()
+                self._receipts = await standings.receipts(opened)
+            before = await standings.load(opened)
+            fares = await _fares(opened)
+            await standings.forget(opened)
+            now_seconds = time.time()
+            changed: dict[tuple[int, str], CarrierStanding | None] = {}
+            for key in {*before, *fares, *self._receipts}:
+                window, step = fares.get(key, (AnswerCounts(), AnswerCounts()))
+                found = judge(before.get(key), window, step, now_seconds, self._receipts.get(key))
+                if found != before.get(key):
+                    changed[key] = found
+            if changed:
+                await standings.change(opened, changed)
+        for (carrier_id, country), standing in changed.items():
+            _tell(self._configured.current, carrier_id, country, standing)
+        return bool(changed)
 
-async def _decide(opened: connection.Connection, current: Configuration) -> bool | None:
-    """Whether something has changed; None if another process is at it."""
-    async with opened.transaction():
-        if not await standings.may_decide(opened):
-            return None
-        before = await standings.load(opened)
-        window = _told(await standings.counts(opened, WINDOW_SECONDS), WINDOW_SECONDS)
-        step = _told(await standings.counts(opened, STEP_SECONDS), STEP_SECONDS)
-        links = {
-            (each.carrier_id, each.country): each
-            for each in await standings.counts(opened, LINK_SECONDS)
-        }
-        await standings.forget(opened)
-        now_seconds = time.time()
-        changed: dict[tuple[int, str], CarrierStanding | None] = {}
-        for key in {*before, *window}:
-            found = judge(
-                before.get(key),
-                window.get(key, AnswerCounts()),
-                _with_links(step.get(key, AnswerCounts()), links.get(key)),
-                now_seconds,
-            )
-            if found != before.get(key):
-                changed[key] = found
-        if changed:
-            await standings.change(opened, changed)
-    for (carrier_id, country), standing in changed.items():
-        _tell(current, carrier_id, country, standing)
-    return bool(changed)
+
+async def _fares(
+    opened: connection.Connection,
+) -> dict[tuple[int, str], tuple[AnswerCounts, AnswerCounts]]:
+    """What each carrier answered in the window and in the last step, to a country or to all."""
+    window = _told(await standings.counts(opened, WINDOW_SECONDS), WINDOW_SECONDS)
+    step = _told(await standings.counts(opened, STEP_SECONDS), STEP_SECONDS)
+    links = {
+        (each.carrier_id, each.country): each
+        for each in await standings.counts(opened, LINK_SECONDS)
+    }
+    return {
+        key: (counts, _with_links(step.get(key, AnswerCounts()), links.get(key)))
+        for key, counts in window.items()
+    }
 
 
 def _with_links(counts: AnswerCounts, links: standings.CarrierSecond | None) -> AnswerCounts:

@@ -6,9 +6,12 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from shared.db.connection import Connection
-from shared.rules.standings import CarrierStanding, Condition
+from shared.rules.standings import CarrierStanding, Condition, ReceiptCounts
 
 KEPT_SECONDS = 300
+SAMPLE_COUNT_MAX = 2_000
+IN_TIME_SECONDS = 120.0
+"""A receipt that takes longer is late; most take seconds."""
 _DECIDER_KEY = 0x51C1CE36
 
 
@@ -54,6 +57,35 @@ GROUP BY carrier_id, country"""
 async def counts(connection: Connection, seconds: int) -> list[CarrierSecond]:
     """What all processes counted in the last so many seconds."""
     return [CarrierSecond(*row) for row in await connection.fetch(_COUNTS, seconds)]
+
+
+# The newest of those that are due, and the oldest of those that tell what is usual, which are of
+# before an illness that has just begun.
+_RECEIPTS = """
+WITH sent AS (
+    (SELECT message_id, carrier_id, submitted_at, finished_at, true AS is_recent FROM segments
+     WHERE submitted_at >= now() - interval '15 minutes'
+       AND submitted_at < now() - interval '5 minutes' AND accepted_at IS NOT NULL
+     ORDER BY submitted_at DESC LIMIT $1)
+    UNION ALL
+    (SELECT message_id, carrier_id, submitted_at, finished_at, false FROM segments
+     WHERE submitted_at >= now() - interval '3 hours'
+       AND submitted_at < now() - interval '1 hour' AND accepted_at IS NOT NULL
+     ORDER BY submitted_at LIMIT $1)
+)
+SELECT s.carrier_id, m.country, count(*) FILTER (WHERE is_recent)::int AS due,
+       count(*) FILTER (WHERE is_recent AND in_time)::int,
+       count(*) FILTER (WHERE NOT is_recent)::int,
+       count(*) FILTER (WHERE NOT is_recent AND in_time)::int
+FROM sent s JOIN messages m USING (message_id),
+     LATERAL (SELECT s.finished_at <= s.submitted_at + $2 * interval '1 second') t (in_time)
+GROUP BY s.carrier_id, m.country"""
+
+
+async def receipts(connection: Connection) -> dict[tuple[int, str], ReceiptCounts]:
+    """How many receipts of a sample came in time, by carrier and country."""
+    rows = await connection.fetch(_RECEIPTS, SAMPLE_COUNT_MAX, IN_TIME_SECONDS)
+    return {(row[0], row[1]): ReceiptCounts(*list(row)[2:]) for row in rows}
 
 
 _FORGET = "DELETE FROM carrier_answers WHERE second < extract(epoch FROM now()) - $1"

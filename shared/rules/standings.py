@@ -19,6 +19,14 @@ REFUSAL_COUNT_MIN: Final = 50
 FAILED_SHARE: Final = 0.5
 """Of the answers: lost, not to be had, or "not by me"; from here on it is sick."""
 REFUSED_SHARE: Final = 0.9
+RECEIPT_COUNT_MIN: Final = 100
+"""Segments old enough for their receipts, without which nothing is said of these."""
+RECEIPT_SHARE: Final = 0.2
+USUAL_RECEIPT_SHARE: Final = 0.6
+"""Of those: which had their receipt in time. Below the one, where the other is usual, it is sick.
+"""
+RECEIPT_REST_SECONDS: Final = 900.0
+"""So long until the segments that showed it are too old to be asked about."""
 REST_SECONDS: Final = 10.0
 REST_MAX_SECONDS: Final = 300.0
 """How long a sick carrier is left alone: doubled each time it comes back in vain."""
@@ -69,18 +77,32 @@ class AnswerCounts(NamedTuple):
         return self.taken + self.refused + self.failed
 
 
+class ReceiptCounts(NamedTuple):
+    """Of segments that a carrier took: those whose receipt was due lately and hours ago, and of
+    these the ones that had it in time."""
+
+    due: int = 0
+    in_time: int = 0
+    usually_due: int = 0
+    usually_in_time: int = 0
+
+
 def judge(
     before: CarrierStanding | None,
     window: AnswerCounts,
     step: AnswerCounts,
     now_seconds: float,
+    receipts: ReceiptCounts | None = None,
 ) -> CarrierStanding | None:
     """How it stands now. `window` counts half a minute, `step` the last few seconds."""
     if step.down and not step.up:
         return _is_down(before, now_seconds)
     if before is None:
-        cause = ailment(window)
-        return None if cause is None else _ill(cause, REST_SECONDS, now_seconds)
+        if cause := ailment(window):
+            return _ill(cause, REST_SECONDS, now_seconds)
+        if receipts is not None and (cause := ailment_of_receipts(receipts)):
+            return _ill(cause, RECEIPT_REST_SECONDS, now_seconds)
+        return None
     age_seconds = now_seconds - before.since_seconds
     if before.condition is Condition.TRICKLE:
         return _coming_back(before, step, age_seconds, now_seconds)
@@ -100,16 +122,30 @@ def ailment(counts: AnswerCounts) -> str | None:
     return None
 
 
+def ailment_of_receipts(counts: ReceiptCounts) -> str | None:
+    """The same of receipts; a carrier that never sends many is not sick for that."""
+    if min(counts.due, counts.usually_due) < RECEIPT_COUNT_MIN:
+        return None
+    if counts.usually_in_time < USUAL_RECEIPT_SHARE * counts.usually_due:
+        return None
+    if counts.in_time >= RECEIPT_SHARE * counts.due:
+        return None
+    return f"{counts.in_time} of {counts.due} segments had their receipt in time"
+
+
 def _is_down(before: CarrierStanding | None, now_seconds: float) -> CarrierStanding:
     if before is not None and before.condition is Condition.DOWN:
         return before
-    rest_seconds = REST_SECONDS
-    if before is not None:
-        vain = before.condition is Condition.TRICKLE
-        rest_seconds = min(before.rest_seconds * (2 if vain else 1), REST_MAX_SECONDS)
+    rest_seconds = REST_SECONDS if before is None else before.rest_seconds
+    if before is not None and before.condition is Condition.TRICKLE:
+        rest_seconds = _longer(rest_seconds)
     return CarrierStanding(
         Condition.DOWN, 0.0, now_seconds, rest_seconds, "no link is up, or none is answered"
     )
+
+
+def _longer(rest_seconds: float) -> float:
+    return max(rest_seconds, min(2 * rest_seconds, REST_MAX_SECONDS))
 
 
 def _ill(cause: str, rest_seconds: float, now_seconds: float) -> CarrierStanding:
@@ -121,7 +157,7 @@ def _coming_back(
 ) -> CarrierStanding | None:
     if step.failed and step.failed >= FAILED_SHARE * step.answered:
         cause = f"{step.failed} of {step.answered} segments failed as it came back"
-        return _ill(cause, min(before.rest_seconds * 2, REST_MAX_SECONDS), now_seconds)
+        return _ill(cause, _longer(before.rest_seconds), now_seconds)
     if step.taken < GOOD_COUNT_MIN:
         return None if age_seconds >= UNTRIED_SECONDS and not step.failed else before
     if age_seconds < TRICKLE_SECONDS:

@@ -15,6 +15,7 @@ from shared.broker import envelopes
 from shared.carriers import outcomes
 from shared.carriers.outcomes import Outcome, OutcomeKind
 from shared.db import parking, standings
+from shared.rules import standings as standings_rules
 from shared.rules.standings import CarrierStanding, Condition
 from tests.integration.dispatcher.carrier import ACCEPTED, desk_of, send, submitted
 from tests.integration.dispatcher.conftest import LINE_LIMIT, Town
@@ -255,3 +256,37 @@ async def test_answers_make_a_carrier_sick_for_a_country(roads: Town) -> None:
     known = roads.configured.current.standings
     assert {key: each.condition for key, each in known.items()} == {(FIRST, "FR"): Condition.SICK}
     assert replace(known[FIRST, "FR"], since_seconds=0.0).cause == "20 of 20 segments failed"
+
+
+async def test_a_carrier_that_does_not_let_us_send_counts_as_down(roads: Town) -> None:
+    fares = Health()
+    fares.note(FIRST, "FR", OutcomeKind.HALTED)
+    (_, link) = fares.take([LaneLook(FIRST, True, 0)])
+    assert (link.up, link.down) == (0, 1)
+    # until it takes something
+    fares.note(FIRST, "FR", OutcomeKind.ACCEPTED)
+    assert fares.take([LaneLook(FIRST, True, 0)])[-1].up == 1
+
+
+async def test_receipts_that_stay_away_make_a_carrier_sick(roads: Town) -> None:
+    # Given a carrier whose receipts came within seconds hours ago, and do not come any more
+    items = await roads.accept(2 * standings_rules.RECEIPT_COUNT_MIN)
+    ids = [item.message_id for item in items]
+    for half, age, finished in (
+        (ids[::2], "2 hours", "5 seconds"),
+        (ids[1::2], "10 minutes", None),
+    ):
+        await roads.pool.execute(
+            "INSERT INTO segments (message_id, part, state, attempt_count, carrier_id, code,"
+            " reason, submitted_at, accepted_at, finished_at)"
+            " SELECT id, 1, 'submitted', 1, 1, '', '', now() - $2::text::interval,"
+            " now() - $2::text::interval, now() - $2::text::interval + $3::text::interval"
+            " FROM unnest($1::uuid[]) AS id",
+            half,
+            age,
+            finished,
+        )
+    doctor = Doctor(roads.pool, roads.configured, Health(), lambda: [LaneLook(FIRST, True, 0)])
+    await doctor.look_after()
+    standing = roads.configured.current.standings[FIRST, "FR"]
+    assert standing.cause == "0 of 100 segments had their receipt in time"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from shared.rules import standings
-from shared.rules.standings import AnswerCounts, CarrierStanding, Condition
+from shared.rules.standings import AnswerCounts, CarrierStanding, Condition, ReceiptCounts
 
 NOTHING = AnswerCounts()
 FAILING = AnswerCounts(taken=4, failed=6)
@@ -75,3 +75,18 @@ def test_without_any_message_to_try_it_is_well_after_a_minute() -> None:
     trickle = sick(0, Condition.TRICKLE, 0.05)
     assert standings.judge(trickle, NOTHING, NOTHING, 59) == trickle
     assert standings.judge(trickle, NOTHING, NOTHING, 60) is None
+
+
+def test_receipts_that_stay_away_where_they_usually_come_are_an_illness_for_a_while() -> None:
+    usual = {"usually_due": 500, "usually_in_time": 450}
+    found = standings.judge(None, NOTHING, NOTHING, 0, ReceiptCounts(200, 30, **usual))
+    assert found is not None
+    assert found.condition is Condition.SICK
+    assert found.rest_seconds == standings.RECEIPT_REST_SECONDS
+    for no_illness in (
+        ReceiptCounts(99, 0, **usual),
+        ReceiptCounts(200, 40, **usual),
+        ReceiptCounts(200, 0, 99, 99),
+        ReceiptCounts(200, 0, 500, 200),
+    ):
+        assert standings.judge(None, NOTHING, NOTHING, 0, no_illness) is None
