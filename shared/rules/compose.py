@@ -23,6 +23,7 @@ VALID_SECONDS_MAX = 72 * 3600
 SEND_AHEAD_DAYS_MAX = 35
 LASTING_COUNT_MAX = 10_000
 """Verdicts that are remembered, so that most messages need not be judged."""
+_ANY_MESSAGE: Final = UUID(int=0)
 _ANY_TIME: Final = datetime.min.replace(tzinfo=UTC)
 
 
@@ -179,7 +180,18 @@ def quote(
     recipient = _recipient_of(account, wish.to)
     if isinstance(recipient, Refusal):
         return recipient
-    carrier = current.carrier_for(recipient.country)
+    default = current.default_lines.get(account.account_id)
+    line_id = 0 if default is None else default.line_id
+    carrier = current.carrier_to(
+        Journey(
+            _ANY_MESSAGE,
+            recipient.country,
+            recipient.e164,
+            account.account_id,
+            line_id,
+            wish.message_class,
+        )
+    )
     plan = measure(wish.text, _reference_bits(wish, carrier), wish.segment_count_max)
     if isinstance(plan, Refusal):
         return plan

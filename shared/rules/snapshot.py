@@ -166,9 +166,13 @@ class Configuration:
         return self.sharing.get(line_id, (line_id,))[0]
 
     def carrier_for(self, country: str) -> Carrier | None:
-        """The best carrier to a country as a rule, by its own routes or else by those for '*'."""
-        ids = self.routes.get(country) or self.routes.get(ANYWHERE)
-        return self.carriers[ids[0]] if ids else None
+        """The best carrier to a country as a rule: by its own routes, else by those for '*', else
+        by one that names the country and more."""
+        if ids := self.routes.get(country) or self.routes.get(ANYWHERE):
+            return self.carriers[ids[0]]
+        narrow = (each for each in self.all_routes if each.country == country)
+        found = min(narrow, key=lambda each: each.priority, default=None)
+        return None if found is None else self.carriers[found.carrier_id]
 
     def carrier_to(self, journey: Journey) -> Carrier | None:
         """The carrier that a new message goes by now."""

@@ -24,6 +24,7 @@ CONTRACTS = (
     "0014_pages_only.sql",
     "0024_seals_texts.sql",
     "0032_statistics_of_before.sql",
+    "0037_reroutes.sql",
 )
 PER_SECOND = 40.0
 STEP_COUNT = 50
