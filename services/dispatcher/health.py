@@ -22,7 +22,7 @@ from shared.rules.standings import AnswerCounts, CarrierStanding, ReceiptCounts,
 
 _log = structlog.get_logger()
 
-WINDOW_SECONDS, STEP_SECONDS, LINK_SECONDS = 30, 5, 2
+WINDOW_SECONDS, STEP_SECONDS, LINK_SECONDS = 30, 5, 3
 """What is judged: answers of so long, as it comes back of so long, and links of so long: each
 process tells of them once a second."""
 DOWN_SECONDS = 3.0

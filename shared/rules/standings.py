@@ -36,8 +36,8 @@ TRICKLE_SECONDS: Final = 5.0
 STEP_FACTOR: Final = 4.0
 GOOD_COUNT_MIN: Final = 3
 """Answers that show that a step went well."""
-UNTRIED_SECONDS: Final = 60.0
-"""Without any message to try it with it is well again after that."""
+UNTRIED_SECONDS: Final = 15.0
+"""How long a step lasts in which too few messages came to show anything."""
 
 
 class Condition(StrEnum):
@@ -158,9 +158,7 @@ def _coming_back(
     if step.failed and step.failed >= FAILED_SHARE * step.answered:
         cause = f"{step.failed} of {step.answered} segments failed as it came back"
         return _ill(cause, _longer(before.rest_seconds), now_seconds)
-    if step.taken < GOOD_COUNT_MIN:
-        return None if age_seconds >= UNTRIED_SECONDS and not step.failed else before
-    if age_seconds < TRICKLE_SECONDS:
+    if age_seconds < (TRICKLE_SECONDS if step.taken >= GOOD_COUNT_MIN else UNTRIED_SECONDS):
         return before
     if before.share >= 1.0:
         return None

@@ -71,9 +71,14 @@ def test_what_fails_as_it_comes_back_rests_for_longer_each_time_and_ends_to_grow
     assert rests == [20, 40, 80, 160, 300, 300, 300, 300]
 
 
-def test_without_any_message_to_try_it_is_well_after_a_minute() -> None:
-    trickle = sick(0, Condition.TRICKLE, 0.05)
-    assert standings.judge(trickle, NOTHING, NOTHING, 59) == trickle
+def test_without_messages_that_show_anything_it_is_well_after_a_minute() -> None:
+    trickle: CarrierStanding | None = sick(0, Condition.TRICKLE, 0.05)
+    for seconds in (15, 30, 45):
+        assert standings.judge(trickle, NOTHING, NOTHING, seconds - 1) == trickle
+        trickle = standings.judge(trickle, NOTHING, NOTHING, seconds)
+        assert trickle is not None
+    assert trickle is not None
+    assert trickle.share == 1.0
     assert standings.judge(trickle, NOTHING, NOTHING, 60) is None
 
 
