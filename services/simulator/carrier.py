@@ -83,7 +83,8 @@ class Carrier:
             counts.cut += 1
         message_id = self._ids.new()
         whole = self._note(submit, message_id)
-        if mood.echoes and whole and not _LETTER.search(submit.source):
+        can_answer = self._hears_phones(submit.face) and not _LETTER.search(submit.source)
+        if mood.echoes and whole and can_answer:
             with suppress(segmentation.TextTooLong):
                 self.phone_sends(submit.system_id, submit.recipient, submit.source, whole)
         return Taken(submit, mood, message_id, answer_seconds)
@@ -112,7 +113,7 @@ class Carrier:
         self.outbox.post(receipt, delay)
         for rumour, later in self._rumours.beside(receipt, delay):
             self.outbox.post(rumour, later)
-        if submit.face == "smpp" and (text := self._rumours.of_phone(receipt.message_id)):
+        if self._hears_phones(submit.face) and (text := self._rumours.of_phone(receipt.message_id)):
             line = SHORT_CODE if _LETTER.search(submit.source) else submit.source
             self.phone_sends(submit.system_id, submit.recipient, line, text)
 
@@ -126,6 +127,10 @@ class Carrier:
             item = outbox.Inbound(system_id, source, recipient, coding, part.udh, part.payload)
             self.outbox.post(item, 0.0)
         return len(parts)
+
+    def _hears_phones(self, face: str) -> bool:
+        """Whether there is anywhere to hand over what phones send to those behind this face."""
+        return face == "smpp" or bool(self.options.inbound_url)
 
     def _between(self, low_ms: int, high_ms: int) -> float:
         if low_ms == high_ms:

@@ -131,31 +131,23 @@ class HttpFace:
 
     def deliver(self, item: outbox.Item, settled: Callable[[outbox.Item, bool], None]) -> bool:
         """`outbox.Face`: one POST to the callback URL."""
-        if len(self._calls) >= CALLBACKS_MAX or not isinstance(item, outbox.Receipt):
+        if len(self._calls) >= CALLBACKS_MAX:
             return False
         call = asyncio.get_running_loop().create_task(self._call(item, settled))
         self._calls.add(call)
         return True
 
-    async def _call(
-        self, receipt: outbox.Receipt, settled: Callable[[outbox.Item, bool], None]
-    ) -> None:
+    async def _call(self, item: outbox.Item, settled: Callable[[outbox.Item, bool], None]) -> None:
         wanted = self._carrier.options
-        body = msgspec.json.encode(
-            {
-                "id": receipt.message_id,
-                "status": receipt.stat,
-                "error": "000" if receipt.stat is moods.Stat.DELIVRD else "001",
-                "to": receipt.recipient,
-                "done_at": time.time(),
-            }
-        )
+        is_receipt = isinstance(item, outbox.Receipt)
+        url = wanted.callback_url if is_receipt else wanted.inbound_url
+        body = msgspec.json.encode(_told(item))
         signature = hmac.new(wanted.callback_secret.encode(), body, hashlib.sha256).hexdigest()
         headers = {"Content-Type": _JSON, "X-Signature": signature}
         taken = False
         try:
             async with self._client.post(
-                wanted.callback_url, data=body, headers=headers, allow_redirects=False
+                url, data=body, headers=headers, allow_redirects=False
             ) as response:
                 taken = response.status < 300
         except (aiohttp.ClientError, TimeoutError, OSError):
@@ -164,7 +156,7 @@ class HttpFace:
             task = asyncio.current_task()
             if task is not None:
                 self._calls.discard(task)
-        settled(receipt, taken)
+        settled(item, taken)
 
     def _for_operators(self, handler: Handler) -> Handler:
         """The handler for whom the token tells from a neighbour on the machine."""
@@ -258,6 +250,26 @@ class HttpFace:
         if mood is moods.Answer.SILENCE:
             await asyncio.sleep(SILENCE_SECONDS)
         return answered
+
+
+def _told(item: outbox.Item) -> dict[str, object]:
+    """What a callback says of a receipt, or of a part of what a phone sent."""
+    if isinstance(item, outbox.Receipt):
+        return {
+            "id": item.message_id,
+            "status": item.stat,
+            "error": "000" if item.stat is moods.Stat.DELIVRD else "001",
+            "to": item.recipient,
+            "done_at": time.time(),
+        }
+    said: dict[str, object] = {
+        "from": item.source,
+        "to": item.recipient,
+        "text": journal.text_of(item.payload, item.data_coding),
+    }
+    if part := segmentation.parse_udh(item.udh):
+        said |= {"reference": part.reference, "total": part.total, "number": part.number}
+    return said
 
 
 def _cut(request: web.Request, octets: bytes = b"") -> None:

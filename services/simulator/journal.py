@@ -14,6 +14,7 @@ from shared.sms import encoding, segmentation
 FLUSH_SECONDS = 0.02
 TAIL_ENTRIES = 10_000
 UNFINISHED_MAX = 10_000
+_LATIN_1_CODING = 3
 _UCS2_CODING = 8
 
 
@@ -33,6 +34,15 @@ class Entry(msgspec.Struct, omit_defaults=True, gc=False):
     total: int = 1
     number: int = 1
     whole: str | None = None
+
+
+def text_of(payload: bytes, data_coding: int) -> str:
+    """A payload in the alphabet that SMPP's data_coding names (spec 5.2.19); the default's is
+    GSM 03.38."""
+    if data_coding == _LATIN_1_CODING:
+        return payload.decode("latin-1")
+    coding = encoding.Encoding.UCS2 if data_coding == _UCS2_CODING else encoding.Encoding.GSM7
+    return encoding.decode(payload, coding)
 
 
 def _private(path: str, flags: int) -> int:
@@ -58,16 +68,13 @@ class Journal:
 
     def add(self, entry: Entry, udh: bytes, payload: bytes) -> None:
         """Note an accepted submit. Reads the header and fills in what it says."""
-        coding = (
-            encoding.Encoding.UCS2 if entry.data_coding == _UCS2_CODING else encoding.Encoding.GSM7
-        )
-        entry.text = encoding.decode(payload, coding)
+        entry.text = text_of(payload, entry.data_coding)
         found = segmentation.parse_udh(udh) if udh else None
         if found is None:
             entry.whole = entry.text
         else:
             entry.ref, entry.total, entry.number = found.reference, found.total, found.number
-            entry.whole = self._join(entry, payload, coding)
+            entry.whole = self._join(entry, payload)
         self.count += 1
         self._tail.append(entry)
         if self._file is None:
@@ -102,7 +109,7 @@ class Journal:
             self._file.close()
             self._file = None
 
-    def _join(self, entry: Entry, payload: bytes, coding: encoding.Encoding) -> str | None:
+    def _join(self, entry: Entry, payload: bytes) -> str | None:
         key = (entry.system_id, entry.source, entry.recipient, str(entry.ref), str(entry.total))
         parts = self._unfinished.setdefault(key, {})
         parts[entry.number] = payload
@@ -111,4 +118,5 @@ class Journal:
                 self._unfinished.popitem(last=False)
             return None
         del self._unfinished[key]
-        return encoding.decode(b"".join(parts[n] for n in range(1, entry.total + 1)), coding)
+        whole = b"".join(parts[n] for n in range(1, entry.total + 1))
+        return text_of(whole, entry.data_coding)

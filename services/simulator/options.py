@@ -192,7 +192,7 @@ class Options:
     inbound_share: Annotated[
         float,
         Meta(
-            description="Submits over SMPP that phones answer, some with a text like a receipt's.",
+            description="Submits that phones answer, some with a text like a receipt's.",
             ge=0,
             le=1,
         ),
@@ -200,11 +200,13 @@ class Options:
     callback_url: Annotated[
         str, Meta(description="Where receipts of the HTTP face are posted; empty: none are sent.")
     ] = ""
+    inbound_url: Annotated[
+        str,
+        Meta(description="Where what phones send is posted by the HTTP face; empty: nowhere."),
+    ] = ""
     callback_secret: Annotated[
         str,
-        Meta(
-            description="Key of the callback's X-Signature, HMAC-SHA256 of the body in hexadecimal."
-        ),
+        Meta(description="Key of both's X-Signature, HMAC-SHA256 of the body in hexadecimal."),
     ] = field(default="", repr=False)
     vendor_inbound_url: Annotated[
         str,

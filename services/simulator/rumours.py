@@ -55,7 +55,6 @@ class Rumours:
             else receipt.message_id,
             recipient=phone,
             stat=_contrary(receipt.stat),
-            reference=b"",
         )
 
     def _copy(self, receipt: outbox.Receipt, **changes: object) -> outbox.Receipt:

@@ -25,8 +25,8 @@ VARIABLE = "SLUICE_TEST_PERSONALITY_MESSAGES"
 """How many messages each personality gets, alone and with others; unless set, a few get a few."""
 MESSAGE_COUNT = int(os.environ.get(VARIABLE, "150"))
 SHORT = (
-    "receipts_first,duplicate_receipts,contradicting_receipts,fake_receipts,padded_ids",
-    "throttling,lost_answers,odd_receipts,inbound",
+    "receipts_first,duplicate_receipts,contradicting_receipts,fake_receipts,lost_answers,padded_ids",
+    "throttling,odd_receipts,inbound",
 )
 LONG = (
     *personalities.PERSONALITIES,
