@@ -36,7 +36,8 @@ _JSON = "application/json"
 
 
 class _Message(msgspec.Struct, rename={"recipient": "to", "source": "from"}):
-    """A submit over HTTP: the part as text, or as hexadecimal of the payload and its header."""
+    """A submit over HTTP: the part as text, or as hexadecimal of the payload and its header. Its
+    receipt gives `reference` back."""
 
     recipient: str
     source: str
@@ -44,6 +45,7 @@ class _Message(msgspec.Struct, rename={"recipient": "to", "source": "from"}):
     payload_hex: str = ""
     udh_hex: str = ""
     encoding: encoding.Encoding = encoding.Encoding.GSM7
+    reference: str = ""
 
 
 class _Inbound(msgspec.Struct, rename={"recipient": "to", "source": "from"}):
@@ -260,6 +262,7 @@ def _told(item: outbox.Item) -> dict[str, object]:
             "status": item.stat,
             "error": "000" if item.stat is moods.Stat.DELIVRD else "001",
             "to": item.recipient,
+            "reference": item.reference.decode(),
             "done_at": time.time(),
         }
     said: dict[str, object] = {
@@ -300,7 +303,14 @@ def _submit(message: _Message) -> carrier.Submit:
     data_coding = segmentation.data_coding(coding)
     udh = bytes.fromhex(message.udh_hex)
     return carrier.Submit(
-        "http", SYSTEM_ID, message.source, message.recipient, data_coding, udh, payload
+        "http",
+        SYSTEM_ID,
+        message.source,
+        message.recipient,
+        data_coding,
+        udh,
+        payload,
+        message.reference.encode(),
     )
 
 

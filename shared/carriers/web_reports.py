@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import re
+from uuid import UUID
 
 import msgspec
 
@@ -11,14 +13,18 @@ from shared.carriers.web_settings import Callback, InboundFields, Settings
 from shared.sms import encoding, inbound, receipts, segmentation
 
 _PART_COUNT_MAX = 255
+_REFERENCE = re.compile(r"([0-9a-f]{32})-([0-9]{1,3})")
 
 
-class _Report(msgspec.Struct):
-    """What is kept of one receipt: the mapped fields alone."""
+class _Report(msgspec.Struct, omit_defaults=True):
+    """What is kept of one receipt: the mapped fields alone. `echo` is `receipts.echo_of` the
+    segment."""
 
     id: str
     state: str
     code: str = ""
+    phone: str = ""
+    echo: int | None = None
 
 
 def admit_callback(
@@ -110,7 +116,15 @@ def _report(callback: Callback, item: object) -> _Report:
         answers.word_at(item, callback.id_field, answers.ID_CHARS_MAX),
         answers.word_at(item, callback.state_field, answers.CODE_CHARS_MAX),
         answers.word_at(item, callback.code_field, answers.CODE_CHARS_MAX),
+        receipts.digits(answers.word_at(item, callback.recipient_field, answers.CODE_CHARS_MAX)),
+        _echo(answers.word_at(item, callback.reference_field, answers.ID_CHARS_MAX)),
     )
+
+
+def _echo(reference: str) -> int | None:
+    """Of a reference that is one of ours, as `contract.Segment` writes it."""
+    found = _REFERENCE.fullmatch(reference)
+    return None if found is None else receipts.echo_of(UUID(found[1]), int(found[2]))
 
 
 def read_receipt(settings: Settings, body: bytes) -> receipts.Receipt | None:
@@ -125,4 +139,5 @@ def read_receipt(settings: Settings, body: bytes) -> receipts.Receipt | None:
     state = states.get(report.state.casefold())
     if state is None or not report.id:
         return None
-    return receipts.Receipt(report.id, state, report.code or report.state)
+    phones = (report.phone,) if report.phone else ()
+    return receipts.Receipt(report.id, state, report.code or report.state, phones, report.echo)

@@ -76,12 +76,19 @@ class InboundFields(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 class Callback(calls.CallProof, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """How the carrier reports receipts. Fields are paths as `answers.dig` goes, into `list_path`'s
-    items when it is set; `states` maps the carrier's words to ours, whatever their case."""
+    items when it is set; `states` maps the carrier's words to ours, whatever their case.
+
+    At `recipient_field` stands the phone, at `reference_field` what the request said as
+    `{reference}`. With the first, an id that the carrier gives again means the right message, and a
+    receipt may end a doubt: the only one to that phone, or the one whose reference it gives back.
+    """
 
     id_field: str
     state_field: str
     states: dict[str, receipts.ReceiptState]
     code_field: str = ""
+    recipient_field: str = ""
+    reference_field: str = ""
     list_path: str = ""
     inbound: InboundFields | None = None
 

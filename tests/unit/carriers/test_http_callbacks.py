@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+from uuid import UUID
 
 import msgspec
 import pytest
@@ -142,3 +143,33 @@ def test_a_call_is_refused_when_the_carrier_has_no_callback() -> None:
 
 def test_nothing_is_read_when_the_word_is_not_listed() -> None:
     assert http.read_receipt(settings(), b'{"id": "m-1", "state": "someday"}') is None
+
+
+def test_a_receipt_names_its_phone_and_gives_our_reference_back() -> None:
+    named = settings(recipient_field="to", reference_field="ref")
+    name, part = UUID(int=0x1234_5678_9ABC_DEF0_1234_5678_9ABC_DEF0), 3
+    body = msgspec.json.encode(
+        {"id": "m-1", "status": "delivered", "to": "+33612345678", "ref": f"{name.hex}-{part}"}
+    )
+    (kept,) = admitted(named, body)
+    read = http.read_receipt(named, kept)
+    assert read is not None
+    assert read.phones == ("33612345678",)
+    assert read.reference == receipts.echo_of(name, part)
+    assert not read.names("+33612345679")
+
+
+@pytest.mark.parametrize("reference", ["", "order 7", "f" * 32, "f" * 32 + "-", "F" * 32 + "-1", 7])
+def test_a_reference_that_is_not_ours_is_none(reference: object) -> None:
+    named = settings(recipient_field="to", reference_field="ref")
+    body = msgspec.json.encode({"id": "m-1", "status": "delivered", "to": 5, "ref": reference})
+    (kept,) = admitted(named, body)
+    read = http.read_receipt(named, kept)
+    assert read is not None
+    assert (read.phones, read.reference) == ((), None)
+
+
+def admitted(chosen: http.Settings, body: bytes) -> tuple[bytes, ...]:
+    kept = http.admit_callback(chosen, call(body))
+    assert isinstance(kept, tuple)
+    return kept
