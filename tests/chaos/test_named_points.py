@@ -1,0 +1,147 @@
+"""kill -9 of the dispatcher at each named point between permit and acknowledgement: the books
+agree, and what is in doubt is at most what was in its windows."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import time
+from collections import Counter
+from random import Random
+
+import pytest
+
+from tests import fleet
+from tests.chaos import arena, books, database, doomed, load, scenario
+from tests.chaos.arena import Arena
+
+ROUND_COUNT = int(os.environ.get("SLUICE_TEST_POINT_KILLS", "1"))
+"""Kills at each point."""
+BESIDE_COUNT = 2
+"""Doomed dispatchers that run beside each other."""
+PASS_COUNT_MAX = 5
+PER_SECOND = 60.0
+DOOM_SECONDS = 40.0
+PACED_LIMIT = 15
+"""Segments a second of the line that parks, and is released, all the time."""
+SHARES = {"Plain": 60, "Paced": 40}
+THREE_PARTS = "Parcel {} waits. " + "The counter is open from nine to five. " * 9
+STRANGE = ("00005", "00006")
+"""How phones end that the carrier refuses, or throttles at first."""
+NUMBERS_PER_ROUND = 20_000
+FIRST_NUMBER = 500_000
+
+_IN_HAND = "SELECT count(*) FROM submits GROUP BY worker_id"
+
+
+@pytest.mark.parametrize("name", doomed.POINTS)
+def test_a_named_point_is_there(name: str) -> None:
+    _, _, function = doomed.found(doomed.POINTS[name].place)
+    assert callable(function)
+
+
+async def test_books_agree_when_dispatchers_die_at_every_named_point(battered: Arena) -> None:
+    # Given no dispatcher but those that are about to die
+    for name in arena.DISPATCHERS:
+        await asyncio.to_thread(battered.fleet.stop, name)
+    kills: Counter[str] = Counter()
+    totals: Counter[str] = Counter()
+    for number in range(ROUND_COUNT):
+        verdict = await _play(battered, number, kills)
+        # Then the three books agree
+        assert verdict.faults == {}
+        assert verdict.acknowledged_count > 100
+        assert verdict.unanswered_count == 0
+        assert verdict.refusals == {}
+        assert verdict.unreported_count == 0
+        assert verdict.in_doubt_count <= len(doomed.POINTS) * arena.IN_FLIGHT_MAX
+        totals += Counter(
+            messages=verdict.acknowledged_count,
+            submits=verdict.journalled_count,
+            doubts=verdict.in_doubt_count,
+        )
+    print(f"kills: {kills.total()} at {len(kills)} points, {dict(totals)}")
+    assert kills == Counter(dict.fromkeys(doomed.POINTS, ROUND_COUNT))
+    assert await battered.audit_ok()
+
+
+async def _play(stage: Arena, number: int, kills: Counter[str]) -> books.Verdict:
+    """Each point once, under load; then dispatchers that live."""
+    account = f"Points{number}"
+    random = scenario.seeded(account)
+    shares = {f"{line}{number}": share for line, share in SHARES.items()}
+    stage.apply(_configuration(account, number))
+    url, token = stage.fleet.environment["SLUICE_API_URL"], stage.fleet.token(account)
+    first = FIRST_NUMBER + number * NUMBERS_PER_ROUND
+    async with load.Client(url, token, random, shares, first) as client:
+        stop = asyncio.Event()
+        running = asyncio.create_task(_ask(client, random, stop))
+        try:
+            await _kill_at_each(stage, random, number, kills)
+        finally:
+            stop.set()
+            await running
+            for name in arena.DISPATCHERS:
+                stage.fleet.restart(name)
+        await stage.fleet.ready(*arena.DISPATCHERS)
+        await scenario.rest(stage, account)
+    journal = stage.journal(list(shares))
+    stored = await database.book(stage.servers.database_url, account)
+    verdict = books.compare(client.book, stored, journal, {})
+    print(f"{account}: {verdict}")
+    for name in arena.DISPATCHERS if number + 1 < ROUND_COUNT else ():
+        await asyncio.to_thread(stage.fleet.stop, name)
+    return verdict
+
+
+def _configuration(account: str, number: int) -> str:
+    paced = fleet.line(account, f"Paced{number}", limits=(10**7, 10**7, 10**7))
+    return fleet.account(account, credit="100000", sender=f"Plain{number}") + paced.replace(
+        "month = ", f"second = {PACED_LIMIT}, month = "
+    )
+
+
+async def _ask(client: load.Client, random: Random, stop: asyncio.Event) -> None:
+    """Messages of one, two and three parts, some of them to strange phones."""
+    due = time.monotonic()
+    while not stop.is_set():
+        number = len(client.book)
+        wanted = client.wish(text=THREE_PARTS.format(number) if number % 5 == 0 else "")
+        if number % 20 == 1 and number < 20_000:
+            wanted.recipient = f"+336{number // 20:03d}{random.choice(STRANGE)}"
+        client.ask([wanted])
+        due += 1 / PER_SECOND
+        await asyncio.sleep(max(0.0, due - time.monotonic()))
+    await client.answered()
+
+
+async def _kill_at_each(stage: Arena, random: Random, number: int, kills: Counter[str]) -> None:
+    names = list(doomed.POINTS)
+    random.shuffle(names)
+    # It needs that somebody has been dead for long enough.
+    names.sort(key="doubt not committed".__eq__)
+    left = iter(names)
+
+    async def one_after_the_other() -> None:
+        for name in left:
+            await _kill_at(stage, name, random.randint(1, PASS_COUNT_MAX), number)
+            kills[name] += 1
+
+    await asyncio.gather(*(one_after_the_other() for _ in range(BESIDE_COUNT)))
+
+
+async def _kill_at(stage: Arena, point: str, passes: int, number: int) -> None:
+    """One dispatcher from its start to its end, and what it leaves."""
+    name = f"doomed-{number}-{point.replace(' ', '-')}"
+    passes = 1 if "doubt" in point else passes
+    stage.fleet.start("dispatcher", name, ("tests.chaos.doomed", point, str(passes)))
+    deadline = time.monotonic() + DOOM_SECONDS
+    while name not in stage.fleet.ended():
+        assert time.monotonic() < deadline, f"never came to: {point}; {stage.fleet.log(name)}"
+        await asyncio.sleep(0.05)
+    status = stage.fleet.retire(name)
+    assert status == -signal.SIGKILL, f"{point}: {status}, {stage.fleet.log(name)}"
+    async with database.connected(stage.servers.database_url) as connection:
+        in_hand = [row["count"] for row in await connection.fetch(_IN_HAND)]
+    assert max(in_hand, default=0) <= arena.IN_FLIGHT_MAX
