@@ -112,7 +112,7 @@ class Teller:
     """Tells stories, each to a phone of its own, in steps that all take at once."""
 
     def __init__(self, town: world.World, readers: interpreters.Interpreters, desk: Desk) -> None:
-        self._town = town
+        self.town = town
         self._readers = readers
         self._desk = desk
         self._recorder = record.Recorder(desk)
@@ -133,11 +133,11 @@ class Teller:
         await self._deadline(told)
         await self._step([(each, step) for each in told for step in each.story.afterwards])
         await self._sweep(told)
-        await self._town.pool.execute(_FORGET)
+        await self.town.pool.execute(_FORGET)
         return await self._found(told)
 
     async def _accept(self, chosen: Sequence[Story]) -> list[Told]:
-        town, new, told = self._town, [], []
+        town, new, told = self.town, [], []
         for story in chosen:
             self._phone += 1
             phone, count = f"+{self._phone}", story.part_count
@@ -161,14 +161,14 @@ class Teller:
     async def _claim(self, told: Sequence[Told]) -> None:
         """Commit an intent for what waits of these."""
         by_id = {each.message_id: each for each in told}
-        rows = await self._town.pool.fetch(
+        rows = await self.town.pool.fetch(
             "SELECT message_id, account_id, line_id, country, segment_count FROM work "
             "WHERE message_id = ANY ($1::uuid[])",
             list(by_id),
         )
         if not rows:
             return
-        async with self._town.pool.acquire() as opened:
+        async with self.town.pool.acquire() as opened:
             epoch = await limits.epoch(opened)
         now_ms, now = time.time_ns() // 1_000_000, time.monotonic()
         granted = [
@@ -178,7 +178,7 @@ class Teller:
             )
             for message_id, account_id, line_id, country, count in rows
         ]
-        desk, carrier_id = self._desk, self._town.carrier_ids[CARRIER]
+        desk, carrier_id = self._desk, self.town.carrier_ids[CARRIER]
         for message in await claim.claim(
             desk.pool, desk.seals, desk.worker_id, carrier_id, granted
         ):
@@ -222,7 +222,7 @@ class Teller:
             for each in doubted
             for part, at in each.submits.items()
         ]
-        async with self._town.pool.acquire() as opened, opened.transaction():
+        async with self.town.pool.acquire() as opened, opened.transaction():
             await segments.settle_all(
                 opened, found, states.SegmentState.IN_DOUBT, "the worker sending it died"
             )
@@ -235,11 +235,17 @@ class Teller:
             if isinstance(step, Said) and step.again and each.last is not None:
                 again.append(each.last)
                 continue
-            each.last = self._town.raw(self._body(each, step), carrier=CARRIER)
+            each.last = self.town.raw(self._body(each, step), carrier=CARRIER)
             new.append(each.last)
         self.receipt_count += len(new)
-        await self._town.apply(self._readers, *new)
-        await self._town.apply(self._readers, *again, some_here=True)
+        await self.carry(new, again)
+
+    async def carry(
+        self, new: Sequence[envelopes.RawReceipt], again: Sequence[envelopes.RawReceipt]
+    ) -> None:
+        """Bring these to dlr; the others were brought before."""
+        await self.town.apply(self._readers, *new)
+        await self.town.apply(self._readers, *again, some_here=True)
 
     def _body(self, told: Told, step: Said | stories.Late) -> bytes:
         name = world.carrier_name_of(told.message_id, step.part)
@@ -253,22 +259,22 @@ class Teller:
     async def _sweep(self, told: Sequence[Told]) -> None:
         """As often as a receipt is tried again: each time one id of a message finds its part."""
         for _ in range(max((each.story.part_count for each in told), default=0)):
-            await self._town.pool.execute(_DUE)
-            await late.sweep(self._town.pool)
+            await self.town.pool.execute(_DUE)
+            await late.sweep(self.town.pool)
 
     async def _deadline(self, told: Sequence[Told]) -> None:
-        await self._town.pool.execute(_AGE, [each.message_id for each in told], PAST_DEADLINE)
+        await self.town.pool.execute(_AGE, [each.message_id for each in told], PAST_DEADLINE)
         for each in told:
             each.age = PAST_DEADLINE
-        await self._town.pool.execute(_REWIND)
-        await overdue.sweep(self._town.pool)
+        await self.town.pool.execute(_REWIND)
+        await overdue.sweep(self.town.pool)
 
     async def _found(self, told: Sequence[Told]) -> list[tuple[Story, Found]]:
         asked = [each.message_id for each in told]
-        rows = {row["message_id"]: row for row in await self._town.pool.fetch(_FOUND, asked)}
+        rows = {row["message_id"]: row for row in await self.town.pool.fetch(_FOUND, asked)}
         histories: defaultdict[UUID, list[str]] = defaultdict(list)
-        async with self._town.pool.acquire() as opened:
-            new = await events.after(opened, self._town.account_id, self._told_until, 1_000_000)
+        async with self.town.pool.acquire() as opened:
+            new = await events.after(opened, self.town.account_id, self._told_until, 1_000_000)
         for event in new:
             histories[event.subject_id].append(event.status)
             self._told_until = event.sequence

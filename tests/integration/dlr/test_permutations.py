@@ -13,6 +13,7 @@ import pytest
 
 from services.dispatcher.dispatch import Desk
 from services.dlr import interpreters
+from shared.broker import envelopes
 from shared.db import apply, audit, ledger, watch
 from shared.db.connection import Connection
 from shared.limits.limiter import Limiter
@@ -20,6 +21,7 @@ from shared.limits.pace import Pace
 from shared.limits.permits import Permits
 from shared.runtime import ids, redis_link
 from tests.integration.dlr import stories, telling, world
+from tests.integration.dlr.conftest import Broker, Service
 from tests.integration.dlr.stories import Naming, Story
 from tests.keys import SEALS
 
@@ -31,9 +33,7 @@ COHORT_COUNT = 600
 
 
 @pytest.fixture
-async def teller(
-    town: world.World, readers: interpreters.Interpreters, owner: Connection, redis_url: str
-) -> AsyncIterator[telling.Teller]:
+async def desk(town: world.World, owner: Connection, redis_url: str) -> AsyncIterator[Desk]:
     await apply.put(
         owner, apply.Line("demo", "Sluice", "alphanumeric", "FR", True, 10**7, 10**7, 10**7), None
     )
@@ -42,11 +42,15 @@ async def teller(
     link = redis_link.connect(redis_url)
     configured = await watch.Watch.start(town.pool)
     limiter = Limiter(town.pool, Permits(link))
-    desk = Desk(town.pool, configured, ids.uuid7(), limiter, Pace(link), SEALS)
     try:
-        yield telling.Teller(town, readers, desk)
+        yield Desk(town.pool, configured, ids.uuid7(), limiter, Pace(link), SEALS)
     finally:
         await link.aclose()
+
+
+@pytest.fixture
+def teller(town: world.World, readers: interpreters.Interpreters, desk: Desk) -> telling.Teller:
+    return telling.Teller(town, readers, desk)
 
 
 async def test_one_segment_ends_in_one_place_whatever_the_order(
@@ -56,7 +60,7 @@ async def test_one_segment_ends_in_one_place_whatever_the_order(
     if os.environ.get(EVERY):
         told += Random(SEED).sample(list(stories.of_one_segment(3)), int(os.environ[EVERY]))
     else:
-        told = Random(SEED).sample(told, 1_500)
+        told = Random(SEED).sample(told, 1_000)
     await _tell(teller, town, told)
 
 
@@ -122,3 +126,55 @@ async def test_three_segments_end_in_one_place_whatever_the_order(
     count = int(os.environ.get(EVERY) or 300)
     random = Random(f"{SEED} {naming}")
     await _tell(teller, town, [stories.of_three_segments(random, naming) for _ in range(count)])
+
+
+class _Postman(telling.Teller):
+    """Brings receipts by the broker to a dlr that runs, and waits until they are kept."""
+
+    broker: Broker
+
+    async def carry(
+        self, new: Sequence[envelopes.RawReceipt], again: Sequence[envelopes.RawReceipt]
+    ) -> None:
+        assert not again
+        if new:
+            await self.broker.publish(*new)
+
+            async def all_are_kept() -> bool:
+                return await self.town.kept_count() == self.receipt_count
+
+            await world.eventually(all_are_kept)
+
+
+async def test_the_same_holds_of_a_dlr_that_runs(
+    town: world.World,
+    readers: interpreters.Interpreters,
+    desk: Desk,
+    broker: Broker,
+    service: Service,
+) -> None:
+    assert await service.is_ready()
+    random = Random(SEED)
+    told = [story for story in stories.of_one_segment(2) if _is_plain(story)]
+    told = random.sample(told, 200)
+    told += [
+        story
+        for story in (stories.of_three_segments(random, Naming.ECHO) for _ in range(400))
+        if _is_plain(story)
+    ][:60]
+    postman = _Postman(town, readers, desk)
+    postman.broker = broker
+    await _tell(postman, town, told)
+
+
+def _is_plain(story: Story) -> bool:
+    """Nothing comes twice, and no refund hangs on when a running dlr looks again."""
+    steps = (*story.steps, *story.afterwards)
+    is_refused = any(isinstance(step, stories.Late) and step.verdict == "refused" for step in steps)
+    is_doubted = stories.Doubted() in steps
+    return (
+        story.swept
+        and not is_refused
+        and not (is_doubted and len(story.steps) > 1)
+        and not any(isinstance(step, stories.Said) and step.again for step in steps)
+    )
