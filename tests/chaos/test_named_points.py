@@ -21,9 +21,9 @@ ROUND_COUNT = int(os.environ.get("SLUICE_TEST_POINT_KILLS", "1"))
 BESIDE_COUNT = 2
 """Doomed dispatchers that run beside each other."""
 PASS_COUNT_MAX = 5
-PER_SECOND = 60.0
+PER_SECOND = 25.0
 DOOM_SECONDS = 40.0
-PACED_LIMIT = 15
+PACED_LIMIT = 8
 """Segments a second of the line that parks, and is released, all the time."""
 SHARES = {"Plain": 60, "Paced": 40}
 THREE_PARTS = "Parcel {} waits. " + "The counter is open from nine to five. " * 9
@@ -32,6 +32,11 @@ STRANGE = ("00005", "00006")
 NUMBERS_PER_ROUND = 20_000
 FIRST_NUMBER = 500_000
 
+_WAITING = """
+SELECT m.recipient, m.status, w.state, now() - w.ready_at AS late, w.deferral_count,
+       (SELECT count(*) FROM submits u WHERE u.message_id = m.message_id) AS in_hand
+FROM messages m JOIN accounts a USING (account_id) LEFT JOIN work w USING (message_id)
+WHERE a.name = $1 AND m.status = 'queued' ORDER BY m.message_id LIMIT 12"""
 _IN_HAND = "SELECT count(*) FROM submits GROUP BY worker_id"
 
 
@@ -90,6 +95,9 @@ async def _play(stage: Arena, number: int, kills: Counter[str]) -> books.Verdict
     stored = await database.book(stage.servers.database_url, account)
     verdict = books.compare(client.book, stored, journal, {})
     print(f"{account}: {verdict}")
+    if verdict.lost:
+        async with database.connected(stage.servers.database_url) as connection:
+            print(*await connection.fetch(_WAITING, account), sep="\n")
     for name in arena.DISPATCHERS if number + 1 < ROUND_COUNT else ():
         await asyncio.to_thread(stage.fleet.stop, name)
     return verdict
