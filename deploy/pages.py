@@ -47,7 +47,7 @@ SECTIONS = (
             database.Migration,
             limits.Memory,
             tokens.Key,
-            carrier.Opener,
+            carrier.OpeningKey,
             user.HashingCost,
             api.Producer,
         ),

@@ -21,7 +21,7 @@ from services.commands.tokens import Key
 from shared.access.keys import Keys
 from shared.access.vault import NotReadable, Vault
 from shared.carriers import credentials, findings, registry, secret
-from shared.carriers.findings import Finding, Weight
+from shared.carriers.findings import CheckFinding, FindingWeight
 from shared.db import carrier_settings
 from shared.db.carrier_settings import StoredSettings
 from shared.runtime import exits, settings
@@ -31,10 +31,10 @@ app = cyclopts.App(
 )
 app.command(probe.run, name="probe")
 
-_SIGNS: Final = {Weight.GOOD: "ok", Weight.NOTE: "note", Weight.BAD: "WRONG"}
+_SIGNS: Final = {FindingWeight.GOOD: "ok", FindingWeight.NOTE: "note", FindingWeight.BAD: "WRONG"}
 
 
-class Opener(settings.Variables, frozen=True, kw_only=True):
+class OpeningKey(settings.Variables, frozen=True, kw_only=True):
     """What a command reads that may open carriers' credentials."""
 
     secret_key: Annotated[
@@ -127,7 +127,7 @@ async def check(name: str, /, *, as_json: Json = False) -> int:
     began = time.monotonic()
     found = await _found(stored)
     seconds = round(time.monotonic() - began, 3)
-    is_ok = all(each.weight is not Weight.BAD for each in found)
+    is_ok = all(each.weight is not FindingWeight.BAD for each in found)
     if as_json:
         told = {"name": name, "adapter": stored.adapter, "ok": is_ok, "seconds": seconds}
         print(json.dumps({**told, "findings": msgspec.to_builtins(found)}))
@@ -138,7 +138,7 @@ async def check(name: str, /, *, as_json: Json = False) -> int:
     return exits.OK if is_ok else exits.FAILED
 
 
-async def _found(stored: StoredSettings) -> tuple[Finding, ...]:
+async def _found(stored: StoredSettings) -> tuple[CheckFinding, ...]:
     adapter = _adapter(stored)
     if credentials.has_sealed(stored.settings):
         registry.use_keys(Keys.read(settings.load(Key).secret_key))
@@ -176,7 +176,7 @@ def _adapter(stored: StoredSettings) -> registry.Adapter:
 
 
 def _vault() -> Vault | None:
-    written = settings.load(Opener).secret_key
+    written = settings.load(OpeningKey).secret_key
     return Vault(Keys.read(written)) if written else None
 
 

@@ -17,8 +17,8 @@ An adapter is a module with these names:
   reads the body of a call that has a secret in its path.
 - `review(settings) -> None`: only where settings that run should not be applied any more, such as
   a weak secret; raises ValueError with a sentence that names the field. Called by `sluice apply`.
-- `check(settings) -> tuple[findings.Finding, ...]`: only where a carrier can be asked without a
-  message: a coroutine that binds or asks, sends nothing, ends within findings.CHECK_SECONDS and
+- `check(settings) -> tuple[findings.CheckFinding, ...]`: only where a carrier can be asked without
+  a message: a coroutine that binds or asks, sends nothing, ends within findings.CHECK_SECONDS and
   says what the carrier answered and which settings look wrong. Called by `sluice carrier check`.
 
 An adapter never touches storage or the broker, never retries a submit, and never lets a message's

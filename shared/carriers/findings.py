@@ -14,7 +14,7 @@ CHECK_SECONDS = 60.0
 """A check is over within this, whatever the carrier does."""
 
 
-class Weight(StrEnum):
+class FindingWeight(StrEnum):
     """Whether a finding is as it should be, worth knowing, or must be mended."""
 
     GOOD = "good"
@@ -22,28 +22,28 @@ class Weight(StrEnum):
     BAD = "bad"
 
 
-class Finding(msgspec.Struct, frozen=True):
+class CheckFinding(msgspec.Struct, frozen=True):
     """One thing that was found. `settings` are those that look wrong; neither they nor `said` show
     a credential."""
 
-    weight: Weight
+    weight: FindingWeight
     said: str
     settings: tuple[str, ...] = ()
 
 
-def good(said: str) -> Finding:
-    return Finding(Weight.GOOD, said)
+def good(said: str) -> CheckFinding:
+    return CheckFinding(FindingWeight.GOOD, said)
 
 
-def note(said: str, *settings: str) -> Finding:
-    return Finding(Weight.NOTE, said, settings)
+def note(said: str, *settings: str) -> CheckFinding:
+    return CheckFinding(FindingWeight.NOTE, said, settings)
 
 
-def bad(said: str, *settings: str) -> Finding:
-    return Finding(Weight.BAD, said, settings)
+def bad(said: str, *settings: str) -> CheckFinding:
+    return CheckFinding(FindingWeight.BAD, said, settings)
 
 
-def not_connected(error: OSError | TimeoutError, host: str, port: int, where: str) -> Finding:
+def not_connected(error: OSError | TimeoutError, host: str, port: int, where: str) -> CheckFinding:
     """Why no connection came about to what the setting `where` names."""
     place = f"{host}:{port}"
     if isinstance(error, socket.gaierror):
@@ -69,7 +69,7 @@ def not_connected(error: OSError | TimeoutError, host: str, port: int, where: st
 _TIMES = ("expired", "not yet valid")
 
 
-def _not_believed(error: ssl.SSLCertVerificationError, host: str) -> Finding:
+def _not_believed(error: ssl.SSLCertVerificationError, host: str) -> CheckFinding:
     said = f"the certificate of {host} is not believed: {error.verify_message}"
     if any(word in error.verify_message for word in _TIMES):
         now = datetime.now(UTC).isoformat(timespec="seconds")

@@ -64,7 +64,9 @@ class Adapter:
     )
     knows_secret: Callable[[msgspec.Struct, str], bool] | None
     review: Callable[[msgspec.Struct], None] | None
-    check: Callable[[msgspec.Struct], Coroutine[None, None, tuple[findings.Finding, ...]]] | None
+    check: (
+        Callable[[msgspec.Struct], Coroutine[None, None, tuple[findings.CheckFinding, ...]]] | None
+    )
 
 
 def adapter(key: str) -> Adapter:

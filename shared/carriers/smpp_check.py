@@ -14,7 +14,7 @@ from dataclasses import replace
 from typing import Final
 
 from shared.carriers import findings
-from shared.carriers.findings import Finding
+from shared.carriers.findings import CheckFinding
 from shared.smpp import codes, encoder, esme, life, pdu, session, terms
 
 _TIMERS: Final = life.Timers(connect_seconds=8.0, bind_seconds=8.0, response_seconds=8.0)
@@ -46,9 +46,9 @@ _REFUSALS: Final[dict[int, tuple[str, tuple[str, ...]]]] = {
 }
 
 
-async def check(destinations: Iterable[esme.Destination], window: int) -> tuple[Finding, ...]:
+async def check(destinations: Iterable[esme.Destination], window: int) -> tuple[CheckFinding, ...]:
     """Bind to each of these, and to what they fall back to, and leave."""
-    found: list[Finding] = []
+    found: list[CheckFinding] = []
     for destination in dict.fromkeys(destinations):
         for host, port in ((destination.host, destination.port), *destination.fallbacks):
             one = replace(destination, host=host, port=port, fallbacks=())
@@ -56,7 +56,7 @@ async def check(destinations: Iterable[esme.Destination], window: int) -> tuple[
     return tuple(found)
 
 
-async def _check(destination: esme.Destination, window: int) -> list[Finding]:
+async def _check(destination: esme.Destination, window: int) -> list[CheckFinding]:
     delivered: list[pdu.Request] = []
 
     def put_off(peer: session.Session, request: pdu.Request) -> None:
@@ -97,19 +97,21 @@ def _is_here(host: str) -> bool:
     return host in ("localhost", "::1") or host.startswith("127.")
 
 
-def _took(destination: esme.Destination, began: float) -> Finding:
+def _took(destination: esme.Destination, began: float) -> CheckFinding:
     return findings.note(
         f"{_place(destination)} answered within {(time.monotonic() - began) * 1000:.0f} ms: address"
         " and port are an SMSC's"
     )
 
 
-def _refused(destination: esme.Destination, status: int) -> Finding:
+def _refused(destination: esme.Destination, status: int) -> CheckFinding:
     said, settings = _REFUSALS.get(status, ("it refuses the bind", ()))
     return findings.bad(f"{_place(destination)}: {said} (0x{status:08X})", *settings)
 
 
-async def _not_bound(destination: esme.Destination, error: OSError | TimeoutError) -> list[Finding]:
+async def _not_bound(
+    destination: esme.Destination, error: OSError | TimeoutError
+) -> list[CheckFinding]:
     """Why there was no answer to the bind: what the port speaks instead, if anything."""
     try:
         heard = await _heard(destination)

@@ -14,7 +14,7 @@ import aiohttp
 import yarl
 
 from shared.carriers import findings
-from shared.carriers.findings import Finding
+from shared.carriers.findings import CheckFinding
 
 _CONNECT_SECONDS: Final = 8.0
 _ANSWER_SECONDS: Final = 15.0
@@ -22,7 +22,7 @@ _SKEW_SECONDS: Final = 30.0
 _CREDENTIALS: Final = ("secrets", "headers", "auth")
 
 
-class Harmless(NamedTuple):
+class HarmlessRequest(NamedTuple):
     """A request that sends nothing and costs nothing, such as one for the balance; `setting` names
     it."""
 
@@ -32,8 +32,8 @@ class Harmless(NamedTuple):
 
 
 async def check(
-    url: yarl.URL, *, where: str = "url", harmless: Harmless | None = None
-) -> tuple[Finding, ...]:
+    url: yarl.URL, *, where: str = "url", harmless: HarmlessRequest | None = None
+) -> tuple[CheckFinding, ...]:
     """Connect to what the setting `where` says, as a submit would, and hang up; then make the
     harmless request, if there is one."""
     found = [await _connect(url, where)]
@@ -41,7 +41,7 @@ async def check(
         found.append(
             findings.note("credentials and texts cross the network in clear, without TLS", where)
         )
-    if harmless is not None and found[0].weight is not findings.Weight.BAD:
+    if harmless is not None and found[0].weight is not findings.FindingWeight.BAD:
         found += await _ask(harmless)
     elif harmless is None:
         found.append(
@@ -57,7 +57,7 @@ def _is_here(host: str) -> bool:
     return host in ("localhost", "::1") or host.startswith("127.")
 
 
-async def _connect(url: yarl.URL, where: str) -> Finding:
+async def _connect(url: yarl.URL, where: str) -> CheckFinding:
     host, port = url.host or "", url.port or 443
     began = time.monotonic()
     context = ssl.create_default_context() if url.scheme == "https" else None
@@ -72,7 +72,7 @@ async def _connect(url: yarl.URL, where: str) -> Finding:
     return findings.good(f"{host}:{port} is reached in {ms:.0f} ms{believed}")
 
 
-async def _ask(harmless: Harmless) -> list[Finding]:
+async def _ask(harmless: HarmlessRequest) -> list[CheckFinding]:
     began = time.monotonic()
     limits = aiohttp.ClientTimeout(total=_ANSWER_SECONDS, connect=_CONNECT_SECONDS)
     try:
@@ -87,7 +87,7 @@ async def _ask(harmless: Harmless) -> list[Finding]:
     return [_judged(status, ms, harmless.setting), *_clock(date)]
 
 
-def _judged(status: int, ms: float, setting: str) -> Finding:
+def _judged(status: int, ms: float, setting: str) -> CheckFinding:
     if status in (401, 403, 407):
         return findings.bad(f"it refuses our credentials ({status})", *_CREDENTIALS)
     if status == 402:
@@ -101,7 +101,7 @@ def _judged(status: int, ms: float, setting: str) -> Finding:
     return findings.good(f"it answered {status} within {ms:.0f} ms, so it believes us")
 
 
-def _clock(date: str) -> list[Finding]:
+def _clock(date: str) -> list[CheckFinding]:
     """What the answer's Date says of this machine's clock; signatures with a time depend on it."""
     try:
         told = parsedate_to_datetime(date)

@@ -89,7 +89,7 @@ def open_link(
     return web_link.WebLink(carrier, api)
 
 
-async def check(settings: Settings) -> tuple[findings.Finding, ...]:
+async def check(settings: Settings) -> tuple[findings.CheckFinding, ...]:
     """Connects to where messages are sent."""
     words = dict.fromkeys(templates.SEGMENT_WORDS, "1") | {
         f"secret.{name}": quote(each.reveal(), safe="") for name, each in settings.secrets.items()

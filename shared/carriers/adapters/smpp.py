@@ -38,7 +38,7 @@ def open_link(
     )
 
 
-async def check(settings: Settings) -> tuple[findings.Finding, ...]:
+async def check(settings: Settings) -> tuple[findings.CheckFinding, ...]:
     """Binds and unbinds."""
     return await smpp_check.check(smpp_binds.destinations(settings), settings.window)
 

@@ -13,7 +13,7 @@ import asyncpg
 import pytest
 
 from shared.carriers import findings, registry
-from shared.carriers.findings import Finding, Weight
+from shared.carriers.findings import CheckFinding, FindingWeight
 from tests.integration.commands.sluice import Command
 from tests.integration.simulator.running import options_with, simulated
 from tests.integration.web.certificates import contexts
@@ -71,22 +71,22 @@ async def waits(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> N
     writer.close()
 
 
-async def checked(key: str, **values: object) -> tuple[Finding, ...]:
+async def checked(key: str, **values: object) -> tuple[CheckFinding, ...]:
     adapter = registry.adapter(key)
     assert adapter.check is not None
     async with asyncio.timeout(30):
         return await adapter.check(registry.settings(key, values))
 
 
-def the_bad(found: tuple[Finding, ...]) -> Finding:
-    (bad,) = [each for each in found if each.weight is Weight.BAD]
+def the_bad(found: tuple[CheckFinding, ...]) -> CheckFinding:
+    (bad,) = [each for each in found if each.weight is FindingWeight.BAD]
     return bad
 
 
 async def test_a_check_binds_and_leaves_without_a_message() -> None:
     async with simulated() as running:
         found = await checked("smpp", **SMPP, port=running.smpp_port)
-        assert [each for each in found if each.weight is Weight.BAD] == []
+        assert [each for each in found if each.weight is FindingWeight.BAD] == []
         assert "sluice as transceiver: connected and bound in" in found[0].said
         assert running.carrier.counters.of("sluice").accepted == 0
 
@@ -134,7 +134,7 @@ async def test_a_port_that_speaks_tls_is_found(tmp_path: Path) -> None:
     assert "speaks TLS" in bad.said
     assert "tls" in bad.settings
     assert "is not believed" in web.said
-    assert plain[0].weight is Weight.GOOD
+    assert plain[0].weight is FindingWeight.GOOD
 
 
 async def test_nobody_and_no_such_host_are_told() -> None:
@@ -194,5 +194,5 @@ password = "{password}"
 
 def test_findings_have_three_weights() -> None:
     assert [findings.good("a").weight, findings.note("b").weight, findings.bad("c").weight] == [
-        *Weight
+        *FindingWeight
     ]
