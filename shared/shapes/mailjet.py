@@ -97,7 +97,6 @@ CODES_BY_REASON: Final[Mapping[tuple[M, str], StatusCode]] = {
     (M.CANCELED, opt_outs.REASON): StatusCode.REJECTED_TO_BLACKLIST,
     (M.REJECTED, "the carrier refused the sender"): StatusCode.REJECTED_FROM_BLACKLIST,
     (M.REJECTED, "the carrier refused the recipient"): StatusCode.INVALID_PHONE_NUMBER,
-    (M.REJECTED, "the carrier could not take the message"): StatusCode.REJECTED_NETWORK,
     (M.REJECTED, "the message cannot be put into SMPP"): StatusCode.REJECTED_SYSTEM_ERROR,
 } | {
     (status, causes.SENTENCES[cause]): code

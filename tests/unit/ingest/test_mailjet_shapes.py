@@ -54,7 +54,6 @@ TABLE = [
     (M.REJECTED, "the carrier took it and rejected it later", 4),
     (M.REJECTED, "the carrier refused the sender", 10),
     (M.REJECTED, "the carrier refused the recipient", 14),
-    (M.REJECTED, "the carrier could not take the message", 8),
     (M.REJECTED, "the message cannot be put into SMPP", 13),
     (M.UNDELIVERED, "the carrier could not deliver it", 5),
     (M.EXPIRED, "not sent within its validity", 6),

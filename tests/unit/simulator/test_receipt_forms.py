@@ -24,7 +24,7 @@ def read(written: receipt_forms.Written) -> receipts.Receipt:
     assert isinstance(delivery, pdu.Message)
     body = smpp_receipts.strip(delivery, unmarked=True)
     assert body is not None
-    said = smpp_receipts.read(body, "same")
+    said = smpp_receipts.read(body)
     assert isinstance(said, receipts.Receipt)
     return said
 
