@@ -113,8 +113,14 @@ def has_sealed(values: object) -> bool:
 
 def placed(kind: type[msgspec.Struct], values: Mapping[str, object]) -> dict[str, object]:
     """The settings with NAME_file and NAME_env of credentials written out as their table. Raises
-    ValueError when a credential is in several places."""
+    ValueError when a credential is in several places, or in none that could be."""
     return _settings(_placed(_type_of(kind), values, ""))
+
+
+def filled(kind: type[msgspec.Struct], values: Mapping[str, object]) -> dict[str, object]:
+    """The settings with each credential that is kept elsewhere, and can be read here, in its place,
+    so that it can be judged. Raises ValueError as `placed` does."""
+    return _settings(_filled(_type_of(kind), placed(kind, values)))
 
 
 def has_places(kind: type[msgspec.Struct], values: Mapping[str, object]) -> bool:
@@ -322,17 +328,32 @@ def _placed(kind: inspect.Type, value: object, where: str) -> object:
 
 
 def _gather(kind: inspect.Type, written: dict[str, object], where: str) -> None:
-    """NAME_file and NAME_env as NAME, but for those that the adapter declares itself."""
-    names = {
-        key: name for key, name in _place_names(kind).items() if _member_type(kind, key) is None
-    }
+    """NAME_file and NAME_env as NAME."""
+    names = _place_names(kind)
     for key, name in names.items():
-        if key not in written:
+        place = written.pop(key, None)
+        if place is None:
             continue
-        if name in written:
+        if written.get(name) is not None:
             every = [name, *(each for each, of in names.items() if of == name)]
             raise ValueError(f"{where}{name}: expected one of {', '.join(every)}")
-        written[name] = {key.removeprefix(f"{name}_"): written.pop(key)}
+        if not isinstance(place, str) or not place:
+            raise ValueError(f"{where}{key}: expected a name")
+        written[name] = {key.removeprefix(f"{name}_"): place}
+
+
+def _filled(kind: inspect.Type, value: object) -> object:
+    if _is_place(kind, value):
+        try:
+            return read(value).reveal()
+        except ValueError:
+            return value
+    kind = _fitting(kind, value)
+    if isinstance(value, Mapping):
+        return dict(value) | {key: _filled(below, value[key]) for key, below in _below(kind, value)}
+    if isinstance(value, list | tuple):
+        return [_filled(_item_type(kind) or kind, held) for held in value]
+    return value
 
 
 def _has_places(kind: inspect.Type, value: object) -> bool:
@@ -354,9 +375,6 @@ def _files(kind: inspect.Type, value: object, where: str) -> Iterator[tuple[str,
                 yield where, name
             return
         kind = _fitting(kind, value)
-        for key in _place_names(kind):
-            if key.endswith(f"_{FILE}") and isinstance(name := value.get(key), str):
-                yield f"{where}.{key}" if where else key, name
         for key, below in _below(kind, value):
             yield from _files(below, value[key], f"{where}.{key}" if where else key)
     elif isinstance(value, list | tuple):

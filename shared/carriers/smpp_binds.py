@@ -18,7 +18,7 @@ _MODES = {
 
 def destinations(settings: smpp_settings.Settings) -> tuple[esme.Destination, ...]:
     """One for each bind that is to be opened; of pairs the transmitter comes first. Reads the
-    password's file and those of TLS, and raises OSError, with the file's name, where it cannot."""
+    files of TLS, and raises OSError, with the file's name, where it cannot; and secret.NotThere."""
     addresses = tuple(
         smpp_settings.address(each, settings.port)
         for each in (settings.host, *settings.fallback_hosts)
@@ -26,7 +26,7 @@ def destinations(settings: smpp_settings.Settings) -> tuple[esme.Destination, ..
     (host, port), *others = addresses
     tls = settings.tls_wanted
     context = None if tls is None else _context(tls)
-    password = _password(settings)
+    password = settings.password.reveal()
     one = tuple(
         esme.Destination(
             host,
@@ -54,12 +54,6 @@ def _request(
         settings.bind_npi,
         settings.address_range,
     )
-
-
-def _password(settings: smpp_settings.Settings) -> str:
-    if settings.password is not None:
-        return settings.password.reveal()
-    return Path(settings.password_file or "").read_text(encoding="utf-8").rstrip("\r\n")
 
 
 def _context(tls: smpp_settings.Tls) -> ssl.SSLContext:

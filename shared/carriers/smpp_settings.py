@@ -88,8 +88,7 @@ class AddressKinds(NamedTuple):
 
 
 class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """An account at an SMSC, with exactly one of `password` and `password_file`, which is read when
-    the link opens.
+    """An account at an SMSC. The password is read when the link opens.
 
     `id_base` is for carriers that write an id in one base in answers and in another in receipts:
     "hex_to_dec" turns a receipt's hexadecimal into the answers' decimal, "hex" and "decimal" say
@@ -103,8 +102,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     host: str
     port: int
     system_id: str
-    password: secret.Secret | None = None
-    password_file: str | None = None
+    password: secret.Secret
     binds: int = 1
     window: int = 10
     system_type: str = ""
@@ -143,17 +141,13 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     receipt_causes: dict[str, causes.Cause] = {}
 
     def __post_init__(self) -> None:
-        if (self.password is None) == (self.password_file is None):
-            raise ValueError("password: expected exactly one of password and password_file")
         checks.host("host", self.host)
         credential_max = encoder.CREDENTIAL_CHARS_MAX
         checks.filled("system_id", self.system_id)
         checks.printable("system_id", self.system_id, credential_max)
         checks.printable("system_type", self.system_type, credential_max)
-        if self.password is not None and self.password.literal is not None:
+        if self.password.literal is not None:
             checks.printable("password", self.password.literal, credential_max)
-        if self.password_file is not None:
-            checks.filled("password_file", self.password_file)
         for name, low, high in _RANGES:
             checks.number(name, getattr(self, name), low, high)
         checks.printable("address_range", self.address_range, credential_max)

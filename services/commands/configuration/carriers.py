@@ -47,6 +47,7 @@ def read(entry: Mapping[str, object], where: str, faults: Faults) -> apply.Carri
 def _check(adapter: str, settings: Mapping[str, object], where: str, faults: Faults) -> None:
     try:
         registry.reviewed(adapter, settings)
+        registry.reviewed(adapter, credentials.filled(_kind(adapter), settings))
         # What TOML can say and the database's JSON cannot: dates.
         msgspec.convert(msgspec.json.decode(msgspec.json.encode(settings)), dict[str, object])
     except registry.UnknownAdapter as error:

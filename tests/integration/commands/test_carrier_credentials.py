@@ -105,9 +105,13 @@ async def test_a_file_without_credentials_may_be_read_by_anybody_but_not_what_it
     )
     write(file, placed, 0o644)
     refused = await command("apply", str(file))
+    write(password, "hunter2-пароль\n", 0o600)
+    useless = await command("apply", str(file))
     write(password, "hunter2\n", 0o400)
     taken = await command("apply", str(file))
-    assert (refused.code, taken.code) == (2, 0), taken.errors
+    assert (refused.code, useless.code, taken.code) == (2, 2, 0), taken.errors
+    assert "password: expected at most 64 printable ASCII characters" in useless.errors
+    assert "hunter2" not in useless.errors
     assert f"others may read {password}: chmod 600" in refused.errors
     found = await stored(owner)
     assert found["practice"]["password_file"] == str(password)
