@@ -24,6 +24,7 @@ CONTRACTS = (
     "0014_pages_only.sql",
     "0024_seals_texts.sql",
     "0032_statistics_of_before.sql",
+    "0035_carrier_credentials.sql",
     "0037_reroutes.sql",
 )
 PER_SECOND = 40.0
@@ -100,6 +101,8 @@ async def test_nothing_is_lost_or_doubled_when_this_version_takes_over_under_loa
             early.url = new_url
             await more(private, loyal, early)
             assert last.ended() == []
+            # And an old one can read every credential there is.
+            assert " clear" in (await asyncio.to_thread(this.sluice, "carrier", "list")).stdout
             # When the old ones are stopped, Then they end well and the new ones do it all.
             loyal.url = new_url
             for role in reversed(ROLES):
