@@ -1,4 +1,4 @@
-"""An account with money, three carriers, and messages at any point of their way."""
+"""An account with money, carriers of each kind, and messages at any point of their way."""
 
 from __future__ import annotations
 
@@ -60,6 +60,37 @@ CARRIERS = {
         {
             "url": "http://127.0.0.1:9/send",
             "callback": {**_CALLBACK, "auth": "hmac", "secret": HMAC_SECRET},
+        },
+    ),
+    "stamped": (
+        "http",
+        {
+            "url": "http://127.0.0.1:9/send",
+            "callback": {
+                **_CALLBACK,
+                "auth": "hmac",
+                "secret": HMAC_SECRET,
+                "signature": {
+                    "algorithm": "sha512",
+                    "encoding": "base64",
+                    "over": "{method}.{header.X-Time}.{body}",
+                    "time_header": "X-Time",
+                },
+            },
+        },
+    ),
+    "asking": (
+        "http",
+        {
+            "url": "http://127.0.0.1:9/send",
+            "callback": {
+                **_CALLBACK,
+                "auth": "basic",
+                "username": "asking",
+                "secret": SECRET,
+                "method": "GET",
+                "addresses": ["127.0.0.1/32"],
+            },
         },
     ),
     "bound": ("smpp", {"host": "127.0.0.1", "port": 9, "system_id": "us", "password": "pw"}),
