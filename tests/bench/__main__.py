@@ -17,6 +17,7 @@ import uvloop
 from deploy.local.servers import Servers
 from tests import servers
 from tests.bench import (
+    callbacks,
     contender,
     course,
     figures,
@@ -36,18 +37,20 @@ _PACED_SECONDS = 6.0
 _PACED_CONNECTIONS = 400
 """So many that no arrival waits for another's answer, unless answers take a fifth of a second."""
 
+_OTHERS = {
+    "callbacks": callbacks.main,
+    "growth": growth.main,
+    "lines": lines.main,
+    "stats": stats.main,
+}
 _LOADS = ("batch", "single", "paced")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Measure, print and prove; 1 if the proof fails."""
     given = list(sys.argv[1:] if arguments is None else arguments)
-    if given[:1] == ["growth"]:
-        return growth.main(given[1:])
-    if given[:1] == ["lines"]:
-        return lines.main(given[1:])
-    if given[:1] == ["stats"]:
-        return stats.main(given[1:])
+    if given and given[0] in _OTHERS:
+        return _OTHERS[given[0]](given[1:])
     options = _parser().parse_args(given)
     # Ended by a signal, it still stops all that it started.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
@@ -72,7 +75,8 @@ def _parser() -> argparse.ArgumentParser:
         "the last receipt recorded in PostgreSQL, and proves with the carrier's journal and "
         "`sluice audit` that nothing was lost or doubled. The load generator is a process of its "
         "own, listed with the others.",
-        epilog="./test bench growth --help: whether it stays as fast as it grows. "
+        epilog="./test bench callbacks --help: how long carriers wait for their calls' answers. "
+        "./test bench growth --help: whether it stays as fast as it grows. "
         "./test bench lines --help: what parking costs at scale. "
         "./test bench stats --help: what statistics and exports of ten million messages take.",
     )
