@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-import re
-from uuid import UUID
 
 import msgspec
 
-from shared.carriers import answers, calls, contract
+from shared.carriers import answers, calls, contract, reports
 from shared.carriers.web_settings import Callback, InboundFields, Settings
 from shared.sms import encoding, inbound, receipts, segmentation
 
 _PART_COUNT_MAX = 255
-_REFERENCE = re.compile(r"([0-9a-f]{32})-([0-9]{1,3})")
 
 
 class _Report(msgspec.Struct, omit_defaults=True):
@@ -42,7 +39,7 @@ def admit_callback(
     bodies = tuple(
         msgspec.json.encode(report)
         for item in answers.items(said, callback.list_path)
-        if (report := _report(callback, item)).id and report.state
+        for report in _reports(callback, item, whole=settings.whole_message)
     )
     return bodies or contract.CallbackRefusal(400, "no receipt could be read from the call")
 
@@ -111,20 +108,25 @@ def knows_secret(settings: Settings, path_secret: str) -> bool:
     return calls.is_secret(path_secret, *callback.secrets)
 
 
-def _report(callback: Callback, item: object) -> _Report:
-    return _Report(
+def _reports(callback: Callback, item: object, *, whole: bool) -> list[_Report]:
+    """One of the segment, or of each part of a message that was handed over whole, as far as the
+    carrier gives its name back: so each is found by it when the answer was lost."""
+    said = _Report(
         answers.word_at(item, callback.id_field, answers.ID_CHARS_MAX),
         answers.word_at(item, callback.state_field, answers.CODE_CHARS_MAX),
         answers.word_at(item, callback.code_field, answers.CODE_CHARS_MAX),
         receipts.digits(answers.word_at(item, callback.recipient_field, answers.CODE_CHARS_MAX)),
-        _echo(answers.word_at(item, callback.reference_field, answers.ID_CHARS_MAX)),
     )
-
-
-def _echo(reference: str) -> int | None:
-    """Of a reference that is one of ours, as `contract.Segment` writes it."""
-    found = _REFERENCE.fullmatch(reference)
-    return None if found is None else receipts.echo_of(UUID(found[1]), int(found[2]))
+    if not said.id or not said.state:
+        return []
+    name = reports.named(answers.word_at(item, callback.reference_field, answers.ID_CHARS_MAX))
+    if name is None:
+        return [said]
+    numbers = range(1, name.number + 1) if whole else (name.number,)
+    return [
+        msgspec.structs.replace(said, echo=receipts.echo_of(name.message_id, number))
+        for number in numbers
+    ]
 
 
 def read_receipt(settings: Settings, body: bytes) -> receipts.Receipt | None:

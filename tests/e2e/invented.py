@@ -56,7 +56,11 @@ class Carriers:
         if fields["to"].endswith("999"):
             return web.Response(text="<response><status>11</status></response>")
         name = f"m-{next(self._ids)}"
-        self._soon(self.maple_calls("receipts", id=name, st="ok", err="0"))
+        self._soon(
+            self.maple_calls(
+                "receipts", id=name, st="ok", err="0", to=fields["to"], ref=fields["ref"]
+            )
+        )
         unit = 67 if any(ord(letter) > 255 for letter in fields["text"]) else 153
         parts = -(-len(fields["text"]) // unit) + self.more_parts
         return web.Response(

@@ -31,6 +31,7 @@ from shared.carriers import (
     contract,
     findings,
     outcomes,
+    reports,
     templates,
     web_check,
     web_link,
@@ -101,6 +102,8 @@ def _request(
     settings: Settings, words: Mapping[str, str], segment: contract.Segment
 ) -> web_link.Request:
     fields = {**words, **templates.segment_words(segment)}
+    if settings.whole_message:
+        fields["reference"] = reports.name_of_whole(segment)
     headers = {name: str(templates.fill(value, fields)) for name, value in settings.headers.items()}
     headers |= _credentials(settings.auth)
     headers["Accept-Encoding"] = "identity"

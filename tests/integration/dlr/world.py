@@ -79,6 +79,20 @@ CARRIERS = {
             },
         },
     ),
+    "uncut": (
+        "http",
+        {
+            "url": "http://127.0.0.1:9/send",
+            "whole_message": True,
+            "callback": {
+                **_CALLBACK,
+                "auth": "path_secret",
+                "secret": SECRET,
+                "recipient_field": "to",
+                "reference_field": "ref",
+            },
+        },
+    ),
     "asking": (
         "http",
         {

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from shared.carriers import templates
+from shared.carriers import answers, templates
 
 WORDS: dict[str, str | int] = {"text": "{part} of {secret.key}", "part": 2, "secret.key": "k"}
 
@@ -24,3 +24,12 @@ WORDS: dict[str, str | int] = {"text": "{part} of {secret.key}", "part": 2, "sec
 )
 def test_placeholders_are_filled_once_however_deep(template: object, filled: object) -> None:
     assert templates.fill(template, WORDS) == filled
+
+
+def test_what_is_filled_into_xml_stays_text() -> None:
+    said = 'Ben & Jerry\'s <b>"2"</b> ]]> {part}\n\t\r\x00\x0c\ud800\ufffe\u20ac'
+    filled = templates.fill_xml("<a b='{text}'>{text}</a>", {"text": said})
+    parsed = answers.decode(filled.encode(), "xml")
+    kept = 'Ben & Jerry\'s <b>"2"</b> ]]> {part}\n\t\r????\u20ac'
+    assert answers.dig(parsed, "@b") == kept
+    assert answers.dig(parsed, ".") == kept
