@@ -19,12 +19,13 @@ from tests.integration.dlr import world
 
 
 class Call(NamedTuple):
-    """One HTTP request to the callbacks' door."""
+    """One HTTP request to the callbacks' door, from a loopback address."""
 
     method: str
     path: str
     headers: Mapping[str, str]
     body: bytes
+    address: str = "127.0.0.1"
 
 
 def valid(carrier: str, carrier_message_id: str, state: str = "DELIVRD", **beside: object) -> Call:
@@ -136,6 +137,15 @@ def wrong_method(random: Random, named: str) -> Call:
     return right._replace(method=random.choice(sorted(others)))
 
 
+def foreign_address(random: Random, named: str) -> Call:
+    """A right proof from elsewhere, which nothing that is said of the address helps."""
+    _, name = _of(named)
+    right = valid("asking", name)
+    said = random.choice(["X-Forwarded-For", "Forwarded", "X-Real-IP"])
+    elsewhere = f"127.0.{random.randrange(1, 4)}.{random.randrange(1, 250)}"
+    return right._replace(headers={**right.headers, said: "127.0.0.1"}, address=elsewhere)
+
+
 def foreign_path(random: Random, named: str) -> Call:
     right = valid(*_of(named))
     path, question, query = right.path.partition("?")
@@ -225,6 +235,7 @@ FORGERS: Sequence[Forger] = (
     another_body,
     of_another_time,
     wrong_method,
+    foreign_address,
     foreign_path,
     cut,
     nested,

@@ -6,7 +6,7 @@ import asyncio
 import hashlib
 import hmac
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
 
@@ -18,8 +18,8 @@ from aiohttp import web
 from services.dlr import callbacks, inbound, interpreters, reading
 from shared.broker import link, publish, topology
 from shared.db import inbound as kept
-from shared.web import server
-from tests.integration.dlr import conftest, world
+from shared.web import addresses, server
+from tests.integration.dlr import conftest, forgeries, world
 from tests.keys import SEALS
 
 REPORT = {"id": "abc-1", "state": "DELIVRD", "code": "000"}
@@ -55,15 +55,19 @@ class Door:
             return response.status, problem, response
 
 
-@pytest.fixture
-async def door(
-    town: world.World, readers: interpreters.Interpreters, broker: conftest.Broker
+@asynccontextmanager
+async def opened(
+    town: world.World,
+    readers: interpreters.Interpreters,
+    broker: conftest.Broker,
+    proxies: addresses.Proxies | None = None,
 ) -> AsyncIterator[Door]:
+    """The door, perhaps behind proxies."""
     publisher = publish.Publisher(
         broker.gated_url, "test", lambda: (topology.RECEIPTS,), _nothing_lost
     )
     app: web.Application = callbacks.Callbacks(
-        readers, publisher, partial(inbound.keep, town.pool, SEALS)
+        readers, publisher, partial(inbound.keep, town.pool, SEALS), proxies
     ).application()
     async with AsyncExitStack() as parts:
         await parts.enter_async_context(link.supervised(publisher.link))
@@ -71,6 +75,14 @@ async def door(
         port = await parts.enter_async_context(server.listening(app, "127.0.0.1", 0))
         client = await parts.enter_async_context(aiohttp.ClientSession(f"http://127.0.0.1:{port}"))
         yield Door(client, port, broker)
+
+
+@pytest.fixture
+async def door(
+    town: world.World, readers: interpreters.Interpreters, broker: conftest.Broker
+) -> AsyncIterator[Door]:
+    async with opened(town, readers, broker) as found:
+        yield found
 
 
 def _signed(body: bytes, secret: str = world.HMAC_SECRET) -> dict[str, str]:
@@ -155,6 +167,40 @@ async def test_carriers_names_cannot_be_tried_out(
 
     assert [status for status, _ in answers] == [404] * len(paths)
     assert all(answer == answers[0] for answer in answers)
+
+
+async def test_where_a_call_comes_from_is_taken_from_a_trusted_proxy_alone(
+    town: world.World, readers: interpreters.Interpreters, broker: conftest.Broker
+) -> None:
+    # Given a carrier that calls from 127.0.0.1, whose proof is right
+    call = forgeries.valid("asking", "abc-1")
+
+    async def told(door: Door, said: str) -> int:
+        headers = {**call.headers, "X-Forwarded-For": said}
+        async with door.client.get(call.path, headers=headers) as response:
+            return response.status
+
+    # Then what the header says counts behind a proxy of ours, and not otherwise
+    async with opened(town, readers, broker, addresses.Proxies(["127.0.0.0/8"])) as behind:
+        assert await told(behind, "203.0.113.9") == 404
+        assert await told(behind, "203.0.113.9, 127.0.0.1") == 404
+        assert await told(behind, "127.0.0.1") == 200
+    async with opened(town, readers, broker) as bare:
+        assert await told(bare, "203.0.113.9") == 200
+
+
+async def test_a_carrier_that_asks_is_told_its_method_once_it_has_proved_itself(
+    door: Door,
+) -> None:
+    call = forgeries.valid("asking", "abc-1")
+    for headers, status, allow in ((call.headers, 405, "GET"), ({}, 404, None)):
+        async with door.client.post(call.path, headers=headers) as response:
+            problem = await response.json(content_type="application/problem+json")
+        assert (response.status, problem["status"]) == (status, status)
+        assert response.headers.get("Allow") == allow
+    async with door.client.get(call.path, headers=call.headers) as response:
+        assert response.status == 200
+    assert len(await door.broker.take()) == 1
 
 
 # Before the caller is known ----------------------------------------------------------------------

@@ -39,9 +39,11 @@ TABLES = (
 async def _make(service: conftest.Service, call: forgeries.Call) -> tuple[int, str]:
     """The status, and what kind of answer it is."""
     url = yarl.URL(f"{service.client._base_url}".rstrip("/") + call.path, encoded=True)
-    async with aiohttp.request(
-        call.method, url, headers=call.headers, data=call.body or None
-    ) as response:
+    way = aiohttp.TCPConnector(local_addr=(call.address, 0))
+    async with (
+        aiohttp.ClientSession(connector=way) as session,
+        session.request(call.method, url, headers=call.headers, data=call.body or None) as response,
+    ):
         await response.read()
         return response.status, response.content_type
 
