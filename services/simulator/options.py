@@ -208,6 +208,13 @@ class Options:
         str,
         Meta(description="Key of both's X-Signature, HMAC-SHA256 of the body in hexadecimal."),
     ] = field(default="", repr=False)
+    vendor_key: Annotated[
+        str,
+        Meta(
+            description="What requests to the faces of vendors must know, and what their calls are"
+            " signed with."
+        ),
+    ] = field(default="vendor_key_of_practice", repr=False)
     vendor_inbound_url: Annotated[
         str,
         Meta(

@@ -17,6 +17,7 @@ from tests.e2e import producer
 from tests.servers import in_database
 
 CALLBACK_KEY = "a key for callbacks"
+VENDOR_LOGIN = "sluice:vendor_key_of_practice"
 
 WEB_CARRIER = """
 [[carrier]]
@@ -70,6 +71,10 @@ def platform(servers: Servers, tmp_path_factory: pytest.TempPathFactory) -> Iter
                 f"http://127.0.0.1:{running.ports['dlr']}/carriers/web/receipts"
             ),
             "SLUICE_SIMULATOR_CALLBACK_SECRET": CALLBACK_KEY,
+            "SLUICE_SIMULATOR_VENDOR_INBOUND_URL": (
+                f"http://{VENDOR_LOGIN}@127.0.0.1:{running.ports['dlr']}"
+                "/carriers/{vendor}/inbound"
+            ),
         }
         web = WEB_CARRIER.format(simulator_port=running.ports["simulator"], key=CALLBACK_KEY)
         running.apply(fleet.account("shop") + fleet.account("rival") + web, response_seconds=3.0)

@@ -63,7 +63,7 @@ class VendorFace:
 
     async def _take(self, request: web.Request) -> web.Response:
         body = await request.read()
-        if not self._vendor.knows(request, body, self._carrier.options.password):
+        if not self._vendor.knows(request, body, self._carrier.options.vendor_key):
             return _response(self._vendor.stranger())
         try:
             order = self._vendor.order(body)
@@ -150,11 +150,11 @@ class VendorFace:
         wanted = self._carrier.options
         if isinstance(item, outbox.Receipt):
             ticket = msgspec.json.decode(item.reference, type=speech.ReceiptTicket)
-            return ticket.url, self._vendor.report(item, ticket, wanted.password)
+            return ticket.url, self._vendor.report(item, ticket, wanted.vendor_key)
         self._inbound_count += 1
         url = wanted.vendor_inbound_url.replace("{vendor}", self._vendor.system_id)
         name = self._vendor.message_id(f"{self._inbound_count:016x}")
-        return url, self._vendor.inbound(name, item, url, wanted.password)
+        return url, self._vendor.inbound(name, item, url, wanted.vendor_key)
 
 
 def _response(words: speech.SpokenWords) -> web.Response:

@@ -8,6 +8,7 @@ import hmac
 from collections.abc import Mapping, Sequence
 from urllib.parse import parse_qsl, urlencode
 
+import yarl
 from aiohttp import web
 
 from services.simulator import moods, outbox
@@ -99,7 +100,9 @@ class TwilioSpeech:
 
 
 def _signed(url: str, form: Mapping[str, str], key: str) -> speech.SpokenWords:
-    over = url + "".join(name + form[name] for name in sorted(form))
+    over = str(yarl.URL(url, encoded=True).with_user(None)) + "".join(
+        name + form[name] for name in sorted(form)
+    )
     proof = base64.b64encode(hmac.new(key.encode(), over.encode(), hashlib.sha1).digest())
     headers = {"X-Twilio-Signature": proof.decode()}
     return speech.SpokenWords(urlencode(form).encode(), 200, speech.FORM, headers)

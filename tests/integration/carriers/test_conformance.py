@@ -24,7 +24,7 @@ from hypothesis import strategies as st
 
 from shared.carriers import adapters, contract, outcomes, registry
 from shared.carriers.outcomes import OutcomeKind
-from shared.sms import inbound, receipts
+from shared.sms import encoding, inbound, receipts, segmentation
 from tests.integration.carriers import conftest, segments, stand_ins
 from tests.integration.carriers.stand_ins import Act, Report
 
@@ -99,6 +99,33 @@ async def test_a_submit_is_accepted_with_the_carrier_s_id(subject: Subject) -> N
         said = await submitted(link)
     assert (said.kind, said.carrier_message_id) == (OutcomeKind.ACCEPTED, stand_ins.ID)
     assert len(subject.carrier.taken) == 1
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "A & B = 100% {x} <y>",
+        'Déjà vu?\n"quoted"',
+        "Посылка 📦 прибыла",
+        "long " * 80,
+        "длинно" * 30,
+    ],
+)
+async def test_the_carrier_reads_what_was_written(subject: Subject, text: str) -> None:
+    async with linked(subject) as link:
+        parts = segments.segments(stand_ins.RECIPIENT, text)
+        if link.whole_messages:
+            chosen, payload = encoding.encode(text)
+            counted = len(segmentation.split(text, 1, 8))
+            whole = {"udh": b"", "payload": payload, "encoding": chosen, "part_count": counted}
+            parts = [msgspec.structs.replace(parts[0], **whole)]
+        for part in parts:
+            said = await asyncio.wait_for(segments.submit(link, part), 10)
+            assert said.kind is OutcomeKind.ACCEPTED
+    orders = [subject.carrier.order(submit) for submit in subject.carrier.taken]
+    assert "".join(each.text for each in orders) == text
+    assert {each.recipient for each in orders} == {stand_ins.RECIPIENT[1:]}
+    assert {each.source for each in orders} == {"Sluice"}
 
 
 async def test_a_refusal_is_for_good_and_tells_why(subject: Subject) -> None:

@@ -62,6 +62,14 @@ class Recorded(NamedTuple):
     code: str
 
 
+class Order(NamedTuple):
+    """A submit as the carrier reads it; addresses without a plus, the text without a header."""
+
+    source: str
+    recipient: str
+    text: str
+
+
 class Report(NamedTuple):
     """What a carrier reports of a segment, whose text it quotes; `reference` is what it was given
     for that, where it gives it back."""
@@ -105,6 +113,9 @@ class StandIn(Protocol):
     ) -> list[bytes]:
         """Report by the carrier's way, over the link that `sink` was given to or by a call, and
         return what was published."""
+
+    def order(self, submit: bytes) -> Order:
+        """What a submit of `taken` asks for."""
 
     def call(self, report: Report) -> contract.CallbackRequest | None:
         """The call by which this is reported; None where that is no way of speaking."""

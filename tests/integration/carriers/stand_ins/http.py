@@ -32,7 +32,12 @@ class HttpStandIn(web.WebStandIn):
             "url": f"http://127.0.0.1:{port or self.port}/{{secret.path}}",
             "headers": {"Authorization": "Bearer {secret.key}"},
             "secrets": {"key": stand_ins.SECRET, "path": stand_ins.SECRET},
-            "body": {"to": "{recipient}", "text": "{text}", "name": "{reference}"},
+            "body": {
+                "to": "{recipient}",
+                "from": "{source}",
+                "text": "{text}",
+                "name": "{reference}",
+            },
             "id_path": "messages.0.id",
             "error_path": "error",
             "rejected_codes": ["bad_number"],
@@ -54,6 +59,10 @@ class HttpStandIn(web.WebStandIn):
             },
             **values,
         }
+
+    def order(self, submit: bytes) -> stand_ins.Order:
+        said = msgspec.json.decode(web.body_of(submit))
+        return stand_ins.Order(said["from"], said["to"].strip("+"), said["text"])
 
     def call(self, report: Report) -> contract.CallbackRequest:
         said = {

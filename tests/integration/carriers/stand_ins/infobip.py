@@ -11,7 +11,7 @@ import msgspec
 
 from shared.carriers import contract
 from shared.carriers.outcomes import OutcomeKind
-from shared.sms import receipts
+from shared.sms import encoding, receipts, segmentation
 from tests.integration.carriers import stand_ins
 from tests.integration.carriers.stand_ins import Act, Recorded, Report, Said, web
 
@@ -107,6 +107,22 @@ class InfobipStandIn(web.WebStandIn):
             "callback_secret": stand_ins.SECRET,
             **values,
         }
+
+    def order(self, submit: bytes) -> stand_ins.Order:
+        assert submit.startswith(b"POST /sms/3/messages HTTP/1.1\r\n")
+        assert f"Authorization: App {stand_ins.SECRET}\r\n".encode() in submit
+        (message,) = msgspec.json.decode(web.body_of(submit))["messages"]
+        (destination,) = message["destinations"]
+        assert message["webhooks"]["callbackData"] == destination["messageId"]
+        content = message["content"]
+        if "text" in content:
+            return stand_ins.Order(message["sender"], destination["to"], content["text"])
+        assert content["esmClass"] == 0x40
+        udh, payload = segmentation.detach_udh(bytes.fromhex(content["hex"]))
+        assert segmentation.parse_udh(udh)
+        alphabet = "gsm7" if content["dataCoding"] == 0 else "ucs2"
+        text = encoding.decode(payload, encoding.Encoding(alphabet))
+        return stand_ins.Order(message["sender"], destination["to"], text)
 
     def call(self, report: Report) -> contract.CallbackRequest:
         result = {

@@ -13,7 +13,7 @@ import msgspec
 
 from shared.carriers import contract
 from shared.carriers.outcomes import OutcomeKind
-from shared.sms import receipts
+from shared.sms import receipts, segmentation
 from tests.integration.carriers import stand_ins
 from tests.integration.carriers.stand_ins import Act, Recorded, Report, Said, web
 
@@ -91,6 +91,17 @@ class SinchStandIn(web.WebStandIn):
             "callbacks_url": web.CALLBACKS_URL,
             **values,
         }
+
+    def order(self, submit: bytes) -> stand_ins.Order:
+        assert submit.startswith(b"POST /xms/v1/plan-1/batches HTTP/1.1\r\n")
+        assert f"Authorization: Bearer {stand_ins.SECRET}\r\n".encode() in submit
+        batch = msgspec.json.decode(web.body_of(submit))
+        (recipient,) = batch["to"]
+        assert batch["callback_url"] == f"{web.CALLBACKS_URL}/receipts"
+        assert batch["delivery_report"] == "per_recipient"
+        parts = segmentation.measure(batch["body"], 8).segment_count
+        assert batch["max_number_of_message_parts"] == parts
+        return stand_ins.Order(batch["from"], recipient, batch["body"])
 
     def call(self, report: Report) -> contract.CallbackRequest:
         word, code = _WORDS[report.state]

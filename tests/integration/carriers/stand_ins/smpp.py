@@ -11,7 +11,7 @@ import msgspec
 
 from shared.carriers import contract, registry
 from shared.smpp import codes, decoder, encoder, pdu
-from shared.sms import receipts
+from shared.sms import inbound, receipts
 from tests.integration.carriers import segments, stand_ins
 from tests.integration.carriers.stand_ins import Act
 
@@ -114,6 +114,15 @@ class SmppStandIn(stand_ins.Listener):
             for name, state, text, _ in reports
         ]
         return await self.report_garbage(adapter, settings, sink, texts)
+
+    def order(self, submit: bytes) -> stand_ins.Order:
+        sent = decoder.decode(submit)
+        assert isinstance(sent, pdu.SubmitSm)
+        has_udh = bool(sent.esm_class & 0x40)
+        alphabet, _, payload = inbound.read(sent.short_message, sent.data_coding, has_udh=has_udh)
+        return stand_ins.Order(
+            sent.source_addr, sent.destination_addr, inbound.decode(payload, alphabet)
+        )
 
     def call(self, report: stand_ins.Report) -> None:
         del report

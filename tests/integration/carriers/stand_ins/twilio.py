@@ -94,6 +94,16 @@ class TwilioStandIn(web.WebStandIn):
             **values,
         }
 
+    def order(self, submit: bytes) -> stand_ins.Order:
+        path = f"POST /2010-04-01/Accounts/{ACCOUNT_SID}/Messages.json HTTP/1.1\r\n"
+        login = base64.b64encode(f"{ACCOUNT_SID}:{stand_ins.SECRET}".encode())
+        assert submit.startswith(path.encode())
+        assert b"Authorization: Basic " + login in submit
+        form = web.form_of(submit)
+        assert form["StatusCallback"].startswith(f"{web.CALLBACKS_URL}/receipts?reference=")
+        assert form["SmartEncoded"] == "false"
+        return stand_ins.Order(form["From"].strip("+"), form["To"].strip("+"), form["Body"])
+
     def call(self, report: Report) -> contract.CallbackRequest:
         word, code = _WORDS[report.state]
         form = {

@@ -13,7 +13,7 @@ import msgspec
 
 from shared.carriers import contract
 from shared.carriers.outcomes import OutcomeKind
-from shared.sms import receipts
+from shared.sms import encoding, receipts
 from tests.integration.carriers import stand_ins
 from tests.integration.carriers.stand_ins import Act, Recorded, Report, Said, web
 
@@ -87,6 +87,14 @@ class VonageStandIn(web.WebStandIn):
             "callbacks_url": web.CALLBACKS_URL,
             **values,
         }
+
+    def order(self, submit: bytes) -> stand_ins.Order:
+        assert submit.startswith(b"POST /sms/json HTTP/1.1\r\n")
+        form = web.form_of(submit)
+        assert (form["api_key"], form["api_secret"]) == ("a1b2c3d4", stand_ins.SECRET)
+        assert form["callback"] == f"{web.CALLBACKS_URL}/receipts"
+        assert form["type"] == ("text" if encoding.encode(form["text"])[0] == "gsm7" else "unicode")
+        return stand_ins.Order(form["from"], form["to"], form["text"])
 
     def call(self, report: Report) -> contract.CallbackRequest:
         word, code = _WORDS[report.state]

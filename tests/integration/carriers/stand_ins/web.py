@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from http import HTTPStatus
 from typing import ClassVar
+from urllib.parse import parse_qsl
 
 import msgspec
 
@@ -75,6 +76,10 @@ class WebStandIn(stand_ins.Listener):
             writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 99999999999\r\n\r\n")
             await self.flood(writer)
 
+    def order(self, submit: bytes) -> stand_ins.Order:
+        """What a submit of `taken` asks for."""
+        raise NotImplementedError
+
     def call(self, report: stand_ins.Report) -> contract.CallbackRequest:
         """The call by which this is reported."""
         raise NotImplementedError
@@ -130,6 +135,16 @@ class WebStandIn(stand_ins.Listener):
             for each in admitted if isinstance(admitted, tuple) else ():
                 await sink(each)
         return sink.seen
+
+
+def body_of(submit: bytes) -> bytes:
+    """What follows the head of a request."""
+    return submit.partition(b"\r\n\r\n")[2]
+
+
+def form_of(submit: bytes) -> dict[str, str]:
+    """The fields of a request that is a form."""
+    return dict(parse_qsl(body_of(submit).decode(), strict_parsing=True))
 
 
 def json(status: int, value: object) -> Said:
