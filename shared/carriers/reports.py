@@ -14,11 +14,12 @@ from uuid import UUID
 
 import msgspec
 
-from shared.carriers import answers, contract
-from shared.sms import receipts
+from shared.carriers import contract
+from shared.sms import causes, receipts
 
 _REFERENCE = re.compile(r"([0-9a-f]{32})-([1-9][0-9]{0,2})")
 PART_COUNT_MAX = 255
+_NO_ERROR = "0"
 
 
 class SegmentReport(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -40,8 +41,10 @@ class EchoedName(NamedTuple):
 
 
 def name_of_whole(segment: contract.Segment) -> str:
-    """Our name of a whole message, which says of how many parts it is; at most 36 characters."""
-    return f"{segment.message_id.hex}-{segment.part_count}"
+    """Our name of a whole message, which says of how many parts it is; at most 36 characters. What
+    is left of a message whose other parts another carrier took is named by its id alone."""
+    name = segment.message_id.hex
+    return name if segment.udh else f"{name}-{segment.part_count}"
 
 
 def named(reference: str) -> EchoedName | None:
@@ -76,10 +79,10 @@ def of_part(part: SegmentReport) -> tuple[bytes, ...]:
 def read(
     body: bytes,
     state_of: Callable[[SegmentReport], receipts.ReceiptState | None],
-    words: Mapping[str, str] | None = None,
+    meanings: Mapping[str, causes.Cause],
 ) -> receipts.Receipt | None:
     """One stored report in our words; None for garbage and for what `state_of` does not know. A
-    code that is in `words` is followed by what it means."""
+    code that `meanings` has is told to producers in a sentence."""
     try:
         report = msgspec.json.decode(body, type=SegmentReport)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
@@ -89,12 +92,12 @@ def read(
         return None
     name = named(report.reference)
     phone = receipts.digits(report.phone)
-    meaning = (words or {}).get(report.code, "")
-    code = f"{report.code} {meaning}" if meaning else report.code or report.state
+    cause = meanings.get(report.code)
     return receipts.Receipt(
         report.id,
         state,
-        code[: answers.CODE_CHARS_MAX],
+        report.state if report.code in ("", _NO_ERROR) else report.code,
         (phone,) if phone else (),
         None if name is None else receipts.echo_of(name.message_id, name.number),
+        reason="" if cause is None else causes.SENTENCES[cause],
     )

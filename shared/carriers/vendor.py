@@ -21,7 +21,17 @@ from urllib.parse import quote
 import msgspec
 import yarl
 
-from shared.carriers import answers, calls, checks, contract, outcomes, secret, web_link
+from shared.carriers import (
+    answers,
+    calls,
+    checks,
+    contract,
+    findings,
+    outcomes,
+    secret,
+    web_check,
+    web_link,
+)
 
 _NOT_LET_IN = frozenset({401, 402, 403, 404, 407})
 _TOO_MANY = frozenset({429, 503})
@@ -172,6 +182,17 @@ def link(
         whole_messages,
     )
     return web_link.WebLink(carrier, api)
+
+
+async def check(
+    settings: VendorSettings, url: str, authorization: str
+) -> tuple[findings.CheckFinding, ...]:
+    """What the API answers to a question that sends nothing and costs nothing."""
+    headers = {"Authorization": authorization}
+    harmless = web_check.HarmlessRequest(yarl.URL(url, encoded=True), headers, "api_url")
+    return await web_check.check(
+        yarl.URL(settings.api_url, encoded=True), where="api_url", harmless=harmless
+    )
 
 
 def post(url: str, authorization: str, content_type: str, body: bytes) -> web_link.Request:

@@ -19,6 +19,7 @@ import msgspec
 from shared.carriers import (
     answers,
     contract,
+    findings,
     outcomes,
     reports,
     secret,
@@ -29,7 +30,7 @@ from shared.carriers import (
 )
 from shared.carriers.outcomes import OutcomeKind
 from shared.carriers.vendor import CodeRuling
-from shared.sms import inbound, receipts, segmentation
+from shared.sms import causes, inbound, receipts, segmentation
 
 _VALID_SECONDS_MAX = 2 * 86_400
 _HAS_UDH = 0x40
@@ -82,6 +83,21 @@ RULINGS: Mapping[str, CodeRuling] = {
 }
 """What the names of Infobip's statuses, and of its errors, mean in an answer."""
 
+CAUSES: Mapping[str, causes.Cause] = {
+    "EC_ABSENT_SUBSCRIBER": causes.Cause.UNREACHABLE,
+    "EC_CALL_BARRED": causes.Cause.BARRED,
+    "EC_EQUIPMENT_NOT_SM_EQUIPPED": causes.Cause.UNFIT_PHONE,
+    "EC_ILLEGAL_SUBSCRIBER": causes.Cause.BARRED,
+    "EC_MEMORY_CAPACITY_EXCEEDED": causes.Cause.MEMORY_FULL,
+    "EC_SUBSCRIBER_BUSY_FOR_MT_SMS": causes.Cause.UNREACHABLE,
+    "EC_SYSTEM_FAILURE": causes.Cause.NETWORK,
+    "EC_TELESERVICE_NOT_PROVISIONED": causes.Cause.NO_MOBILE,
+    "EC_UNIDENTIFIED_SUBSCRIBER": causes.Cause.UNKNOWN_NUMBER,
+    "EC_UNKNOWN_SUBSCRIBER": causes.Cause.UNKNOWN_NUMBER,
+    "REJECTED_DND": causes.Cause.DO_NOT_DISTURB,
+}
+"""What the names of Infobip's errors, or of its statuses, say of the phone or its network."""
+
 _STATES = {
     "PENDING": receipts.ReceiptState.ENROUTE,
     "DELIVERED": receipts.ReceiptState.DELIVERED,
@@ -105,6 +121,13 @@ class Settings(vendor.DoorSettings, frozen=True, kw_only=True):
 def review(settings: Settings) -> None:
     """Refuse a door that a stranger could open. Raises ValueError."""
     vendor.review_door(settings)
+
+
+async def check(settings: Settings) -> tuple[findings.CheckFinding, ...]:
+    """Ask for the balance, which sends nothing."""
+    return await vendor.check(
+        settings, f"{settings.api_url}/account/1/balance", f"App {settings.api_key.reveal()}"
+    )
 
 
 def open_link(
@@ -226,4 +249,4 @@ def _results(said: object) -> list[object]:
 def read_receipt(settings: Settings, body: bytes) -> receipts.Receipt | None:
     """One stored receipt in our words; None for garbage and for words nobody knows."""
     del settings
-    return reports.read(body, lambda said: _STATES.get(said.state.upper()))
+    return reports.read(body, lambda said: _STATES.get(said.state.upper()), CAUSES)

@@ -20,6 +20,7 @@ from shared.carriers import (
     answers,
     calls,
     contract,
+    findings,
     outcomes,
     reports,
     secret,
@@ -30,7 +31,7 @@ from shared.carriers import (
 )
 from shared.carriers.outcomes import OutcomeKind
 from shared.carriers.vendor import CodeRuling
-from shared.sms import inbound, receipts
+from shared.sms import causes, inbound, receipts
 
 _INBOUND = web_settings.InboundFields("from", "to", "body", "id")
 _VALID_SECONDS_MAX = 3 * 86_400
@@ -60,20 +61,12 @@ RULINGS: Mapping[str, CodeRuling] = {
 }
 """What Sinch's codes in an answer mean."""
 
-WORDS = {
-    "402": "unroutable",
-    "403": "internal error",
-    "404": "delivery failed",
-    "405": "unmatched parameter",
-    "406": "expired inside the carrier",
-    "407": "canceled",
-    "408": "rejected inside the carrier",
-    "410": "no default sender",
-    "411": "more parts than paid for",
-    "412": "region not provisioned",
-    "413": "credit used up",
+CAUSES: Mapping[str, causes.Cause] = {
+    "403": causes.Cause.NETWORK,
+    "404": causes.Cause.UNREACHABLE,
+    "410": causes.Cause.SENDER,
 }
-"""The code of a delivery report, in words."""
+"""What the code of a delivery report says of the phone or its network."""
 
 _STATES = {
     "queued": receipts.ReceiptState.ENROUTE,
@@ -112,6 +105,15 @@ def review(settings: Settings) -> None:
         vendor.check_secret("signature_secret", settings.signature_secret)
 
 
+async def check(settings: Settings) -> tuple[findings.CheckFinding, ...]:
+    """Ask for the newest batch, which sends nothing."""
+    return await vendor.check(
+        settings,
+        f"{settings.api_url}/xms/v1/{settings.service_plan_id}/batches?page_size=1",
+        f"Bearer {settings.api_token.reveal()}",
+    )
+
+
 def open_link(
     carrier: str,
     settings: Settings,
@@ -136,7 +138,7 @@ def _request(settings: Settings, segment: contract.Segment) -> web_link.Request:
         "type": "mt_text",
         "delivery_report": "per_recipient",
         "client_reference": reports.name_of_whole(segment),
-        "max_number_of_message_parts": segment.part_count,
+        "max_number_of_message_parts": 1 if segment.udh else segment.part_count,
         "expire_at": expire_at.strftime("%Y-%m-%dT%H:%M:%S.%fZ"),
     }
     if settings.callbacks_url:
@@ -210,4 +212,4 @@ def admit_inbound(
 def read_receipt(settings: Settings, body: bytes) -> receipts.Receipt | None:
     """One stored receipt in our words; None for garbage and for words nobody knows."""
     del settings
-    return reports.read(body, lambda said: _STATES.get(said.state.casefold()), WORDS)
+    return reports.read(body, lambda said: _STATES.get(said.state.casefold()), CAUSES)

@@ -21,6 +21,7 @@ from shared.carriers import (
     answers,
     calls,
     contract,
+    findings,
     outcomes,
     reports,
     secret,
@@ -31,7 +32,7 @@ from shared.carriers import (
 )
 from shared.carriers.outcomes import OutcomeKind
 from shared.carriers.vendor import CodeRuling
-from shared.sms import inbound, receipts
+from shared.sms import causes, inbound, receipts
 
 _INBOUND = web_settings.InboundFields("From", "To", "Body", "MessageSid")
 _VALID_SECONDS_MAX = 36_000
@@ -69,20 +70,17 @@ RULINGS: Mapping[str, CodeRuling] = {
 }
 """What Twilio's codes in an answer mean."""
 
-WORDS = {
-    "30001": "queue overflow",
-    "30002": "account suspended",
-    "30003": "phone unreachable",
-    "30004": "message blocked",
-    "30005": "unknown phone",
-    "30006": "landline or unreachable carrier",
-    "30007": "filtered",
-    "30008": "unknown error",
-    "30010": "price over the maximum",
-    "30034": "sender unregistered",
-    "30036": "validity expired",
+CAUSES: Mapping[str, causes.Cause] = {
+    "21610": causes.Cause.OPTED_OUT,
+    "30003": causes.Cause.UNREACHABLE,
+    "30004": causes.Cause.BARRED,
+    "30005": causes.Cause.UNKNOWN_NUMBER,
+    "30006": causes.Cause.NO_MOBILE,
+    "30007": causes.Cause.CONTENT,
+    "30008": causes.Cause.NETWORK,
+    "30034": causes.Cause.SENDER,
 }
-"""Twilio's codes in a status callback, in words."""
+"""What Twilio's codes in a status callback say of the phone or its network."""
 
 _STATES = {
     "accepted": receipts.ReceiptState.ENROUTE,
@@ -126,6 +124,15 @@ def review(settings: Settings) -> None:
     vendor.check_secret("auth_token", settings.auth_token)
 
 
+async def check(settings: Settings) -> tuple[findings.CheckFinding, ...]:
+    """Ask for the balance, which sends nothing."""
+    return await vendor.check(
+        settings,
+        f"{settings.api_url}/2010-04-01/Accounts/{settings.account_sid}/Balance.json",
+        _login(settings),
+    )
+
+
 def open_link(
     carrier: str,
     settings: Settings,
@@ -152,15 +159,18 @@ def _request(settings: Settings, segment: contract.Segment) -> web_link.Request:
     if settings.callbacks_url:
         name = reports.name_of_whole(segment)
         form["StatusCallback"] = f"{settings.callbacks_url}/receipts?reference={name}"
-    user, password = settings.api_key_sid, settings.api_key_secret
-    if password is None:
-        user, password = settings.account_sid, settings.auth_token
     return vendor.post(
         f"{settings.api_url}/2010-04-01/Accounts/{settings.account_sid}/Messages.json",
-        vendor.basic(user, password),
+        _login(settings),
         _FORM,
         urlencode(form).encode(),
     )
+
+
+def _login(settings: Settings) -> str:
+    if settings.api_key_secret is not None:
+        return vendor.basic(settings.api_key_sid, settings.api_key_secret)
+    return vendor.basic(settings.account_sid, settings.auth_token)
 
 
 def _outcome(status: int, headers: Mapping[str, str], content: bytes | None) -> outcomes.Outcome:
@@ -218,7 +228,7 @@ def admit_inbound(
 def read_receipt(settings: Settings, body: bytes) -> receipts.Receipt | None:
     """One stored receipt in our words; None for garbage and for words nobody knows."""
     del settings
-    return reports.read(body, _state, WORDS)
+    return reports.read(body, _state, CAUSES)
 
 
 def _state(report: reports.SegmentReport) -> receipts.ReceiptState | None:

@@ -20,6 +20,7 @@ from shared.carriers import (
     answers,
     calls,
     contract,
+    findings,
     outcomes,
     reports,
     secret,
@@ -30,7 +31,7 @@ from shared.carriers import (
 )
 from shared.carriers.outcomes import OutcomeKind
 from shared.carriers.vendor import CodeRuling
-from shared.sms import encoding, inbound, receipts
+from shared.sms import causes, encoding, inbound, receipts
 
 _INBOUND = web_settings.InboundFields(
     "msisdn",
@@ -68,32 +69,25 @@ RULINGS: Mapping[str, CodeRuling] = {
 """What the status of a part in an answer means. 5 is an error inside Vonage, which does not say
 whether the part was taken."""
 
-WORDS = {
-    "1": "unknown",
-    "2": "absent for now",
-    "3": "absent for good",
-    "4": "barred by the phone",
-    "5": "portability error",
-    "6": "taken for spam",
-    "7": "phone busy",
-    "8": "network error",
-    "9": "illegal number",
-    "10": "illegal message",
-    "11": "unroutable",
-    "12": "destination unreachable",
-    "13": "age restriction",
-    "14": "blocked by the network",
-    "15": "prepaid credit used up",
-    "16": "gateway quota exceeded",
-    "39": "illegal sender",
-    "50": "entity filter",
-    "51": "header filter",
-    "52": "content filter",
-    "53": "consent filter",
-    "54": "regulation error",
-    "99": "general error",
+CAUSES: Mapping[str, causes.Cause] = {
+    "2": causes.Cause.UNREACHABLE,
+    "3": causes.Cause.UNKNOWN_NUMBER,
+    "4": causes.Cause.BARRED,
+    "6": causes.Cause.CONTENT,
+    "7": causes.Cause.UNREACHABLE,
+    "8": causes.Cause.NETWORK,
+    "9": causes.Cause.UNKNOWN_NUMBER,
+    "10": causes.Cause.CONTENT,
+    "12": causes.Cause.UNREACHABLE,
+    "13": causes.Cause.BARRED,
+    "14": causes.Cause.BARRED,
+    "15": causes.Cause.NO_CREDIT,
+    "39": causes.Cause.SENDER,
+    "51": causes.Cause.SENDER,
+    "52": causes.Cause.CONTENT,
+    "53": causes.Cause.OPTED_OUT,
 }
-"""The `err-code` of a delivery receipt, in words."""
+"""What the `err-code` of a delivery receipt says of the phone or its network."""
 
 _STATES = {
     "accepted": receipts.ReceiptState.ENROUTE,
@@ -125,6 +119,15 @@ def review(settings: Settings) -> None:
         vendor.review_door(settings)
     else:
         vendor.check_secret("signature_secret", settings.signature_secret)
+
+
+async def check(settings: Settings) -> tuple[findings.CheckFinding, ...]:
+    """Ask for the balance, which sends nothing."""
+    return await vendor.check(
+        settings,
+        f"{settings.api_url}/account/get-balance",
+        vendor.basic(settings.api_key, settings.api_secret),
+    )
 
 
 def open_link(
@@ -268,4 +271,4 @@ def _signature(fields: Mapping[str, object], key: secret.Secret, algorithm: call
 def read_receipt(settings: Settings, body: bytes) -> receipts.Receipt | None:
     """One stored receipt in our words; None for garbage and for words nobody knows."""
     del settings
-    return reports.read(body, lambda said: _STATES.get(said.state.casefold()), WORDS)
+    return reports.read(body, lambda said: _STATES.get(said.state.casefold()), CAUSES)

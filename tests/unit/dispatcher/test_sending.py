@@ -124,6 +124,24 @@ async def test_a_carrier_that_cuts_texts_is_asked_once_and_answers_for_every_par
     ]
 
 
+@pytest.mark.parametrize(
+    ("named", "kept"),
+    [
+        (("a", "b", "c"), ["a", "b", "c"]),
+        (("a", "b"), ["a", "b", "b"]),
+        (("a", "b", "c", "d"), ["a", "b", "c"]),
+        (("a",), ["a", "a", "a"]),
+        ((), ["id-1", "id-1", "id-1"]),
+    ],
+)
+async def test_each_part_has_the_id_that_the_carrier_gave_it(
+    named: tuple[str, ...], kept: list[str]
+) -> None:
+    answer = Outcome(OutcomeKind.ACCEPTED, "id-1", billed_count=len(named), part_ids=named)
+    ended = await send(Link([answer], whole_messages=True), 3)
+    assert [each.outcome and each.outcome.carrier_message_id for each in ended.answers] == kept
+
+
 async def test_a_whole_message_is_not_handed_over_with_a_permit_that_is_too_old() -> None:
     link = Link([], whole_messages=True)
     ended = await send(link, 3, age_seconds=PERMIT_AGE_SECONDS)
