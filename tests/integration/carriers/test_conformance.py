@@ -10,10 +10,12 @@ import importlib
 import logging
 import pkgutil
 import random
+import re
 import socket
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
+from pathlib import Path
 from typing import NamedTuple
 
 import msgspec
@@ -460,6 +462,21 @@ def test_settings_nobody_could_use_are_refused_without_telling_them(key: str) ->
             registry.reviewed(key, values)
         assert str(refusal.value).startswith(f"{key}: ")
         assert refusal.value.__cause__ is None
+
+
+@pytest.mark.parametrize("key", KEYS)
+def test_an_adapter_is_one_file_and_one_to_try_it_on(key: str) -> None:
+    """Nothing of the product names an adapter's module, so a new one needs no line elsewhere."""
+    root = Path(__file__).parents[3]
+    assert (Path(__file__).parent / "stand_ins" / f"{key}.py").is_file()
+    names = re.compile(rf"adapters\.{key}\b|adapters import [^\n]*\b{key}\b")
+    naming = [
+        path
+        for folder in ("services", "shared")
+        for path in (root / folder).rglob("*.py")
+        if names.search(path.read_text("utf-8"))
+    ]
+    assert naming == []
 
 
 def test_the_guard_sees_what_leaves_this_machine(connected: list[object]) -> None:
