@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 from typing import Any
 from uuid import UUID
 
@@ -10,6 +11,7 @@ import pytest
 
 from shared.rules import routes
 from shared.rules.routes import CarrierRoute, Journey, PassedOver, Standings
+from shared.rules.snapshot import Carrier, Configuration
 from shared.rules.standings import CarrierStanding, Condition
 
 A, B, C = 1, 2, 3
@@ -108,3 +110,43 @@ def test_a_carrier_that_comes_back_has_its_share_of_the_messages() -> None:
     trickle = {(A, "*"): stands(Condition.TRICKLE, 0.05)}
     taken = Counter(routes.choose(TWO, each, trickle).carrier_id for each in journeys(5_000))
     assert taken[A] / 5_000 == pytest.approx(0.05, abs=0.01)
+
+
+CURRENT = Configuration(
+    version=1,
+    accounts={},
+    lines={},
+    lines_by_sender={},
+    default_lines={},
+    prices={},
+    special_prices={},
+    carriers={each: Carrier(each, str(each), "smpp", 0, {}) for each in (A, B, C)},
+    routes={"FR": (A, B), "*": (C,)},
+    country_limits={},
+)
+
+
+def carrier_id(current: Configuration, journey: Journey = JOURNEY) -> int | None:
+    found = current.carrier_to(journey)
+    return None if found is None else found.carrier_id
+
+
+def test_new_messages_go_by_the_first_that_is_well_and_those_for_all_countries_stand_behind() -> (
+    None
+):
+    assert carrier_id(CURRENT) == A
+    assert carrier_id(CURRENT, JOURNEY._replace(country="DE")) == C
+    assert carrier_id(replace(CURRENT, standings={(A, "*"): DOWN})) == B
+    assert carrier_id(replace(CURRENT, standings={(A, "*"): DOWN, (B, "FR"): SICK})) == C
+    assert carrier_id(replace(CURRENT, routes={"FR": (A, B)}), JOURNEY._replace(country="DE")) is (
+        None
+    )
+
+
+def test_a_country_is_offered_where_only_routes_that_name_more_lead_there() -> None:
+    narrow = (route(B, 2, country="FR", prefix="+336"), route(A, 1, country="FR", account_id=10))
+    current = replace(CURRENT, routes={}, all_routes=narrow)
+    assert current.carrier_for("FR") == CURRENT.carriers[A]
+    assert current.carrier_for("DE") is None
+    assert carrier_id(current) == A
+    assert carrier_id(current, JOURNEY._replace(account_id=11)) == B
