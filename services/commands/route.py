@@ -37,7 +37,7 @@ _ORDER = [
 ]
 
 
-class Verdict(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class CarrierVerdict(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A carrier, and what would become of the message there."""
 
     carrier: str
@@ -52,7 +52,7 @@ class Explained(msgspec.Struct, frozen=True, kw_only=True):
     country: str
     carrier: str | None
     well: bool
-    carriers: list[Verdict]
+    carriers: list[CarrierVerdict]
 
 
 @app.command
@@ -149,7 +149,7 @@ def _explained(current: Configuration, journey: Journey, choice: RouteChoice) ->
     for carrier_id in ranked(routes_there, journey):
         word = "chosen" if carrier_id == choice.carrier_id else str(passed[carrier_id])
         verdicts.append(
-            Verdict(
+            CarrierVerdict(
                 carrier=current.carriers[carrier_id].name,
                 verdict=word,
                 cause=_cause(current, carrier_id, journey.country),
@@ -160,7 +160,9 @@ def _explained(current: Configuration, journey: Journey, choice: RouteChoice) ->
         name = current.carriers[route.carrier_id].name
         misfit = route.misfit(journey)
         if name not in leading and misfit is not None:
-            verdicts.append(Verdict(carrier=name, verdict=f"its route is for another {misfit}"))
+            verdicts.append(
+                CarrierVerdict(carrier=name, verdict=f"its route is for another {misfit}")
+            )
     carrier = None if choice.carrier_id is None else current.carriers[choice.carrier_id].name
     return Explained(country=journey.country, carrier=carrier, well=choice.well, carriers=verdicts)
 

@@ -71,7 +71,8 @@ async def connection(database_url: str) -> AsyncIterator[asyncpg.Connection]:
 @pytest.fixture
 def file(tmp_path: Path) -> Path:
     written = tmp_path / "operator.toml"
-    written.write_text(CARRIERS + ACCOUNT + ROUTES)
+    written.touch(0o600)
+    _write(written, CARRIERS + ACCOUNT + ROUTES)
     return written
 
 
