@@ -28,6 +28,9 @@ process tells of them once a second."""
 DOWN_SECONDS = 3.0
 """A link that is back sooner is not missed."""
 SILENT_SECONDS = 4.0
+LOOK_SECONDS_MAX = 2.0
+"""Between two looks at lanes, which come every second unless the process, or its machine, stands
+still."""
 HALTED_SECONDS = 30.0
 """A carrier that does not let us send is left alone for so long; only messages can tell more."""
 RECEIPTS_SECONDS = 30.0
@@ -69,6 +72,7 @@ class Health:
     def __init__(self) -> None:
         self._counts: defaultdict[tuple[int, str], list[int]] = defaultdict(lambda: [0, 0, 0])
         self._heard_at: dict[int, float] = {}
+        self._looked_at = time.monotonic()
         self._up_at: dict[int, float] = {}
         self._halted_at: dict[int, float] = {}
 
@@ -84,7 +88,8 @@ class Health:
             self._counts[carrier_id, country][place] += 1
 
     def take(self, lanes: Iterable[LaneLook]) -> list[standings.CarrierSecond]:
-        """What was counted since the last call, and how these lanes are."""
+        """What was counted since the last call, a second ago, and how these lanes are."""
+        self._excuse_own_silence()
         counted = [
             standings.CarrierSecond(carrier_id, country, *counts)
             for (carrier_id, country), counts in self._counts.items()
@@ -97,6 +102,14 @@ class Health:
                 standings.CarrierSecond(lane.carrier_id, ANYWHERE, up=is_up, down=not is_up)
             )
         return counted
+
+    def _excuse_own_silence(self) -> None:
+        """While this process stood still itself, nobody could be heard."""
+        now = time.monotonic()
+        still_seconds, self._looked_at = now - self._looked_at, now
+        if still_seconds > LOOK_SECONDS_MAX:
+            for carrier_id in self._heard_at:
+                self._heard_at[carrier_id] += still_seconds
 
     def _is_linked(self, lane: LaneLook) -> bool:
         now = time.monotonic()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import replace
 from uuid import UUID
 
@@ -227,6 +228,16 @@ async def test_a_carrier_that_answers_nothing_to_many_is_as_good_as_down(
     few, many = LaneLook(FIRST, True, 4), LaneLook(FIRST, True, 5)
     assert fares.take([few])[0].up == 1
     assert fares.take([many])[0].down == 1
+
+
+def test_a_process_that_stood_still_itself_blames_no_carrier(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    fares, busy = Health(), LaneLook(FIRST, True, 100)
+    fares.take([busy])
+    stood_still = time.monotonic() + 60
+    monkeypatch.setattr(time, "monotonic", lambda: stood_still)
+    assert fares.take([busy])[0].up == 1
 
 
 def test_a_link_that_is_soon_back_is_not_missed() -> None:
