@@ -156,7 +156,7 @@ def _explained(current: Configuration, journey: Journey, choice: RouteChoice) ->
             )
         )
     leading = {each.carrier for each in verdicts}
-    for route in routes_there:
+    for route in (each for together in routes_there for each in together):
         name = current.carriers[route.carrier_id].name
         misfit = route.misfit(journey)
         if name not in leading and misfit is not None:

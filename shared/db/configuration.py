@@ -12,7 +12,7 @@ from shared.db.connection import Connection
 from shared.rules import destinations
 from shared.rules.line_kinds import LineKind, LineMode
 from shared.rules.purposes import ConsentPolicy
-from shared.rules.routes import CarrierRoute
+from shared.rules.routes import ANYWHERE, CarrierRoute, RouteTable, line_up
 from shared.rules.snapshot import Account, Carrier, Configuration, Limits, Line
 
 CHANNEL = "sluice_configuration"
@@ -64,7 +64,7 @@ async def load(connection: Connection) -> Configuration:
         ((egress_allow, conversation_days, seals_texts, reroutes),) = await connection.fetch(
             _PLATFORM
         )
-        routes, all_routes = await _routes(connection)
+        wide, narrow = await _routes(connection)
         known_standings = await standings.load(connection)
         country_limits = await connection.fetch(_COUNTRY_LIMITS)
     return Configuration(
@@ -81,31 +81,41 @@ async def load(connection: Connection) -> Configuration:
         price_periods=usual.dated,
         special_price_periods=special.dated,
         carriers={carrier.carrier_id: carrier for carrier in carriers},
-        routes=routes,
+        routes=_carriers_by_country(wide),
         country_limits={(row[0], row[1]): Limits(*row[2:]) for row in country_limits},
         conversation_days=conversation_days,
         egress_allowed=frozenset(map(destinations.read_host_port, egress_allow)),
         api_senders=_api_senders(every),
-        all_routes=all_routes,
+        route_tables=_route_tables([*wide, *narrow]),
+        has_plain_routes=not narrow
+        and not any(each.weight or each.cost_micro is not None for each in wide),
         standings=known_standings,
         reroutes=reroutes,
     )
 
 
-async def _routes(
-    connection: Connection,
-) -> tuple[dict[str, tuple[int, ...]], Sequence[CarrierRoute]]:
-    """Carriers by country; and all routes, if that does not say everything."""
-    by_country: dict[str, tuple[int, ...]] = {}
-    wide: list[CarrierRoute] = []
-    for country, carrier_id, priority, weight, cost_micro in await connection.fetch(_ROUTES):
-        by_country[country] = (*by_country.get(country, ()), carrier_id)
-        wide.append(
-            CarrierRoute(carrier_id, priority, country, weight=weight, cost_micro=cost_micro)
-        )
-    narrow = [CarrierRoute(*row) for row in await connection.fetch(_NARROW_ROUTES)]
-    plain = not narrow and not any(each.weight or each.cost_micro is not None for each in wide)
-    return by_country, () if plain else (*wide, *narrow)
+async def _routes(connection: Connection) -> tuple[list[CarrierRoute], list[CarrierRoute]]:
+    """Those that name a country alone, best first, and the others."""
+    wide = [
+        CarrierRoute(carrier_id, priority, country, weight=weight, cost_micro=cost_micro)
+        for country, carrier_id, priority, weight, cost_micro in await connection.fetch(_ROUTES)
+    ]
+    return wide, [CarrierRoute(*row) for row in await connection.fetch(_NARROW_ROUTES)]
+
+
+def _carriers_by_country(wide: Iterable[CarrierRoute]) -> dict[str, tuple[int, ...]]:
+    found: dict[str, tuple[int, ...]] = {}
+    for route in wide:
+        found[route.country] = (*found.get(route.country, ()), route.carrier_id)
+    return found
+
+
+def _route_tables(every: Sequence[CarrierRoute]) -> dict[str, RouteTable]:
+    countries = {route.country for route in every}
+    return {
+        country: line_up(route for route in every if route.country in (country, ANYWHERE))
+        for country in countries
+    }
 
 
 def _api_senders(lines: Iterable[Line]) -> dict[int, frozenset[str]]:

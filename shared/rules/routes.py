@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
 import math
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from enum import StrEnum
 from typing import Final, NamedTuple
 from uuid import UUID
@@ -13,6 +12,9 @@ from shared.rules.standings import CarrierStanding, Condition
 
 ANYWHERE: Final = "*"
 """The country of a route that leads to all of them; of a standing that is of all of them."""
+
+
+_64_BITS: Final = 2**64 - 1
 
 
 class PassedOver(StrEnum):
@@ -102,8 +104,43 @@ Standings = Mapping[tuple[int, str], CarrierStanding]
 """(carrier, country or ANYWHERE) → how it stands there; those that are well are not in it."""
 
 
+RouteTable = Sequence[Sequence[CarrierRoute]]
+"""Routes in the order in which they are tried; several in one place draw by their weights."""
+
+
+def line_up(routes: Iterable[CarrierRoute]) -> RouteTable:
+    """What names the most comes first, then goes by priority; of one priority those with weights
+    draw, then goes what costs least, then who was there first."""
+    table: list[list[CarrierRoute]] = []
+    for route in sorted(routes, key=_place):
+        before = table[-1][-1] if table else None
+        if before is not None and before.weight and _place(before)[:3] == _place(route)[:3]:
+            table[-1].append(route)
+        else:
+            table.append([route])
+    return table
+
+
+def _place(route: CarrierRoute) -> tuple[tuple[int, ...], int, bool, float, int]:
+    return (
+        tuple(-each for each in route.specificity),
+        route.priority,
+        not route.weight,
+        math.inf if route.cost_micro is None else route.cost_micro,
+        route.carrier_id,
+    )
+
+
+def first(table: RouteTable, journey: Journey, standings: Standings) -> int | None:
+    """The carrier that `choose` takes for a new message."""
+    for carrier_id in ranked(table, journey):
+        if _obstacle(carrier_id, journey, standings, ()) is None:
+            return carrier_id
+    return choose(table, journey, standings).carrier_id
+
+
 def choose(
-    routes: Sequence[CarrierRoute],
+    table: RouteTable,
     journey: Journey,
     standings: Standings,
     visited: Collection[int] = (),
@@ -112,7 +149,7 @@ def choose(
     first at all that was not visited. The same message chooses the same each time."""
     passed: list[tuple[int, PassedOver]] = []
     taken: int | None = None
-    for carrier_id in ranked(routes, journey):
+    for carrier_id in ranked(table, journey):
         why = PassedOver.BEHIND if taken is not None else None
         why = why or _obstacle(carrier_id, journey, standings, visited)
         if why is None:
@@ -128,24 +165,17 @@ def choose(
     return RouteChoice(None, False, tuple(passed))
 
 
-def ranked(routes: Sequence[CarrierRoute], journey: Journey) -> list[int]:
-    """The carriers by which the message may go, best first: what names the most, then by priority,
-    then by weight, then what costs least, then who was there first."""
-    leading = sorted(
-        (each for each in routes if each.misfit(journey) is None),
-        key=lambda each: _rank(each, journey),
-    )
-    return list(dict.fromkeys(each.carrier_id for each in leading))
-
-
-def _rank(route: CarrierRoute, journey: Journey) -> tuple[tuple[int, ...], int, float, float, int]:
-    return (
-        tuple(-each for each in route.specificity),
-        route.priority,
-        _lot(route, journey) if route.weight else math.inf,
-        math.inf if route.cost_micro is None else route.cost_micro,
-        route.carrier_id,
-    )
+def ranked(table: RouteTable, journey: Journey) -> Iterator[int]:
+    """The carriers by which the message may go, best first, each once."""
+    seen: set[int] = set()
+    for together in table:
+        leading = [each for each in together if each.misfit(journey) is None]
+        if len(leading) > 1:
+            leading.sort(key=lambda each: _lot(each, journey))
+        for each in leading:
+            if each.carrier_id not in seen:
+                seen.add(each.carrier_id)
+                yield each.carrier_id
 
 
 def _lot(route: CarrierRoute, journey: Journey) -> float:
@@ -155,13 +185,13 @@ def _lot(route: CarrierRoute, journey: Journey) -> float:
 
 
 def _fraction(message_id: UUID, carrier_id: int) -> float:
-    """Above 0 and at most 1, evenly spread over messages and carriers, and always the same."""
-    digest = hashlib.blake2b(
-        carrier_id.to_bytes(8, "big", signed=True) + message_id.bytes,
-        digest_size=6,
-        usedforsecurity=False,
-    ).digest()
-    return (int.from_bytes(digest, "big") + 1) / 2**48
+    """Above 0 and at most 1, evenly spread over messages and carriers, and always the same: the
+    mixing of splitmix64, a fraction of what a digest costs."""
+    x = message_id.int
+    x = ((x ^ x >> 64) + carrier_id * 0x9E3779B97F4A7C15) & _64_BITS
+    x = (x ^ x >> 30) * 0xBF58476D1CE4E5B9 & _64_BITS
+    x = (x ^ x >> 27) * 0x94D049BB133111EB & _64_BITS
+    return ((x ^ x >> 31) + 1) / 2**64
 
 
 def _obstacle(

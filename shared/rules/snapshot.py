@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Final
@@ -12,7 +12,15 @@ from shared.rules.line_kinds import Capability, LineKind, LineMode
 from shared.rules.price_periods import PricePeriod
 from shared.rules.purposes import CONVERSATION_DAYS, ConsentPolicy, Purpose
 from shared.rules.registrations import Registration
-from shared.rules.routes import ANYWHERE, CarrierRoute, Journey, RouteChoice, Standings, choose
+from shared.rules.routes import (
+    ANYWHERE,
+    Journey,
+    RouteChoice,
+    RouteTable,
+    Standings,
+    choose,
+    first,
+)
 from shared.sms import segmentation
 
 
@@ -153,8 +161,10 @@ class Configuration:
         default_factory=dict
     )
     """The same for special numbers."""
-    all_routes: Sequence[CarrierRoute] = ()
-    """Every route; empty where each is in `routes` and as good as that tells."""
+    route_tables: Mapping[str, RouteTable] = field(default_factory=dict)
+    """country or '*' → every route that may lead there."""
+    has_plain_routes: bool = True
+    """Whether `routes` tells everything."""
     standings: Standings = field(default_factory=dict)
     """Which carriers are not well."""
     reroutes: bool = True
@@ -167,28 +177,23 @@ class Configuration:
 
     def carrier_for(self, country: str) -> Carrier | None:
         """The best carrier to a country as a rule: by its own routes, else by those for '*', else
-        by one that names the country and more."""
+        by one that names more."""
         if ids := self.routes.get(country) or self.routes.get(ANYWHERE):
             return self.carriers[ids[0]]
-        narrow = (each for each in self.all_routes if each.country == country)
-        found = min(narrow, key=lambda each: each.priority, default=None)
-        return None if found is None else self.carriers[found.carrier_id]
+        routes = [each for together in self.routes_to(country) for each in together]
+        return self.carriers[routes[-1].carrier_id] if routes else None
 
     def carrier_to(self, journey: Journey) -> Carrier | None:
         """The carrier that a new message goes by now."""
-        if not self.all_routes and not self.standings:
+        if self.has_plain_routes and not self.standings:
             return self.carrier_for(journey.country)
-        carrier_id = self.route(journey).carrier_id
+        carrier_id = first(self.routes_to(journey.country), journey, self.standings)
         return None if carrier_id is None else self.carriers[carrier_id]
 
     def route(self, journey: Journey, visited: Collection[int] = ()) -> RouteChoice:
         """Which carrier a message goes by now, and why not by another."""
         return choose(self.routes_to(journey.country), journey, self.standings, visited)
 
-    def routes_to(self, country: str) -> Sequence[CarrierRoute]:
-        """Every route that may lead to a country; perhaps others as well."""
-        return self.all_routes or [
-            CarrierRoute(carrier_id, place, each)
-            for each in (country, ANYWHERE)
-            for place, carrier_id in enumerate(self.routes.get(each, ()))
-        ]
+    def routes_to(self, country: str) -> RouteTable:
+        """Every route that may lead to a country."""
+        return self.route_tables.get(country) or self.route_tables.get(ANYWHERE, ())

@@ -148,7 +148,7 @@ async def test_routes_are_set_listed_explained_and_taken_away(
     assert "- route FR cheap account=shop line=Shop class=urgent" in ended.output
     current = await configuration.load(connection)
     assert current.routes == {"*": (3,), "FR": (3,)}
-    assert [each.prefix for each in current.all_routes] == ["", "", "+3360"]
+    assert [each.prefix for (each,) in current.routes_to("DE")] == ["+3360", ""]
 
 
 BAD = {
