@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from shared.db.connection import Connection
+from shared.rules.routes import ANYWHERE
 from shared.rules.standings import CarrierStanding, Condition, ReceiptCounts
 
 KEPT_SECONDS = 300
@@ -122,15 +123,19 @@ ON CONFLICT (carrier_id, country) DO UPDATE
 SET condition = excluded.condition, share = excluded.share, since_seconds = excluded.since_seconds,
     rest_seconds = excluded.rest_seconds, cause = excluded.cause"""
 _DROP = "DELETE FROM carrier_standings WHERE carrier_id = $1 AND country = $2"
+_FORGET_ANSWERS = f"""
+DELETE FROM carrier_answers WHERE carrier_id = $1 AND (country = $2 OR $2 = '{ANYWHERE}')"""  # noqa: S608 - a word of ours
 
 
 async def change(
     connection: Connection, changed: Mapping[tuple[int, str], CarrierStanding | None]
 ) -> None:
-    """Write how carriers stand from now on (None: well), for every process to see."""
+    """Write how carriers stand from now on (None: well), for every process to see. What one that is
+    well again answered before is not held against it."""
     for (carrier_id, country), standing in changed.items():
         if standing is None:
             await connection.execute(_DROP, carrier_id, country)
+            await connection.execute(_FORGET_ANSWERS, carrier_id, country)
         else:
             await connection.execute(
                 _PUT,

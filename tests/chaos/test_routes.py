@@ -8,9 +8,9 @@ import json
 import os
 import signal
 import time
-from collections import defaultdict
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import NamedTuple
 
 from shared.rules import standings
@@ -31,6 +31,7 @@ LOSS_SHARE = 0.05
 BATCH_SECONDS = 0.1
 REST_SECONDS = 60.0
 BACK_SECONDS = 120.0
+FORK_COUNT = 60
 ACCOUNT, SENDER = "crossroads", "Cross"
 NUMBERS = {
     "IT": "+39347{n:05d}55",
@@ -54,9 +55,10 @@ password = "practice"
 binds = 1
 window = 10
 response_seconds = 15
-
+"""
+_PRICE = """
 [[price]]
-country = "{code}"
+country = "{country}"
 currency = "EUR"
 amount = "0.05"
 """
@@ -102,18 +104,8 @@ async def test_one_of_five_carriers_stands_still_and_comes_back(battered: Arena)
 @asynccontextmanager
 async def crossroads(stage: Arena) -> AsyncIterator[Crossroads]:
     """Five simulators beside the arena's own, and an account that sends to all of them."""
-    ports = {country: fleet.free_port() for country in NUMBERS}
-    for country, port in ports.items():
-        stage.fleet.start(
-            "simulator",
-            country,
-            SLUICE_SIMULATOR_SMPP_PORT=str(port),
-            SLUICE_SIMULATOR_HTTP_PORT=str(fleet.free_port()),
-            SLUICE_SIMULATOR_JOURNAL_PATH=str(stage.fleet.folder / f"{country}.jsonl"),
-        )
     carriers = "".join(
-        _CARRIER.format(country=country.lower(), code=country, port=port)
-        for country, port in ports.items()
+        _carrier(stage, country) + _PRICE.format(country=country) for country in NUMBERS
     )
     ways = "".join(
         f'[[route]]\ncountry = "{country}"\ncarrier = "{other.lower()}"\n'
@@ -123,27 +115,65 @@ async def crossroads(stage: Arena) -> AsyncIterator[Crossroads]:
     )
     account = fleet.account(ACCOUNT, credit="100000", sender=SENDER)
     stage.apply(account + carriers + ways)
-    await _all_well(stage)
+    await _all_well(stage, NUMBERS)
     url, token = stage.fleet.environment["SLUICE_API_URL"], stage.fleet.token(ACCOUNT)
     random = scenario.seeded("routes")
     async with load.Client(url, token, random, {SENDER: 1}, 0) as client:
         yield Crossroads(stage, client)
 
 
-async def _all_well(stage: Arena) -> None:
-    """Wait until every dispatcher has its links, and no carrier is taken for down."""
+def _carrier(stage: Arena, name: str, more: str = "", **options: str) -> str:
+    """The configuration of a carrier, whose simulator is started."""
+    port = fleet.free_port()
+    stage.fleet.start(
+        "simulator",
+        name,
+        SLUICE_SIMULATOR_SMPP_PORT=str(port),
+        SLUICE_SIMULATOR_HTTP_PORT=str(fleet.free_port()),
+        SLUICE_SIMULATOR_JOURNAL_PATH=str(_journal_path(stage, name)),
+        **options,
+    )
+    return _CARRIER.format(country=name.lower(), port=port) + more
+
+
+def _journal_path(stage: Arena, name: str) -> Path:
+    return stage.fleet.folder / f"{name}.jsonl"
+
+
+def _journal(stage: Arena, name: str) -> list[books.Submit]:
+    """What a carrier accepted."""
+    path = _journal_path(stage, name)
+    entries = map(json.loads, path.read_text("utf-8").splitlines() if path.exists() else ())
+    return [
+        books.Submit(
+            entry["t"],
+            entry["source"],
+            entry["recipient"],
+            entry.get("number", 1),
+            entry.get("total", 1),
+            entry.get("whole"),
+        )
+        for entry in entries
+    ]
+
+
+async def _all_well(stage: Arena, names: Iterable[str]) -> None:
+    """Wait until every dispatcher has its links to these carriers, and none is taken for down."""
+    wanted = [name.lower() for name in names]
     deadline = time.monotonic() + fleet.READY_SECONDS
     async with database.connected(stage.servers.database_url) as connection:
         while True:
-            up = await connection.fetchval(
-                "SELECT count(DISTINCT carrier_id) FROM carrier_answers WHERE up_count = $1"
-                " AND NOT EXISTS (SELECT FROM carrier_standings)",
-                len(DISPATCHERS),
-            )
-            if up > len(NUMBERS):
+            up = await connection.fetchval(_WELL, wanted, len(DISPATCHERS))
+            if up == len(wanted):
                 return
-            assert time.monotonic() < deadline, f"{up} carriers are up"
+            assert time.monotonic() < deadline, f"{up} of {wanted} are up"
             await asyncio.sleep(0.2)
+
+
+_WELL = """
+SELECT count(*) FROM carriers c WHERE name = ANY ($1::text[])
+AND EXISTS (SELECT FROM carrier_answers a WHERE a.carrier_id = c.carrier_id AND up_count = $2)
+AND NOT EXISTS (SELECT FROM carrier_standings s WHERE s.carrier_id = c.carrier_id)"""
 
 
 class Span(NamedTuple):
@@ -190,22 +220,7 @@ class Crossroads:
 
     def journals(self) -> dict[str, list[books.Submit]]:
         """By carrier, what it accepted."""
-        found: dict[str, list[books.Submit]] = defaultdict(list)
-        for country in NUMBERS:
-            path = self._stage.fleet.folder / f"{country}.jsonl"
-            for line in path.read_text("utf-8").splitlines():
-                entry = json.loads(line)
-                found[country].append(
-                    books.Submit(
-                        entry["t"],
-                        entry["source"],
-                        entry["recipient"],
-                        entry.get("number", 1),
-                        entry.get("total", 1),
-                        entry.get("whole"),
-                    )
-                )
-        return found
+        return {country: _journal(self._stage, country) for country in NUMBERS}
 
     def rate(self, journals: dict[str, list[books.Submit]], span: Span) -> float:
         """Messages a second that were asked for then and that the other four took in time, to their
@@ -264,10 +279,47 @@ class Crossroads:
 
     async def at_rest(self) -> None:
         """Wait until nothing is on its way any more, as far as it can be known."""
-        deadline = time.monotonic() + REST_SECONDS
-        while time.monotonic() < deadline:
-            found = await database.statuses(self._stage.servers.database_url, ACCOUNT)
-            if not {"queued", "submitted", "in_doubt"} & found.keys():
-                break
-            await asyncio.sleep(0.25)
-        print(found)
+        await _at_rest(self._stage, ACCOUNT)
+
+
+async def _at_rest(stage: Arena, account: str) -> None:
+    deadline = time.monotonic() + REST_SECONDS
+    while time.monotonic() < deadline:
+        found = await database.statuses(stage.servers.database_url, account)
+        if not {"queued", "submitted", "in_doubt"} & found.keys():
+            break
+        await asyncio.sleep(0.25)
+    print(found)
+
+
+async def test_what_one_carrier_sends_on_is_taken_by_the_next(battered: Arena) -> None:
+    # Given a carrier that wants another to have everything, and one behind it
+    choosy = 'statuses = { "0x01-0x04FF" = "elsewhere" }\n'
+    carriers = _carrier(battered, "choosy", choosy, SLUICE_SIMULATOR_REFUSED_SHARE="1")
+    carriers += _carrier(battered, "kind") + _PRICE.format(country="AT")
+    ways = "".join(
+        f'[[route]]\ncountry = "AT"\ncarrier = "{name}"\npriority = {place}\n'
+        for place, name in enumerate(("choosy", "kind"))
+    )
+    account = fleet.account("fork", credit="1000", sender="Fork")
+    battered.apply(account + carriers + ways)
+    await _all_well(battered, ("choosy", "kind"))
+    url, token = battered.fleet.environment["SLUICE_API_URL"], battered.fleet.token("fork")
+    # When messages of one part and of several are sent
+    async with load.Client(url, token, scenario.seeded("fork"), {"Fork": 1}, 0) as client:
+        for number in range(FORK_COUNT):
+            text = "Which way? " * (1 + 20 * (number % 2))
+            client.book.append(books.Wish(f"fork-{number}", f"+43664{number:05d}55", text, "Fork"))
+        client.ask(client.book)
+        await client.answered()
+        await _at_rest(battered, "fork")
+    # Then the next has them all, each once
+    stored = await database.book(battered.servers.database_url, "fork")
+    assert _journal(battered, "choosy") == []
+    verdict = books.compare(client.book, stored, _journal(battered, "kind"), {})
+    print(verdict)
+    assert verdict.faults == {}
+    assert await database.statuses(battered.servers.database_url, "fork") == {
+        "delivered": FORK_COUNT
+    }
+    assert await battered.audit_ok()

@@ -269,6 +269,21 @@ async def test_answers_make_a_carrier_sick_for_a_country(roads: Town) -> None:
     assert replace(known[FIRST, "FR"], since_seconds=0.0).cause == "20 of 20 segments failed"
 
 
+async def test_what_a_carrier_answered_before_it_was_well_again_is_not_held_against_it(
+    roads: Town,
+) -> None:
+    # Given a carrier that failed a moment ago, and has come back since
+    fares = Health()
+    for _ in range(20):
+        fares.note(FIRST, "FR", OutcomeKind.LOST)
+    async with roads.pool.acquire() as opened, opened.transaction():
+        await standings.note(opened, fares.take([]))
+        await standings.change(opened, {(FIRST, "FR"): None})
+    # When it is looked after, Then it stays well
+    await Doctor(roads.pool, roads.configured, fares, list).look_after()
+    assert roads.configured.current.standings == {}
+
+
 async def test_a_carrier_that_does_not_let_us_send_counts_as_down(roads: Town) -> None:
     fares = Health()
     fares.note(FIRST, "FR", OutcomeKind.HALTED)
