@@ -20,9 +20,9 @@ The last five digits of a recipient may ask for a fate; all other numbers share 
 
 from __future__ import annotations
 
+import hashlib
 import random
 import time
-import zlib
 from collections import OrderedDict
 from dataclasses import dataclass, replace
 from enum import StrEnum
@@ -107,7 +107,7 @@ class Moods:
         self._stats = list(zip(accumulate(s[0] for s in stats), stats, strict=True))
         self._steady = Mood() if wanted.delivered_share >= 1 and not self._answers[-1][0] else None
         self._throttled: OrderedDict[str, int] = OrderedDict()
-        self._poisoned_below = wanted.poisoned_share * 2**32
+        self._poisoned_below = int(wanted.poisoned_share * 2**32)
         self._limit: hidden_limit.HiddenLimit | None = None
         if wanted.limit_high_per_second:
             self._limit = hidden_limit.HiddenLimit(
@@ -120,7 +120,7 @@ class Moods:
         """The fate of a submit to this recipient, now."""
         magic = MAGIC.get(recipient[-5:])
         if magic is None:
-            if zlib.crc32(recipient.encode()) < self._poisoned_below:
+            if self._poisoned_below and _lot(recipient) < self._poisoned_below:
                 return POISONED
             if self._limit is not None and not self._limit.take(time.monotonic()):
                 return THROTTLED
@@ -151,6 +151,11 @@ class Moods:
             # Without a receipt there is nothing to wait for.
             return Mood(answer, stat, at_once=True) if stat else Mood(stat=None)
         return replace(_ANY, answer=answer, stat=stat)
+
+
+def _lot(recipient: str) -> int:
+    """A number below 2**32 that this phone has for ever, in every run."""
+    return int.from_bytes(hashlib.sha256(recipient.encode()).digest()[:4], "big")
 
 
 _ANY = Mood()

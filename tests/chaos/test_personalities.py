@@ -33,7 +33,17 @@ LONG = (
     "slow,cuts,wrong_sequences,reused_ids",
     "poison,outage,bind_refusals,fake_receipts,hex_ids",
 )
-PROFILES = (*SHORT, *LONG) if VARIABLE in os.environ else SHORT
+NOT_OVER_HTTP = {
+    *("bind_refusals", "wrong_sequences", "odd_receipts"),
+    *("hex_ids", "decimal_ids", "padded_ids", "upper_ids"),
+}
+"""Of the last four an HTTP carrier's settings know nothing."""
+CASES = [
+    *(("smpp", profile) for profile in (*SHORT, *LONG)),
+    *(("http", profile) for profile in LONG if not NOT_OVER_HTTP & set(profile.split(","))),
+]
+if VARIABLE not in os.environ:
+    CASES = [("smpp", SHORT[0]), ("smpp", SHORT[1])]
 PER_SECOND = 150.0
 BATCH_COUNT = 10
 RESPONSE_SECONDS = 3.0
@@ -45,9 +55,10 @@ DOUBT_SECONDS = 10.0
 PATIENCE_SECONDS = 120.0
 HOURS_72 = 72 * 3600
 
-CARRIER = """
+SECRET = "a secret of practice"
+SMPP = """
 [[carrier]]
-name = "in-{country}"
+name = "smpp-{country}"
 adapter = "smpp"
 host = "127.0.0.1"
 port = {port}
@@ -56,11 +67,48 @@ password = "practice"
 binds = {binds}
 window = {window}
 response_seconds = {response_seconds}
-{more}
-
+{settings}
+"""
+HTTP = """
+[[carrier]]
+name = "http-{country}"
+adapter = "http"
+url = "http://127.0.0.1:{port}/http/messages"
+headers = {{ Authorization = "Bearer {{secret.token}}" }}
+secrets = {{ token = "practice" }}
+id_path = "id"
+error_path = "error"
+deferred_codes = ["recipient_busy"]
+window = {window}
+timeout_seconds = {response_seconds}
+[carrier.body]
+to = "{{recipient}}"
+from = "{{source}}"
+payload_hex = "{{payload_hex}}"
+udh_hex = "{{udh_hex}}"
+encoding = "{{encoding}}"
+reference = "{{reference}}"
+[carrier.callback]
+auth = "hmac"
+secret = "{secret}"
+id_field = "id"
+state_field = "status"
+code_field = "error"
+recipient_field = "to"
+reference_field = "reference"
+states = {{ DELIVRD = "delivered", UNDELIV = "undelivered" }}
+[carrier.callback.inbound]
+from_field = "from"
+to_field = "to"
+text_field = "text"
+reference_field = "reference"
+total_field = "total"
+number_field = "number"
+"""
+WAY = """
 [[route]]
 country = "{upper}"
-carrier = "in-{country}"
+carrier = "{face}-{country}"
 priority = 1
 
 [[price]]
@@ -84,6 +132,7 @@ PLAIN = Place("es", "+3460")
 TO_DECIMAL = Place("pt", "+35191", 'id_base = "hex_to_dec"')
 TO_HEX = Place("nl", "+3161", 'id_base = "dec_to_hex"')
 HEX = Place("be", "+3247", 'id_base = "hex"')
+OVER_HTTP = Place("at", "+43664")
 UNMARKED = Place("it", "+39347", "receipts_without_esm_class = true")
 WANTS = {
     "hex_ids": TO_DECIMAL,
@@ -107,18 +156,19 @@ class Rest:
     ended: Counter[str]
 
 
-@pytest.mark.parametrize("profile", PROFILES)
+@pytest.mark.parametrize(("face", "profile"), CASES)
 async def test_books_agree_whatever_the_carrier_is_like(
-    battered: Arena, tmp_path: Path, profile: str
+    battered: Arena, tmp_path: Path, face: str, profile: str
 ) -> None:
     # Given a carrier of that personality.
     names = set(profile.split(","))
-    (place,) = {WANTS[name] for name in names if name in WANTS} or {PLAIN}
-    account = f"Personality {PROFILES.index(profile)}"
-    sender = f"Person{PROFILES.index(profile)}"
+    plain = PLAIN if face == "smpp" else OVER_HTTP
+    (place,) = {WANTS[name] for name in names if name in WANTS} or {plain}
+    number = CASES.index((face, profile))
+    account, sender = f"Personality {number}", f"Person{number}"
     began = time.monotonic()
-    async with _carrier(battered, profile, tmp_path) as carrier:
-        battered.apply(fleet.account(account, sender=sender) + _described(place, carrier.smpp_port))
+    async with _carrier(battered, profile, tmp_path, face, place) as carrier:
+        battered.apply(fleet.account(account, sender=sender) + _described(face, place, carrier))
         # When messages of one to three parts are sent, and all has come to rest.
         valid_seconds = VALID_SECONDS if "poison" in names else None
         client = await _send(battered, account, sender, place.prefix, valid_seconds)
@@ -126,15 +176,13 @@ async def test_books_agree_whatever_the_carrier_is_like(
         entries = _entries(tmp_path) + battered.fleet.journal()
         waiting_count = carrier.carrier.outbox.waiting_count
         counts = carrier.carrier.counters.total()
-        # A carrier is never deleted: this one moves, so that no dispatcher waits for it for ever.
-        battered.apply(_described(place, battered.fleet.ports["smpp"]))
     journal = arena.submits(entries, [sender])
     stored = await database.book(battered.servers.database_url, account)
     verdict = books.compare(client.book, stored, journal, {})
     print(
-        f"\n{profile}: {verdict}; at rest {dict(rest.quiet)}, in the end {dict(rest.ended)}; "
-        f"{counts.throttled} throttled, {counts.receipts_sent} receipts, {counts.inbound_sent} "
-        f"inbound; {time.monotonic() - began:.1f} s"
+        f"\n{face} {profile}: {verdict}; at rest {dict(rest.quiet)}, in the end "
+        f"{dict(rest.ended)}; {counts.throttled} throttled, {counts.receipts_sent} receipts, "
+        f"{counts.inbound_sent} inbound; {time.monotonic() - began:.1f} s"
     )
     # Then the books agree, and what the carrier took whole is delivered, whatever it said besides.
     assert verdict.faults == {}
@@ -151,34 +199,50 @@ async def test_books_agree_whatever_the_carrier_is_like(
 
 
 @asynccontextmanager
-async def _carrier(stage: Arena, profile: str, folder: Path) -> AsyncIterator[simulator.Simulator]:
+async def _carrier(
+    stage: Arena, profile: str, folder: Path, face: str, place: Place
+) -> AsyncIterator[simulator.Simulator]:
     """A carrier of its own, with all the time in the world until receipts are overdue."""
-    random = scenario.seeded(profile)
+    random = scenario.seeded(f"{face} {profile}")
+    dlr = f"http://127.0.0.1:{stage.fleet.ports['dlr']}/carriers/{face}-{place.country}"
     wanted = Options(
         profile=profile,
         system_id="",
         password="practice",
         journal_path=str(folder / "journal.jsonl"),
         receipt_retry_ms=200,
+        callback_url=f"{dlr}/receipts",
+        inbound_url=f"{dlr}/inbound",
+        callback_secret=SECRET,
         seed=random.randrange(10**6),
     )
     running = await simulator.serve(wanted)
     try:
         yield running
+        # A carrier is never deleted: this one moves, so that no dispatcher waits for it for ever.
+        ports = stage.fleet.ports
+        stage.apply(_at(face, place, ports["smpp"], ports["simulator"]))
     finally:
         await running.close()
         await _end_doubts_after(stage, HOURS_72)
 
 
-def _described(place: Place, port: int) -> str:
-    return CARRIER.format(
+def _described(face: str, place: Place, running: simulator.Simulator) -> str:
+    return _at(face, place, running.smpp_port, running.http_port)
+
+
+def _at(face: str, place: Place, smpp_port: int, http_port: int) -> str:
+    carrier, port = (SMPP, smpp_port) if face == "smpp" else (HTTP, http_port)
+    return (carrier + WAY).format(
+        face=face,
         country=place.country,
         upper=place.country.upper(),
         port=port,
         binds=arena.BINDS,
         window=arena.WINDOW,
         response_seconds=RESPONSE_SECONDS,
-        more=place.settings,
+        settings=place.settings,
+        secret=SECRET,
     )
 
 
