@@ -130,7 +130,12 @@ class Carrier:
 
     def _hears_phones(self, face: str) -> bool:
         """Whether there is anywhere to hand over what phones send to those behind this face."""
-        return face == "smpp" or bool(self.options.inbound_url)
+        match face:
+            case "smpp":
+                return True
+            case "http":
+                return bool(self.options.inbound_url)
+        return bool(self.options.vendor_inbound_url)
 
     def _between(self, low_ms: int, high_ms: int) -> float:
         if low_ms == high_ms:

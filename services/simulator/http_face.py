@@ -16,6 +16,7 @@ from aiohttp.typedefs import Handler
 
 from services.simulator import (
     carrier,
+    hang_up,
     journal,
     moods,
     outbox,
@@ -175,7 +176,7 @@ class HttpFace:
     async def _serve_or_cut(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         """While the carrier is down it hangs up on whoever wants something of it."""
         if self._carrier.is_down and not request.path.startswith(_ALWAYS_UP):
-            _cut(request)
+            hang_up.at_once(request)
             raise web.HTTPServiceUnavailable
         return await handler(request)
 
@@ -247,8 +248,7 @@ class HttpFace:
                 await settled.wait()
         answered = _answer({"id": taken.message_id}, 202)
         if mood is moods.Answer.CUT:
-            octets = _octets(answered)
-            _cut(request, octets[: self._carrier.chance.randrange(len(octets))])
+            hang_up.within(request, answered, self._carrier.chance)
         if mood is moods.Answer.SILENCE:
             await asyncio.sleep(SILENCE_SECONDS)
         return answered
@@ -273,20 +273,6 @@ def _told(item: outbox.Item) -> dict[str, object]:
     if part := segmentation.parse_udh(item.udh):
         said |= {"reference": part.reference, "total": part.total, "number": part.number}
     return said
-
-
-def _cut(request: web.Request, octets: bytes = b"") -> None:
-    """Hang up, after these octets of an answer."""
-    if request.transport is not None:
-        request.transport.write(octets)
-        request.transport.abort()
-
-
-def _octets(answer: web.Response) -> bytes:
-    """An answer as it would go over the wire."""
-    head = f"HTTP/1.1 {answer.status} {answer.reason}\r\nContent-Type: {answer.content_type}\r\n"
-    body = bytes(answer.body) if isinstance(answer.body, bytes) else b""
-    return f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body
 
 
 def _is_bearer(request: web.Request, secret: str) -> bool:

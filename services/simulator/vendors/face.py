@@ -10,13 +10,13 @@ import aiohttp
 import msgspec
 from aiohttp import web
 
-from services.simulator import carrier, moods, outbox
+from services.simulator import carrier, hang_up, moods, outbox
 from services.simulator.vendors import speech
 from shared.sms import encoding, segmentation
 
 CALLS_MAX = 32
 SILENCE_SECONDS = 600.0
-_REFUSALS = (moods.Answer.REFUSE, moods.Answer.THROTTLE)
+_REFUSALS = (moods.Answer.REFUSE, moods.Answer.THROTTLE, moods.Answer.BUSY)
 
 
 class _PhoneText(msgspec.Struct, rename={"recipient": "to", "source": "from"}):
@@ -90,11 +90,12 @@ class VendorFace:
         message_ids = [self._vendor.message_id(each.message_id) for each in taken]
         for each, message_id in zip(taken, message_ids, strict=True):
             await self._owe(order, each, message_id)
-        if moods.Answer.CUT in seen and request.transport is not None:
-            request.transport.abort()
+        answered = _response(self._vendor.accepted(order, message_ids))
+        if moods.Answer.CUT in seen:
+            hang_up.within(request, answered, self._carrier.chance)
         if moods.Answer.SILENCE in seen:
             await asyncio.sleep(SILENCE_SECONDS)
-        return _response(self._vendor.accepted(order, message_ids))
+        return answered
 
     async def _owe(self, order: speech.VendorOrder, taken: carrier.Taken, message_id: str) -> None:
         if not order.report_url or not taken.message_id:
