@@ -18,7 +18,7 @@ import pytest
 from services.simulator import personalities, simulator
 from services.simulator.options import Options
 from tests import fleet
-from tests.chaos import arena, books, database, load, scenario
+from tests.chaos import arena, books, database, faces, load, scenario
 from tests.chaos.arena import Arena
 
 VARIABLE = "SLUICE_TEST_PERSONALITY_MESSAGES"
@@ -33,6 +33,10 @@ LONG = (
     "slow,cuts,wrong_sequences,reused_ids",
     "poison,outage,bind_refusals,fake_receipts,hex_ids",
 )
+OF_VENDORS = (
+    "receipts_first,duplicate_receipts,contradicting_receipts,lost_answers",
+    "throttling,cuts,outage,poison,fake_receipts,inbound",
+)
 NOT_OVER_HTTP = {
     *("bind_refusals", "wrong_sequences", "odd_receipts"),
     *("hex_ids", "decimal_ids", "padded_ids", "upper_ids"),
@@ -41,12 +45,12 @@ NOT_OVER_HTTP = {
 CASES = [
     *(("smpp", profile) for profile in (*SHORT, *LONG)),
     *(("http", profile) for profile in LONG if not NOT_OVER_HTTP & set(profile.split(","))),
+    *((vendor, profile) for vendor in faces.VENDORS for profile in OF_VENDORS),
 ]
 if VARIABLE not in os.environ:
     CASES = [("smpp", SHORT[0]), ("smpp", SHORT[1])]
 PER_SECOND = 150.0
 BATCH_COUNT = 10
-RESPONSE_SECONDS = 3.0
 VALID_SECONDS = 10
 """Of messages that some phones never take."""
 QUIET_SECONDS = 1.0
@@ -55,93 +59,6 @@ DOUBT_SECONDS = 10.0
 PATIENCE_SECONDS = 120.0
 HOURS_72 = 72 * 3600
 
-SECRET = "a secret of practice"
-SMPP = """
-[[carrier]]
-name = "smpp-{country}"
-adapter = "smpp"
-host = "127.0.0.1"
-port = {port}
-system_id = "personality"
-password = "practice"
-binds = {binds}
-window = {window}
-response_seconds = {response_seconds}
-{settings}
-"""
-HTTP = """
-[[carrier]]
-name = "http-{country}"
-adapter = "http"
-url = "http://127.0.0.1:{port}/http/messages"
-headers = {{ Authorization = "Bearer {{secret.token}}" }}
-secrets = {{ token = "practice" }}
-id_path = "id"
-error_path = "error"
-deferred_codes = ["recipient_busy"]
-window = {window}
-timeout_seconds = {response_seconds}
-[carrier.body]
-to = "{{recipient}}"
-from = "{{source}}"
-payload_hex = "{{payload_hex}}"
-udh_hex = "{{udh_hex}}"
-encoding = "{{encoding}}"
-reference = "{{reference}}"
-[carrier.callback]
-auth = "hmac"
-secret = "{secret}"
-id_field = "id"
-state_field = "status"
-code_field = "error"
-recipient_field = "to"
-reference_field = "reference"
-states = {{ DELIVRD = "delivered", UNDELIV = "undelivered" }}
-[carrier.callback.inbound]
-from_field = "from"
-to_field = "to"
-text_field = "text"
-reference_field = "reference"
-total_field = "total"
-number_field = "number"
-"""
-WAY = """
-[[route]]
-country = "{upper}"
-carrier = "{face}-{country}"
-priority = 1
-
-[[price]]
-country = "{upper}"
-currency = "EUR"
-amount = "0.05"
-"""
-
-
-@dataclass(frozen=True, slots=True)
-class Place:
-    """Where messages go that are for a carrier of these settings: while they are on their way no
-    process may read them differently."""
-
-    country: str
-    prefix: str
-    settings: str = ""
-
-
-PLAIN = Place("es", "+3460")
-TO_DECIMAL = Place("pt", "+35191", 'id_base = "hex_to_dec"')
-TO_HEX = Place("nl", "+3161", 'id_base = "dec_to_hex"')
-HEX = Place("be", "+3247", 'id_base = "hex"')
-OVER_HTTP = Place("at", "+43664")
-UNMARKED = Place("it", "+39347", "receipts_without_esm_class = true")
-WANTS = {
-    "hex_ids": TO_DECIMAL,
-    "decimal_ids": TO_HEX,
-    "padded_ids": HEX,
-    "upper_ids": HEX,
-    "odd_receipts": UNMARKED,
-}
-"""What an operator sets about carriers that are so."""
 ANSWERS_FOR_OTHERS = {"wrong_sequences"}
 """Whose receipts may name an id that an answer gave to another submit."""
 LOSES_SUBMITS = {"cuts", "outage"}
@@ -162,13 +79,13 @@ async def test_books_agree_whatever_the_carrier_is_like(
 ) -> None:
     # Given a carrier of that personality.
     names = set(profile.split(","))
-    plain = PLAIN if face == "smpp" else OVER_HTTP
-    (place,) = {WANTS[name] for name in names if name in WANTS} or {plain}
+    (place,) = {faces.WANTS[name] for name in names if name in faces.WANTS} or {faces.PLACES[face]}
     number = CASES.index((face, profile))
     account, sender = f"Personality {number}", f"Person{number}"
     began = time.monotonic()
-    async with _carrier(battered, profile, tmp_path, face, place) as carrier:
-        battered.apply(fleet.account(account, sender=sender) + _described(face, place, carrier))
+    async with _carrier(battered, profile, tmp_path, place) as carrier:
+        described = _described(battered, place, carrier.smpp_port, carrier.http_port)
+        battered.apply(fleet.account(account, sender=sender) + described)
         # When messages of one to three parts are sent, and all has come to rest.
         valid_seconds = VALID_SECONDS if "poison" in names else None
         client = await _send(battered, account, sender, place.prefix, valid_seconds)
@@ -200,20 +117,21 @@ async def test_books_agree_whatever_the_carrier_is_like(
 
 @asynccontextmanager
 async def _carrier(
-    stage: Arena, profile: str, folder: Path, face: str, place: Place
+    stage: Arena, profile: str, folder: Path, place: faces.Place
 ) -> AsyncIterator[simulator.Simulator]:
     """A carrier of its own, with all the time in the world until receipts are overdue."""
-    random = scenario.seeded(f"{face} {profile}")
-    dlr = f"http://127.0.0.1:{stage.fleet.ports['dlr']}/carriers/{face}-{place.country}"
+    random = scenario.seeded(f"{place.face} {profile}")
+    callbacks = f"http://127.0.0.1:{stage.fleet.ports['dlr']}/carriers/{place.carrier}"
     wanted = Options(
         profile=profile,
         system_id="",
-        password="practice",
+        password=faces.SECRET if place.face in faces.VENDORS else faces.PASSWORD,
         journal_path=str(folder / "journal.jsonl"),
         receipt_retry_ms=200,
-        callback_url=f"{dlr}/receipts",
-        inbound_url=f"{dlr}/inbound",
-        callback_secret=SECRET,
+        callback_url=f"{callbacks}/receipts",
+        inbound_url=f"{callbacks}/inbound",
+        vendor_inbound_url=f"{callbacks}/inbound",
+        callback_secret=faces.SECRET,
         seed=random.randrange(10**6),
     )
     running = await simulator.serve(wanted)
@@ -221,29 +139,15 @@ async def _carrier(
         yield running
         # A carrier is never deleted: this one moves, so that no dispatcher waits for it for ever.
         ports = stage.fleet.ports
-        stage.apply(_at(face, place, ports["smpp"], ports["simulator"]))
+        stage.apply(_described(stage, place, ports["smpp"], ports["simulator"]))
     finally:
         await running.close()
         await _end_doubts_after(stage, HOURS_72)
 
 
-def _described(face: str, place: Place, running: simulator.Simulator) -> str:
-    return _at(face, place, running.smpp_port, running.http_port)
-
-
-def _at(face: str, place: Place, smpp_port: int, http_port: int) -> str:
-    carrier, port = (SMPP, smpp_port) if face == "smpp" else (HTTP, http_port)
-    return (carrier + WAY).format(
-        face=face,
-        country=place.country,
-        upper=place.country.upper(),
-        port=port,
-        binds=arena.BINDS,
-        window=arena.WINDOW,
-        response_seconds=RESPONSE_SECONDS,
-        settings=place.settings,
-        secret=SECRET,
-    )
+def _described(stage: Arena, place: faces.Place, smpp_port: int, http_port: int) -> str:
+    port = smpp_port if place.face == "smpp" else http_port
+    return place.described(port, stage.fleet.ports["dlr"])
 
 
 async def _send(
