@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from tests.chaos import arena
 
 PASSWORD = "practice"
-SECRET = "a secret of practice"
+SECRET = "a-secret-of-practice"
 RESPONSE_SECONDS = 3.0
 """How long an answer is waited for."""
 
@@ -66,11 +66,13 @@ name = "twilio-{country}"
 adapter = "twilio"
 account_sid = "AC0123456789abcdef0123456789abcdef"
 auth_token = "{secret}"
+concatenation = "8bit"
 """
 _VONAGE = """
 [[carrier]]
 name = "vonage-{country}"
 adapter = "vonage"
+concatenation = "8bit"
 api_key = "a1b2c3d4"
 api_secret = "{secret}"
 signature_secret = "{secret}"
@@ -79,6 +81,7 @@ _SINCH = """
 [[carrier]]
 name = "sinch-{country}"
 adapter = "sinch"
+concatenation = "8bit"
 service_plan_id = "plan"
 api_token = "{secret}"
 signature_secret = "{secret}"
@@ -125,6 +128,11 @@ class Place:
     def carrier(self) -> str:
         """Its carrier's name."""
         return f"{self.face}-{self.country}"
+
+    def inbound_url(self, dlr_port: int) -> str:
+        """Where what phones send goes, with what its carrier proves itself by."""
+        proof = f"sluice:{SECRET}@" if self.face == "infobip" else ""
+        return f"http://{proof}127.0.0.1:{dlr_port}/carriers/{self.carrier}/inbound"
 
     def described(self, port: int, dlr_port: int) -> str:
         """The carrier at this port of the simulator, its route and its price."""

@@ -121,16 +121,17 @@ async def _carrier(
 ) -> AsyncIterator[simulator.Simulator]:
     """A carrier of its own, with all the time in the world until receipts are overdue."""
     random = scenario.seeded(f"{place.face} {profile}")
-    callbacks = f"http://127.0.0.1:{stage.fleet.ports['dlr']}/carriers/{place.carrier}"
+    dlr_port = stage.fleet.ports["dlr"]
+    inbound_url = place.inbound_url(dlr_port)
     wanted = Options(
         profile=profile,
         system_id="",
         password=faces.SECRET if place.face in faces.VENDORS else faces.PASSWORD,
         journal_path=str(folder / "journal.jsonl"),
         receipt_retry_ms=200,
-        callback_url=f"{callbacks}/receipts",
-        inbound_url=f"{callbacks}/inbound",
-        vendor_inbound_url=f"{callbacks}/inbound",
+        callback_url=f"http://127.0.0.1:{dlr_port}/carriers/{place.carrier}/receipts",
+        inbound_url=inbound_url,
+        vendor_inbound_url=inbound_url,
         callback_secret=faces.SECRET,
         seed=random.randrange(10**6),
     )
