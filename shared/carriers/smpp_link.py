@@ -12,7 +12,7 @@ from uuid import UUID
 
 import structlog
 
-from shared.carriers import contract, outcomes, smpp_dialect, smpp_receipts
+from shared.carriers import contract, outcomes, smpp_dialect, smpp_oddities, smpp_receipts
 from shared.smpp import bind, codes, esme, pdu, session, terms, window
 
 _log = structlog.get_logger()
@@ -56,6 +56,7 @@ class SmppLink:
                 agreed,
                 on_request=self._take_delivery,
                 on_state=partial(self._note_state, number),
+                counts=smpp_oddities.of(carrier),
             )
             for number, destination in enumerate(destinations)
         ]

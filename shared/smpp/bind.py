@@ -7,7 +7,7 @@ import random
 from collections.abc import Callable
 from enum import StrEnum
 
-from shared.smpp import breadth, encoder, esme, pacer, session, terms
+from shared.smpp import breadth, encoder, esme, life, pacer, session, terms
 
 
 class BindState(StrEnum):
@@ -50,11 +50,12 @@ class Bind:
         *,
         on_request: session.OnRequest,
         on_state: OnState,
+        counts: life.Counts | None = None,
     ) -> None:
         encoder.encode(destination.request)
         self._destination = destination
         self._terms = agreed
-        self._handlers = session.Handlers(on_request)
+        self._handlers = session.Handlers(on_request, counts=counts or life.Counts())
         self._on_state = on_state
         self._session: session.Session | None = None
         self._up = asyncio.Event()

@@ -15,9 +15,9 @@ class Exchange(connection.Connection):
     While too many of the peer's requests are unanswered it stops reading.
     """
 
-    def __init__(self, agreed: terms.Terms) -> None:
+    def __init__(self, agreed: terms.Terms, counts: life.Counts) -> None:
         super().__init__()
-        self.counts = life.Counts()
+        self.counts = counts
         self.open_requests = 0  # Inbound ones for which `answer` has not been called.
         self.state = life.State.OPEN
         self._terms = agreed

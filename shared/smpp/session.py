@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from shared.smpp import codes, decoder, exchange, life, pdu, terms, ticker, window
 
@@ -31,7 +31,8 @@ class Handlers:
     SMSC), and somebody calls `Session.answer` for it later. `on_opened` is called when the
     connection stands, encrypted where it is to be; from there on `on_closed` is called exactly
     once, after everybody who asked has been told what became of it. `authenticate` makes the
-    session an SMSC's, and `on_bound` follows a status of 0.
+    session an SMSC's, and `on_bound` follows a status of 0. Oddities of the peer are added to
+    `counts`, which sessions may share.
     """
 
     on_request: OnRequest
@@ -39,6 +40,7 @@ class Handlers:
     authenticate: Authenticate | None = None
     on_bound: OnSession = _ignore
     on_opened: OnSession = _ignore
+    counts: life.Counts = field(default_factory=life.Counts)
 
 
 class Session(exchange.Exchange):
@@ -49,7 +51,7 @@ class Session(exchange.Exchange):
     """
 
     def __init__(self, agreed: terms.Terms, handlers: Handlers) -> None:
-        super().__init__(agreed)
+        super().__init__(agreed, handlers.counts)
         self.bound: pdu.BindRequest | None = None
         self.loss: life.Loss | None = None
         self._timers = agreed.timers

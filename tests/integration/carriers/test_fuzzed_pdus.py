@@ -12,6 +12,7 @@ from uuid import UUID
 
 import asyncpg
 import msgspec
+import prometheus_client
 import pytest
 
 from services.dispatcher import record, sending
@@ -23,7 +24,7 @@ from shared.limits.limiter import Limiter, Permit, scope_names
 from shared.limits.pace import Pace
 from shared.limits.permits import Permits
 from shared.runtime import redis_link
-from shared.smpp import bind
+from shared.smpp import bind, codes
 from tests import claims
 from tests.integration.carriers import hostile, segments, spoiled
 from tests.integration.dlr import world
@@ -69,6 +70,7 @@ async def test_nothing_moves_by_spoiled_pdus_and_messages_go_on_beside_them(
     plain = [phone.removeprefix("+") for phone in phones]
     message_ids = [(await town.accept(1, carrier="bound", to=phone))[0] for phone in phones]
     before_mib = _memory_mib()
+    odd_before = {kind: _odd(kind) for kind in ("garbage", "strangers")}
     began = time.monotonic()
     spoiler = spoiled.Spoiler(Random(SEED))
     async with hostile.hostile_carrier(spoiler, COUNT) as carrier:
@@ -103,6 +105,15 @@ async def test_nothing_moves_by_spoiled_pdus_and_messages_go_on_beside_them(
         f"by kind {dict(carrier.sent)}; answered {_shown(carrier)}"
     )
     assert carrier.sent.total() == COUNT
+    counted = {kind: _odd(kind) - odd_before[kind] for kind in odd_before}
+    print(f"counted: {counted}")
+    nacks = sum(
+        count
+        for (command, status), count in carrier.answers.items()
+        if command == codes.COMMAND_GENERIC_NACK and status != codes.ESME_RINVCMDID
+    )
+    assert counted["garbage"] >= nacks - carrier.sent["broken framing"] > 0
+    assert counted["strangers"] > 0
     assert set(others) == {"delivered"}
     assert set(silent) == {"in_doubt"}
     # An answer is lost with its session; what waits for a receipt may be in doubt then.
@@ -168,6 +179,11 @@ async def _apply(town: world.World, bodies: Sequence[bytes]) -> None:
     for _ in range(2):
         await town.pool.execute(_DUE)
         await late.sweep(town.pool)
+
+
+def _odd(kind: str) -> float:
+    labels = {"carrier": "acme", "kind": kind}
+    return prometheus_client.REGISTRY.get_sample_value("sluice_smpp_oddities_total", labels) or 0
 
 
 def _memory_mib() -> float:
