@@ -19,7 +19,7 @@ def of(carrier: str) -> life.Counts:
     return _COUNTS.setdefault(carrier, life.Counts())
 
 
-class _Told(Collector):
+class _Oddities(Collector):
     def collect(self) -> Iterable[Metric]:
         told = CounterMetricFamily(
             "sluice_smpp_oddities",
@@ -33,4 +33,4 @@ class _Told(Collector):
         yield told
 
 
-prometheus_client.REGISTRY.register(_Told())
+prometheus_client.REGISTRY.register(_Oddities())

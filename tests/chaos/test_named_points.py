@@ -34,7 +34,9 @@ FIRST_NUMBER = 500_000
 
 _WAITING = """
 SELECT m.recipient, m.status, w.state, now() - w.ready_at AS late, w.deferral_count,
-       (SELECT count(*) FROM submits u WHERE u.message_id = m.message_id) AS in_hand
+       (SELECT array_agg((u.part, now() - u.submitted_at, now() - k.seen_at)::text)
+        FROM submits u LEFT JOIN workers k USING (worker_id)
+        WHERE u.message_id = m.message_id) AS in_hand
 FROM messages m JOIN accounts a USING (account_id) LEFT JOIN work w USING (message_id)
 WHERE a.name = $1 AND m.status = 'queued' ORDER BY m.message_id LIMIT 12"""
 _IN_HAND = "SELECT count(*) FROM submits GROUP BY worker_id"
@@ -98,6 +100,7 @@ async def _play(stage: Arena, number: int, kills: Counter[str]) -> books.Verdict
     if verdict.lost:
         async with database.connected(stage.servers.database_url) as connection:
             print(*await connection.fetch(_WAITING, account), sep="\n")
+        print(*(stage.fleet.log(name, 6000) for name in arena.DISPATCHERS), sep="\n")
     for name in arena.DISPATCHERS if number + 1 < ROUND_COUNT else ():
         await asyncio.to_thread(stage.fleet.stop, name)
     return verdict
