@@ -106,7 +106,8 @@ async def test_nothing_moves_by_spoiled_pdus_and_messages_go_on_beside_them(
     )
     assert carrier.sent.total() == COUNT
     counted = {kind: _odd(kind) - odd_before[kind] for kind in odd_before}
-    print(f"counted: {counted}")
+    seen_count = carrier.answers.total() - MESSAGE_COUNT + int(counted["strangers"])
+    print(f"counted: {counted}; {seen_count} answered or counted, the others lost with their link")
     nacks = sum(
         count
         for (command, status), count in carrier.answers.items()
