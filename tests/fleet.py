@@ -106,7 +106,7 @@ class Fleet:
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
         self._health: dict[str, int] = {}
         self._metrics: dict[str, int] = {}
-        self._started: dict[str, tuple[str, Sequence[str], dict[str, str]]] = {}
+        self._started: dict[str, tuple[str, dict[str, str]]] = {}
         self.ports = {name: free_port() for name in ("ingest", "dlr", "simulator", "smpp")}
         self.environment = {
             "PATH": os.environ["PATH"],
@@ -176,19 +176,16 @@ class Fleet:
 
     # Processes -------------------------------------------------------------------------------
 
-    def start(
-        self, role: str, name: str = "", way: Sequence[str] = ("services",), **environment: str
-    ) -> None:
-        """Start a role; `name` tells several of one role apart. `way`: the module that starts it,
-        and what it is told before the role."""
+    def start(self, role: str, name: str = "", **environment: str) -> None:
+        """Start a role; `name` tells several of one role apart."""
         name = name or role
-        self._started[name] = (role, way, environment)
+        self._started[name] = (role, environment)
         health = free_port()
         self._health[name] = self.ports.get(role, health)
         self._metrics[name] = health
         with (self.folder / f"{name}.log").open("ab") as log:
             self._processes[name] = subprocess.Popen(
-                [sys.executable, "-m", *way, role],
+                [sys.executable, "-m", "services", role],
                 env={**self.environment, "SLUICE_METRICS_PORT": str(health), **environment},
                 cwd=self._root,
                 stdin=subprocess.DEVNULL,
@@ -198,8 +195,8 @@ class Fleet:
 
     def restart(self, name: str) -> None:
         """Start a process that has ended again, as it was started before."""
-        role, way, environment = self._started[name]
-        self.start(role, name, way, **environment)
+        role, environment = self._started[name]
+        self.start(role, name, **environment)
 
     def ended(self) -> list[str]:
         """Names of the processes that do not run any more."""
@@ -257,7 +254,7 @@ class Fleet:
         return self._processes[name].wait(STOP_SECONDS)
 
     def retire(self, name: str) -> int:
-        """SIGTERM a process that is not to be started again, if it lives; the exit status."""
+        """SIGTERM a process that is not to be started again; the exit status."""
         status = self.stop(name)
         del self._processes[name], self._started[name], self._health[name]
         return status

@@ -6,8 +6,11 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import sys
 import time
 from collections import Counter
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from random import Random
 
 import pytest
@@ -85,7 +88,7 @@ async def _play(stage: Arena, number: int, kills: Counter[str]) -> books.Verdict
         stop = asyncio.Event()
         running = asyncio.create_task(_ask(client, random, stop))
         try:
-            await _kill_at_each(stage, random, number, kills)
+            await _kill_at_each(stage, random, kills)
         finally:
             stop.set()
             await running
@@ -127,7 +130,7 @@ async def _ask(client: load.Client, random: Random, stop: asyncio.Event) -> None
     await client.answered()
 
 
-async def _kill_at_each(stage: Arena, random: Random, number: int, kills: Counter[str]) -> None:
+async def _kill_at_each(stage: Arena, random: Random, kills: Counter[str]) -> None:
     names = list(doomed.POINTS)
     random.shuffle(names)
     # It needs that somebody has been dead for long enough.
@@ -135,24 +138,51 @@ async def _kill_at_each(stage: Arena, random: Random, number: int, kills: Counte
     left = iter(names)
 
     async def one_after_the_other() -> None:
-        for name in left:
-            await _kill_at(stage, name, random.randint(1, PASS_COUNT_MAX), number)
-            kills[name] += 1
+        async with _nursery(stage) as nursery:
+            for name in left:
+                passes = 1 if "doubt" in name else random.randint(1, PASS_COUNT_MAX)
+                await _kill_at(stage, nursery, name, passes)
+                kills[name] += 1
 
     await asyncio.gather(*(one_after_the_other() for _ in range(BESIDE_COUNT)))
 
 
-async def _kill_at(stage: Arena, point: str, passes: int, number: int) -> None:
+@asynccontextmanager
+async def _nursery(stage: Arena) -> AsyncIterator[asyncio.subprocess.Process]:
+    """Where doomed dispatchers come from, one at a time."""
+    started = await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-m",
+        "tests.chaos.doomed",
+        env={**stage.fleet.environment, "SLUICE_METRICS_PORT": str(fleet.free_port())},
+        cwd=fleet.ROOT,
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+    )
+    try:
+        yield started
+    finally:
+        if started.stdin is not None:
+            started.stdin.close()
+        await asyncio.wait_for(started.wait(), DOOM_SECONDS)
+
+
+async def _kill_at(
+    stage: Arena, nursery: asyncio.subprocess.Process, point: str, passes: int
+) -> None:
     """One dispatcher from its start to its end, and what it leaves."""
-    name = f"doomed-{number}-{point.replace(' ', '-')}"
-    passes = 1 if "doubt" in point else passes
-    stage.fleet.start("dispatcher", name, ("tests.chaos.doomed", point, str(passes)))
-    deadline = time.monotonic() + DOOM_SECONDS
-    while name not in stage.fleet.ended():
-        assert time.monotonic() < deadline, f"never came to: {point}; {stage.fleet.log(name)}"
-        await asyncio.sleep(0.05)
-    status = stage.fleet.retire(name)
-    assert status == -signal.SIGKILL, f"{point}: {status}, {stage.fleet.log(name)}"
+    assert nursery.stdin
+    assert nursery.stdout
+    log = stage.fleet.folder / "doomed.log"
+    nursery.stdin.write(f"{point}\t{passes}\t{log}\n".encode())
+    pid = int(await nursery.stdout.readline())
+    try:
+        async with asyncio.timeout(DOOM_SECONDS):
+            status = int(await nursery.stdout.readline())
+    except TimeoutError:
+        os.kill(pid, signal.SIGKILL)
+        pytest.fail(f"never came to: {point}; {stage.fleet.log('doomed')}")
+    assert status == -signal.SIGKILL, f"{point}: {status}, {stage.fleet.log('doomed')}"
     async with database.connected(stage.servers.database_url) as connection:
         in_hand = [row["count"] for row in await connection.fetch(_IN_HAND)]
     assert max(in_hand, default=0) <= arena.IN_FLIGHT_MAX
