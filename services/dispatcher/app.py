@@ -46,8 +46,8 @@ class Settings(settings.Servers, frozen=True, kw_only=True):
     resubmit_seconds: Annotated[
         float,
         Meta(
-            description="So long after its answer was lost a segment that asks for at_least_once"
-            " is submitted again.",
+            description="So long after its answer was lost a segment is submitted again that asks"
+            " for at_least_once, or whose carrier is idempotent.",
             gt=0,
             le=86_400,
         ),
@@ -94,7 +94,12 @@ async def serve(chosen: Settings, stop: asyncio.Event) -> AsyncIterator[None]:
         inbound = InboundDesk(database, sealing)
         stack.push_async_callback(inbound.drain)
 
-        sweeper = Sweeper(database, worker_id, chosen.resubmit_seconds)
+        sweeper = Sweeper(
+            database,
+            worker_id,
+            chosen.resubmit_seconds,
+            lambda: configured.current.idempotent_carrier_ids,
+        )
         await sweeper.beat()
         stack.push_async_callback(sweeper.leave)
         stack.push_async_callback(unheard.leave, desk)

@@ -10,6 +10,8 @@ from shared.sms.states import SegmentState
 
 ATTEMPT_COUNT_MAX = 2
 """Submits of an at_least_once segment that may each have been taken; others have one."""
+IDEMPOTENT_ATTEMPT_COUNT_MAX = 5
+"""The same of a segment that its carrier takes once, however often it is submitted."""
 DELAY_MAX_MS = 60_000
 """Where a growing delay ends. The trying itself ends with the message's validity."""
 WISH_MAX_MS = 300_000

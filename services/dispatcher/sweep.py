@@ -3,6 +3,7 @@ again."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from uuid import UUID
 
 import asyncpg
@@ -31,8 +32,15 @@ PAGE_COUNT = 500
 class Sweeper:
     """Steps to be called every now and then; all are safe beside other dispatchers."""
 
-    def __init__(self, pool: asyncpg.Pool, worker_id: UUID, resubmit_seconds: float) -> None:
+    def __init__(
+        self,
+        pool: asyncpg.Pool,
+        worker_id: UUID,
+        resubmit_seconds: float,
+        idempotent_carriers: Callable[[], Sequence[int]] = tuple,
+    ) -> None:
         self._pool = pool
+        self._idempotent_carriers = idempotent_carriers
         self._worker_id = worker_id
         self._resubmit_seconds = resubmit_seconds
 
@@ -93,11 +101,15 @@ class Sweeper:
                 return
 
     async def resubmit(self) -> None:
-        """Submit doubts again where the producer asked for at_least_once: rather twice than not."""
+        """Submit doubts again where the carrier takes them once however often, and where the
+        producer asked for at_least_once: rather twice than not."""
+        repeating = segments.Repeating(
+            retry.ATTEMPT_COUNT_MAX,
+            self._idempotent_carriers(),
+            retry.IDEMPOTENT_ATTEMPT_COUNT_MAX,
+        )
         async with self._pool.acquire(timeout=ACQUIRE_SECONDS) as opened, opened.transaction():
-            found = await segments.doubtful_at_least_once(
-                opened, self._resubmit_seconds, retry.ATTEMPT_COUNT_MAX, PAGE_COUNT
-            )
+            found = await segments.doubtful(opened, self._resubmit_seconds, repeating, PAGE_COUNT)
             await claim.requeue(opened, found, trail.TrailStep.RESUBMITTED)
 
     async def tidy(self) -> None:

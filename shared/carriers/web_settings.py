@@ -108,7 +108,8 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     within `timeout_seconds`. Paths into an answer are those of `answers.dig`; of a text they are
     the names in the first of `answer_texts` that fits it. With `whole_message` the carrier cuts
     texts itself: it gets one request a message, and says at `parts_path`, if anywhere, how many
-    parts it makes of it.
+    parts it makes of it. An `idempotent` carrier takes what bears one `{reference}` once, however
+    often it is asked, and then answers as it did at first: what is in doubt is asked for again.
     """
 
     url: str
@@ -120,6 +121,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     body_kind: Literal["json", "form", "xml"] = "json"
     body: dict[str, object] | str = {}
     whole_message: bool = False
+    idempotent: bool = False
     answer_kind: answers.Kind = "json"
     answer_texts: tuple[str, ...] = ()
     success_statuses: tuple[int, ...] = (200, 201, 202)
@@ -158,6 +160,9 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
             sent = templates.fill(value, {**secrets, "reference": ""})
             checks.header(f"headers.{name}", name, str(sent))
         templates.check("body", self.body, words)
+        places = (self.url, self.query, self.headers, self.body)
+        if self.idempotent and "{reference}" not in str(places):
+            raise ValueError("idempotent: expected {reference} in url, query, headers or body")
         _check_body(self.body_kind, self.body, dict.fromkeys(words, "1"))
 
     def _check_answer(self) -> None:

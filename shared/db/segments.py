@@ -315,13 +315,25 @@ _DOUBTFUL = """
 SELECT s.message_id, s.part, s.submitted_at FROM segments s JOIN messages m USING (message_id)
 WHERE s.recipient > '' AND s.submitted_at < now() - $1 * interval '1 second'
   AND s.submitted_at > now() - (SELECT receipt_deadline())
-  AND s.state = 'in_doubt' AND m.at_least_once AND s.attempt_count < $2 AND m.expires_at > now()
+  AND s.state = 'in_doubt' AND m.expires_at > now()
+  AND s.attempt_count < CASE WHEN s.carrier_id = ANY ($4::int[]) THEN $5::int
+                             WHEN m.at_least_once THEN $2::int ELSE 0 END
 ORDER BY s.submitted_at LIMIT $3"""
 
 
-async def doubtful_at_least_once(
-    connection: Connection, older_seconds: float, attempt_count_max: int, limit: int
+class Repeating(NamedTuple):
+    """How often a segment may be submitted whose answers are lost: where its producer asks for
+    at_least_once, and by carriers that take it once, however often that is."""
+
+    attempt_count_max: int
+    idempotent_carrier_ids: Sequence[int]
+    idempotent_attempt_count_max: int
+
+
+async def doubtful(
+    connection: Connection, older_seconds: float, repeating: Repeating, limit: int
 ) -> list[Submit]:
-    """Submits in doubt for so long that their producers want them made again."""
-    rows = await connection.fetch(_DOUBTFUL, older_seconds, attempt_count_max, limit)
+    """Submits in doubt for so long that they are to be made again."""
+    attempt_count_max, *idempotent = repeating
+    rows = await connection.fetch(_DOUBTFUL, older_seconds, attempt_count_max, limit, *idempotent)
     return [Submit(*row) for row in rows]

@@ -123,6 +123,11 @@ class Carrier:
         short = not self.long_references or self.settings.get("concatenation") == "8bit"
         return 8 if short else 16
 
+    @property
+    def idempotent(self) -> bool:
+        """Whether it takes what bears one reference once, however often that is submitted."""
+        return self.settings.get("idempotent") is True
+
 
 @dataclass(frozen=True, slots=True)
 class Configuration:
@@ -174,6 +179,11 @@ class Configuration:
         """The line whose limits a line's messages meet: a number has those of its first line, and
         whoever shares it shares them."""
         return self.sharing.get(line_id, (line_id,))[0]
+
+    @property
+    def idempotent_carrier_ids(self) -> list[int]:
+        """Carriers that may be asked again for what is in doubt."""
+        return [each.carrier_id for each in self.carriers.values() if each.idempotent]
 
     def carrier_for(self, country: str) -> Carrier | None:
         """The best carrier to a country as a rule: by its own routes, else by those for '*', else
