@@ -198,9 +198,14 @@ class Lane:
         self._in_flight -= len(together)
         self._wake.set()
         self._quiet.set()
-        if not recorded.cancelled() and recorded.exception() is None:
+        if recorded.cancelled():
+            return
+        if (error := recorded.exception()) is None:
             for held in together:
                 self._rest(held)
+        else:
+            # As of a task: these would be submitting for as long as this process lives.
+            self._failure = error
 
     def _rest(self, held: Held) -> None:
         """The message has come to rest in PostgreSQL; its delivery may go when all have."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 
+import asyncpg
 import msgspec
 import prometheus_client
 import pytest
@@ -136,4 +137,19 @@ async def test_the_lane_ends_when_a_batch_dies_of_something_unforeseen(town: Tow
     lane.receive(1, Delivered(envelopes.encode_work(items)))
     # then the lane ends with that error, for its process to end with
     with pytest.raises((StopIteration, RuntimeError)):
+        await asyncio.wait_for(running, 10)
+
+
+async def test_the_lane_ends_when_answers_cannot_be_recorded_for_an_unforeseen_reason(
+    town: Town, owner: asyncpg.Connection
+) -> None:
+    # given a database in which segments may be written no more
+    items = await town.accept(1)
+    await owner.execute("REVOKE INSERT, UPDATE ON segments FROM sluice_services")
+    lane = lane_of(town, ScriptedCarrier([ACCEPTED]))
+    running = asyncio.create_task(lane.run())
+    # when a message is submitted, and answered
+    lane.receive(1, Delivered(envelopes.encode_work(items)))
+    # then the lane ends with that error: going on, it would be submitting for ever
+    with pytest.raises(asyncpg.InsufficientPrivilegeError):
         await asyncio.wait_for(running, 10)
