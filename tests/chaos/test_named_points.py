@@ -4,13 +4,13 @@ agree, and what is in doubt is at most what was in its windows."""
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import signal
 import sys
 import time
 from collections import Counter
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from random import Random
 
 import pytest
@@ -166,10 +166,12 @@ async def _kill_at_each(stage: Arena, random: Random, kills: Counter[str]) -> No
                 await _kill_at(stage, nursery, name, passes)
                 kills[name] += 1
 
-    await asyncio.gather(*(one_after_the_other() for _ in range(BESIDE_COUNT)))
+    async with asyncio.TaskGroup() as runners:
+        for _ in range(BESIDE_COUNT):
+            runners.create_task(one_after_the_other())
 
 
-@asynccontextmanager
+@contextlib.asynccontextmanager
 async def _nursery(stage: Arena) -> AsyncIterator[asyncio.subprocess.Process]:
     """Where doomed dispatchers come from, one at a time."""
     started = await asyncio.create_subprocess_exec(
@@ -180,13 +182,15 @@ async def _nursery(stage: Arena) -> AsyncIterator[asyncio.subprocess.Process]:
         cwd=fleet.ROOT,
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
+        start_new_session=True,
     )
     try:
         yield started
     finally:
-        if started.stdin is not None:
-            started.stdin.close()
-        await asyncio.wait_for(started.wait(), DOOM_SECONDS)
+        # One that is still doomed when a test fails has a group with its nursery.
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(started.pid, signal.SIGKILL)
+        await started.wait()
 
 
 async def _kill_at(
