@@ -23,6 +23,7 @@ from shared.db import work
 from shared.limits.limiter import Permit
 from shared.rules.snapshot import Carrier
 from shared.runtime import redis_link
+from shared.sms import segmentation
 from shared.sms.classes import CLASSES
 
 _log = structlog.get_logger()
@@ -160,7 +161,7 @@ class Lane:
             await self._pause(done.fault)
 
     def _send(self, claimed: Iterable[tuple[Held, work.Claimed, Permit]]) -> None:
-        reference_bits = self._as_set.reference_bits
+        cut = segmentation.Cut(self._as_set.reference_bits, self._as_set.repertoire)
         for held, message, permit in claimed:
             self._in_flight += 1
             sending.Sending(
@@ -169,7 +170,7 @@ class Lane:
                 self.link,
                 self._reserved,
                 partial(self._ended, held),
-                reference_bits=reference_bits,
+                cut=cut,
                 message_class=CLASSES[held.message_class],
             ).start()
 

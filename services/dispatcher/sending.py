@@ -15,6 +15,7 @@ from shared.db import work
 from shared.limits.limiter import PERMIT_AGE_SECONDS, Permit
 from shared.sms import classes, encoding, segmentation
 
+_USUAL_CUT = segmentation.Cut()
 CANCELED = "an earlier part of the message was refused"
 
 
@@ -38,7 +39,7 @@ class Reserved:
 class Sending:
     """Submits the parts of one message. Each is taken from `reserved` when it is handed over, for
     from then on the link counts it, or when that will not happen; `on_end` is called once, when
-    every part has an answer. `reference_bits` is what the carrier wants.
+    every part has an answer. `cut` is what the carrier wants.
 
     A carrier that cuts texts itself gets one segment for all parts, and its answer is each one's;
     but a message of which parts were taken before, by themselves, goes on by parts."""
@@ -64,7 +65,7 @@ class Sending:
         reserved: Reserved,
         on_end: Callable[[Sending], None],
         *,
-        reference_bits: segmentation.ReferenceBits = 16,
+        cut: segmentation.Cut = _USUAL_CUT,
         message_class: classes.ClassName = "normal",
     ) -> None:
         self.message = message
@@ -78,7 +79,11 @@ class Sending:
         if self._whole:
             self._segments = [_whole_of(message, leave_by, message_class)]
         else:
-            self._segments = _segments_of(message, leave_by, reference_bits, message_class)
+            self._segments = [
+                _segment_of(message, part, leave_by, message_class)
+                for part in _cut(message, cut)
+                if part.number in message.parts
+            ]
         self._next = 0
         self._places = permit.segment_count
 
@@ -166,40 +171,32 @@ def _whole_of(
     )
 
 
-def _segments_of(
+def _segment_of(
     message: work.Claimed,
+    part: segmentation.Part,
     leave_by: float,
-    reference_bits: segmentation.ReferenceBits,
     message_class: classes.ClassName,
-) -> list[contract.Segment]:
-    """The parts still to go, cut by the one function that also priced them."""
-    return [
-        contract.Segment(
-            message.message_id,
-            part.number,
-            part.total,
-            message.sender,
-            message.recipient,
-            part.encoding,
-            part.udh,
-            part.payload,
-            max(1, message.valid_seconds),
-            message.submitted_at,
-            leave_by,
-            message_class,
-        )
-        for part in _cut(message, reference_bits)
-        if part.number in message.parts
-    ]
+) -> contract.Segment:
+    return contract.Segment(
+        message.message_id,
+        part.number,
+        part.total,
+        message.sender,
+        message.recipient,
+        part.encoding,
+        part.udh,
+        part.payload,
+        max(1, message.valid_seconds),
+        message.submitted_at,
+        leave_by,
+        message_class,
+    )
 
 
-def _cut(
-    message: work.Claimed, reference_bits: segmentation.ReferenceBits
-) -> tuple[segmentation.Part, ...]:
+def _cut(message: work.Claimed, cut: segmentation.Cut) -> tuple[segmentation.Part, ...]:
+    """The parts, cut by the one function that also priced them."""
     reference = message.concat_reference
     if reference is None:
         # One part alone, or a message of the release before, which was priced for 8 bits.
-        return segmentation.split(message.body, message.message_id.int & 0xFF, 8)
-    return segmentation.split_as_priced(
-        message.body, message.segment_count, reference, reference_bits
-    )
+        reference, cut = message.message_id.int & 0xFF, cut._replace(reference_bits=8)
+    return segmentation.split_as_priced(message.body, message.segment_count, reference, cut)

@@ -37,13 +37,6 @@ Binds = Literal["transceiver", "transmitter", "receiver", "transmitter+receiver"
 InterfaceVersion = Literal["3.4", "3.3"]
 Concatenation = Literal["16bit", "8bit", "sar"]
 Validity = Literal["relative", "absolute", "none"]
-Alphabet = Literal["gsm7", "gsm7_packed", "latin1", "ascii"]
-_REPERTOIRES: dict[Alphabet, repertoires.Repertoire] = {
-    "gsm7": "gsm7",
-    "gsm7_packed": "gsm7",
-    "latin1": "latin-1",
-    "ascii": "ascii",
-}
 INTERFACE_VERSIONS: dict[InterfaceVersion, int] = {"3.4": codes.INTERFACE_VERSION, "3.3": 0x33}
 
 
@@ -132,7 +125,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     protocol_id: int = 0
     priority: dict[classes.ClassName, int] = {}
     validity: Validity = "relative"
-    alphabet: Alphabet = "gsm7"
+    alphabet: repertoires.Alphabet = "gsm7"
     data_coding_gsm7: int = 0
     data_coding_ucs2: int = 8
     reference_tlv: bool = True
@@ -203,7 +196,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     def codings(self) -> smpp_alphabets.Codings:
         """How text is written."""
         return smpp_alphabets.Codings(
-            _REPERTOIRES[self.alphabet],
+            repertoires.BY_ALPHABET[self.alphabet],
             self.alphabet == "gsm7_packed",
             self.data_coding_gsm7,
             self.data_coding_ucs2,

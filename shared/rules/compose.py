@@ -15,7 +15,7 @@ from shared.rules.refusals import Code, Refusal, Subject
 from shared.rules.routes import Journey
 from shared.rules.snapshot import Account, Carrier, Configuration, Limits, Line
 from shared.rules.verdicts import Case, Facts
-from shared.sms import e164, segmentation, sender_id, time_zones
+from shared.sms import e164, repertoires, segmentation, sender_id, time_zones
 from shared.sms.classes import NORMAL
 
 VALID_SECONDS_DEFAULT = 24 * 3600
@@ -114,7 +114,7 @@ def compose(
             wish.message_class,
         )
     )
-    plan = measure(wish.text, _reference_bits(wish, carrier), wish.segment_count_max)
+    plan = _measured(wish, carrier)
     if isinstance(plan, Refusal):
         return plan
     if refusal := _too_many_segments(line, wish, plan.segment_count):
@@ -192,7 +192,7 @@ def quote(
             wish.message_class,
         )
     )
-    plan = measure(wish.text, _reference_bits(wish, carrier), wish.segment_count_max)
+    plan = _measured(wish, carrier)
     if isinstance(plan, Refusal):
         return plan
     if carrier is None:
@@ -301,11 +301,12 @@ def measure(
     text: str,
     reference_bits: segmentation.ReferenceBits = 16,
     segment_count_max: int = segmentation.SEGMENT_COUNT_MAX,
+    repertoire: repertoires.Repertoire = "gsm7",
 ) -> segmentation.Plan | Refusal:
     """How the text will be cut, by the one function that also cuts it, for a carrier that wants
-    references of so many bits."""
+    references of so many bits, and has these characters without UCS-2."""
     try:
-        return segmentation.measure(text, reference_bits, segment_count_max)
+        return segmentation.measure(text, reference_bits, segment_count_max, repertoire)
     except segmentation.EmptyText:
         return Refusal(Code.EMPTY_TEXT, "The text is empty.", Subject.TEXT)
     except segmentation.TextTooLong as error:
@@ -325,10 +326,11 @@ def _recipient_of(account: Account, to: str) -> e164.PhoneNumber | Refusal:
     return recipient
 
 
-def _reference_bits(wish: Wish, carrier: Carrier | None) -> segmentation.ReferenceBits:
-    if wish.reference_bits is not None:
-        return wish.reference_bits
-    return 16 if carrier is None else carrier.reference_bits
+def _measured(wish: Wish, carrier: Carrier | None) -> segmentation.Plan | Refusal:
+    if carrier is None:
+        return measure(wish.text, wish.reference_bits or 16, wish.segment_count_max)
+    bits = wish.reference_bits or carrier.reference_bits
+    return measure(wish.text, bits, wish.segment_count_max, carrier.repertoire)
 
 
 def _line_of(current: Configuration, account: Account, sender: str | None) -> Line | Refusal:

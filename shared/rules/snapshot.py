@@ -21,7 +21,7 @@ from shared.rules.routes import (
     choose,
     first,
 )
-from shared.sms import segmentation
+from shared.sms import repertoires, segmentation
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,6 +127,11 @@ class Carrier:
     def idempotent(self) -> bool:
         """Whether it takes what bears one reference once, however often that is submitted."""
         return self.settings.get("idempotent") is True
+
+    @property
+    def repertoire(self) -> repertoires.Repertoire:
+        """Which characters it takes without UCS-2, in which a text has fewer to a segment."""
+        return repertoires.BY_ALPHABET.get(self.settings.get("alphabet"), "gsm7")
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ from itertools import pairwise
 from typing import Literal, NamedTuple
 
 from shared.sms import encoding as encodings
+from shared.sms import repertoires
 
 SEGMENT_COUNT_MAX = 5
 """Unless who sends says otherwise."""
@@ -123,14 +124,26 @@ class Concatenation(NamedTuple):
     number: int
 
 
+class Cut(NamedTuple):
+    """How a carrier wants long texts: the length of the reference by which parts are joined, and
+    the characters that it takes without UCS-2."""
+
+    reference_bits: ReferenceBits = 16
+    repertoire: repertoires.Repertoire = "gsm7"
+
+
 def measure(
-    text: str, reference_bits: ReferenceBits = 16, count_max: int = SEGMENT_COUNT_MAX
+    text: str,
+    reference_bits: ReferenceBits = 16,
+    count_max: int = SEGMENT_COUNT_MAX,
+    repertoire: repertoires.Repertoire = "gsm7",
 ) -> Plan:
     """How the text would be split. Raises EmptyText, TextTooLong, encoding.UnencodableText.
 
-    `reference_bits` must be what `split` is later given: the longer reference leaves less room.
+    `reference_bits` and `repertoire` must be what `split` is later given: the longer reference
+    leaves less room, and what a carrier's alphabet does not hold is counted as UCS-2.
     """
-    encoding, payload = encodings.encode(text)
+    encoding, payload = _encode(text, repertoire)
     bounds = _bounds(payload, encoding, reference_bits, count_max)
     return Plan(encoding, len(bounds) - 1, len(payload) // _SHAPES[encoding].unit_octets)
 
@@ -140,12 +153,13 @@ def split(
     reference: int = 0,
     reference_bits: ReferenceBits = 16,
     count_max: int = SEGMENT_COUNT_MAX,
+    repertoire: repertoires.Repertoire = "gsm7",
 ) -> tuple[Part, ...]:
     """The segments of a text, filled greedily; as many as `measure` says, and the same errors.
 
     Raises ValueError if the reference does not fit into its bits.
     """
-    encoding, payload = encodings.encode(text)
+    encoding, payload = _encode(text, repertoire)
     if 0 < len(payload) <= _SHAPES[encoding].single_octets:
         return (Part(1, 1, encoding, b"", payload),)
     bounds = _bounds(payload, encoding, reference_bits, count_max)
@@ -164,23 +178,46 @@ def split(
     )
 
 
-def split_as_priced(
-    text: str, segment_count: int, reference: int, wished_bits: ReferenceBits
-) -> tuple[Part, ...]:
+def split_as_priced(text: str, segment_count: int, reference: int, wished: Cut) -> tuple[Part, ...]:
     """The segments of a text that was measured, and paid for, as so many.
 
-    `wished_bits` is what its carrier wants now. It may have wanted the other when the text was
-    measured; then that stands, unless it makes no difference. Of an 8 bit reference the low bits
-    are taken. Raises what `split` raises.
+    `wished` is what its carrier wants now. Something else may have been wanted when the text was
+    measured, by that carrier or by another; then that stands, unless it makes no difference. Of an
+    8 bit reference the low bits are taken. Raises what `split` raises.
     """
-    try:
-        parts = split(text, reference & ((1 << wished_bits) - 1), wished_bits, segment_count)
-    except TextTooLong:
-        parts = ()
+    parts = _split_into(text, segment_count, reference, *wished)
     if len(parts) == segment_count:
         return parts
-    other_bits: ReferenceBits = 8 if wished_bits == 16 else 16
-    return split(text, reference & ((1 << other_bits) - 1), other_bits, segment_count)
+    bits, repertoire = wished
+    other_bits: ReferenceBits = 8 if bits == 16 else 16
+    others = (each for each in repertoires.REPERTOIRES if each != repertoire)
+    for each in (repertoire, *others):
+        for tried in (bits, other_bits):
+            parts = _split_into(text, segment_count, reference, tried, each)
+            if len(parts) == segment_count:
+                return parts
+    return split(text, reference & ((1 << other_bits) - 1), other_bits, segment_count, repertoire)
+
+
+def _split_into(
+    text: str,
+    segment_count: int,
+    reference: int,
+    bits: ReferenceBits,
+    repertoire: repertoires.Repertoire,
+) -> tuple[Part, ...]:
+    """The segments if they are not more than that; else none."""
+    try:
+        return split(text, reference & ((1 << bits) - 1), bits, segment_count, repertoire)
+    except TextTooLong:
+        return ()
+
+
+def _encode(text: str, repertoire: repertoires.Repertoire) -> tuple[encodings.Encoding, bytes]:
+    encoding, payload = encodings.encode(text)
+    if encoding is encodings.Encoding.UCS2 or repertoires.holds(repertoire, text):
+        return encoding, payload
+    return encodings.Encoding.UCS2, encodings.encode_ucs2(text)
 
 
 def _bounds(

@@ -130,7 +130,7 @@ def _of_amount(
         return problems.of(422, Code.UNSUPPORTED_COUNTRY.value, detail, "country")
     segment_count = 1
     if text is not UNSET:
-        plan = compose.measure(text, carrier.reference_bits)
+        plan = compose.measure(text, carrier.reference_bits, repertoire=carrier.repertoire)
         if isinstance(plan, Refusal):
             return refusals.problem_of(plan)
         segment_count = plan.segment_count

@@ -106,6 +106,6 @@ async def _submit(
         carrier,
         sending.Reserved(),
         ended.set_result,
-        reference_bits=reference_bits,
+        cut=segmentation.Cut(reference_bits),
     ).start()
     return await asyncio.wait_for(ended, 5)

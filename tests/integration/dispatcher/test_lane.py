@@ -128,6 +128,29 @@ async def test_parts_bear_the_reference_that_the_carrier_as_it_is_set_now_wants(
     running.cancel()
 
 
+async def test_a_text_leaves_in_the_alphabet_in_which_it_was_priced_for_its_carrier(
+    town: Town,
+) -> None:
+    # given a carrier that writes ASCII, and a text with accents that was priced as two of UCS-2
+    lane = lane_of(town, link := ScriptedCarrier([ACCEPTED] * 2))
+    await town.pool.execute('UPDATE carriers SET settings = \'{"alphabet": "ascii"}\'')
+    await town.pool.execute("UPDATE configuration_version SET version = version + 1")
+    await town.configured.refresh()
+    items = await town.accept(1, segment_count=2)
+    await town.pool.execute("UPDATE messages SET body = repeat('é', 100), concat_reference = 7")
+    # when it is submitted
+    running = asyncio.create_task(lane.run())
+    lane.receive(1, Delivered(envelopes.encode_work(items)))
+    async with asyncio.timeout(10):
+        while len(link.submitted) < 2:
+            await asyncio.sleep(0.01)
+    # then it leaves as that
+    assert [each.encoding for each in link.submitted] == ["ucs2", "ucs2"]
+    assert "".join(each.text for each in link.submitted) == "é" * 100
+    await lane.drain()
+    running.cancel()
+
+
 async def test_the_lane_ends_when_a_batch_dies_of_something_unforeseen(town: Town) -> None:
     # given a carrier whose link breaks its contract: it raises
     items = await town.accept(1)

@@ -130,6 +130,34 @@ async def test_parts_are_priced_with_the_header_that_their_carrier_wants(town: W
         assert stored == answer["segments"]
 
 
-async def _preview(town: World, to: str) -> dict[str, int]:
-    found: dict[str, int] = await town.post("alice", "/v1/preview", {"text": BRIM, "to": to}, 200)
+async def test_a_text_is_priced_in_the_alphabet_that_its_carrier_has(town: World) -> None:
+    # Given a carrier to Germany that writes ASCII
+    settings = {
+        "host": "127.0.0.1",
+        "port": 9,
+        "system_id": "us",
+        "password": "pw",
+        "alphabet": "ascii",
+    }
+    async with town.pool.acquire() as connection, connection.transaction():
+        await apply.put(connection, apply.Carrier("brief", "smpp", 0, settings), None)
+        await apply.put(connection, apply.Route("DE", "brief", 1), None)
+        await configuration.bump(connection)
+    accents = "Ä" * 71
+    async with asyncio.timeout(10):
+        while (await _preview(town, "+4915123456789", accents))["segments"] != 2:
+            await asyncio.sleep(0.05)
+
+    # When texts go to both countries, Then what it cannot write is counted as UCS-2, and only there
+    for to, text, count in (
+        ("+33612300005", accents, 1),
+        ("+4915123456789", accents, 2),
+        ("+4915123456789", "A" * 160, 1),
+    ):
+        assert (await _preview(town, to, text))["segments"] == count
+        assert (await town.post("alice", "/v1/messages", message(to, text)))["segments"] == count
+
+
+async def _preview(town: World, to: str, text: str = BRIM) -> dict[str, int]:
+    found: dict[str, int] = await town.post("alice", "/v1/preview", {"text": text, "to": to}, 200)
     return found

@@ -10,7 +10,7 @@ import msgspec
 import pytest
 
 from shared.carriers import smpp_receipts, smpp_settings, smpp_tlvs
-from shared.sms import causes, inbound
+from shared.sms import causes, inbound, repertoires
 from tests.unit.architecture import tree
 
 PAGE = (tree.ROOT / "docs/carriers.md").read_text("utf-8")
@@ -36,7 +36,7 @@ def test_each_setting_is_on_the_page(field: str) -> None:
     [
         smpp_settings.Binds,
         smpp_settings.InterfaceVersion,
-        smpp_settings.Alphabet,
+        repertoires.Alphabet,
         smpp_settings.Concatenation,
         smpp_settings.Validity,
         smpp_tlvs.TlvKind,

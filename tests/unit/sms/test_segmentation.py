@@ -9,7 +9,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from shared.sms import encoding, segmentation
+from shared.sms import encoding, repertoires, segmentation
 from tests.unit.sms import texts
 
 GSM7, UCS2 = encoding.Encoding.GSM7, encoding.Encoding.UCS2
@@ -137,7 +137,9 @@ def test_a_text_is_cut_as_it_was_priced_whatever_its_carrier_wants_by_then(
     except segmentation.TextTooLong:
         assume(False)
 
-    parts = segmentation.split_as_priced(text, plan.segment_count, reference, wished)
+    parts = segmentation.split_as_priced(
+        text, plan.segment_count, reference, segmentation.Cut(wished)
+    )
 
     assert len(parts) == plan.segment_count
     assert segmentation.rejoin([(part.udh, part.payload) for part in parts], plan.encoding) == text
@@ -149,7 +151,7 @@ def test_a_text_is_cut_as_it_was_priced_whatever_its_carrier_wants_by_then(
 
 def test_a_text_that_grew_beyond_its_price_is_cut_the_old_way() -> None:
     for text, units in (("a" * 306, 2), ("a" * 765, 5)):
-        parts = segmentation.split_as_priced(text, units, 0x1234, 16)
+        parts = segmentation.split_as_priced(text, units, 0x1234, segmentation.Cut())
         assert [part.udh[:4].hex() for part in parts] == ["05000334"] * units
 
 
@@ -328,3 +330,39 @@ def test_header_is_detached_from_a_short_message() -> None:
     (part, _) = segmentation.split("a" * 161)
 
     assert segmentation.detach_udh(part.udh + part.payload) == (part.udh, part.payload)
+
+
+TEXTS = st.text(st.sampled_from("ab[ 1éÄ€Ωж"), min_size=1, max_size=330)
+
+
+@given(TEXTS, st.sampled_from(REFERENCE_BITS), st.sampled_from(repertoires.REPERTOIRES))
+def test_a_text_is_cut_as_it_was_measured_and_outside_a_repertoire_as_ucs2(
+    text: str, bits: segmentation.ReferenceBits, repertoire: repertoires.Repertoire
+) -> None:
+    plan = segmentation.measure(text, bits, 10, repertoire)
+    parts = segmentation.split(text, 7, bits, 10, repertoire)
+    assert (plan.encoding, plan.segment_count) == (parts[0].encoding, len(parts))
+    if plan.encoding is GSM7:
+        assert repertoires.holds(repertoire, text)
+    else:
+        assert not repertoires.holds(repertoire, text) or encoding.encoding_of(text) is UCS2
+
+
+@given(
+    TEXTS,
+    st.sampled_from(REFERENCE_BITS),
+    st.sampled_from(repertoires.REPERTOIRES),
+    st.sampled_from(REFERENCE_BITS),
+    st.sampled_from(repertoires.REPERTOIRES),
+)
+def test_a_text_leaves_as_it_was_priced_whatever_its_carrier_wants_by_then(
+    text: str,
+    then_bits: segmentation.ReferenceBits,
+    then: repertoires.Repertoire,
+    now_bits: segmentation.ReferenceBits,
+    now: repertoires.Repertoire,
+) -> None:
+    count = segmentation.measure(text, then_bits, 10, then).segment_count
+    parts = segmentation.split_as_priced(text, count, 0xABCD, segmentation.Cut(now_bits, now))
+    assert len(parts) == count
+    assert "".join(part.text for part in parts) == text
