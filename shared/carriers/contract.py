@@ -72,6 +72,11 @@ class Segment(msgspec.Struct, frozen=True, gc=False):
         return f"Segment({self.reference})"
 
     @property
+    def is_whole(self) -> bool:
+        """Whether it stands for all parts of a long message (`Link.whole_messages`)."""
+        return self.part_count > 1 and not self.udh
+
+    @property
     def text(self) -> str:
         """The payload as text, for carriers that want that."""
         return encoding.decode(self.payload, self.encoding)

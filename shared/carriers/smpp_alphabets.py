@@ -14,7 +14,9 @@ from shared.smpp import codes, pdu
 from shared.sms import encoding
 from shared.sms.repertoires import Repertoire
 
-SEGMENT_OCTETS_MAX = 140
+_SEGMENT_OCTETS_MAX = 140
+_PART_OCTETS_MAX = 134
+"""Of a whole text that the SMSC cuts, beside the shortest header."""
 
 
 class Codings(NamedTuple):
@@ -43,6 +45,13 @@ def write(segment: contract.Segment, header: bytes, codings: Codings) -> tuple[i
         return codings.default, header + text.encode(codings.repertoire)
     except UnicodeEncodeError:
         octets = header + encoding.encode_ucs2(text)
-    if len(octets) > SEGMENT_OCTETS_MAX:
+    if len(octets) > _room(segment):
         raise pdu.PduError(codes.ESME_RINVMSGLEN)
     return codings.ucs2, octets
+
+
+def _room(segment: contract.Segment) -> int:
+    """Octets that take no more segments on the air than were paid for."""
+    if segment.is_whole:
+        return _PART_OCTETS_MAX * segment.part_count
+    return _SEGMENT_OCTETS_MAX

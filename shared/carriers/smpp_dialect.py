@@ -46,6 +46,8 @@ class Dialect:
         self._says_reference = settings.reference_tlv and settings.speaks_tlvs
         self._concatenates_by_tlv = settings.concatenation == "sar"
         self._validity = _VALIDITIES[settings.validity]
+        self.whole_messages = settings.concatenation == "payload"
+        """Whether the carrier cuts long texts itself."""
         self._form = lru_cache(maxsize=_FORM_COUNT_MAX)(self._written_form)
 
     def write(self, segment: contract.Segment) -> bytes:
@@ -62,7 +64,12 @@ class Dialect:
             segment.message_class,
             self._validity(segment.valid_seconds),
         )
-        return form.fill(source, recipient, octets, self._parameters(segment))
+        parameters = self._parameters(segment)
+        if segment.is_whole:
+            # Its text has the parameter's two octets of length, and short_message none.
+            payload = tlv.pack_one(codes.TLV_MESSAGE_PAYLOAD, octets)
+            return form.fill(source, recipient, b"", payload + parameters)
+        return form.fill(source, recipient, octets, parameters)
 
     def _parameters(self, segment: contract.Segment) -> bytes:
         written = self._tlvs.of(segment.source)

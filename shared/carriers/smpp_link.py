@@ -34,8 +34,6 @@ class SmppLink:
     with the most room, but the parts of one message stay together where they can, because they
     arrive best in order. Receivers take none."""
 
-    whole_messages = False
-
     def __init__(
         self,
         carrier: str,
@@ -46,6 +44,7 @@ class SmppLink:
     ) -> None:
         self._carrier = carrier
         self._dialect = dialect
+        self.whole_messages = dialect.whole_messages
         self._sinks = sinks
         self._changed = asyncio.Event()
         self._storing: dict[asyncio.Future[None], list[_Delivery]] = {}

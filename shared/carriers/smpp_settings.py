@@ -35,7 +35,7 @@ _STATE_WORD = re.compile(r"[A-Za-z0-9_-]{1,40}")
 
 Binds = Literal["transceiver", "transmitter", "receiver", "transmitter+receiver"]
 InterfaceVersion = Literal["3.4", "3.3"]
-Concatenation = Literal["16bit", "8bit", "sar"]
+Concatenation = Literal["16bit", "8bit", "sar", "payload"]
 Validity = Literal["relative", "absolute", "none"]
 INTERFACE_VERSIONS: dict[InterfaceVersion, int] = {"3.4": codes.INTERFACE_VERSION, "3.3": 0x33}
 
@@ -161,7 +161,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
                 checks.number(f"{name}.{kind}", getattr(table, kind), 0, 255)
         for word, priority in self.priority.items():
             checks.number(f"priority.{word}", priority, 0, 255)
-        if not self.speaks_tlvs and (self.tlvs or self.concatenation == "sar"):
+        if not self.speaks_tlvs and (self.tlvs or self.concatenation in ("sar", "payload")):
             field = "tlvs" if self.tlvs else "concatenation"
             raise ValueError(f"{field}: SMPP 3.3 has no optional parameters")
         tags = [each.tag for each in self.tlvs]

@@ -97,6 +97,43 @@ async def test_the_parts_of_a_long_text_are_joined_by_parameters_where_the_carri
     assert alone.tlvs == ()
 
 
+def whole(text: str) -> contract.Segment:
+    """A long text as the dispatcher hands it to a link of whole messages."""
+    first = segments.segments(text=text)[0]
+    chosen, payload = encoding.encode(text)
+    return msgspec.structs.replace(first, encoding=chosen, udh=b"", payload=payload)
+
+
+async def test_a_long_text_goes_whole_where_the_carrier_cuts_it_itself() -> None:
+    texts = ["x" * 200, "Ж" * 100, "short"]
+    async with (
+        smscs.listening() as smsc,
+        smscs.link_to(smsc.port, None, None, concatenation="payload") as link,
+    ):
+        assert link.whole_messages
+        for text in texts:
+            said = await smscs.sent(link, whole(text))
+            assert said.kind is outcomes.OutcomeKind.ACCEPTED
+    latin, cyrillic, short = smsc.submits
+    assert (latin.short_message, latin.esm_class, latin.data_coding) == (b"", 0, 0)
+    assert pdu.payload(latin) == b"x" * 200
+    assert (cyrillic.data_coding, pdu.payload(cyrillic)) == (8, texts[1].encode("utf-16-be"))
+    assert (short.short_message, tlv.message_payload(short.tlvs)) == (b"short", None)
+    assert all(tlv.find(each.tlvs, codes.TLV_USER_MESSAGE_REFERENCE) for each in smsc.submits)
+
+
+@pytest.mark.parametrize(("count", "is_sent"), [(134, True), (135, False)])
+async def test_a_whole_text_takes_no_more_segments_than_were_paid_for(
+    count: int, is_sent: bool
+) -> None:
+    """Of 153 to 160 septets and more two were paid for; as UCS-2 they hold 134 characters."""
+    text = "é" * count
+    segment = msgspec.structs.replace(whole("é" * 200), payload=encoding.encode_gsm7(text))
+    sent, said = await written(segment, concatenation="payload", alphabet="ascii")
+    assert bool(sent) is is_sent
+    assert (said[0].kind is outcomes.OutcomeKind.ACCEPTED) is is_sent
+
+
 async def test_free_parameters_go_with_every_part_and_a_sender_may_have_its_own() -> None:
     tlvs = [
         {"tag": 0x1400, "value": "1101", "by_sender": {"Acme": "2202"}},
