@@ -15,7 +15,7 @@ import rich.markup
 import rich.table
 from msgspec import NODEFAULT, Meta
 
-from services.commands import database, probe
+from services.commands import billed, database, probe
 from services.commands.arguments import Json
 from services.commands.tokens import Key
 from shared.access.keys import Keys
@@ -30,6 +30,7 @@ app = cyclopts.App(
     name="carrier", help="Carriers: what they are set to, what they answer, a test through one."
 )
 app.command(probe.run, name="probe")
+app.command(billed.run, name="billed")
 
 _SIGNS: Final = {FindingWeight.GOOD: "ok", FindingWeight.NOTE: "note", FindingWeight.BAD: "WRONG"}
 

@@ -128,3 +128,29 @@ async def of_message(connection: Connection, message_id: UUID) -> list[StoredMar
         of_submit = (part, step, found.begun_at)
         told.setdefault(of_submit if found.begun_at else (part, step, recorded_at), found)
     return list(told.values())
+
+
+class BilledOtherwise(NamedTuple):
+    """A carrier's messages of which it bills other parts than were charged, and both counts."""
+
+    carrier: str
+    message_count: int
+    charged_count: int
+    billed_count: int
+
+
+_BILLED_OTHERWISE = """
+SELECT c.name, count(*), sum(m.segment_count), sum(b.detail::integer)
+FROM (SELECT DISTINCT t.message_id, t.detail FROM trail_pages p
+      CROSS JOIN LATERAL unnest(p.message_ids, p.steps, p.details) AS t (message_id, step, detail)
+      WHERE p.last_message_id >= least_id(now() - $1 * interval '1 day')
+        AND 'billed' = ANY (p.steps) AND t.step = 'billed') b
+JOIN messages m USING (message_id)
+JOIN segments s ON s.message_id = m.message_id AND s.part = 1
+JOIN carriers c ON c.carrier_id = s.carrier_id
+GROUP BY c.name ORDER BY c.name"""
+
+
+async def billed_otherwise(connection: Connection, days: int) -> list[BilledOtherwise]:
+    """What carriers that cut texts themselves count differently, of messages of so many days."""
+    return [BilledOtherwise(*row) for row in await connection.fetch(_BILLED_OTHERWISE, days)]

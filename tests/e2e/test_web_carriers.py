@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import AsyncIterator
 from decimal import Decimal
 from typing import Any
@@ -57,6 +58,11 @@ async def test_carriers_that_are_nothing_but_toml_deliver_refuse_and_call(
     await shop.until(billed_id, "delivered")
     told = [each for each in await _trace(shop, billed_id) if each["what"] == "billed"]
     assert [each["billed_count"] for each in told] == [4]
+    shown = platform.sluice("carrier", "billed", "--json").stdout
+    assert json.loads(shown) == [
+        {"carrier": "maple", "message_count": 1, "charged_count": 3, "billed_count": 4}
+    ]
+    assert "maple" in platform.sluice("carrier", "billed", "--days", "7").stdout
 
     # When a message of two parts goes by parts over the other one, both are joined by their header
     fern_id = (await shop.send("+33612345678", "Votre colis arrive. " * 12))["id"]
