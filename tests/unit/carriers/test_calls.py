@@ -9,6 +9,8 @@ import json
 
 import msgspec
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from shared.carriers import calls, contract
 from shared.carriers.secret import Secret
@@ -217,3 +219,42 @@ def test_a_token_s_claims_are_those_of_one_of_the_keys_alone() -> None:
     assert calls.claims(_token(good, [said]), [KEY]) is None
     for garbage in ("", ".", "..", "a.b.c", "\u00e9.\u00e9.\u00e9", "." * 9):
         assert calls.claims(garbage, [KEY]) is None
+
+
+PROOFS = {
+    "path_secret": proof(auth="path_secret"),
+    "basic": proof(auth="basic", username="us"),
+    "bearer": proof(auth="bearer"),
+    "hmac": proof(previous_secret=OLD),
+    "hmac of a form": proof(
+        signature={"algorithm": "sha1", "encoding": "base64", "over": "{url}{form}"},
+        public_url="https://us.example",
+    ),
+    "hmac in time": proof(signature={"over": "{header.T}{query}{body}", "time_header": "T"}),
+}
+WORDS = st.one_of(st.text(max_size=30), st.sampled_from(["Basic ", "Bearer ", "sha256=", "\ud800"]))
+
+
+@pytest.mark.parametrize("name", PROOFS)
+@settings(max_examples=40)
+@given(st.data())
+def test_whatever_is_said_without_the_secret_is_not_believed(
+    name: str, data: st.DataObject
+) -> None:
+    wanted = PROOFS[name]
+    said = data.draw(st.dictionaries(st.sampled_from(["Authorization", "X-Signature", "T"]), WORDS))
+    request = contract.CallbackRequest(
+        data.draw(WORDS),
+        said,
+        data.draw(st.dictionaries(WORDS, WORDS, max_size=3)),
+        data.draw(st.sampled_from(["application/json", "text/xml", FORM, "", "\ud800;"])),
+        data.draw(st.binary(max_size=60)),
+        data.draw(st.sampled_from(["POST", "GET"])),
+        data.draw(WORDS),
+        data.draw(WORDS),
+        NOW,
+    )
+    refusal = calls.distrust(request, wanted)
+    assert refusal is not None
+    assert refusal.status in (401, 403)
+    calls.content(request, wanted)
