@@ -110,9 +110,13 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     texts itself: it gets one request a message, and says at `parts_path`, if anywhere, how many
     parts it makes of it. An `idempotent` carrier takes what bears one `{reference}` once, however
     often it is asked, and then answers as it did at first: what is in doubt is asked for again.
+
+    `check_url` is what `sluice carrier check` may get, with the same headers, for it sends nothing:
+    of the balance, say.
     """
 
     url: str
+    check_url: str = ""
     method: Literal["POST", "PUT", "GET"] = "POST"
     auth: BasicAuth | BearerAuth | HeaderAuth | None = None
     headers: dict[str, str] = {}
@@ -154,6 +158,11 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
         words = secrets.keys() | templates.SEGMENT_WORDS
         templates.check("url", self.url, words)
         _check_url(str(templates.fill(self.url, dict.fromkeys(words, "1"))))
+        if self.check_url:
+            templates.check("check_url", self.check_url, secrets.keys())
+            _check_url(
+                str(templates.fill(self.check_url, dict.fromkeys(secrets, "1"))), "check_url"
+            )
         templates.check("query", self.query, words)
         templates.check("headers", self.headers, secrets.keys() | {"reference"})
         for name, value in self.headers.items():
@@ -176,14 +185,16 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
             raise ValueError("parts_path: expected whole_message = true with it")
 
 
-def _check_url(url: str) -> None:
+def _check_url(url: str, name: str = "url") -> None:
     try:
         parsed = yarl.URL(url, encoded=True)
         usable = parsed.scheme in ("http", "https") and parsed.host and parsed.port
     except ValueError:
         usable = None
     if not usable:
-        raise ValueError("url: expected http:// or https://, a host, and a port up to 65535 if any")
+        raise ValueError(
+            f"{name}: expected http:// or https://, a host, and a port up to 65535 if any"
+        )
 
 
 def _check_body(kind: str, body: object, words: Mapping[str, str]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import time
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -16,6 +17,7 @@ from tests.e2e.producer import Producer
 PRICE = Decimal("0.0453")
 THROTTLED_SECONDS = 8.0
 TO = "+33612345678"
+PROBED_BY_WEB, PROBED_BY_SMPP = "+33612345771", "+447400123772"
 
 
 def submits(platform: fleet.Fleet, recipient: str) -> list[dict[str, Any]]:
@@ -315,3 +317,43 @@ async def test_the_books_are_closed_when_all_is_done(
         assert moved == set(last)
     verdict = platform.audit()
     assert verdict["ok"], [check for check in verdict["checks"] if check["breaches"]]
+
+
+async def test_a_probe_goes_through_its_carrier_whatever_routes_say(platform: fleet.Fleet) -> None:
+    # Given that France goes by SMPP and Great Britain by HTTP, When each is probed to the other's
+    for carrier, to in (("web", PROBED_BY_WEB), ("practice", PROBED_BY_SMPP)):
+        probed = await asyncio.to_thread(
+            platform.sluice, "carrier", "probe", carrier, "--to", to, "--account", "shop", "--json"
+        )
+        # Then it is delivered by the carrier that was named
+        trace = json.loads(probed.stdout)
+        assert trace["route"]["carrier"] == carrier
+        assert trace["message"]["status"] == "delivered"
+        (submit,) = [entry for entry in platform.journal() if entry["recipient"] == to]
+        assert submit["whole"].startswith(f"Test of the carrier {carrier} at ")
+
+
+async def test_a_probe_that_is_not_delivered_says_so(platform: fleet.Fleet) -> None:
+    refused = await asyncio.to_thread(
+        platform.sluice, "carrier", "probe", "web", "--to", "+33", "--account", "shop", check=False
+    )
+    unnamed = await asyncio.to_thread(
+        platform.sluice, "carrier", "probe", "web", "--to", PROBED_BY_WEB, check=False
+    )
+    nobody = await asyncio.to_thread(
+        platform.sluice,
+        *("carrier", "probe", "none", "--to", PROBED_BY_WEB, "--account", "shop"),
+        check=False,
+    )
+    assert (refused.returncode, unnamed.returncode, nobody.returncode) == (1, 2, 2)
+    assert "refused: invalid_recipient" in refused.stderr
+    assert "--account" in unnamed.stderr
+    assert "there is no carrier 'none'" in nobody.stderr
+
+
+async def test_carriers_in_use_can_be_checked(platform: fleet.Fleet) -> None:
+    for carrier in ("web", "practice"):
+        checked = await asyncio.to_thread(platform.sluice, "carrier", "check", carrier)
+        assert checked.stdout.startswith("ok")
+    listed = await asyncio.to_thread(platform.sluice, "carrier", "list", "--json")
+    assert {row["credentials"] for row in json.loads(listed.stdout)} == {"sealed"}

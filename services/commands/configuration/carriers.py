@@ -14,17 +14,18 @@ import msgspec
 
 from services.commands.configuration.faults import Faults
 from shared.access.vault import NotReadable, Vault
-from shared.carriers import credentials, registry
+from shared.carriers import credentials, profiles, registry
 from shared.db import apply
 
 _NAME: Final = re.compile(r"[a-z0-9_-]{1,64}")
 _PACE: Final = Annotated[int, msgspec.Meta(ge=0, le=2**31 - 1)]
-_COMMON: Final = frozenset({"name", "adapter", "segments_per_second"})
+_COMMON: Final = frozenset({"name", "adapter", "profile", "segments_per_second"})
 _OTHERS: Final = 0o077
 
 
 def read(entry: Mapping[str, object], where: str, faults: Faults) -> apply.Carrier | None:
-    """The carrier, or None after its faults were noted."""
+    """The carrier with the settings of its profile under those of the entry, or None after its
+    faults were noted."""
     fault_count = len(faults.sentences)
     for required in ("name", "adapter"):
         if required not in entry:
@@ -36,9 +37,17 @@ def read(entry: Mapping[str, object], where: str, faults: Faults) -> apply.Carri
     )
     if name is not None and not _NAME.fullmatch(name):
         faults.add(f"{where}.name", "expected 1 to 64 of a-z, 0-9, _ and -")
-    settings = {key: value for key, value in entry.items() if key not in _COMMON}
+    profile = faults.convert(entry.get("profile"), str | None, f"{where}.profile")
+    settings: Mapping[str, object] = {
+        key: value for key, value in entry.items() if key not in _COMMON
+    }
     if "adapter" in entry and adapter is not None:
-        _check(adapter, settings, where, faults)
+        try:
+            settings = profiles.settings(adapter, profile, settings)
+        except profiles.UnknownProfile as error:
+            faults.add(f"{where}.profile", str(error))
+        else:
+            _check(adapter, settings, where, faults)
     if len(faults.sentences) > fault_count:
         return None
     return apply.Carrier(name, adapter, pace, settings)

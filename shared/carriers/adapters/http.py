@@ -91,11 +91,19 @@ def open_link(
 
 
 async def check(settings: Settings) -> tuple[findings.CheckFinding, ...]:
-    """Connects to where messages are sent."""
-    words = dict.fromkeys(templates.SEGMENT_WORDS, "1") | {
-        f"secret.{name}": quote(each.reveal(), safe="") for name, each in settings.secrets.items()
-    }
-    return await web_check.check(yarl.URL(str(templates.fill(settings.url, words)), encoded=True))
+    """Connects to where messages are sent, and gets `check_url`."""
+    secrets = {f"secret.{name}": each.reveal() for name, each in settings.secrets.items()}
+    quoted = {name: quote(value, safe="") for name, value in secrets.items()}
+    words = dict.fromkeys(templates.SEGMENT_WORDS, "1") | quoted
+    url = yarl.URL(str(templates.fill(settings.url, words)), encoded=True)
+    if not settings.check_url:
+        return await web_check.check(url)
+    harmless = web_check.HarmlessRequest(
+        yarl.URL(str(templates.fill(settings.check_url, quoted)), encoded=True),
+        _headers(settings, secrets | {"reference": ""}),
+        "check_url",
+    )
+    return await web_check.check(url, harmless=harmless)
 
 
 def _request(
@@ -104,9 +112,7 @@ def _request(
     fields = {**words, **templates.segment_words(segment)}
     if settings.whole_message:
         fields["reference"] = reports.name_of_whole(segment)
-    headers = {name: str(templates.fill(value, fields)) for name, value in settings.headers.items()}
-    headers |= _credentials(settings.auth)
-    headers["Accept-Encoding"] = "identity"
+    headers = _headers(settings, fields)
     url = _url(settings, fields)
     if settings.method == "GET":
         return web_link.Request("GET", url, headers, None)
@@ -114,6 +120,11 @@ def _request(
     if not any(name.lower() == "content-type" for name in headers):
         headers["Content-Type"] = media_type
     return web_link.Request(settings.method, url, headers, body)
+
+
+def _headers(settings: Settings, fields: Mapping[str, str | int]) -> dict[str, str]:
+    headers = {name: str(templates.fill(value, fields)) for name, value in settings.headers.items()}
+    return headers | _credentials(settings.auth) | {"Accept-Encoding": "identity"}
 
 
 def _url(settings: Settings, fields: Mapping[str, str | int]) -> yarl.URL:

@@ -7,6 +7,8 @@ import json
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from email.utils import format_datetime
 from pathlib import Path
 
 import asyncpg
@@ -32,7 +34,7 @@ async def listening(serve: Serve, tls: ssl.SSLContext | None = None) -> AsyncIte
         tasks.add(task)
         try:
             await serve(reader, writer)
-        except OSError:
+        except (OSError, asyncio.IncompleteReadError):
             pass
         finally:
             writer.transport.abort()
@@ -123,6 +125,44 @@ async def test_what_is_no_smsc_is_told_by_what_it_speaks(serve: Serve, word: str
     assert word in bad.said
     assert "\x1b" not in bad.said
     assert "port" in bad.settings
+
+
+@pytest.mark.parametrize(
+    ("answer", "date", "word"),
+    [
+        (b"200 OK", None, ""),
+        (b"401 Unauthorized", None, "refuses our credentials"),
+        (b"404 Not Found", None, "nothing at this address"),
+        (b"200 OK", b"Thu, 01 Jan 2026 00:00:00 GMT", "clock is"),
+    ],
+)
+async def test_a_harmless_request_tells_whether_credentials_and_clock_are_right(
+    answer: bytes, date: bytes | None, word: str
+) -> None:
+    asked: list[bytes] = []
+
+    async def balance(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        asked.append(await reader.readuntil(b"\r\n\r\n"))
+        told = date or format_datetime(datetime.now(UTC), usegmt=True).encode()
+        writer.write(b"HTTP/1.1 %b\r\nDate: %b\r\nContent-Length: 0\r\n\r\n" % (answer, told))
+        await writer.drain()
+
+    async with listening(balance) as port:
+        found = await checked(
+            "http",
+            url=f"http://127.0.0.1:{port}/send?to={{recipient}}",
+            check_url=f"http://127.0.0.1:{port}/balance?key={{secret.key}}",
+            headers={"X-Trace": "{reference}"},
+            auth={"kind": "bearer", "token": "hunter2"},
+            secrets={"key": "hunter3"},
+        )
+    # Then it was asked as the settings say, and not for a message
+    (request,) = [each for each in asked if each]
+    assert request.startswith(b"GET /balance?key=hunter3 ")
+    assert b"Bearer hunter2" in request
+    bad = [each.said for each in found if each.weight is FindingWeight.BAD]
+    assert [word in said for said in bad] == ([True] if word else [])
+    assert "hunter" not in repr(found)
 
 
 async def test_a_port_that_speaks_tls_is_found(tmp_path: Path) -> None:

@@ -126,6 +126,21 @@ async def test_nothing_is_sealed_without_a_key(
     assert await stored(owner) == {}
 
 
+async def test_a_profile_stands_under_what_the_file_says(
+    command: Command, owner: asyncpg.Connection, file: Path
+) -> None:
+    mine = '[[carrier]]\nname = "acme"\nadapter = "smpp"\nsystem_id = "me"\npassword = "hunter2"\n'
+    write(file, mine + 'profile = "nobody"\n')
+    unknown = await command("apply", str(file))
+    write(file, mine + 'profile = "8x8"\nport = 2775\n')
+    taken = await command("apply", str(file))
+    assert (unknown.code, taken.code) == (2, 0), taken.errors
+    assert "carrier[0].profile: there is no profile 'nobody'; there are 8x8" in unknown.errors
+    found = (await stored(owner))["acme"]
+    assert (found["host"], found["port"]) == ("smpp.8x8.com", 2775)
+    assert "profile" not in found
+
+
 @asynccontextmanager
 async def swept(services: asyncpg.Pool, keys: str) -> AsyncIterator[None]:
     """dlr's own work beside the body."""
