@@ -75,7 +75,7 @@ class Port:
 
     async def send(self, carrier: snapshot.Carrier) -> envelopes.WorkItem:
         """A message on its way to a carrier."""
-        (item,) = await self.town.accept(1)
+        (item,) = await self.town.accept(1, carrier_id=carrier.carrier_id)
         asked_count = self.carrier.asked_count
         await self.publish(carrier, item)
         await until(lambda: self.carrier.asked_count > asked_count)
