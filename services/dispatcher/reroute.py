@@ -14,6 +14,7 @@ from shared.db import connection, reroutes, trail, work
 from shared.db.pool import ACQUIRE_SECONDS
 from shared.rules.snapshot import Configuration
 from shared.rules.standings import Condition
+from shared.sms.encoding import Encoding
 
 _log = structlog.get_logger()
 
@@ -65,11 +66,25 @@ async def _move(
     """Give those to another that may have them and is well; how many they are."""
     ways: dict[UUID, _Way] = {}
     for each in await reroutes.free(opened, waiting) if waiting else ():
-        choice = current.route(each.journey, each.visited)
+        choice = current.route(each.journey, _closed_to(current, each))
         if choice.well and choice.carrier_id not in (None, carrier_id):
             ways[each.journey.message_id] = _Way(carrier_id, choice.carrier_id)
     await _give(opened, current, ways)
     return len(ways)
+
+
+def _closed_to(current: Configuration, traveller: reroutes.Traveller) -> set[int]:
+    """Carriers that have sent it on, and those in whose alphabet its text may take more segments
+    than were paid for. UCS-2 is the same everywhere, and what was counted for a smaller alphabet
+    than GSM 03.38 fits into that."""
+    visited = set(traveller.visited)
+    if traveller.encoding == Encoding.UCS2:
+        return visited
+    fitting = {current.carriers[traveller.carrier_id].repertoire, "gsm7"}
+    others = {
+        each.carrier_id for each in current.carriers.values() if each.repertoire not in fitting
+    }
+    return visited | others
 
 
 async def elsewhere(
@@ -85,7 +100,7 @@ async def elsewhere(
     open_ids = await reroutes.lock_submitted(opened, submitted_at)
     ways: dict[UUID, _Way] = {}
     for each in await reroutes.free(opened, open_ids):
-        choice = current.route(each.journey, {*each.visited, each.carrier_id})
+        choice = current.route(each.journey, {*_closed_to(current, each), each.carrier_id})
         if choice.carrier_id is not None:
             ways[each.journey.message_id] = _Way(each.carrier_id, choice.carrier_id)
     if ways:

@@ -64,18 +64,20 @@ async def lock_submitted(
 
 
 class Traveller(NamedTuple):
-    """A message that may change its carrier: where it is bound, where it was, where it is."""
+    """A message that may change its carrier: where it is bound, where it was, where it is, and the
+    encoding in which its segments were counted."""
 
     journey: Journey
     visited: Sequence[int]
     carrier_id: int
+    encoding: str
 
 
 # What was ever handed to a carrier, and may have been taken there, keeps its message there. What
 # its producer wants later is not asked for: it moves when it is due.
 _FREE = """
 SELECT m.message_id, m.country, m.recipient, m.account_id, m.line_id, m.class,
-       coalesce(d.visited, '{}'), m.carrier_id
+       coalesce(d.visited, '{}'), m.carrier_id, m.encoding
 FROM unnest($1::uuid[]) AS asked (message_id)
 JOIN messages m USING (message_id) LEFT JOIN detours d USING (message_id)
 WHERE m.status <> 'scheduled' AND m.expires_at > now()
@@ -87,7 +89,7 @@ async def free(connection: Connection, message_ids: Sequence[UUID]) -> list[Trav
     """Those of the messages, whose rows of work or whose submits the caller owns, of which no
     carrier can have anything."""
     rows = await connection.fetch(_FREE, message_ids)
-    return [Traveller(Journey(*row[:6]), row[6], row[7]) for row in map(tuple, rows)]
+    return [Traveller(Journey(*row[:6]), *row[6:]) for row in map(tuple, rows)]
 
 
 # Segments that have a row were put off or parked, and name the carrier they waited for.

@@ -128,6 +128,24 @@ async def test_what_may_have_gone_out_is_sent_again_by_nobody_else(roads: Town) 
     assert await carriers(roads) == {item.message_id: (FIRST, FIRST)}
 
 
+@pytest.mark.parametrize(("encoding", "goes_to"), [("gsm7", THIRD), ("ucs2", SECOND)])
+async def test_nobody_has_it_who_would_need_more_segments_than_were_paid_for(
+    roads: Town, encoding: str, goes_to: int
+) -> None:
+    # Given a next carrier that takes ASCII alone, and all else as UCS-2
+    await roads.pool.execute(
+        "UPDATE carriers SET settings = jsonb_build_object('alphabet', 'ascii')"
+        " WHERE carrier_id = $1",
+        SECOND,
+    )
+    await reload(roads)
+    (item,) = await roads.accept(1, encoding=encoding)
+    # When the first falls sick, Then what was counted in another alphabet goes to the one behind it
+    await stand(roads, FIRST, Condition.SICK)
+    await leave(roads)
+    assert await carriers(roads) == {item.message_id: (goes_to, goes_to)}
+
+
 async def test_parked_and_scheduled_ones_move_when_they_are_let_go(roads: Town) -> None:
     # Given a message that waits for its line
     items = await roads.accept(LINE_LIMIT + 1, line=roads.small)
