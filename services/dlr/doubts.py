@@ -3,6 +3,7 @@
 | candidate | counts as |
 |---|---|
 | in doubt, `unknown` after its deadline, or accepted without an id | one the receipt may mean |
+| submitted twice, and named by the reference alone | the one it means, whichever submit it is of |
 | being submitted again, or submitted twice | a rival: its first submit may own the receipt |
 | refused after it had been in doubt | the last it may mean: a carrier may contradict itself |
 | known by its id after one submit | nothing: receipts name it |
@@ -28,9 +29,12 @@ DATE_SLACK_SECONDS = 5 * 60
 """How far a carrier's clock may be off, its minutes and the way to it included."""
 
 
-def meant(candidates: Sequence[Nameless], submit_date: datetime | None) -> list[Nameless]:
+def meant(
+    candidates: Sequence[Nameless], submit_date: datetime | None, *, echoed: bool = False
+) -> list[Nameless]:
     """The one segment a receipt with this carrier's date can mean, first in the list; empty when it
-    fits two or has a rival, since a wrong end is worse than a doubt.
+    fits two or has a rival, since a wrong end is worse than a doubt. `echoed`: the candidates are
+    those whose reference it gives back.
 
     Parts of one submit are no rivals of each other, and all in the list: they are handed over in
     their order, each when the one before was accepted, so the first of those in doubt was taken if
@@ -39,6 +43,8 @@ def meant(candidates: Sequence[Nameless], submit_date: datetime | None) -> list[
     if len(candidates) >= NAMELESS_COUNT_MAX:
         return []
     near = [each for each in candidates if is_date_of(each.submitted_at, submit_date)]
+    if echoed and len(near) == 1 and near[0].known and near[0].attempt_count > 1:
+        return near
     nameless = [each for each in near if not each.known]
     found = [each for each in nameless if each.state in _OPEN] or [
         each for each in nameless if each.state == states.SegmentState.REJECTED

@@ -88,13 +88,17 @@ async def _match_doubts(
     found = [
         (each, meant)
         for each, nameless in zip(asked, candidates, strict=True)
-        if (meant := doubts.meant(nameless, each.said.submit_date))
+        if (
+            meant := doubts.meant(
+                nameless, each.said.submit_date, echoed=each.said.reference is not None
+            )
+        )
     ]
     barred = await _barred(opened, found)
     # One id a message at a time: the next finds the parts that are left.
     claims: dict[UUID, str] = {}
     return [
-        (each, _proof(each, first.message_id, first.part, name))
+        (each, _proof(each, first.message_id, first.part, None if first.known else name))
         for each, (first, *_) in found
         if each.receipt_id not in barred
         and claims.setdefault(first.message_id, name := each.said.carrier_message_id) == name

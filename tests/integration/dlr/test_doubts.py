@@ -287,6 +287,26 @@ async def test_a_doubt_ends_refunded_by_a_refusal_that_came_late(
     assert await town.balance_micro() == world.CREDIT_MICRO
 
 
+async def test_what_was_submitted_twice_ends_by_the_receipts_of_either_submit(
+    town: world.World, readers: Readers
+) -> None:
+    """The second was accepted; the receipts name it, and the first by its echo alone."""
+    [message_id] = await doubt(town)
+    await town.pool.execute(
+        "UPDATE segments SET state = 'submitted', carrier_message_id = 'second', attempt_count = 2,"
+        " accepted_at = now()"
+    )
+
+    await town.apply(readers, receipt(town, "UNDELIV", name="second", reference=echo(message_id)))
+    between = await town.status(message_id)
+    await town.apply(readers, receipt(town, "DELIVRD", name="first", reference=echo(message_id)))
+    await retry(town)
+
+    assert (between, await town.status(message_id)) == ("undelivered", "delivered")
+    assert await town.pool.fetchval("SELECT carrier_message_id FROM segments") == "second"
+    assert await town.refund_count() == 0
+
+
 async def test_a_late_refusal_says_nothing_about_a_submit_made_since(
     town: world.World, readers: Readers
 ) -> None:

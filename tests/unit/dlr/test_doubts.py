@@ -77,6 +77,15 @@ def test_parts_of_two_submits_leave_both_alone() -> None:
     assert doubts.meant([first, again], date()) == []
 
 
+def test_one_that_was_submitted_twice_is_meant_by_its_echo_alone() -> None:
+    twice = nameless("submitted", known=True, attempt_count=2)
+
+    assert doubts.meant([twice], date()) == []
+    assert doubts.meant([twice], date(), echoed=True) == [twice]
+    assert doubts.meant([twice, nameless()], date(), echoed=True) == []
+    assert doubts.meant([nameless("submitted", known=True)], date(), echoed=True) == []
+
+
 def test_nobody_is_meant_when_there_are_more_than_are_looked_at() -> None:
     old = SUBMITTED - timedelta(minutes=7)
     many = [nameless(submitted_at=old) for _ in range(NAMELESS_COUNT_MAX - 1)]
