@@ -26,6 +26,8 @@ BESIDE_COUNT = 2
 PASS_COUNT_MAX = 5
 PER_SECOND = 25.0
 DOOM_SECONDS = 40.0
+REST_SECONDS = 90.0
+"""What was put off often waits for up to a minute."""
 PACED_LIMIT = 8
 """Segments a second of the line that parks, and is released, all the time."""
 SHARES = {"Plain": 60, "Paced": 40}
@@ -100,8 +102,7 @@ async def _play(stage: Arena, number: int, kills: Counter[str]) -> books.Verdict
     account = f"Points{number}"
     random = scenario.seeded(account)
     shares = {f"{line}{number}": share for line, share in SHARES.items()}
-    picky = PICKY.format(port=stage.fleet.ports["smpp"], account=account)
-    stage.apply(_configuration(account, number) + picky)
+    stage.apply(_configuration(stage, account, number, PACED_LIMIT))
     url, token = stage.fleet.environment["SLUICE_API_URL"], stage.fleet.token(account)
     first = FIRST_NUMBER + number * NUMBERS_PER_ROUND
     async with load.Client(url, token, random, shares, first) as client:
@@ -115,9 +116,8 @@ async def _play(stage: Arena, number: int, kills: Counter[str]) -> books.Verdict
             for name in arena.DISPATCHERS:
                 stage.fleet.restart(name)
         await stage.fleet.ready(*arena.DISPATCHERS)
-        # What was put off often waits for up to a minute.
-        for _ in range(2):
-            await scenario.rest(stage, account)
+        stage.apply(_configuration(stage, account, number, 10_000))
+        await _ended(stage, account)
     journal = stage.journal(list(shares))
     stored = await database.book(stage.servers.database_url, account)
     verdict = books.compare(client.book, stored, journal, {})
@@ -131,11 +131,23 @@ async def _play(stage: Arena, number: int, kills: Counter[str]) -> books.Verdict
     return verdict
 
 
-def _configuration(account: str, number: int) -> str:
+def _configuration(stage: Arena, account: str, number: int, per_second: int) -> str:
     paced = fleet.line(account, f"Paced{number}", limits=(10**7, 10**7, 10**7))
-    return fleet.account(account, credit="100000", sender=f"Plain{number}") + paced.replace(
-        "month = ", f"second = {PACED_LIMIT}, month = "
+    return (
+        fleet.account(account, credit="100000", sender=f"Plain{number}")
+        + paced.replace("month = ", f"second = {per_second}, month = ")
+        + PICKY.format(port=stage.fleet.ports["smpp"], account=account)
     )
+
+
+async def _ended(stage: Arena, account: str) -> None:
+    """Wait until nothing is on its way any more; what still is by then is for the books to find."""
+    deadline = time.monotonic() + REST_SECONDS
+    while time.monotonic() < deadline:
+        found = await database.statuses(stage.servers.database_url, account)
+        if not found.keys() & {"queued", "parked", "submitted"}:
+            return
+        await asyncio.sleep(0.25)
 
 
 async def _ask(client: load.Client, random: Random, stop: asyncio.Event) -> None:
