@@ -7,7 +7,6 @@ be `unknown` at its deadline, but was taken.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from functools import lru_cache
 
 from shared.carriers import (
@@ -29,6 +28,8 @@ _WITH_RECEIPT = 1
 _FORM_COUNT_MAX = 4096
 """Forms of submits kept for a link: there is one for each number of seconds left to a message."""
 
+_REFERENCE_HEAD = tlv.pack_one(codes.TLV_USER_MESSAGE_REFERENCE, bytes(2))[:-2]
+
 _Kind = tuple[int, int]
 """A TON and an NPI."""
 
@@ -44,8 +45,8 @@ class Dialect:
         self._recipient_kinds = settings.recipient_kinds
         self._tlvs = smpp_tlvs.OwnTlvs(settings.tlvs)
         self._says_reference = settings.reference_tlv and settings.speaks_tlvs
+        self._says_end = settings.validity == "absolute"
         self._concatenates_by_tlv = settings.concatenation == "sar"
-        self._validity = _VALIDITIES[settings.validity]
         self.whole_messages = settings.concatenation == "payload"
         """Whether the carrier cuts long texts itself."""
         self._form = lru_cache(maxsize=_FORM_COUNT_MAX)(self._written_form)
@@ -62,10 +63,10 @@ class Dialect:
             data_coding,
             codes.ESM_CLASS_UDHI if header else codes.ESM_CLASS_DEFAULT,
             segment.message_class,
-            self._validity(segment.valid_seconds),
+            _end(segment.valid_seconds) if self._says_end else segment.valid_seconds,
         )
         parameters = self._parameters(segment)
-        if segment.is_whole:
+        if self.whole_messages and segment.is_whole:
             # Its text has the parameter's two octets of length, and short_message none.
             payload = tlv.pack_one(codes.TLV_MESSAGE_PAYLOAD, octets)
             return form.fill(source, recipient, b"", payload + parameters)
@@ -75,7 +76,7 @@ class Dialect:
         written = self._tlvs.of(segment.source)
         if self._says_reference:
             reference = receipts.echo_of(segment.message_id, segment.part)
-            written += tlv.pack_one(codes.TLV_USER_MESSAGE_REFERENCE, reference.to_bytes(2, "big"))
+            written += _REFERENCE_HEAD + reference.to_bytes(2, "big")
         if self._concatenates_by_tlv and segment.udh:
             written += _sar(segment.udh)
         return written
@@ -87,9 +88,12 @@ class Dialect:
         data_coding: int,
         esm_class: int,
         message_class: classes.ClassName,
-        validity: str,
+        valid: int | str,
     ) -> encoder.Form:
+        """`valid` is a time left in seconds, or an end as SMPP writes it."""
         settings = self._settings
+        if isinstance(valid, int):
+            valid = "" if settings.validity == "none" else _left(valid)
         return encoder.form(
             pdu.SubmitSm(
                 data_coding=data_coding,
@@ -102,7 +106,7 @@ class Dialect:
                 service_type=settings.service_type,
                 protocol_id=settings.protocol_id,
                 priority_flag=settings.priority.get(message_class, 0),
-                validity_period=validity,
+                validity_period=valid,
             )
         )
 
@@ -148,8 +152,7 @@ def _sar(udh: bytes) -> bytes:
     )
 
 
-@lru_cache(maxsize=_FORM_COUNT_MAX)
-def _relative(seconds: int) -> str:
+def _left(seconds: int) -> str:
     """A time from now as SMPP writes it (spec 7.1.1), at least a second and at most 31 days."""
     days, rest = divmod(min(max(seconds, 1), _VALID_SECONDS_MAX), _DAY_SECONDS)
     hours, rest = divmod(rest, 3600)
@@ -157,18 +160,7 @@ def _relative(seconds: int) -> str:
     return f"0000{days:02d}{hours:02d}{minutes:02d}{left:02d}000R"
 
 
-def _absolute(seconds: int) -> str:
+def _end(seconds: int) -> str:
     """The same as a time of UTC."""
     end = time.time() + min(max(seconds, 1), _VALID_SECONDS_MAX)
     return time.strftime("%y%m%d%H%M%S000+", time.gmtime(end))
-
-
-def _none(_: int) -> str:
-    return ""
-
-
-_VALIDITIES: dict[smpp_settings.Validity, Callable[[int], str]] = {
-    "relative": _relative,
-    "absolute": _absolute,
-    "none": _none,
-}
