@@ -28,6 +28,10 @@ _WITH_RECEIPT = 1
 _FORM_COUNT_MAX = 4096
 """Forms of submits kept for a link: there is one for each number of seconds left to a message."""
 
+_COMMANDS: dict[smpp_settings.SubmitWith, int] = {
+    "submit_sm": codes.COMMAND_SUBMIT_SM,
+    "data_sm": codes.COMMAND_DATA_SM,
+}
 _REFERENCE_HEAD = tlv.pack_one(codes.TLV_USER_MESSAGE_REFERENCE, bytes(2))[:-2]
 
 _Kind = tuple[int, int]
@@ -47,21 +51,37 @@ class Dialect:
         self._says_reference = settings.reference_tlv and settings.speaks_tlvs
         self._says_end = settings.validity == "absolute"
         self._concatenates_by_tlv = settings.concatenation == "sar"
+        self.command = _COMMANDS[settings.submit_with]
+        """What a segment is submitted by."""
         self.whole_messages = settings.concatenation == "payload"
         """Whether the carrier cuts long texts itself."""
         self._form = lru_cache(maxsize=_FORM_COUNT_MAX)(self._written_form)
 
     def write(self, segment: contract.Segment) -> bytes:
-        """The body of a submit_sm. Raises pdu.PduError for what SMPP cannot carry."""
+        """The body of a `command`. Raises pdu.PduError for what SMPP cannot carry."""
         source, source_kind = _address(segment.source, self._kinds)
         recipient, recipient_kind = _address(segment.recipient, self._recipient_kinds)
         header = b"" if self._concatenates_by_tlv else segment.udh
         data_coding, octets = smpp_alphabets.write(segment, header, self._codings)
+        esm_class = codes.ESM_CLASS_UDHI if header else codes.ESM_CLASS_DEFAULT
+        if self.command == codes.COMMAND_DATA_SM:
+            data = pdu.DataSm(
+                source,
+                recipient,
+                b"",
+                data_coding,
+                esm_class,
+                _WITH_RECEIPT,
+                *source_kind,
+                *recipient_kind,
+                self._settings.service_type,
+            )
+            return self._data(data, octets, segment)
         form = self._form(
             source_kind,
             recipient_kind,
             data_coding,
-            codes.ESM_CLASS_UDHI if header else codes.ESM_CLASS_DEFAULT,
+            esm_class,
             segment.message_class,
             _end(segment.valid_seconds) if self._says_end else segment.valid_seconds,
         )
@@ -71,6 +91,14 @@ class Dialect:
             payload = tlv.pack_one(codes.TLV_MESSAGE_PAYLOAD, octets)
             return form.fill(source, recipient, b"", payload + parameters)
         return form.fill(source, recipient, octets, parameters)
+
+    def _data(self, message: pdu.DataSm, octets: bytes, segment: contract.Segment) -> bytes:
+        """A data_sm's body: text and time are parameters (spec 5.3.2.32, 5.3.2.9)."""
+        body = encoder.encode(message)[codes.HEADER_BYTES :]
+        if self._settings.validity != "none":
+            seconds = max(segment.valid_seconds, 1).to_bytes(4, "big")
+            body += tlv.pack_one(codes.TLV_QOS_TIME_TO_LIVE, seconds)
+        return body + tlv.pack_one(codes.TLV_MESSAGE_PAYLOAD, octets) + self._parameters(segment)
 
     def _parameters(self, segment: contract.Segment) -> bytes:
         written = self._tlvs.of(segment.source)

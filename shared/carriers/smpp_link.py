@@ -95,7 +95,7 @@ class SmppLink:
             on_outcome(outcomes.Outcome(_REJECTED, code=code, reason=reason))
             return
         on_answer = partial(self._take_answer, chosen, segment, on_outcome)
-        opened.ask(codes.COMMAND_SUBMIT_SM, body, on_answer, segment.leave_by)
+        opened.ask(self._dialect.command, body, on_answer, segment.leave_by)
 
     async def close(self, drain_seconds: float) -> None:
         await asyncio.gather(*(each.close(drain_seconds) for each in self._binds))

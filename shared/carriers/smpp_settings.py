@@ -36,6 +36,7 @@ _STATE_WORD = re.compile(r"[A-Za-z0-9_-]{1,40}")
 Binds = Literal["transceiver", "transmitter", "receiver", "transmitter+receiver"]
 InterfaceVersion = Literal["3.4", "3.3"]
 Concatenation = Literal["16bit", "8bit", "sar", "payload"]
+SubmitWith = Literal["submit_sm", "data_sm"]
 Validity = Literal["relative", "absolute", "none"]
 INTERFACE_VERSIONS: dict[InterfaceVersion, int] = {"3.4": codes.INTERFACE_VERSION, "3.3": 0x33}
 
@@ -121,6 +122,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     address_range: str = ""
     ton: PerSender = PerSender()
     npi: PerSender = PerSender()
+    submit_with: SubmitWith = "submit_sm"
     service_type: str = ""
     protocol_id: int = 0
     priority: dict[classes.ClassName, int] = {}
@@ -164,6 +166,8 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
         if not self.speaks_tlvs and (self.tlvs or self.concatenation in ("sar", "payload")):
             field = "tlvs" if self.tlvs else "concatenation"
             raise ValueError(f"{field}: SMPP 3.3 has no optional parameters")
+        if not self.speaks_tlvs and self.submit_with == "data_sm":
+            raise ValueError("submit_with: SMPP 3.3 has no data_sm")
         tags = [each.tag for each in self.tlvs]
         if len(set(tags)) < len(tags):
             raise ValueError("tlvs.tag: expected each once")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import UTC, datetime, timedelta
 
 import msgspec
@@ -11,6 +12,7 @@ from shared.carriers import contract, outcomes
 from shared.smpp import codes, pdu, tlv
 from shared.sms import encoding, receipts, segmentation
 from tests.integration.carriers import segments, smscs
+from tests.integration.smpp import peers
 
 NUMBER, CODE, NAME = "+33700000001", "12345", "Sluice"
 
@@ -205,3 +207,32 @@ async def test_the_echo_is_what_a_receipt_is_matched_by() -> None:
     (sent,), _ = await written(wanted)
     reference = tlv.find(sent.tlvs, codes.TLV_USER_MESSAGE_REFERENCE)
     assert reference == receipts.echo_of(wanted.message_id, 1).to_bytes(2, "big")
+
+
+async def test_a_carrier_of_data_sm_gets_the_text_as_a_parameter() -> None:
+    wanted = segments.segments(text="x" * 200, valid_seconds=90)
+    settings: dict[str, object] = {
+        "submit_with": "data_sm",
+        "service_type": "VMA",
+        "tlvs": [{"tag": 9, "value": "a"}],
+    }
+    async with (
+        peers.ScriptedSmsc().listening() as scripted,
+        smscs.link_to(scripted.port, None, None, **settings) as link,
+    ):
+        peer = await scripted.accept_bind()
+        for number, each in enumerate(wanted):
+            waiting = asyncio.ensure_future(smscs.sent(link, each))
+            got = await peer.receive()
+            assert isinstance(got, pdu.DataSm)
+            peer.send(pdu.DataSmResp(0, f"id-{number}"), got.sequence)
+            said = await waiting
+            assert said == outcomes.Outcome(outcomes.OutcomeKind.ACCEPTED, f"id-{number}")
+            assert (got.source_addr, got.source_addr_ton) == ("Sluice", 5)
+            assert (got.destination_addr, got.dest_addr_ton) == ("33612340000", 1)
+            assert (got.service_type, got.esm_class, got.registered_delivery) == ("VMA", 0x40, 1)
+            assert pdu.payload(got) == each.udh + each.payload
+            assert tlv.find(got.tlvs, codes.TLV_QOS_TIME_TO_LIVE) == (90).to_bytes(4, "big")
+            assert tlv.find(got.tlvs, 9) == b"a"
+            assert tlv.find(got.tlvs, codes.TLV_USER_MESSAGE_REFERENCE)
+        peer.cut()

@@ -39,6 +39,7 @@ def test_each_setting_is_on_the_page(field: str) -> None:
         repertoires.Alphabet,
         smpp_settings.Concatenation,
         smpp_settings.Validity,
+        smpp_settings.SubmitWith,
         smpp_tlvs.TlvKind,
         smpp_receipts.IdBase,
         inbound.DefaultAlphabet,

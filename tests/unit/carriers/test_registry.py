@@ -113,6 +113,7 @@ def test_a_weak_secret_still_runs_where_it_was_applied_before_it_was_refused() -
         ("smpp", {"interface_version": "3.3", "concatenation": "sar"}, "concatenation"),
         ("smpp", {"interface_version": "3.3", "concatenation": "payload"}, "concatenation"),
         ("smpp", {"interface_version": "3.3", "tlvs": [{"tag": 9, "value": "x"}]}, "tlvs"),
+        ("smpp", {"interface_version": "3.3", "submit_with": "data_sm"}, "submit_with"),
         ("smpp", {"bind_ton": 256}, "bind_ton"),
         ("smpp", {"address_range": "é"}, "address_range"),
         ("smpp", {"ton": {"number": -1}}, "ton.number"),
