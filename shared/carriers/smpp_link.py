@@ -149,10 +149,12 @@ class SmppLink:
     def _keep_answer(self, segment: contract.Segment, outcome: outcomes.Outcome) -> None:
         """An answer came after its submit had been given up: it is evidence like a receipt, and
         goes the same way. The carrier would not repeat it."""
-        body = smpp_receipts.keep_answer(
-            segment.message_id, segment.part, segment.submitted_at, outcome
-        )
-        self._store(partial(self._sinks.receipt, body), None)
+        parts = range(1, segment.part_count + 1) if segment.is_whole else (segment.part,)
+        for part in parts:
+            body = smpp_receipts.keep_answer(
+                segment.message_id, part, segment.submitted_at, outcome
+            )
+            self._store(partial(self._sinks.receipt, body), None)
 
     def _take_delivery(self, peer: session.Session, request: pdu.Request) -> None:
         if isinstance(request, pdu.SubmitSm):

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import NamedTuple
 
+import msgspec
 import pytest
 
 from shared.carriers import contract, outcomes, registry
@@ -58,9 +59,11 @@ async def bound(**values: object) -> AsyncIterator[Carrier]:
             await link.close(0)
 
 
-async def lose(carrier: Carrier) -> tuple[contract.Segment, pdu.SubmitSm]:
+async def lose(
+    carrier: Carrier, wanted: contract.Segment | None = None
+) -> tuple[contract.Segment, pdu.SubmitSm]:
     """A submit that is given up as lost while the link goes on."""
-    segment = segments.segment()
+    segment = wanted or segments.segment()
     await asyncio.wait_for(carrier.link.wait_for_room(), 10)
     outcome = segments.submit(carrier.link, segment)
     [submit] = await carrier.peer.receive_submits(1)
@@ -101,6 +104,23 @@ async def test_an_answer_is_kept_as_evidence_when_it_comes_after_it_was_given_up
         assert (said.message_id, said.part) == (segment.message_id, 1)
         assert said.submitted_at == segment.submitted_at
         assert (said.verdict, said.carrier_message_id, said.code) == (verdict, name, code)
+
+
+async def test_a_late_answer_to_a_whole_text_is_evidence_of_each_of_its_parts() -> None:
+    first = segments.segments(text="x" * 400)[0]
+    whole = msgspec.structs.replace(first, udh=b"", payload=b"x" * 400)
+    async with bound(concatenation="payload") as carrier:
+        _, submit = await lose(carrier, whole)
+
+        carrier.peer.send(pdu.SubmitSmResp(0, "7"), submit.sequence)
+        said = [carrier.read(await carrier.sink.next()) for _ in range(3)]
+
+        told = [each for each in said if isinstance(each, receipts.LateAnswer)]
+        assert [(each.part, each.carrier_message_id) for each in told] == [
+            (1, "7"),
+            (2, "7"),
+            (3, "7"),
+        ]
 
 
 async def test_a_late_answer_that_cannot_be_stored_harms_nothing() -> None:

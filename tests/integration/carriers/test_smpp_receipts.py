@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from datetime import datetime
 
 import pytest
 
 from shared.carriers import registry, smpp_receipts
 from shared.carriers.adapters import smpp
-from shared.smpp import codes, encoder, pdu
+from shared.smpp import codes, pdu
 from shared.sms import causes, receipts
 from tests.integration.carriers import segments, smscs
-from tests.integration.smpp import peers
 
 State = receipts.ReceiptState
 PHONE = "33612345678"
@@ -184,22 +182,3 @@ async def test_a_carriers_error_is_a_reason_where_its_meaning_is_known_and_stays
     read = await delivered(*(sent for sent, _, _ in ERRORS), receipt_causes=CAUSES)
     said = [each and (each.reason, each.code) for each in read]
     assert said == [("" if cause is None else _SAID[cause], code) for _, cause, code in ERRORS]
-
-
-@pytest.mark.parametrize(
-    "tail", [b"\0", b"\0\0\0", b"\x04", b"\x04\x27\x00\x01", b"\xff\xff\xff\xff"]
-)
-async def test_a_spoilt_tail_of_parameters_costs_nothing_but_itself(tail: bytes) -> None:
-    sink = segments.Sink()
-    async with peers.ScriptedSmsc().listening() as scripted, smscs.link_to(scripted.port, sink):
-        peer = await scripted.accept_bind()
-        whole = receipt(TEXTS[0], (NAME, b"Ab7\0"))
-        body = encoder.encode(whole)[codes.HEADER_BYTES :] + tail
-        peer.send_bytes(encoder.frame(codes.COMMAND_DELIVER_SM, 0, 9, body))
-        answer = await peer.receive()
-        assert answer == pdu.DeliverSmResp(codes.ESME_ROK, "", 9)
-        peer.cut()
-    read = smpp.read_receipt(settings(), sink.seen[0])
-    assert isinstance(read, receipts.Receipt)
-    assert (read.carrier_message_id, read.state) == ("Ab7", State.DELIVERED)
-    assert read.submit_date == datetime(2026, 11, 22, 1, 1)  # noqa: DTZ001 - it has no zone
