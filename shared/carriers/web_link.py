@@ -21,9 +21,13 @@ PAUSE_SECONDS_MAX = 300.0
 GROWING_PAUSE_SECONDS_MAX = 30.0
 HALT_SECONDS = 5.0
 """The first pause after our account was refused; the longest is PAUSE_SECONDS_MAX."""
+LOST_COUNT_MAX = 5
+"""Requests in a row without an answer after which a carrier is taken to be away: else each message
+that waits would come into doubt. Then one at a time asks whether it is back."""
 _PAUSING = frozenset(
     {
         outcomes.OutcomeKind.UNAVAILABLE,
+        outcomes.OutcomeKind.LOST,
         outcomes.OutcomeKind.THROTTLED,
         outcomes.OutcomeKind.HALTED,
     }
@@ -88,7 +92,8 @@ async def _note_headers(
 
 
 class WebLink:
-    """The `contract.Link` over HTTP. It is up until a request fails to leave."""
+    """The `contract.Link` over HTTP. It is up until a request fails to leave, or LOST_COUNT_MAX of
+    them stay unanswered."""
 
     def __init__(self, carrier: str, api: Api) -> None:
         self._carrier = carrier
@@ -105,6 +110,7 @@ class WebLink:
         )
         self._tasks: set[asyncio.Task[outcomes.Outcome]] = set()
         self._failures = 0
+        self._lost_in_a_row = 0
         self._down = False
         self._closed = False
         self._resume_at = 0.0
@@ -119,7 +125,8 @@ class WebLink:
     def room(self) -> int:
         if self._closed or self._paused:
             return 0
-        return max(0, self._api.window - len(self._tasks))
+        window = self._api.window if self._lost_in_a_row < LOST_COUNT_MAX else 1
+        return max(0, window - len(self._tasks))
 
     @property
     def whole_messages(self) -> bool:
@@ -176,6 +183,12 @@ class WebLink:
     def _pace(self, outcome: outcomes.Outcome) -> None:
         """Pause after a carrier that is away, asks for time or refuses our account, ever longer
         until it says else."""
+        if outcome.kind is outcomes.OutcomeKind.LOST:
+            self._lost_in_a_row += 1
+            if self._lost_in_a_row < LOST_COUNT_MAX:
+                return
+        elif outcome.kind is not outcomes.OutcomeKind.UNAVAILABLE:
+            self._lost_in_a_row = 0
         if outcome.kind not in _PAUSING:
             self._failures, self._down = 0, False
             return

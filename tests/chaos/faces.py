@@ -153,7 +153,7 @@ class Place:
 
 VENDORS = {
     "twilio": Place("twilio", "ch", "+4179"),
-    "vonage": Place("vonage", "dk", "+452"),
+    "vonage": Place("vonage", "hr", "+38591"),
     "sinch": Place("sinch", "se", "+4670"),
     "infobip": Place("infobip", "pl", "+4850"),
 }

@@ -324,3 +324,39 @@ async def test_nothing_leaves_when_the_connection_stands_after_the_segment_s_tim
         assert await busy.accept() == b""
         assert await asked == outcomes.UNAVAILABLE
         assert link.connected
+
+
+async def test_a_carrier_that_answers_nothing_is_left_alone_and_asked_one_by_one() -> None:
+    # Given a carrier behind something that takes requests and hangs up
+    is_up = False
+
+    async def hang_up_or_answer(_head: bytes, writer: asyncio.StreamWriter) -> None:
+        if not is_up:
+            writer.close()
+            return
+        writer.write(
+            b"HTTP/1.1 200 OK\r\nContent-Length: 27\r\n\r\n" + b'{"messages":[{"id":"m-1"}]}'
+        )
+
+    async with socket_of(hang_up_or_answer) as (url, heads), link_to(url, window=20) as link:
+        # When more wait for it than its window holds
+        lost = 0
+        while (room := link.room) > 0:
+            said = await asyncio.gather(
+                *(segments.submit(link, segments.segment()) for _ in range(min(4, room)))
+            )
+            assert {each.kind for each in said} == {Kind.LOST}
+            lost += len(said)
+            assert lost <= 8
+        # Then a few came into doubt, and the others wait
+        assert not link.connected
+        for _ in range(2):
+            await asyncio.wait_for(link.wait_for_room(), 5)
+            assert link.room == 1
+            assert (await outcome(link, segments.segment())).kind is Kind.LOST
+        assert len(heads) == lost + 2
+        # And when one is answered all is as it was
+        is_up = True
+        await asyncio.wait_for(link.wait_for_room(), 5)
+        assert (await outcome(link, segments.segment())).kind is Kind.ACCEPTED
+        assert (link.room, link.connected) == (20, True)
