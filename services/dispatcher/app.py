@@ -11,7 +11,7 @@ from typing import Annotated
 import structlog
 from msgspec import Meta
 
-from services.dispatcher import unheard
+from services.dispatcher import leases, unheard
 from services.dispatcher.dispatch import FAULTS, Desk
 from services.dispatcher.health import Doctor
 from services.dispatcher.inbound import InboundDesk
@@ -122,6 +122,7 @@ async def serve(chosen: Settings, stop: asyncio.Event) -> AsyncIterator[None]:
             (0.5, sweeper.cancel_opted_out),
             (1.0, put_back),
             (1.0, doctor.look_after),
+            (leases.LOOK_SECONDS, lanes.look_at_leases),
             (2.0, sweeper.doubt),
             (2.0, sweeper.resubmit),
             (1.0, inbound.forget_heard),

@@ -7,8 +7,10 @@ Room is reserved before the intent, so what is in doubt after a crash is at most
 from __future__ import annotations
 
 import asyncio
+import heapq
+import itertools
 from collections import deque
-from collections.abc import Coroutine, Iterable
+from collections.abc import Coroutine, Iterable, Sequence
 from functools import partial
 from typing import NamedTuple
 from uuid import UUID
@@ -19,7 +21,8 @@ from services.dispatcher import dispatch, sending
 from services.dispatcher.record import Recorder
 from shared.broker import consume, envelopes
 from shared.carriers import contract
-from shared.db import work
+from shared.db import connection, work
+from shared.db.pool import ACQUIRE_SECONDS
 from shared.limits.limiter import Permit
 from shared.rules.snapshot import Carrier
 from shared.runtime import redis_link
@@ -30,6 +33,8 @@ _log = structlog.get_logger()
 
 BATCH_SEGMENT_COUNT_MAX = 1_000
 FAULT_PAUSE_SECONDS = 0.5
+LOOK_AHEAD_COUNT_MAX = 1_000
+"""So many that wait are looked at for one of another account."""
 
 
 class Ticket:
@@ -43,15 +48,29 @@ class Ticket:
 
 
 class Held(NamedTuple):
-    """A message in hand, and the delivery it came with."""
+    """A message in hand, and the delivery it came with. `place` grows from one to the next; `era`
+    counts how often the deliveries of its class had to come again before."""
 
+    place: int
     item: envelopes.WorkItem
     ticket: Ticket
     message_class: int
+    era: int
 
 
 def _segment_count(batch: Iterable[Held]) -> int:
     return sum([held.item.segment_count for held in batch])
+
+
+def _place_of_another(returned: Sequence[Held], held: Sequence[Held]) -> int | None:
+    """Where the first of an account stands of which nothing was returned."""
+    if not returned:
+        return None
+    accounts = {each.item.account_id for each in returned}
+    for place, each in enumerate(itertools.islice(held, LOOK_AHEAD_COUNT_MAX)):
+        if each.item.account_id not in accounts:
+            return place
+    return None
 
 
 class Lane:
@@ -65,11 +84,15 @@ class Lane:
         self._desk = desk
         self._recorder = recorder
         self._held: tuple[deque[Held], ...] = tuple(deque() for _ in CLASSES)
+        self._returned: tuple[list[Held], ...] = tuple([] for _ in CLASSES)
+        """What the link has not taken, to be tried before the others: heaps by their places."""
+        self._eras = [0 for _ in CLASSES]
+        self._places = itertools.count()
         self._wake = asyncio.Event()
         self._reserved = sending.Reserved()
         self._pace_credit = 0
         self._in_flight = 0
-        self._recording: dict[asyncio.Future[None], list[Held]] = {}
+        self._recording: dict[asyncio.Future[None], list[tuple[Held, sending.Sending]]] = {}
         self._at_batch = False
         self._quiet = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
@@ -88,12 +111,17 @@ class Lane:
             self._soon(delivery.settle())
             return
         ticket = Ticket(delivery, len(items))
-        self._held[message_class].extend(Held(item, ticket, message_class) for item in items)
+        era = self._eras[message_class]
+        self._held[message_class].extend(
+            Held(next(self._places), item, ticket, message_class, era) for item in items
+        )
         self._wake.set()
 
     def forget_held(self, message_class: int) -> None:
         """The consumer's link is new: what was not settled comes again, so drop what waits."""
         self._held[message_class].clear()
+        self._returned[message_class].clear()
+        self._eras[message_class] += 1
 
     async def run(self) -> None:
         """Keep the window full until cancelled; raises what a batch of it died of."""
@@ -114,15 +142,24 @@ class Lane:
         reserved = self._reserved
         room = min(self.link.room, BATCH_SEGMENT_COUNT_MAX) - reserved.count
         batch: list[Held] = []
-        for held in self._held:
-            while held:
-                need = held[0].item.segment_count
+        for returned, held in zip(self._returned, self._held, strict=True):
+            while returned or held:
+                # Every other one is of somebody else, who may be taken where these are not.
+                other = _place_of_another(returned, held) if len(batch) % 2 else None
+                chosen = held[other] if other is not None else (returned or held)[0]
+                need = chosen.item.segment_count
                 alone = not batch and reserved.count == 0 and room > 0
                 if need > room and not alone:
                     return batch
                 room -= need
                 reserved.count += need
-                batch.append(held.popleft())
+                batch.append(chosen)
+                if other is not None:
+                    del held[other]
+                elif returned:
+                    heapq.heappop(returned)
+                else:
+                    held.popleft()
         return batch
 
     async def _work_off(self, batch: list[Held]) -> None:
@@ -164,7 +201,7 @@ class Lane:
         cut = segmentation.Cut(self._as_set.reference_bits, self._as_set.repertoire)
         for held, message, permit in claimed:
             self._in_flight += 1
-            sending.Sending(
+            starting = sending.Sending(
                 message,
                 permit,
                 self.link,
@@ -172,7 +209,9 @@ class Lane:
                 partial(self._ended, held),
                 cut=cut,
                 message_class=CLASSES[held.message_class],
-            ).start()
+            )
+            starting.held_count = held.item.segment_count
+            starting.start()
 
     @property
     def in_flight_count(self) -> int:
@@ -188,10 +227,10 @@ class Lane:
         recorded = self._recorder.add(ended)
         together = self._recording.get(recorded)
         if together is None:
-            self._recording[recorded] = [held]
+            self._recording[recorded] = [(held, ended)]
             recorded.add_done_callback(self._recorded)
         else:
-            together.append(held)
+            together.append((held, ended))
         self._wake.set()
 
     def _recorded(self, recorded: asyncio.Future[None]) -> None:
@@ -201,12 +240,28 @@ class Lane:
         self._quiet.set()
         if recorded.cancelled():
             return
-        if (error := recorded.exception()) is None:
-            for held in together:
-                self._rest(held)
-        else:
+        if (error := recorded.exception()) is not None:
             # As of a task: these would be submitting for as long as this process lives.
             self._failure = error
+            return
+        stale: list[UUID] = []
+        for held, ended in together:
+            if not ended.keeps_place:
+                self._rest(held)
+            elif held.era == self._eras[held.message_class]:
+                heapq.heappush(self._returned[held.message_class], held)
+            else:
+                stale.append(held.item.message_id)
+        if stale:
+            self._soon(self._hand_back(stale))
+
+    async def _hand_back(self, message_ids: Sequence[UUID]) -> None:
+        """Their deliveries came again while they were being submitted, and found nothing to do."""
+        try:
+            async with self._desk.pool.acquire(timeout=ACQUIRE_SECONDS) as opened:
+                await work.hand_back(opened, message_ids)
+        except connection.TRANSIENT as error:
+            dispatch.count_delay(error)
 
     def _rest(self, held: Held) -> None:
         """The message has come to rest in PostgreSQL; its delivery may go when all have."""

@@ -7,13 +7,16 @@ import contextlib
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from functools import partial
+from typing import NamedTuple
 
+import msgspec
 import structlog
 
 from services.dispatcher import dispatch
 from services.dispatcher.health import LaneLook
 from services.dispatcher.inbound import InboundDesk
 from services.dispatcher.lane import Lane
+from services.dispatcher.leases import BindLeases
 from services.dispatcher.receipts import ReceiptDesk
 from services.dispatcher.record import Recorder
 from shared.broker import consume, link, topology
@@ -37,6 +40,15 @@ RETRY_MAX_SECONDS = 15.0
 that is missing may appear at any time."""
 
 
+class Leased(NamedTuple):
+    """How many binds of a carrier may be open over all processes, how many this one wants, and how
+    many it has."""
+
+    binds_max: int
+    wanted: int
+    held: int
+
+
 class _Berth:
     """One carrier as it is configured: the tries to open it, then its lane, until it is to
     close."""
@@ -45,6 +57,8 @@ class _Berth:
         self.carrier = carrier
         self.closing = asyncio.Event()
         self.refused = False
+        self.stands_by = False
+        self.leased: Leased | None = None
         self.lane: Lane | None = None
 
     def fits(self, wanted: Carrier | None) -> bool:
@@ -87,6 +101,7 @@ class Lanes:
         self._recorder = recorder
         self._deliveries = deliveries
         self._drain_seconds = drain_seconds
+        self._leases = BindLeases(desk.pool, desk.worker_id)
         self._berths: dict[int, _Berth] = {}
         self._tasks: dict[int, asyncio.Task[None]] = {}
         self._fallen: list[BaseException] = []
@@ -94,12 +109,14 @@ class Lanes:
     @property
     def waiting_for(self) -> str | None:
         """Which carriers cannot be opened and whose links are down, for readiness; None when all
-        is well."""
+        is well. Where others have all binds of a carrier, this process stands by, and that is
+        well."""
         refused = sorted(b.carrier.name for b in self._berths.values() if b.refused)
         down = sorted(
             berth.carrier.name
             for berth in self._berths.values()
-            if not berth.refused and (berth.lane is None or not berth.lane.link.connected)
+            if not (berth.refused or berth.stands_by)
+            and (berth.lane is None or not berth.lane.link.connected)
         )
         sentences = [
             f"{what}: {', '.join(names)}"
@@ -115,6 +132,7 @@ class Lanes:
             if berth.lane is None
             else LaneLook(carrier_id, berth.lane.link.connected, berth.lane.in_flight_count)
             for carrier_id, berth in self._berths.items()
+            if not berth.stands_by
         ]
 
     async def fit(self, current: Configuration) -> None:
@@ -126,18 +144,43 @@ class Lanes:
                 del self._berths[carrier_id]
         for carrier_id, carrier in current.carriers.items():
             if carrier_id not in self._berths:
-                berth = self._berths[carrier_id] = _Berth(carrier)
-                before = self._tasks.get(carrier_id)
-                task = asyncio.create_task(self._tend(berth, before), name=f"lane-{carrier.name}")
-                self._tasks[carrier_id] = task
-                task.add_done_callback(self._ended)
+                self._open(carrier)
+
+    def _open(self, carrier: Carrier) -> None:
+        berth = self._berths[carrier.carrier_id] = _Berth(carrier)
+        before = self._tasks.get(carrier.carrier_id)
+        task = asyncio.create_task(self._tend(berth, before), name=f"lane-{carrier.name}")
+        self._tasks[carrier.carrier_id] = task
+        task.add_done_callback(self._ended)
+
+    async def look_at_leases(self) -> None:
+        """Open a carrier's lane anew where this process has lost binds of it, or can have more."""
+        changed = await self._leases.lost()
+        for carrier_id, berth in list(self._berths.items()):
+            leased = berth.leased
+            if leased is None or leased.held >= leased.wanted:
+                continue
+            if await self._leases.take(carrier_id, leased.binds_max, leased.wanted):
+                changed.add(carrier_id)
+        for carrier_id in changed & self._berths.keys():
+            berth = self._berths[carrier_id]
+            _log.info("bind_leases_changed", carrier=berth.carrier.name)
+            berth.closing.set()
+            self._open(berth.carrier)
 
     async def _tend(self, berth: _Berth, before: asyncio.Task[None] | None) -> None:
         if before is not None:
             await asyncio.wait({before})
-        way = await self._opened(berth)
-        if way is None:
-            return
+        try:
+            way = await self._opened(berth)
+            if way is not None:
+                await self._lend(berth, way)
+        finally:
+            if self._berths.get(berth.carrier.carrier_id) in (None, berth):
+                await self._leases.give_back(berth.carrier.carrier_id)
+
+    async def _lend(self, berth: _Berth, way: contract.Link) -> None:
+        """Send over the link until the berth is to close, and then leave it in peace."""
         carrier = berth.carrier
         lane = Lane(self._desk, self._recorder, carrier, way)
         consumers = [self._consumer(lane, message_class) for message_class in range(len(CLASSES))]
@@ -158,6 +201,9 @@ class Lanes:
             try:
                 adapter = registry.adapter(carrier.adapter)
                 settings = registry.settings(carrier.adapter, carrier.settings)
+                settings = await self._as_leased(berth, settings)
+                if berth.closing.is_set():
+                    break
                 return adapter.open_link(
                     carrier.name,
                     settings,
@@ -169,10 +215,26 @@ class Lanes:
                 word = str(error) if foreseen else type(error).__name__
                 _log.error("carrier_not_opened", carrier=carrier.name, error=word, again=seconds)
             berth.refused = True
+            await self._leases.give_back(carrier.carrier_id)
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(berth.closing.wait(), seconds)
             seconds = min(2 * seconds, RETRY_MAX_SECONDS)
         return None
+
+    async def _as_leased(self, berth: _Berth, settings: msgspec.Struct) -> msgspec.Struct:
+        """The settings, with as many binds as this process may have; it stands by until there is
+        one."""
+        binds_max: int | None = getattr(settings, "binds_max", None)
+        if binds_max is None:
+            await self._leases.give_back(berth.carrier.carrier_id)
+            return settings
+        wanted = min(binds_max, getattr(settings, "binds", 1))
+        berth.stands_by = True
+        held = await self._leases.wait(berth.carrier.carrier_id, binds_max, wanted, berth.closing)
+        berth.stands_by = False
+        held = min(held, wanted)
+        berth.leased = Leased(binds_max, wanted, held)
+        return msgspec.structs.replace(settings, binds=held) if held else settings
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         """A lane that ended by an error ends the service, which raises it when it closes."""

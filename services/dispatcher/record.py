@@ -7,6 +7,7 @@ import asyncio
 from collections import Counter
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
+from typing import NamedTuple
 from uuid import UUID
 
 import prometheus_client
@@ -37,6 +38,14 @@ _BILLED = prometheus_client.Counter(
     ["count"],
 )
 _ANSWERED = {kind: _ANSWERS.labels(kind or "canceled") for kind in (*OutcomeKind, None)}
+
+
+class Recorded(NamedTuple):
+    """What became of answers that are committed: what no limit counts any more, and the messages
+    that are to be tried again by who holds them."""
+
+    unused: list[claim.Unused]
+    held: frozenset[UUID]
 
 
 class Recorder:
@@ -74,7 +83,7 @@ class Recorder:
             await asyncio.wait(self._giving_back)
 
     async def _record(self, ended: Sequence[sending.Sending]) -> None:
-        unused: list[claim.Unused] = []
+        recorded = Recorded([], frozenset())
         async for attempt in AsyncRetrying(
             retry=retry_if_exception_type(connection.TRANSIENT),
             wait=wait_random_exponential(multiplier=0.1, max=2),
@@ -86,11 +95,13 @@ class Recorder:
         ):
             with attempt:
                 async with self._desk.pool.acquire(timeout=ACQUIRE_SECONDS) as opened:
-                    unused = await _record(opened, self._desk, ended)
+                    recorded = await _record(opened, self._desk, ended)
         _count(ended)
-        if unused:
+        for each in ended:
+            each.keeps_place = each.message.message_id in recorded.held
+        if recorded.unused:
             # Beside the recording: Redis may be slow, and then the tokens are wasted, no more.
-            task = asyncio.create_task(claim.give_back(self._desk.limiter, unused))
+            task = asyncio.create_task(claim.give_back(self._desk.limiter, recorded.unused))
             self._giving_back.add(task)
             task.add_done_callback(self._giving_back.discard)
 
@@ -109,14 +120,14 @@ def _count(ended: Sequence[sending.Sending]) -> None:
 
 async def _record(
     opened: connection.Connection, desk: Desk, ended: Sequence[sending.Sending]
-) -> list[claim.Unused]:
+) -> Recorded:
     """Commit what is known; what this call, and no other, has proved unsent is charged no more."""
     proofs = [_plain_proof(each) for each in ended]
     plain = [proof for proof in proofs if proof is not None]
     if len(plain) == len(ended):
         # Nothing else follows from these, and a statement is a transaction.
         await segments.settle(opened, plain)
-        return []
+        return Recorded([], frozenset())
     async with opened.transaction():
         return await _record_mixed(opened, desk, ended)
 
@@ -142,10 +153,10 @@ def _plain_proof(ended: sending.Sending) -> segments.Evidence | None:
 
 async def _record_mixed(
     opened: connection.Connection, desk: Desk, ended: Sequence[sending.Sending]
-) -> list[claim.Unused]:
+) -> Recorded:
     """Whatever was answered: what was not taken waits again, and leaves its limits."""
     evidence: list[segments.Evidence] = []
-    put_off: list[tuple[sending.Sending, int, retry.Next]] = []
+    put_off: list[_PutOff] = []
     marks: list[trail.TrailMark] = []
     sent_on = [each.message for each in ended if _is_sent_on(each)]
     rerouted: set[UUID] = set()
@@ -159,34 +170,50 @@ async def _record_mixed(
             if each.message.message_id in rerouted and then.state is not SegmentState.SUBMITTED:
                 then = retry.MOVED
             evidence.append(_evidence(each.message, answered, then))
-            marks += _marks(each.message, answered, then)
+            marks += _marks(each, answered, then)
             if then.permit_unused or then.delay_ms is not None:
                 put_off.append((each, answered.part, then))
     settled = await segments.settle_answers(opened, evidence)
     moved = {(each.message_id, each.part) for each in settled.unsent if each.by_this}
-    delays_ms: dict[UUID, int] = {}
     unused_counts: Counter[UUID] = Counter()
     by_id = {each.message.message_id: each for each, _, _ in put_off}
     for each, part, then in put_off:
         message_id = each.message.message_id
-        if then.delay_ms is not None:
-            delays_ms[message_id] = max(delays_ms.get(message_id, 0), then.delay_ms)
         unused_counts[message_id] += then.permit_unused and (message_id, part) in moved
     unused = [
         claim.Unused(by_id[message_id].message, by_id[message_id].permit, count)
         for message_id, count in unused_counts.items()
         if count
     ]
-    await work.requeue(
-        opened,
-        [
-            work.Deferral(message_id, delay_ms, by_id[message_id].deferral_count + 1)
-            for message_id, delay_ms in delays_ms.items()
-        ],
-    )
+    held = await work.requeue(opened, _deferrals(put_off))
     await claim.discharge(opened, desk.worker_id, unused)
     await trail.mark(opened, marks)
-    return unused
+    return Recorded(unused, held)
+
+
+def _deferrals(put_off: Sequence[_PutOff]) -> list[work.Deferral]:
+    """When each message is tried again, by its part that waits longest: at once by who holds all of
+    it, where only the link was in the way."""
+    found: dict[UUID, work.Deferral] = {}
+    for each, _, then in put_off:
+        if then.delay_ms is None:
+            continue
+        message_id = each.message.message_id
+        before = found.get(message_id, work.Deferral(message_id, held_count=each.held_count))
+        found[message_id] = work.Deferral(
+            message_id,
+            max(before.delay_ms, then.delay_ms),
+            max(
+                before.deferral_count,
+                each.deferral_count + (not then.keeps_place and then.delay_ms > 0),
+            ),
+            before.held_count if then.keeps_place else 0,
+        )
+    return list(found.values())
+
+
+_PutOff = tuple[sending.Sending, int, retry.Next]
+"""A message, the number of a part of it that was not taken, and what follows."""
 
 
 def _is_sent_on(ended: sending.Sending) -> bool:
@@ -207,7 +234,7 @@ _STEPS = {
 
 
 def _marks(
-    message: work.Claimed, answered: sending.Answered, then: retry.Next
+    ended: sending.Sending, answered: sending.Answered, then: retry.Next
 ) -> list[trail.TrailMark]:
     """The end of a submit that may not be the segment's last. What was taken, or never tried, its
     segment tells of."""
@@ -215,10 +242,11 @@ def _marks(
     if outcome is None or outcome.kind not in _STEPS:
         return []
     until = None
-    if then.delay_ms is not None:
+    if then.delay_ms is not None and not (then.keeps_place and ended.held_count):
         until = datetime.now(UTC) + timedelta(milliseconds=then.delay_ms)
     refused = then.state is SegmentState.REJECTED
     step = trail.TrailStep.REJECTED if refused else _STEPS[outcome.kind]
+    message = ended.message
     return [
         trail.TrailMark(
             message.message_id, step, answered.part, message.submitted_at, until, outcome.code

@@ -12,24 +12,18 @@ ATTEMPT_COUNT_MAX = 2
 """Submits of an at_least_once segment that may each have been taken; others have one."""
 IDEMPOTENT_ATTEMPT_COUNT_MAX = 5
 """The same of a segment that its carrier takes once, however often it is submitted."""
-DELAY_MAX_MS = 60_000
-"""Where a growing delay ends. The trying itself ends with the message's validity."""
 WISH_MAX_MS = 300_000
 """How long a carrier may make us wait by its own word."""
-
+DEFERRAL_DELAY_MIN_MS = 5_000
 DEFERRAL_DELAY_MAX_MS = 1_800_000
-"""Where the delay of a message whose phone cannot be reached ends to grow."""
+"""Between two tries of a message whose phone cannot be reached: doubled from the first to the
+second."""
 DEFERRAL_COUNT_MAX = 24
 """Tries of such a message, within some nine hours: with a reason to give up, rather than with its
 validity, and so with a refund while somebody still waits for it."""
 
-_DELAYS_MS = {
-    Retry.WHEN_ASKED_FOR: (1_000, DELAY_MAX_MS),
-    Retry.WHEN_BACK: (250, DELAY_MAX_MS),
-    Retry.WHEN_MENDED: (1_000, DELAY_MAX_MS),
-    Retry.WHEN_REACHED: (5_000, DEFERRAL_DELAY_MAX_MS),
-}
-"""The first delay, and where it ends to grow."""
+_DELAYS_MS = {Retry.WHEN_ASKED_FOR: 1_000, Retry.WHEN_BACK: 250, Retry.WHEN_MENDED: 1_000}
+"""Where no lane holds the message; the link itself pauses for as long as it must."""
 
 
 class Rest(StrEnum):
@@ -42,11 +36,13 @@ class Rest(StrEnum):
 
 class Next(NamedTuple):
     """Where a segment goes; `delay_ms` is None where it is not queued again. `permit_unused`: the
-    carrier has nothing, and what was taken from the limits goes back to them."""
+    carrier has nothing, and what was taken from the limits goes back to them. `keeps_place`: it is
+    the link's doing, so a lane that holds the message still tries it before all others."""
 
     state: SegmentState
     delay_ms: int | None = None
     permit_unused: bool = False
+    keeps_place: bool = False
 
 
 _ENDS = {
@@ -62,20 +58,23 @@ MOVED = Next(SegmentState.QUEUED, 0, permit_unused=True)
 
 
 def after(kind: OutcomeKind, deferral_count: int, wish_ms: int = 0) -> Next:
-    """What follows from an outcome, for a message that was put off so many times before.
+    """What follows from an outcome, for a message that was deferred so many times before.
 
-    The delay doubles each time, from a second where the carrier asks for time, a quarter of one
-    where its link was down and five where the phone cannot be reached, and is never shorter than
-    the carrier's wish. What is refused by this carrier alone ends here when no other takes it.
+    Only what is deferred waits ever longer, and has an end. What the link does not take now, for
+    whatever reason, uses up nothing. A delay is never shorter than the carrier's wish. What is
+    refused by this carrier alone ends here when no other takes it.
     """
     if kind in _ENDS:
         return _ENDS[kind]
-    if kind is OutcomeKind.DEFERRED and deferral_count + 1 >= DEFERRAL_COUNT_MAX:
+    wish_ms = min(wish_ms, WISH_MAX_MS)
+    unused = DECISIONS[kind].sent is Sent.NO
+    if kind is not OutcomeKind.DEFERRED:
+        delay_ms = max(_DELAYS_MS[DECISIONS[kind].retry], wish_ms)
+        return Next(SegmentState.QUEUED, delay_ms, unused, keeps_place=True)
+    if deferral_count + 1 >= DEFERRAL_COUNT_MAX:
         return Next(SegmentState.REJECTED)
-    first_ms, most_ms = _DELAYS_MS[DECISIONS[kind].retry]
-    grown_ms = min(first_ms << min(deferral_count, 16), most_ms)
-    delay_ms = max(grown_ms, min(wish_ms, WISH_MAX_MS))
-    return Next(SegmentState.QUEUED, delay_ms, permit_unused=DECISIONS[kind].sent is Sent.NO)
+    grown_ms = min(DEFERRAL_DELAY_MIN_MS << min(deferral_count, 16), DEFERRAL_DELAY_MAX_MS)
+    return Next(SegmentState.QUEUED, max(grown_ms, wish_ms), unused)
 
 
 def rest_after(kind: OutcomeKind, deferral_count: int) -> Rest:

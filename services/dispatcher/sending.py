@@ -41,6 +41,9 @@ class Sending:
     from then on the link counts it, or when that will not happen; `on_end` is called once, when
     every part has an answer. `cut` is what the carrier wants.
 
+    Whoever holds an envelope of it, with `held_count` segments, finds in `keeps_place`, once the
+    answers are recorded, that it is to try the message again.
+
     A carrier that cuts texts itself gets one segment for all parts, and its answer is each one's;
     but a message of which parts were taken before, by themselves, goes on by parts."""
 
@@ -53,6 +56,8 @@ class Sending:
         "_segments",
         "_whole",
         "answers",
+        "held_count",
+        "keeps_place",
         "message",
         "permit",
     )
@@ -71,6 +76,8 @@ class Sending:
         self.message = message
         self.permit = permit
         self.answers: list[Answered] = []
+        self.held_count = 0
+        self.keeps_place = False
         self._link = link
         self._reserved = reserved
         self._on_end = on_end

@@ -4,7 +4,8 @@ An adapter is a module with these names:
 
 - `Settings`: a msgspec Struct with what this way of speaking needs from the carrier's row. The
   registry decodes the row's settings into it, so a typo stops `sluice apply`, not a message. If it
-  sends parts with a header it has `concatenation: Concatenation`.
+  sends parts with a header it has `concatenation: Concatenation`. If its carriers count binds over
+  all processes it has `binds` and `binds_max: int | None`.
 - `open_link(carrier, settings, on_receipt, on_inbound) -> Link`: called by the dispatcher, once per
   carrier.
 - `read_receipt(settings, body) -> receipts.Receipt | receipts.LateAnswer | None`: called by dlr,

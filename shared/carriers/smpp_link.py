@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import operator
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -12,12 +13,22 @@ from uuid import UUID
 
 import structlog
 
-from shared.carriers import contract, outcomes, smpp_dialect, smpp_oddities, smpp_receipts
+from shared.carriers import (
+    blame,
+    contract,
+    halts,
+    outcomes,
+    smpp_dialect,
+    smpp_oddities,
+    smpp_receipts,
+)
 from shared.smpp import bind, codes, esme, pdu, session, terms, window
 
 _log = structlog.get_logger()
 
 _ANSWERED = window.AnswerKind.ANSWERED
+_DEFERRED = outcomes.OutcomeKind.DEFERRED
+_ACCEPTED = outcomes.OutcomeKind.ACCEPTED
 _REJECTED, _THROTTLED = outcomes.OutcomeKind.REJECTED, outcomes.OutcomeKind.THROTTLED
 
 
@@ -41,11 +52,14 @@ class SmppLink:
         agreed: terms.Terms,
         dialect: smpp_dialect.Dialect,
         sinks: Sinks,
+        refusals_max: int = 0,
     ) -> None:
         self._carrier = carrier
+        self._halts = halts.Halts(carrier, refusals_max)
         self._dialect = dialect
         self.whole_messages = dialect.whole_messages
         self._sinks = sinks
+        self._senders, self._messages = blame.Blame(3), blame.Blame(2)
         self._changed = asyncio.Event()
         self._storing: dict[asyncio.Future[None], list[_Delivery]] = {}
         self._last: tuple[UUID, bind.Bind] | None = None
@@ -69,6 +83,8 @@ class SmppLink:
 
     @property
     def connected(self) -> bool:
+        if self._halts.on(time.monotonic()):
+            return False
         # A link of receivers alone sends nothing; it is there when what phones send can come.
         return any(each.connected for each in self._submitting or self._binds)
 
@@ -132,19 +148,44 @@ class SmppLink:
                 self._keep_answer(segment, self._dialect.read(answer))
                 return
         if outcome.kind is _THROTTLED:
-            self._heed_throttling(used, outcome)
-        elif used.steered and answer.kind is _ANSWERED:
-            used.heed_answer()
+            outcome = self._heed_throttling(used, segment, outcome)
+        elif answer.kind is _ANSWERED:
+            if used.steered:
+                used.heed_answer()
+            if self._senders.suspects:
+                self._senders.taken(segment.source)
+                self._messages.taken(segment.message_id)
+            if outcome.kind is not _ACCEPTED or self._halts.watching:
+                self._heed_halt(outcome)
         self._changed.set()
         on_outcome(outcome)
 
-    @staticmethod
-    def _heed_throttling(used: bind.Bind, outcome: outcomes.Outcome) -> None:
-        """Go slower; or pause, where the carrier says nothing but that it passes."""
-        if not outcome.retry_after_ms:
-            used.heed_throttling()
-        elif used.room:
-            used.pause(outcome.retry_after_ms / 1000)
+    def _heed_halt(self, outcome: outcomes.Outcome) -> None:
+        """All binds wait, and then try with one message each until one is taken."""
+        before = self._halts.halted
+        seconds = self._halts.heed(outcome, time.monotonic())
+        for each in self._submitting:
+            if seconds:
+                each.halt(seconds)
+            elif before and not self._halts.halted:
+                each.go_on()
+
+    def _heed_throttling(
+        self, used: bind.Bind, segment: contract.Segment, outcome: outcomes.Outcome
+    ) -> outcomes.Outcome:
+        """Go slower; or pause, where the carrier says nothing but that it passes; or neither, where
+        it is this sender or message alone that is not taken: then that is put off."""
+        if outcome.retry_after_ms:
+            if used.room:
+                used.pause(outcome.retry_after_ms / 1000)
+            return outcome
+        by_sender = self._senders.throttled(segment.source)
+        if self._messages.throttled(segment.message_id) or by_sender:
+            used.forgive()
+            reason = outcomes.DECISIONS[_DEFERRED].reason
+            return outcomes.Outcome(_DEFERRED, code=outcome.code, reason=reason)
+        used.heed_throttling()
+        return outcome
 
     def _keep_answer(self, segment: contract.Segment, outcome: outcomes.Outcome) -> None:
         """An answer came after its submit had been given up: it is evidence like a receipt, and

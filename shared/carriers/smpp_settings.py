@@ -15,6 +15,9 @@ _RANGES = (
     ("port", 1, 65_535),
     ("binds", 1, 64),
     ("window", 1, 10_000),
+    ("window_min", 1, 10_000),
+    ("binds_max", 1, 1_000),
+    ("refusals_max", 0, 1_000_000),
     ("response_seconds", 0.1, 3600),
     ("enquire_seconds", 0.1, 3600),
     ("source_ton", 0, 255),
@@ -91,6 +94,11 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     from inbound messages; `receipts_name_recipient` is to be turned off for a carrier that does not
     write the recipient into its receipts. `inbound_alphabet` is what data_coding 0 means in inbound
     messages. The TON and NPI fields override what is derived from the address.
+
+    With `window_min` each bind finds the size of its window itself, between it and `window`.
+    `binds_max` is what the carrier allows over all dispatchers, of which each has at most `binds`;
+    a pair of a transmitter and a receiver counts as one. After `refusals_max` refusals in a row
+    that nobody understands the carrier is halted for a while; 0: never.
     """
 
     host: str
@@ -134,6 +142,9 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     tlvs: tuple[smpp_tlvs.OwnTlv, ...] = ()
     receipt_states: dict[str, receipts.ReceiptState] = {}
     receipt_causes: dict[str, causes.Cause] = {}
+    window_min: int | None = None
+    binds_max: int | None = None
+    refusals_max: int = 20
 
     def __post_init__(self) -> None:
         checks.host("host", self.host)
@@ -145,6 +156,8 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
             checks.printable("password", self.password.literal, credential_max)
         for name, low, high in _RANGES:
             checks.number(name, getattr(self, name), low, high)
+        if self.window_min is not None and self.window_min > self.window:
+            raise ValueError("window_min: expected at most window")
         checks.printable("address_range", self.address_range, credential_max)
         if len(self.fallback_hosts) > _FALLBACK_HOSTS_MAX:
             raise ValueError(f"fallback_hosts: expected at most {_FALLBACK_HOSTS_MAX}")

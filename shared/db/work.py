@@ -261,9 +261,12 @@ _REQUEUE = f"""
 INSERT INTO work AS w (message_id, account_id, line_id, carrier_id, country, class, segment_count,
                        state, ready_at, expires_at, deferral_count)
 SELECT m.message_id, m.account_id, m.line_id, m.carrier_id, m.country, m.class, p.waiting_count,
-       CASE WHEN t.delay_ms > 0 THEN 'scheduled' ELSE 'ready' END,
-       now() + t.delay_ms * interval '1 millisecond', m.expires_at, t.deferral_count
-FROM unnest($1::uuid[], $2::int[], $3::int[]) AS t (message_id, delay_ms, deferral_count)
+       CASE WHEN t.held_count = p.waiting_count THEN 'published'
+            WHEN t.delay_ms > 0 THEN 'scheduled' ELSE 'ready' END,
+       now() + CASE WHEN t.held_count = p.waiting_count THEN 0 ELSE t.delay_ms END
+               * interval '1 millisecond', m.expires_at, t.deferral_count
+FROM unnest($1::uuid[], $2::int[], $3::int[], $4::int[])
+     AS t (message_id, delay_ms, deferral_count, held_count)
 JOIN messages m USING (message_id)
 CROSS JOIN LATERAL (
     SELECT count(*) AS waiting_count FROM parts
@@ -277,27 +280,51 @@ WHERE w.segment_count <> excluded.segment_count
 RETURNING message_id, xmax <> 0 AS joined"""  # noqa: S608 - words of our own
 
 
+_STILL_HELD = """
+SELECT message_id FROM work
+WHERE message_id = ANY ($1::uuid[]) AND state = 'published'
+  AND segment_count = ($2::int[])[array_position($1::uuid[], message_id)]"""
+
+
 class Deferral(NamedTuple):
-    """A message to try again after `delay_ms`, put off so many times by then."""
+    """A message to try again after `delay_ms`, put off so many times by then. Whoever holds an
+    envelope of it with `held_count` segments may try it at once, if that is what waits of it."""
 
     message_id: UUID
     delay_ms: int = 0
     deferral_count: int = 0
+    held_count: int = 0
 
 
-async def requeue(connection: Connection, deferrals: Sequence[Deferral]) -> None:
-    """Put messages whose segments went back to `queued` to work again. Other parts that wait
-    already go with them, for a message has one row."""
+async def requeue(connection: Connection, deferrals: Sequence[Deferral]) -> frozenset[UUID]:
+    """Put messages whose segments went back to `queued` to work again; those that stay with who
+    holds them, also when this is repeated. Other parts that wait already go with them, for a
+    message has one row."""
     if not deferrals:
-        return
+        return frozenset()
     rows = await connection.fetch(
         _REQUEUE,
         [each.message_id for each in deferrals],
         [each.delay_ms for each in deferrals],
         [each.deferral_count for each in deferrals],
+        [each.held_count for each in deferrals],
     )
     joined = [row["message_id"] for row in rows if row["joined"]]
     await segments.settle_waiting(connection, joined, states.SegmentState.QUEUED)
+    held = {each.message_id: each.held_count for each in deferrals if each.held_count}
+    if not held:
+        return frozenset()
+    still = await connection.fetch(_STILL_HELD, list(held), list(held.values()))
+    return frozenset(row["message_id"] for row in still)
+
+
+_HAND_BACK = """
+UPDATE work SET state = 'ready' WHERE message_id = ANY ($1::uuid[]) AND state = 'published'"""
+
+
+async def hand_back(connection: Connection, message_ids: Sequence[UUID]) -> None:
+    """Have messages published again, since who held them does not any more."""
+    await connection.execute(_HAND_BACK, message_ids)
 
 
 _STILL_WAITING = "SELECT message_id FROM work WHERE message_id = ANY ($1::uuid[])"

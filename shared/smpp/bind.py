@@ -61,6 +61,7 @@ class Bind:
         self._up = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
         self._pause: asyncio.TimerHandle | None = None
+        self._narrow = self._held_back = False
         self._pacer: pacer.Pacer | None = None
         least = agreed.window_min
         self._breadth = None if least is None else breadth.Breadth(least, agreed.window)
@@ -98,14 +99,34 @@ class Bind:
         return True
 
     def pause(self, seconds: float) -> None:
-        """Write no requests for a while; a new pause replaces the one before."""
+        """Write no requests for a while; of several pauses the one that ends last counts."""
         if self._session is None:
             return
+        loop = asyncio.get_running_loop()
         if self._pause is not None:
+            if self._pause.when() > loop.time() + seconds:
+                return
             self._pause.cancel()
+        self._held_back = False
         self._session.hold()
-        self._pause = asyncio.get_running_loop().call_later(seconds, self._resume)
+        self._pause = loop.call_later(seconds, self._resume)
         self._on_state(BindState.PAUSED, f"for {seconds:g} s")
+
+    def halt(self, seconds: float) -> None:
+        """Write no requests for a while, and then one at a time, until `go_on`."""
+        self._narrow = True
+        self._fit_window()
+        self.pause(seconds)
+
+    def go_on(self) -> None:
+        """Have the whole window again."""
+        self._narrow = False
+        self._fit_window()
+
+    def _fit_window(self) -> None:
+        if self._session is not None:
+            widest = self._terms.window if self._breadth is None else self._breadth.size
+            self._session.widen(1 if self._narrow else widest)
 
     async def close(self, drain_seconds: float) -> None:
         """Unbind, giving unanswered requests that long, and reconnect no more."""
@@ -142,8 +163,7 @@ class Bind:
         """Lend the session out until it ends; returns why it did."""
         self._session = opened
         opened.keep_pace(self._pacer)
-        if self._breadth is not None:
-            opened.widen(self._breadth.size)
+        self._fit_window()
         try:
             if opened.connected:
                 self._on_state(BindState.BOUND, "bound")
@@ -177,11 +197,14 @@ class Bind:
         now = asyncio.get_running_loop().time()
         if self._pacer is not None and not self._pacer.taken(now):
             self._keep_pace(None)
+        if self._held_back and self._pause is not None:
+            self._pause.cancel()
+            self._resume()
         if self._breadth is not None:
             # Half of it, for answers come several at once.
             full = 2 * (opened.unanswered + 1) >= self._breadth.size
             self._breadth.answered(now, opened.asked_at, full=full)
-            opened.widen(self._breadth.size)
+            self._fit_window()
 
     def heed_throttling(self) -> None:
         """The request that is being answered was one too many: go slower, and pause where nothing
@@ -195,11 +218,18 @@ class Bind:
             self._keep_pace(pacer.Pacer(FIRST_CUT * rate, now))
         if self._breadth is not None:
             self._breadth.cut(now, opened.asked_at)
-            opened.widen(self._breadth.size)
+            self._fit_window()
         if self._pacer is not None:
             seconds = self._pacer.throttled(now, opened.asked_at)
-            if seconds:
+            if seconds and self._pause is None:
                 self.pause(seconds)
+                self._held_back = True
+
+    def forgive(self) -> None:
+        """What was taken for throttling was none: a rate that was only guessed by it is not
+        kept."""
+        if self._pacer is not None and not self._pacer.is_found:
+            self._keep_pace(None)
 
     def _keep_pace(self, chosen: pacer.Pacer | None) -> None:
         self._pacer = chosen
@@ -208,6 +238,7 @@ class Bind:
 
     def _resume(self) -> None:
         self._pause = None
+        self._held_back = False
         if self._session is not None:
             self._session.resume()
             self._on_state(BindState.BOUND, "resumed")

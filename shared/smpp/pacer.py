@@ -41,13 +41,13 @@ class Pacer:
         "_asked_at",
         "_cut_at",
         "_epoch_at",
-        "_found",
         "_grown_at",
         "_hold_seconds",
         "_limited",
         "_probing",
         "_taken_count",
         "_tokens",
+        "is_found",
         "rate",
     )
 
@@ -60,7 +60,8 @@ class Pacer:
         self._asked_at = now
         self._tokens = 0.0
         self._limited = False
-        self._found = False
+        self.is_found = False
+        """Whether the rate was measured, and not only guessed."""
         self._hold_seconds = HOLD_SECONDS_MIN
         self._probing = False
 
@@ -114,7 +115,7 @@ class Pacer:
             taking = min(self.rate, self._taken_count / seconds)
             self.rate = CUT * max(RATE_MIN, taking, self.rate * DEEP_CUT)
             self._epoch_at, self._taken_count = now, 0
-            self._found = True
+            self.is_found = True
         else:
             self.rate = max(RATE_MIN, CUT * self.rate)
         self._cut_at = now + hold_seconds
@@ -134,7 +135,7 @@ class Pacer:
             self._epoch_at, self._taken_count = now - 0.5, self._taken_count // 2
 
     def _growth(self, settled_seconds: float) -> float:
-        if not self._found:
+        if not self.is_found:
             return FIRST_GROWTH
         careful = settled_seconds < max(CAREFUL_SECONDS, CAREFUL_COUNT / self.rate)
         return CAREFUL_GROWTH if careful else BOLD_GROWTH

@@ -32,9 +32,10 @@ def open_link(
     return smpp_link.SmppLink(
         carrier,
         smpp_binds.destinations(settings),
-        terms.Terms(settings.window, timers),
+        terms.Terms(settings.window, timers, window_min=settings.window_min),
         smpp_dialect.Dialect(settings),
         smpp_link.Sinks(on_receipt, on_inbound),
+        settings.refusals_max,
     )
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections import Counter
+from uuid import UUID
 
 import asyncpg
 import msgspec
@@ -13,12 +15,21 @@ import pytest
 from services.dispatcher.lane import Lane
 from services.dispatcher.record import Recorder
 from shared.broker import envelopes
+from shared.carriers import contract, outcomes
+from shared.carriers.outcomes import Outcome, OutcomeKind
 from shared.limits import permits
 from shared.rules import snapshot
 from shared.runtime import ids
 from shared.sms import segmentation
-from tests.integration.dispatcher.carrier import ACCEPTED, Delivered, ScriptedCarrier, desk_of
+from tests.integration.dispatcher.carrier import (
+    ACCEPTED,
+    Delivered,
+    ScriptedCarrier,
+    desk_of,
+)
 from tests.integration.dispatcher.conftest import Town
+
+THROTTLED = Outcome(OutcomeKind.THROTTLED)
 
 
 def lane_of(town: Town, link: ScriptedCarrier) -> Lane:
@@ -72,6 +83,80 @@ async def test_what_was_sent_before_costs_a_slow_carrier_no_time(town: Town) -> 
         while not delivery.settled:
             await asyncio.sleep(0.01)
     assert time.monotonic() - began < 3
+    await lane.drain()
+    running.cancel()
+
+
+@pytest.mark.parametrize("outcome", [THROTTLED, Outcome(OutcomeKind.HALTED), outcomes.UNAVAILABLE])
+async def test_what_the_link_does_not_take_keeps_its_place(
+    town: Town, outcome: Outcome, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # given six messages of two deliveries, of which the second to the fifth are not taken twice
+    items = await town.accept(6)
+    first, *middle, last = [item.message_id for item in items]
+    link = ScriptedCarrier([], room=5)
+    tries: Counter[UUID] = Counter()
+
+    def submit(segment: contract.Segment, on_outcome: contract.OnOutcome) -> None:
+        tries[segment.message_id] += 1
+        refused = segment.message_id in middle and tries[segment.message_id] <= 2
+        link.submitted.append(segment)
+        on_outcome(outcome if refused else ACCEPTED)
+
+    monkeypatch.setattr(link, "submit", submit)
+    lane = lane_of(town, link)
+    deliveries = [Delivered(envelopes.encode_work(half)) for half in (items[:3], items[3:])]
+    for delivery in deliveries:
+        lane.receive(1, delivery)
+    running = asyncio.create_task(lane.run())
+    # when they are
+    async with asyncio.timeout(10):
+        while not all(delivery.settled for delivery in deliveries):
+            await asyncio.sleep(0.01)
+    # then they went in their order
+    sent = [each.message_id for each in link.submitted if each.message_id != last]
+    assert sent == [first, *middle, *middle, *middle]
+    assert {await town.status(item.message_id) for item in items} == {"submitted"}
+    await lane.drain()
+    running.cancel()
+
+
+async def test_what_keeps_its_place_is_published_so_that_a_death_loses_nothing(town: Town) -> None:
+    # given a lane that drains while what it sent is throttled
+    (item,) = await town.accept(1)
+    lane = lane_of(town, link := ScriptedCarrier([THROTTLED]))
+    delivery = Delivered(envelopes.encode_work([item]))
+    lane.receive(1, delivery)
+    running = asyncio.create_task(lane.run())
+    async with asyncio.timeout(10):
+        while not link.submitted:
+            await asyncio.sleep(0.01)
+        lane.link = ScriptedCarrier([], room=0)
+        await lane.drain()
+    running.cancel()
+    # then the broker still has its delivery, and PostgreSQL knows that
+    assert not delivery.settled
+    assert set((await town.waiting()).values()) == {"published"}
+
+
+async def test_what_keeps_its_place_is_published_anew_when_its_delivery_is_stale(
+    town: Town, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # given a message whose delivery comes again while it is being submitted
+    (item,) = await town.accept(1)
+    lane = lane_of(town, link := ScriptedCarrier([]))
+
+    def submit(_segment: contract.Segment, on_outcome: contract.OnOutcome) -> None:
+        lane.forget_held(1)
+        on_outcome(THROTTLED)
+
+    monkeypatch.setattr(link, "submit", submit)
+    lane.receive(1, Delivered(envelopes.encode_work([item])))
+    running = asyncio.create_task(lane.run())
+    # when it is throttled, then the relay publishes it
+    async with asyncio.timeout(10):
+        while set((await town.waiting()).values()) != {"ready"} or lane._in_flight:
+            await asyncio.sleep(0.01)
     await lane.drain()
     running.cancel()
 

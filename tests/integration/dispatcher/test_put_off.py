@@ -8,7 +8,7 @@ from datetime import timedelta
 import msgspec
 import pytest
 
-from services.dispatcher import record
+from services.dispatcher import record, retry
 from services.dispatcher.dispatch import dispatch
 from services.dispatcher.sweep import Sweeper
 from shared.broker import envelopes
@@ -21,6 +21,7 @@ from tests.integration.dispatcher.carrier import ACCEPTED, REJECTED, desk_of, se
 from tests.integration.dispatcher.conftest import LINE_LIMIT, Town
 
 THROTTLED = Outcome(OutcomeKind.THROTTLED)
+DEFERRED = Outcome(OutcomeKind.DEFERRED, code="0x00000014", reason="the phone is switched off")
 
 
 async def put_off(town: Town, item: envelopes.WorkItem) -> timedelta:
@@ -32,12 +33,33 @@ async def put_off(town: Town, item: envelopes.WorkItem) -> timedelta:
     return delay
 
 
-async def test_each_further_throttling_puts_a_message_off_for_longer(town: Town) -> None:
+async def test_what_the_link_does_not_take_uses_up_no_try(town: Town) -> None:
     (item,) = await town.accept(1)
-    for seconds in (1, 2, 4):
-        await send(town, item, [THROTTLED])
-        assert timedelta(0) < await put_off(town, item) <= timedelta(seconds=seconds)
-    assert await put_off(town, item) > timedelta(seconds=2)
+    for outcome in (THROTTLED, Outcome(OutcomeKind.HALTED), outcomes.UNAVAILABLE) * 2:
+        await send(town, item, [outcome])
+        assert timedelta(0) < await put_off(town, item) <= timedelta(seconds=1)
+    assert await town.pool.fetchval("SELECT deferral_count FROM work") == 0
+
+
+async def test_a_phone_that_is_not_reached_is_tried_ever_later_and_then_given_up(
+    town: Town,
+) -> None:
+    # given a message to a phone that cannot be reached
+    (item,) = await town.accept(1, segment_count=2)
+    for seconds in (5, 10, 20, 40):
+        await send(town, item, [DEFERRED])
+        assert timedelta(seconds=seconds / 2) < await put_off(town, item)
+        assert await put_off(town, item) <= timedelta(seconds=seconds)
+    assert await town.used() == 0
+    # when it has been tried for as often as it may be
+    await town.pool.execute("UPDATE work SET deferral_count = $1", retry.DEFERRAL_COUNT_MAX - 1)
+    await send(town, item, [DEFERRED])
+    # then it is refused for that reason, with its other part, and paid back
+    assert await town.states(item.message_id) == ["rejected", "canceled"]
+    assert await town.pool.fetchval("SELECT count(*) FROM transfers WHERE kind = 'refund'") == 2
+    assert await town.pool.fetchval("SELECT count(*) FROM work") == 0
+    reasons = await town.pool.fetch("SELECT reason FROM parts WHERE part = 1")
+    assert [row["reason"] for row in reasons] == [DEFERRED.reason]
 
 
 async def test_the_carrier_s_own_time_is_heeded(town: Town) -> None:
@@ -46,21 +68,12 @@ async def test_the_carrier_s_own_time_is_heeded(town: Town) -> None:
     assert await put_off(town, item) > timedelta(seconds=80)
 
 
-async def test_a_link_that_is_down_is_tried_again_soon_then_later(town: Town) -> None:
-    (item,) = await town.accept(1)
-    await send(town, item, [outcomes.UNAVAILABLE])
-    assert await put_off(town, item) <= timedelta(milliseconds=250)
-    for _ in range(4):
-        await send(town, item, [outcomes.UNAVAILABLE])
-    assert await put_off(town, item) > timedelta(seconds=2)
-
-
 async def test_a_part_that_was_taken_lets_the_next_begin_anew(town: Town) -> None:
     (item,) = await town.accept(1, segment_count=2)
     for _ in range(4):
-        await send(town, item, [THROTTLED])
-    await send(town, item, [ACCEPTED, THROTTLED])
-    assert await put_off(town, item) <= timedelta(seconds=1)
+        await send(town, item, [DEFERRED])
+    await send(town, item, [ACCEPTED, DEFERRED])
+    assert await put_off(town, item) <= timedelta(seconds=5)
 
 
 async def test_what_is_put_off_is_not_taken_for_published(town: Town) -> None:
