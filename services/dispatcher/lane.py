@@ -86,6 +86,7 @@ class Lane:
         self._held: tuple[deque[Held], ...] = tuple(deque() for _ in CLASSES)
         self._returned: tuple[list[Held], ...] = tuple([] for _ in CLASSES)
         """What the link has not taken, to be tried before the others: heaps by their places."""
+        self._others_turn = False
         self._eras = [0 for _ in CLASSES]
         self._places = itertools.count()
         self._wake = asyncio.Event()
@@ -145,7 +146,7 @@ class Lane:
         for returned, held in zip(self._returned, self._held, strict=True):
             while returned or held:
                 # Every other one is of somebody else, who may be taken where these are not.
-                other = _place_of_another(returned, held) if len(batch) % 2 else None
+                other = _place_of_another(returned, held) if self._others_turn else None
                 chosen = held[other] if other is not None else (returned or held)[0]
                 need = chosen.item.segment_count
                 alone = not batch and reserved.count == 0 and room > 0
@@ -154,6 +155,7 @@ class Lane:
                 room -= need
                 reserved.count += need
                 batch.append(chosen)
+                self._others_turn = bool(returned) and other is None
                 if other is not None:
                     del held[other]
                 elif returned:

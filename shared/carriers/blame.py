@@ -3,18 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Hashable
+from enum import IntEnum
 
-OTHERS_COUNT_MIN = 20
+FEW_COUNT, MANY_COUNT = 5, 20
+"""Others that were taken meanwhile: the first where none of them was throttled, the second where no
+more than OTHERS_SHARE_MAX were."""
 OTHERS_SHARE_MAX = 0.1
 SUSPECT_COUNT_MAX = 10_000
+
+
+class Culprit(IntEnum):
+    """What a throttling is about."""
+
+    PACE = 0
+    UNCLEAR = 1
+    ITSELF = 2
 
 
 class Blame:
     """Who is throttled again and again while the carrier takes what others send.
 
     Somebody (a sender, a message) who has been throttled `times_min` times, with nothing taken of
-    it in between, is to blame itself when meanwhile OTHERS_COUNT_MIN of others were taken and no
-    more than OTHERS_SHARE_MAX of theirs throttled. Where all are throttled it is the pace.
+    it in between, is to blame itself when meanwhile enough of others was taken. Where others are
+    throttled too it is the pace.
     """
 
     __slots__ = ("_taken_count", "_throttled_count", "_times_min", "suspects")
@@ -30,8 +41,8 @@ class Blame:
         self._taken_count += 1
         self.suspects.pop(who, None)
 
-    def throttled(self, who: Hashable) -> bool:
-        """Something of it was throttled; whether the carrier's pace has nothing to do with it."""
+    def throttled(self, who: Hashable) -> Culprit:
+        """Something of it was throttled."""
         if len(self.suspects) >= SUSPECT_COUNT_MAX and who not in self.suspects:
             del self.suspects[next(iter(self.suspects))]
         before = (0, self._taken_count, self._throttled_count)
@@ -41,8 +52,7 @@ class Blame:
         self.suspects[who] = (times, taken_before, throttled_before)
         taken = self._taken_count - taken_before
         throttled = self._throttled_count - throttled_before - times
-        return (
-            times >= self._times_min
-            and taken >= OTHERS_COUNT_MIN
-            and throttled <= OTHERS_SHARE_MAX * (taken + throttled)
-        )
+        if not taken or throttled > OTHERS_SHARE_MAX * (taken + throttled):
+            return Culprit.PACE
+        enough = taken >= (MANY_COUNT if throttled else FEW_COUNT)
+        return Culprit.ITSELF if enough and times >= self._times_min else Culprit.UNCLEAR

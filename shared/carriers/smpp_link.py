@@ -179,13 +179,16 @@ class SmppLink:
             if used.room:
                 used.pause(outcome.retry_after_ms / 1000)
             return outcome
-        by_sender = self._senders.throttled(segment.source)
-        if self._messages.throttled(segment.message_id) or by_sender:
-            used.forgive()
-            reason = outcomes.DECISIONS[_DEFERRED].reason
-            return outcomes.Outcome(_DEFERRED, code=outcome.code, reason=reason)
-        used.heed_throttling()
-        return outcome
+        culprit = max(
+            self._senders.throttled(segment.source), self._messages.throttled(segment.message_id)
+        )
+        if culprit is blame.Culprit.PACE:
+            used.heed_throttling()
+        if culprit is not blame.Culprit.ITSELF:
+            return outcome
+        used.forgive()
+        reason = outcomes.DECISIONS[_DEFERRED].reason
+        return outcomes.Outcome(_DEFERRED, code=outcome.code, reason=reason)
 
     def _keep_answer(self, segment: contract.Segment, outcome: outcomes.Outcome) -> None:
         """An answer came after its submit had been given up: it is evidence like a receipt, and

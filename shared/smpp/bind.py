@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import random
 from collections.abc import Callable
 from enum import StrEnum
@@ -28,6 +29,7 @@ RETRY_SECONDS_MAX = 30.0
 REFUSED_RETRY_SECONDS_MIN = 10.0  # With the cap below, about 20 tries in an hour of refusals.
 REFUSED_RETRY_SECONDS_MAX = 300.0
 SETTLED_SECONDS = 5.0  # A session that lived this long has ended a row of failures.
+FORGIVE_SECONDS = 10.0  # From one time that a pace is forgotten to the next.
 FIRST_CUT = 0.7  # Of the rate a bind had when it was throttled first.
 
 
@@ -62,6 +64,7 @@ class Bind:
         self._task: asyncio.Task[None] | None = None
         self._pause: asyncio.TimerHandle | None = None
         self._narrow = self._held_back = False
+        self._forgiven_at = -math.inf
         self._pacer: pacer.Pacer | None = None
         least = agreed.window_min
         self._breadth = None if least is None else breadth.Breadth(least, agreed.window)
@@ -226,10 +229,16 @@ class Bind:
                 self._held_back = True
 
     def forgive(self) -> None:
-        """What was taken for throttling was none: a rate that was only guessed by it is not
-        kept."""
-        if self._pacer is not None and not self._pacer.is_found:
-            self._keep_pace(None)
+        """What was taken for throttling was none, so what it has taught is forgotten; but not again
+        and again, for others may be throttled in earnest."""
+        now = asyncio.get_running_loop().time()
+        if self._pacer is None or now - self._forgiven_at < FORGIVE_SECONDS:
+            return
+        self._forgiven_at = now
+        self._keep_pace(None)
+        if self._held_back and self._pause is not None:
+            self._pause.cancel()
+            self._resume()
 
     def _keep_pace(self, chosen: pacer.Pacer | None) -> None:
         self._pacer = chosen
