@@ -13,7 +13,7 @@ from services.dispatcher import retry
 from shared.carriers import contract, outcomes
 from shared.db import work
 from shared.limits.limiter import PERMIT_AGE_SECONDS, Permit
-from shared.sms import classes, encoding, segmentation
+from shared.sms import classes, segmentation
 
 _USUAL_CUT = segmentation.Cut()
 CANCELED = "an earlier part of the message was refused"
@@ -84,7 +84,7 @@ class Sending:
         self._whole = link.whole_messages and len(message.parts) == message.segment_count
         leave_by = permit.taken_monotonic + PERMIT_AGE_SECONDS
         if self._whole:
-            self._segments = [_whole_of(message, leave_by, message_class)]
+            self._segments = [_whole_of(message, cut, leave_by, message_class)]
         else:
             self._segments = [
                 _segment_of(message, part, leave_by, message_class)
@@ -158,10 +158,13 @@ class Sending:
 
 
 def _whole_of(
-    message: work.Claimed, leave_by: float, message_class: classes.ClassName
+    message: work.Claimed,
+    cut: segmentation.Cut,
+    leave_by: float,
+    message_class: classes.ClassName,
 ) -> contract.Segment:
     """The whole text, in the alphabet that also priced it."""
-    alphabet, payload = encoding.encode(message.body)
+    alphabet, payload = segmentation.encode(message.body, cut.repertoire)
     return contract.Segment(
         message.message_id,
         1,

@@ -132,6 +132,14 @@ class Cut(NamedTuple):
     repertoire: repertoires.Repertoire = "gsm7"
 
 
+def encode(text: str, repertoire: repertoires.Repertoire) -> tuple[encodings.Encoding, bytes]:
+    """A text, uncut, as a carrier of this repertoire takes it. Raises UnencodableText."""
+    encoding, payload = encodings.encode(text)
+    if encoding is encodings.Encoding.UCS2 or repertoires.holds(repertoire, text):
+        return encoding, payload
+    return encodings.Encoding.UCS2, encodings.encode_ucs2(text)
+
+
 def measure(
     text: str,
     reference_bits: ReferenceBits = 16,
@@ -143,7 +151,7 @@ def measure(
     `reference_bits` and `repertoire` must be what `split` is later given: the longer reference
     leaves less room, and what a carrier's alphabet does not hold is counted as UCS-2.
     """
-    encoding, payload = _encode(text, repertoire)
+    encoding, payload = encode(text, repertoire)
     bounds = _bounds(payload, encoding, reference_bits, count_max)
     return Plan(encoding, len(bounds) - 1, len(payload) // _SHAPES[encoding].unit_octets)
 
@@ -159,7 +167,7 @@ def split(
 
     Raises ValueError if the reference does not fit into its bits.
     """
-    encoding, payload = _encode(text, repertoire)
+    encoding, payload = encode(text, repertoire)
     if 0 < len(payload) <= _SHAPES[encoding].single_octets:
         return (Part(1, 1, encoding, b"", payload),)
     bounds = _bounds(payload, encoding, reference_bits, count_max)
@@ -211,13 +219,6 @@ def _split_into(
         return split(text, reference & ((1 << bits) - 1), bits, segment_count, repertoire)
     except TextTooLong:
         return ()
-
-
-def _encode(text: str, repertoire: repertoires.Repertoire) -> tuple[encodings.Encoding, bytes]:
-    encoding, payload = encodings.encode(text)
-    if encoding is encodings.Encoding.UCS2 or repertoires.holds(repertoire, text):
-        return encoding, payload
-    return encodings.Encoding.UCS2, encodings.encode_ucs2(text)
 
 
 def _bounds(

@@ -14,6 +14,8 @@ from shared.carriers.outcomes import Outcome, OutcomeKind
 from shared.db import work
 from shared.limits.limiter import PERMIT_AGE_SECONDS, Permit
 from shared.runtime import ids
+from shared.sms import segmentation
+from shared.sms.encoding import Encoding
 
 ACCEPTED = Outcome(OutcomeKind.ACCEPTED, "id")
 REJECTED = Outcome(OutcomeKind.REJECTED)
@@ -32,6 +34,7 @@ class Link:
         self.room = room
         self.whole_messages = whole_messages
         self.texts: list[str] = []
+        self.encodings: list[Encoding] = []
         self.parts: list[int] = []
         self._answers = iter(answers)
 
@@ -41,6 +44,7 @@ class Link:
     def submit(self, segment: contract.Segment, on_outcome: contract.OnOutcome) -> None:
         self.parts.append(segment.part)
         self.texts.append(segment.text)
+        self.encodings.append(segment.encoding)
         on_outcome(next(self._answers))
 
     async def close(self, drain_seconds: float) -> None:
@@ -159,3 +163,22 @@ async def test_what_is_left_of_a_message_goes_by_parts_also_where_texts_are_cut(
     assert link.parts == [2, 3]
     assert [each.part for each in (await ended).answers] == [2, 3]
     assert reserved.count == 0
+
+
+async def test_a_whole_text_is_in_the_alphabet_that_its_carrier_takes() -> None:
+    # Given a text that GSM 03.38 has and Latin-1 has not
+    ended: asyncio.Future[sending.Sending] = asyncio.get_running_loop().create_future()
+    link = Link([ACCEPTED], whole_messages=True)
+    reserved = sending.Reserved()
+    reserved.count = 1
+    sending.Sending(
+        message(1)._replace(body="20\u20ac"),
+        Permit(1, 0, time.monotonic(), ("line:1",), 1),
+        link,
+        reserved,
+        ended.set_result,
+        cut=segmentation.Cut(repertoire="latin-1"),
+    ).start()
+    await ended
+    assert link.encodings == [Encoding.UCS2]
+    assert link.texts == ["20\u20ac"]
