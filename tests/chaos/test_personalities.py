@@ -126,7 +126,8 @@ async def _carrier(
     wanted = Options(
         profile=profile,
         system_id="",
-        password=faces.SECRET if place.face in faces.VENDORS else faces.PASSWORD,
+        password=faces.PASSWORD,
+        vendor_key=faces.SECRET,
         journal_path=str(folder / "journal.jsonl"),
         receipt_retry_ms=200,
         callback_url=f"http://127.0.0.1:{dlr_port}/carriers/{place.carrier}/receipts",
