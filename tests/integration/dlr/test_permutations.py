@@ -78,6 +78,7 @@ async def _tell(teller: telling.Teller, town: world.World, told: Sequence[Story]
     print(f"{count} stories, {teller.receipt_count} receipts and late answers, {seconds:.1f} s")
     assert await town.kept_count() == teller.receipt_count
     async with town.pool.acquire() as opened:
+        await opened.execute("SET statement_timeout = '10min'")
         findings = await audit.examine(opened)
     assert [each for each in findings if each.is_breach] == []
 
