@@ -41,6 +41,8 @@ class Point(NamedTuple):
     place: str
     when: When
     counts: Callable[[tuple[Any, ...], Any], bool] = _always
+    passes_max: int = 5
+    """How often a dispatcher may have passed it before."""
 
 
 def _is_commit(arguments: tuple[Any, ...], result: Any) -> bool:
@@ -64,6 +66,7 @@ def _is_released(arguments: tuple[Any, ...], result: Any) -> bool:
 
 
 POINTS = {
+    "bind leased": Point("shared.db.bind_leases:take", When.AFTER, _is_something, 1),
     "permit taken": Point("shared.limits.limiter:Limiter.take", When.AFTER),
     "claim not begun": Point("services.dispatcher.claim:claim", When.BEFORE),
     "claim not committed": Point("shared.db.work:claim", When.AFTER),
@@ -94,7 +97,7 @@ POINTS = {
     "parked, not acknowledged": Point("services.dispatcher.park:park", When.AFTER),
     "released, not committed": Point("shared.db.parking:release", When.AFTER, _is_released),
     "released": Point("services.dispatcher.schedule:Scheduler._look_after", When.AFTER),
-    "doubt not committed": Point("shared.db.submits:abandoned", When.AFTER, _is_something),
+    "doubt not committed": Point("shared.db.submits:abandoned", When.AFTER, _is_something, 1),
 }
 
 

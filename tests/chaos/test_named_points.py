@@ -23,7 +23,6 @@ ROUND_COUNT = int(os.environ.get("SLUICE_TEST_POINT_KILLS", "1"))
 """Kills at each point."""
 BESIDE_COUNT = 2
 """Doomed dispatchers that run beside each other."""
-PASS_COUNT_MAX = 5
 PER_SECOND = 25.0
 DOOM_SECONDS = 40.0
 REST_SECONDS = 90.0
@@ -46,6 +45,7 @@ port = {port}
 system_id = "picky"
 password = "practice"
 binds = 2
+binds_max = 100
 window = 25
 statuses = {{ "0x0B" = "elsewhere" }}
 
@@ -174,7 +174,7 @@ async def _kill_at_each(stage: Arena, random: Random, kills: Counter[str]) -> No
     async def one_after_the_other() -> None:
         async with _nursery(stage) as nursery:
             for name in left:
-                passes = 1 if "doubt" in name else random.randint(1, PASS_COUNT_MAX)
+                passes = random.randint(1, doomed.POINTS[name].passes_max)
                 await _kill_at(stage, nursery, name, passes)
                 kills[name] += 1
 
