@@ -112,7 +112,6 @@ async def serve(chosen: Settings, stop: asyncio.Event) -> AsyncIterator[None]:
         async def put_back() -> None:
             await unheard.put_back(desk)
 
-        doctor = Doctor(database, configured, desk.health, lanes.looks)
         scheduler = Scheduler(database, configured, limiter)
         configured.on_change(scheduler.wake_changed)
         for seconds, step in (
@@ -121,7 +120,7 @@ async def serve(chosen: Settings, stop: asyncio.Event) -> AsyncIterator[None]:
             (5.0, sweeper.expire),
             (0.5, sweeper.cancel_opted_out),
             (1.0, put_back),
-            (1.0, doctor.look_after),
+            (1.0, Doctor(database, configured, desk.health, lanes.looks).look_after),
             (leases.LOOK_SECONDS, lanes.look_at_leases),
             (2.0, sweeper.doubt),
             (2.0, sweeper.resubmit),
@@ -134,9 +133,8 @@ async def serve(chosen: Settings, stop: asyncio.Event) -> AsyncIterator[None]:
             lifecycle.background("configuration", configured.run(), stop)
         )
         missing = partial(_missing, lanes, publisher.link)
-        await stack.enter_async_context(
-            health.serve(chosen.metrics_port, missing, chosen.metrics_host)
-        )
+        serving = health.serve(chosen.metrics_port, missing, chosen.metrics_host)
+        await stack.enter_async_context(serving)
         _log.info("dispatching", worker_id=str(worker_id))
         yield
 

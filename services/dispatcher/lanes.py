@@ -40,7 +40,7 @@ RETRY_MAX_SECONDS = 15.0
 that is missing may appear at any time."""
 
 
-class Leased(NamedTuple):
+class _Leased(NamedTuple):
     """How many binds of a carrier may be open over all processes, how many this one wants, and how
     many it has."""
 
@@ -58,7 +58,7 @@ class _Berth:
         self.closing = asyncio.Event()
         self.refused = False
         self.stands_by = False
-        self.leased: Leased | None = None
+        self.leased: _Leased | None = None
         self.lane: Lane | None = None
 
     def fits(self, wanted: Carrier | None) -> bool:
@@ -233,7 +233,7 @@ class Lanes:
         held = await self._leases.wait(berth.carrier.carrier_id, binds_max, wanted, berth.closing)
         berth.stands_by = False
         held = min(held, wanted)
-        berth.leased = Leased(binds_max, wanted, held)
+        berth.leased = _Leased(binds_max, wanted, held)
         return msgspec.structs.replace(settings, binds=held) if held else settings
 
     def _ended(self, task: asyncio.Task[None]) -> None:

@@ -40,7 +40,7 @@ _BILLED = prometheus_client.Counter(
 _ANSWERED = {kind: _ANSWERS.labels(kind or "canceled") for kind in (*OutcomeKind, None)}
 
 
-class Recorded(NamedTuple):
+class _Recorded(NamedTuple):
     """What became of answers that are committed: what no limit counts any more, and the messages
     that are to be tried again by who holds them."""
 
@@ -83,7 +83,7 @@ class Recorder:
             await asyncio.wait(self._giving_back)
 
     async def _record(self, ended: Sequence[sending.Sending]) -> None:
-        recorded = Recorded([], frozenset())
+        recorded = _Recorded([], frozenset())
         async for attempt in AsyncRetrying(
             retry=retry_if_exception_type(connection.TRANSIENT),
             wait=wait_random_exponential(multiplier=0.1, max=2),
@@ -120,14 +120,14 @@ def _count(ended: Sequence[sending.Sending]) -> None:
 
 async def _record(
     opened: connection.Connection, desk: Desk, ended: Sequence[sending.Sending]
-) -> Recorded:
+) -> _Recorded:
     """Commit what is known; what this call, and no other, has proved unsent is charged no more."""
     proofs = [_plain_proof(each) for each in ended]
     plain = [proof for proof in proofs if proof is not None]
     if len(plain) == len(ended):
         # Nothing else follows from these, and a statement is a transaction.
         await segments.settle(opened, plain)
-        return Recorded([], frozenset())
+        return _Recorded([], frozenset())
     async with opened.transaction():
         return await _record_mixed(opened, desk, ended)
 
@@ -153,7 +153,7 @@ def _plain_proof(ended: sending.Sending) -> segments.Evidence | None:
 
 async def _record_mixed(
     opened: connection.Connection, desk: Desk, ended: Sequence[sending.Sending]
-) -> Recorded:
+) -> _Recorded:
     """Whatever was answered: what was not taken waits again, and leaves its limits."""
     evidence: list[segments.Evidence] = []
     put_off: list[_PutOff] = []
@@ -188,7 +188,7 @@ async def _record_mixed(
     held = await work.requeue(opened, _deferrals(put_off))
     await claim.discharge(opened, desk.worker_id, unused)
     await trail.mark(opened, marks)
-    return Recorded(unused, held)
+    return _Recorded(unused, held)
 
 
 def _deferrals(put_off: Sequence[_PutOff]) -> list[work.Deferral]:
