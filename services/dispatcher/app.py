@@ -78,12 +78,7 @@ async def serve(chosen: Settings, stop: asyncio.Event) -> AsyncIterator[None]:
         redis = redis_link.connect(chosen.redis_url)
         stack.push_async_callback(redis.aclose)
 
-        publisher = publish.Publisher(
-            chosen.amqp_url, "dispatcher", lambda: [topology.RECEIPTS], topology.nothing_to_restore
-        )
-        await stack.enter_async_context(link.supervised(publisher.link))
-        # Carriers hand over receipts as soon as they are bound; without a broker they are refused.
-        await publisher.link.wait_up(BROKER_SECONDS)
+        publisher = await _publisher(stack, chosen.amqp_url)
         worker_id = ids.uuid7()
         limiter = Limiter(database, Permits(redis))
         sealing = seals.Seals(platform)
@@ -137,6 +132,17 @@ async def serve(chosen: Settings, stop: asyncio.Event) -> AsyncIterator[None]:
         await stack.enter_async_context(serving)
         _log.info("dispatching", worker_id=str(worker_id))
         yield
+
+
+async def _publisher(stack: AsyncExitStack, amqp_url: str) -> publish.Publisher:
+    """Of receipts: carriers hand them over as soon as they are bound; without a broker they are
+    refused."""
+    publisher = publish.Publisher(
+        amqp_url, "dispatcher", lambda: [topology.RECEIPTS], topology.nothing_to_restore
+    )
+    await stack.enter_async_context(link.supervised(publisher.link))
+    await publisher.link.wait_up(BROKER_SECONDS)
+    return publisher
 
 
 def _missing(lanes: Lanes, publishing: link.Link) -> str | None:
