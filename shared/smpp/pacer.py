@@ -22,6 +22,8 @@ CUT = 0.95
 DEEP_CUT = 0.5
 HOLD_SECONDS_MIN = 0.05
 HOLD_SECONDS_MAX = 5.0
+TICK_SECONDS = 0.002
+"""A loop's clock may go by milliseconds: what is written as a hold ends is written after it."""
 PROBE_COUNT = 2
 """Requests that may be unanswered while it is not known whether anything is taken again."""
 FORGET_SECONDS = 60.0
@@ -118,7 +120,7 @@ class Pacer:
             self.is_found = True
         else:
             self.rate = max(RATE_MIN, CUT * self.rate)
-        self._cut_at = now + hold_seconds
+        self._cut_at = now + max(0.0, hold_seconds - TICK_SECONDS)
         self._grown_at = now
         self._tokens = 0.0
         self._limited = False

@@ -151,3 +151,12 @@ def test_a_window_is_cut_once_for_what_one_burst_says() -> None:
     for _ in range(20):
         size.cut(2.0, 1.9)
     assert size.size == 70
+
+
+def test_two_that_are_asked_just_as_a_hold_ends_are_heard() -> None:
+    # Given a carrier that takes nothing, and a clock that goes by milliseconds
+    pace, now = pacer.Pacer(100.0, 0.0), 1.003
+    assert pace.throttled(now, 1.0) == pacer.HOLD_SECONDS_MIN
+    # When two are asked as the hold ends, and are not taken either, then the next is longer
+    asked_at = math.floor((now + pacer.HOLD_SECONDS_MIN) * 1000) / 1000
+    assert pace.throttled(asked_at + 0.001, asked_at) == 2 * pacer.HOLD_SECONDS_MIN
