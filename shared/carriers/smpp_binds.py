@@ -19,34 +19,34 @@ _MODES = {
 def destinations(settings: smpp_settings.Settings) -> tuple[esme.Destination, ...]:
     """One for each bind that is to be opened; of pairs the transmitter comes first. Reads the
     files of TLS, and raises OSError, with the file's name, where it cannot; and secret.NotThere."""
-    addresses = tuple(
-        smpp_settings.address(each, settings.port)
-        for each in (settings.host, *settings.fallback_hosts)
-    )
-    (host, port), *others = addresses
     tls = settings.tls_wanted
     context = None if tls is None else _context(tls)
-    password = settings.password.reveal()
-    one = tuple(
-        esme.Destination(
-            host,
-            port,
-            _request(settings, mode, password),
-            context,
-            server_name=None if tls is None else tls.server_name,
-            fallbacks=tuple(others),
-        )
-        for mode in _MODES[settings.bind]
-    )
-    return one * settings.binds
+    server_name = None if tls is None else tls.server_name
+    one = []
+    for mode in _MODES[settings.bind]:
+        (host, port), *others = _addresses(settings, mode)
+        request = _request(settings, mode)
+        one.append(esme.Destination(host, port, request, context, server_name, tuple(others)))
+    return tuple(one) * settings.binds
 
 
-def _request(
-    settings: smpp_settings.Settings, mode: pdu.BindMode, password: str
-) -> pdu.BindRequest:
+def _addresses(settings: smpp_settings.Settings, mode: pdu.BindMode) -> list[tuple[str, int]]:
+    hosts, port = (settings.host, *settings.fallback_hosts), settings.port
+    own = settings.receiver
+    if own is not None and mode is pdu.BindMode.RECEIVER:
+        hosts = hosts if own.host is None else (own.host,)
+        port = own.port or port
+    return [smpp_settings.address(each, port) for each in hosts]
+
+
+def _request(settings: smpp_settings.Settings, mode: pdu.BindMode) -> pdu.BindRequest:
+    system_id, password = settings.system_id, settings.password
+    own = settings.receiver
+    if own is not None and mode is pdu.BindMode.RECEIVER:
+        system_id, password = own.system_id or system_id, own.password or password
     return pdu.BindRequest(
-        settings.system_id,
-        password,
+        system_id,
+        password.reveal(),
         settings.system_type,
         mode,
         smpp_settings.INTERFACE_VERSIONS[settings.interface_version],

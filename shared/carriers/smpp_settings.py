@@ -68,6 +68,26 @@ class Tls(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True)
             raise ValueError("tls.verify: ca_file and server_name mean nothing without it")
 
 
+class ReceiverAccount(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Where receivers bind and as whom, in as far as that is not as transmitters do."""
+
+    host: str | None = None
+    port: int | None = None
+    system_id: str | None = None
+    password: secret.Secret | None = None
+
+    def __post_init__(self) -> None:
+        if self.host is not None:
+            checks.host("receiver.host", self.host)
+        checks.number("receiver.port", self.port, 1, 65_535)
+        if self.system_id is not None:
+            checks.filled("receiver.system_id", self.system_id)
+            checks.printable("receiver.system_id", self.system_id, encoder.CREDENTIAL_CHARS_MAX)
+        if self.password is not None and self.password.literal is not None:
+            literal = self.password.literal
+            checks.printable("receiver.password", literal, encoder.CREDENTIAL_CHARS_MAX)
+
+
 class PerSender(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """A TON or an NPI for each kind of sender; None leaves it as it would be."""
 
@@ -122,6 +142,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     concatenation: Concatenation = "16bit"
     statuses: dict[str, smpp_statuses.Word] = {}
     bind: Binds = "transceiver"
+    receiver: ReceiverAccount | None = None
     fallback_hosts: tuple[str, ...] = ()
     tls: bool | Tls = False
     interface_version: InterfaceVersion = "3.4"
@@ -159,6 +180,8 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
         if self.window_min is not None and self.window_min > self.window:
             raise ValueError("window_min: expected at most window")
         checks.printable("address_range", self.address_range, credential_max)
+        if self.receiver is not None and self.bind != "transmitter+receiver":
+            raise ValueError('receiver: expected bind = "transmitter+receiver" with it')
         if len(self.fallback_hosts) > _FALLBACK_HOSTS_MAX:
             raise ValueError(f"fallback_hosts: expected at most {_FALLBACK_HOSTS_MAX}")
         for each in self.fallback_hosts:

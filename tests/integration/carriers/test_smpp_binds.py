@@ -44,6 +44,22 @@ async def test_a_pair_submits_over_its_transmitter_and_takes_receipts_at_its_rec
         assert link.room == 0
 
 
+async def test_receipts_may_come_to_an_account_of_their_own() -> None:
+    sink = segments.Sink()
+    async with smscs.listening() as first, smscs.listening() as second:
+        own = {"port": second.port, "system_id": "acme-rx", "password": "other"}
+        async with smscs.link_to(
+            first.port, sink, bind="transmitter+receiver", receiver=own
+        ) as link:
+            await smscs.sent(link, segments.segment())
+            await segments.eventually(lambda: bool(second.peers))
+            await asyncio.wait_for(second.peers[0].deliver(RECEIPT), 10)
+    assert [(each.mode, each.system_id) for each in first.asked] == [(Mode.TRANSMITTER, "sluice")]
+    [asked] = second.asked
+    assert (asked.mode, asked.system_id, asked.password) == (Mode.RECEIVER, "acme-rx", "other")
+    assert len(sink.seen) == 1
+
+
 async def test_a_transmitter_alone_submits() -> None:
     async with (
         smscs.listening() as smsc,

@@ -20,6 +20,7 @@ def fields() -> Iterator[str]:
     for each in (
         smpp_settings.Settings,
         smpp_settings.Tls,
+        smpp_settings.ReceiverAccount,
         smpp_settings.PerSender,
         smpp_tlvs.OwnTlv,
     ):
