@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
+import tomllib
 from collections.abc import Iterator
 from typing import get_args
 
 import msgspec
 import pytest
 
-from shared.carriers import smpp_receipts, smpp_settings, smpp_tlvs
+from shared.carriers import profiles, registry, smpp_receipts, smpp_settings, smpp_tlvs
 from shared.sms import causes, inbound, repertoires
 from tests.unit.architecture import tree
 
@@ -73,3 +74,19 @@ def test_the_defaults_in_the_tables_are_those_of_the_settings() -> None:
             assert said == f'"{value}"', name
         elif isinstance(value, int | float):
             assert float(said) == value, name
+
+
+def test_each_example_on_the_page_is_taken() -> None:
+    blocks = re.findall(r"^```toml\n(.*?)^```", PAGE, re.DOTALL | re.MULTILINE)
+    assert len(blocks) == 4
+    whole = {"host": "smsc.example", "port": 2775, "system_id": "acme", "password": "secret"}
+    for block in blocks:
+        # What is shown alone stands in a carrier's table.
+        read = tomllib.loads(block if "[[carrier" in block else "[[carrier]]\n" + block)
+        entry = read["carrier"]
+        [said] = entry if isinstance(entry, list) else [entry]
+        for common in ("name", "adapter"):
+            said.pop(common, None)
+        said.pop("password_file", None)
+        own = profiles.settings("smpp", said.pop("profile", None), said)
+        registry.reviewed("smpp", {**whole, **own})
