@@ -17,7 +17,10 @@ BOLD_GROWTH = 0.4
 FIRST_GROWTH = 2.0
 """Growth a second: none just after a cut, then careful, then bold, for the limit has changed. With
 fewer requests than those in that time it is careful for longer, lest more than one of 100 be too
-many. The first growth is that of a rate that was guessed, not found."""
+many. The first growth is that of a rate that was guessed, not found, and of one that fell by more
+than it had to, such as when this process was too busy to ask."""
+REGAINED = 0.5
+"""Of the rate before an episode of throttling: up to there it grows as at first."""
 CUT = 0.95
 DEEP_CUT = 0.5
 HOLD_SECONDS_MIN = 0.05
@@ -41,6 +44,7 @@ class Pacer:
 
     __slots__ = (
         "_asked_at",
+        "_before",
         "_cut_at",
         "_epoch_at",
         "_grown_at",
@@ -61,6 +65,7 @@ class Pacer:
         self._grown_at = now
         self._asked_at = now
         self._tokens = 0.0
+        self._before = 0.0
         self._limited = False
         self.is_found = False
         """Whether the rate was measured, and not only guessed."""
@@ -107,6 +112,8 @@ class Pacer:
         """The carrier asks for less; for how many seconds nothing is to be written."""
         if written_at <= self._cut_at:
             return 0.0
+        if now - self._cut_at > STEADY_SECONDS:
+            self._before = self.rate
         seconds = now - self._epoch_at
         hold_seconds = 0.0
         if self._probing or (self._taken_count == 0 and seconds * self.rate >= _EPOCH_COUNT_MIN):
@@ -137,7 +144,7 @@ class Pacer:
             self._epoch_at, self._taken_count = now - 0.5, self._taken_count // 2
 
     def _growth(self, settled_seconds: float) -> float:
-        if not self.is_found:
+        if not self.is_found or self.rate < REGAINED * self._before:
             return FIRST_GROWTH
         careful = settled_seconds < max(CAREFUL_SECONDS, CAREFUL_COUNT / self.rate)
         return CAREFUL_GROWTH if careful else BOLD_GROWTH

@@ -22,13 +22,17 @@ class TakenSubmit(NamedTuple):
 
 
 class OwnCarrier:
-    """Answers each submit after `answer_seconds` with the status that `decide` gives."""
+    """Answers each submit after `answer_seconds` with the status that `decide` gives, and with
+    `with_receipts` says of each that it has taken that it was delivered."""
 
     def __init__(
         self,
         answer_seconds: float,
         decide: Callable[[pdu.SubmitSm], int] = lambda _submit: codes.ESME_ROK,
+        *,
+        with_receipts: bool = False,
     ) -> None:
+        self._with_receipts = with_receipts
         self.bound: set[session.Session] = set()
         self.most_bound = 0
         self.submits: list[TakenSubmit] = []
@@ -62,7 +66,17 @@ class OwnCarrier:
             TakenSubmit(time.monotonic(), request.source_addr, request.destination_addr, status)
         )
         name = "" if status else f"{len(self.submits):x}"
-        self._loop.call_later(self._answer_seconds, peer.answer, request, status, name)
+        self._loop.call_later(self._answer_seconds, self._answer, peer, request, status, name)
+
+    def _answer(self, peer: session.Session, request: pdu.SubmitSm, status: int, name: str) -> None:
+        if peer.answer(request, status, name) and name and self._with_receipts:
+            receipt = pdu.DeliverSm(
+                request.destination_addr,
+                request.source_addr,
+                f"id:{name} stat:DELIVRD err:000".encode(),
+                esm_class=codes.ESM_CLASS_RECEIPT,
+            )
+            self._loop.call_later(self._answer_seconds, peer.deliver, receipt)
 
 
 def carrier(name: str, port: int, country: str, settings: str) -> str:
