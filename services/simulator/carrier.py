@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import NamedTuple
 
@@ -88,6 +88,23 @@ class Carrier:
             with suppress(segmentation.TextTooLong):
                 self.phone_sends(submit.system_id, submit.recipient, submit.source, whole)
         return Taken(submit, mood, message_id, answer_seconds)
+
+    def take_parts(self, submits: Sequence[Submit], *, have_one_id: bool) -> list[Taken]:
+        """Decide about the parts of one message that came together and share one fate; one alone is
+        returned where it is not accepted. The parts of some carriers have one id between them."""
+        first = self.take(submits[0])
+        if not first.message_id:
+            return [first]
+        rest = [
+            first._replace(
+                submit=each, message_id=first.message_id if have_one_id else self._ids.new()
+            )
+            for each in submits[1:]
+        ]
+        self.counters.of(first.submit.system_id).accepted += len(rest)
+        for each in rest:
+            self._note(each.submit, each.message_id)
+        return [first, *rest]
 
     def owe_receipt(self, taken: Taken, on_settled: Callable[[], None] | None = None) -> None:
         """Post the receipt an accepted submit gets, if it gets one."""

@@ -69,12 +69,11 @@ class VendorFace:
             order = self._vendor.order(body)
         except speech.NotAnOrder:
             return _response(self._vendor.refused(moods.Answer.REFUSE))
-        taken: list[carrier.Taken] = []
-        for piece in order.pieces:
-            taken.append(self._carrier.take(self._submit(order, piece)))
-            if taken[0].mood.answer in _REFUSALS:
-                break
-        await asyncio.sleep(max(each.answer_seconds for each in taken))
+        taken = self._carrier.take_parts(
+            [self._submit(order, piece) for piece in order.pieces],
+            have_one_id=self._vendor.parts_have_one_id,
+        )
+        await asyncio.sleep(taken[0].answer_seconds)
         return await self._respond(request, order, taken)
 
     def _submit(self, order: speech.VendorOrder, piece: speech.OrderPiece) -> carrier.Submit:
@@ -84,16 +83,17 @@ class VendorFace:
     async def _respond(
         self, request: web.Request, order: speech.VendorOrder, taken: Sequence[carrier.Taken]
     ) -> web.Response:
-        seen = [each.mood.answer for each in taken]
-        if seen[0] in _REFUSALS:
-            return _response(self._vendor.refused(seen[0]))
-        message_ids = [self._vendor.message_id(each.message_id) for each in taken]
-        for each, message_id in zip(taken, message_ids, strict=True):
-            await self._owe(order, each, message_id)
+        mood = taken[0].mood.answer
+        if mood in _REFUSALS:
+            return _response(self._vendor.refused(mood))
+        by_id = {self._vendor.message_id(each.message_id): each for each in reversed(taken)}
+        message_ids = list(reversed(by_id))
+        for message_id in message_ids:
+            await self._owe(order, by_id[message_id], message_id)
         answered = _response(self._vendor.accepted(order, message_ids))
-        if moods.Answer.CUT in seen:
+        if mood is moods.Answer.CUT:
             hang_up.within(request, answered, self._carrier.chance)
-        if moods.Answer.SILENCE in seen:
+        if mood is moods.Answer.SILENCE:
             await asyncio.sleep(SILENCE_SECONDS)
         return answered
 

@@ -60,6 +60,10 @@ class InfobipSpeech:
 
     system_id = "infobip"
     path = "/sms/3/messages"
+    parts_have_one_id = False
+
+    def __init__(self) -> None:
+        self._cutter = speech.TextCutter()
 
     def knows(self, request: web.Request, body: bytes, key: str) -> bool:
         del body
@@ -70,16 +74,23 @@ class InfobipSpeech:
         try:
             (message,) = msgspec.json.decode(body, type=_SmsRequest).messages
             (destination,) = message.destinations
-            piece = _piece(message.content)
+            pieces = self._pieces(message.content)
         except (msgspec.DecodeError, ValueError):
             raise speech.NotAnOrder from None
         return speech.VendorOrder(
             speech.international(message.sender),
             speech.international(destination.to),
-            [piece],
+            pieces,
             message.webhooks.delivery.url,
             destination.message_id,
         )
+
+    def _pieces(self, content: _SmsContent) -> list[speech.OrderPiece]:
+        if not content.hex:
+            return self._cutter.cut(content.text)
+        octets, has_udh = bytes.fromhex(content.hex), bool(content.esm_class & _HAS_UDH)
+        udh, payload = segmentation.detach_udh(octets) if has_udh else (b"", octets)
+        return [speech.OrderPiece(content.data_coding, udh, payload)]
 
     def message_id(self, number: str) -> str:
         return number
@@ -126,16 +137,6 @@ class InfobipSpeech:
             "receivedAt": datetime.now(UTC).isoformat(),
         }
         return speech.json({"results": [result], "messageCount": 1, "pendingMessageCount": 0})
-
-
-def _piece(content: _SmsContent) -> speech.OrderPiece:
-    if not content.hex:
-        return speech.whole(content.text)[0]
-    octets = bytes.fromhex(content.hex)
-    udh, payload = (
-        segmentation.detach_udh(octets) if content.esm_class & _HAS_UDH else (b"", octets)
-    )
-    return speech.OrderPiece(content.data_coding, udh, payload)
 
 
 def _status(said: tuple[int, str, int, str]) -> dict[str, object]:

@@ -14,7 +14,6 @@ from aiohttp import web
 
 from services.simulator import moods, outbox
 from services.simulator.vendors import speech
-from shared.sms import segmentation
 
 _STATUSES = {
     moods.Stat.DELIVRD: ("Delivered", 0),
@@ -40,6 +39,10 @@ class SinchSpeech:
 
     system_id = "sinch"
     path = "/xms/v1/{plan}/batches"
+    parts_have_one_id = True
+
+    def __init__(self) -> None:
+        self._cutter = speech.TextCutter()
 
     def knows(self, request: web.Request, body: bytes, key: str) -> bool:
         del body
@@ -51,12 +54,13 @@ class SinchSpeech:
             batch = msgspec.json.decode(body, type=_SmsBatch)
         except msgspec.DecodeError:
             raise speech.NotAnOrder from None
-        if len(batch.to) != 1 or not _fits(batch):
+        pieces = self._cutter.cut(batch.body)
+        if len(batch.to) != 1 or len(pieces) > batch.max_number_of_message_parts:
             raise speech.NotAnOrder
         return speech.VendorOrder(
             speech.international(batch.source),
             speech.international(batch.to[0]),
-            speech.whole(batch.body),
+            pieces,
             batch.callback_url,
             batch.client_reference,
         )
@@ -112,14 +116,6 @@ class SinchSpeech:
             "received_at": datetime.now(UTC).isoformat(),
         }
         return _signed(message_id, said, key)
-
-
-def _fits(batch: _SmsBatch) -> bool:
-    try:
-        plan = segmentation.measure(batch.body, 8)
-    except (segmentation.EmptyText, segmentation.TextTooLong):
-        return False
-    return plan.segment_count <= batch.max_number_of_message_parts
 
 
 def _signed(nonce: str, said: object, key: str) -> speech.SpokenWords:

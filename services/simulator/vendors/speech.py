@@ -10,7 +10,7 @@ import msgspec
 from aiohttp import web
 
 from services.simulator import moods, outbox
-from shared.sms import encoding, inbound, segmentation
+from shared.sms import inbound, segmentation
 
 JSON = "application/json"
 FORM = "application/x-www-form-urlencoded"
@@ -22,7 +22,7 @@ class NotAnOrder(ValueError):
 
 
 class OrderPiece(NamedTuple):
-    """What one submit carries: a whole text, or a part of it with its header."""
+    """What one part carries, and its header where there are several."""
 
     data_coding: int
     udh: bytes
@@ -63,6 +63,7 @@ class VendorSpeech(Protocol):
 
     system_id: str
     path: str
+    parts_have_one_id: bool
 
     def knows(self, request: web.Request, body: bytes, key: str) -> bool:
         """Whether the request bears the account's secret."""
@@ -100,12 +101,23 @@ def international(number: str) -> str:
     return f"+{number}" if digits else number
 
 
-def whole(text: str) -> list[OrderPiece]:
-    """A text in one piece, as vendors take it that cut texts themselves. Raises NotAnOrder."""
-    if not text:
-        raise NotAnOrder
-    chosen, payload = encoding.encode(text)
-    return [OrderPiece(segmentation.data_coding(chosen), b"", payload)]
+class TextCutter:
+    """Cuts texts as vendors do that take them whole."""
+
+    def __init__(self) -> None:
+        self._reference = 0
+
+    def cut(self, text: str) -> list[OrderPiece]:
+        """The parts of a text. Raises NotAnOrder for none, and for one that is too long."""
+        self._reference = self._reference + 1 & 0xFF
+        try:
+            parts = segmentation.split(text, self._reference, 8)
+        except (segmentation.EmptyText, segmentation.TextTooLong):
+            raise NotAnOrder from None
+        return [
+            OrderPiece(segmentation.data_coding(each.encoding), each.udh, each.payload)
+            for each in parts
+        ]
 
 
 def text_of(item: outbox.Inbound) -> str:

@@ -27,6 +27,10 @@ class TwilioSpeech:
 
     system_id = "twilio"
     path = "/2010-04-01/Accounts/{account}/Messages.json"
+    parts_have_one_id = True
+
+    def __init__(self) -> None:
+        self._cutter = speech.TextCutter()
 
     def knows(self, request: web.Request, body: bytes, key: str) -> bool:
         del body
@@ -41,7 +45,7 @@ class TwilioSpeech:
         return speech.VendorOrder(
             form.get("From", ""),
             form["To"],
-            speech.whole(form.get("Body", "")),
+            self._cutter.cut(form.get("Body", "")),
             form.get("StatusCallback", ""),
             "",
         )

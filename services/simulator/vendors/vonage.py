@@ -12,7 +12,6 @@ from aiohttp import web
 
 from services.simulator import moods, outbox
 from services.simulator.vendors import speech
-from shared.sms import segmentation
 
 _STATUSES = {
     moods.Stat.DELIVRD: ("delivered", "0"),
@@ -27,9 +26,10 @@ class VonageSpeech:
 
     system_id = "vonage"
     path = "/sms/json"
+    parts_have_one_id = False
 
     def __init__(self) -> None:
-        self._reference = 0
+        self._cutter = speech.TextCutter()
 
     def knows(self, request: web.Request, body: bytes, key: str) -> bool:
         del request
@@ -40,19 +40,10 @@ class VonageSpeech:
         form = _form(body)
         if not form.get("to") or not form.get("from") or not form.get("text"):
             raise speech.NotAnOrder
-        self._reference = self._reference + 1 & 0xFF
-        try:
-            parts = segmentation.split(form["text"], self._reference, 8)
-        except segmentation.TextTooLong:
-            raise speech.NotAnOrder from None
-        pieces = [
-            speech.OrderPiece(segmentation.data_coding(each.encoding), each.udh, each.payload)
-            for each in parts
-        ]
         return speech.VendorOrder(
             speech.international(form["from"]),
             speech.international(form["to"]),
-            pieces,
+            self._cutter.cut(form["text"]),
             form.get("callback", ""),
             form.get("client-ref", ""),
         )
