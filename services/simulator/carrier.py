@@ -130,7 +130,9 @@ class Carrier:
         self.outbox.post(receipt, delay)
         for rumour, later in self._rumours.beside(receipt, delay):
             self.outbox.post(rumour, later)
-        if self._hears_phones(submit.face) and (text := self._rumours.of_phone(receipt.message_id)):
+        if not self._hears_phones(submit.face):
+            return
+        if text := self._rumours.of_phone(submit.recipient, receipt.message_id):
             line = SHORT_CODE if _LETTER.search(submit.source) else submit.source
             self.phone_sends(submit.system_id, submit.recipient, line, text)
 

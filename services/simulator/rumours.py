@@ -20,7 +20,8 @@ class Rumours:
     def __init__(self, wanted: options.Options) -> None:
         self._wanted = wanted
         self._chance = chance.Chance(wanted.seed, "rumours")
-        self._before = ""
+        self._latest = "", ""
+        self._of_another = ""
 
     def beside(
         self, receipt: outbox.Receipt, delay_seconds: float
@@ -36,13 +37,15 @@ class Rumours:
         if self._chance.happens(wanted.fake_share):
             yield self._fake(receipt), self._near(delay_seconds)
 
-    def of_phone(self, message_id: str) -> str:
+    def of_phone(self, phone: str, message_id: str) -> str:
         """What the phone answers that got this message; empty: nothing. It may look like a receipt
-        for what the phone before got."""
-        self._before, before = message_id, self._before
+        for what another phone has got."""
+        if phone != self._latest[0]:
+            self._of_another = self._latest[1]
+        self._latest = phone, message_id
         if not self._chance.happens(self._wanted.inbound_share):
             return ""
-        forged = f"id:{before} sub:001 dlvrd:000 stat:UNDELIV err:099 text:"
+        forged = f"id:{self._of_another} sub:001 dlvrd:000 stat:UNDELIV err:099 text:"
         return self._chance.choice((*ANSWERS, forged))
 
     def _fake(self, receipt: outbox.Receipt) -> outbox.Receipt:
