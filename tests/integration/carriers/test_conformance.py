@@ -157,7 +157,7 @@ async def test_whose_fault_a_refusal_is_is_told_and_only_our_account_s_stops_the
     async with linked(subject) as link:
         said, room, _ = await observed(link)
     assert (said.kind, bool(said.code), bool(said.reason)) == (REFUSALS[act], True, True)
-    assert room == (0 if act is Act.HALT and not subject.carrier.finds_its_pace else WINDOW)
+    assert room == (0 if act is Act.HALT else WINDOW)
 
 
 async def test_answers_mean_what_the_carrier_s_documentation_says(subject: Subject) -> None:
