@@ -7,7 +7,9 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-from shared.carriers import contract, outcomes, registry, smpp_statuses
+import pytest
+
+from shared.carriers import contract, halts, outcomes, registry, smpp_statuses
 from shared.carriers.adapters import smpp
 from shared.runtime import batching
 from shared.smpp import codes, pdu, session, smsc, terms, window
@@ -102,36 +104,35 @@ async def outcome(link: contract.Link, segment: contract.Segment) -> outcomes.Ou
     return await asyncio.wait_for(segments.submit(link, segment), 10)
 
 
-def one_after_another(numbers: list[int]) -> Callable[[session.Session, pdu.SubmitSm], None]:
-    left = iter(numbers)
-    return lambda peer, request: void(peer.answer(request, next(left), ""))
-
-
-async def test_every_status_has_its_outcome() -> None:
+async def test_every_status_has_its_outcome(monkeypatch: pytest.MonkeyPatch) -> None:
     """All 256 low statuses and some vendors': the table is that of `smpp_statuses`."""
+    monkeypatch.setattr(halts, "HALT_SECONDS_MAX", 0.01)
     told: dict[str, smpp_statuses.Word] = {"0x40": "elsewhere", "0x0400-0x04FF": "halted"}
     meant = smpp_statuses.Statuses(told, frozenset({0x45}))
-    numbers = [*range(1, 256), 0x400, 0xFFFFFFFF]
-    halting = [each for each in numbers if meant.read(each).kind is Kind.HALTED]
-    assert halting == [0x04, 0x05, 0x0D, 0x0E, 0x0F, 0x400]
-    # What halts a link is answered over one of its own.
-    runs = [[0, *(each for each in numbers if each not in halting)], *([each] for each in halting)]
-    for run in runs:
-        values = {"temporary_statuses": [0x45], "statuses": told, "refusals_max": 0}
-        async with (
-            smsc_of(one_after_another(run)) as scripted,
-            link_to(scripted, None, None, **values) as link,
-        ):
-            for number in run:
-                await asyncio.wait_for(link.wait_for_room(), 10)
-                said = await outcome(link, segments.segment())
-                if number == 0:
-                    assert said == outcomes.Outcome(Kind.ACCEPTED)
-                    continue
-                assert said == meant.outcome(number)
-                assert said.reason
-                assert said.code == f"0x{number:08X}"
-    assert meant.read(0x40).kind is Kind.ELSEWHERE
+    numbers = iter([*range(256), 0x400, 0xFFFFFFFF])
+    asked: list[int] = []
+
+    def reply(peer: session.Session, request: pdu.SubmitSm) -> None:
+        asked.append(next(numbers))
+        peer.answer(request, asked[-1], "")
+
+    async with (
+        smsc_of(reply) as scripted,
+        link_to(
+            scripted, None, None, temporary_statuses=[0x45], statuses=told, refusals_max=0
+        ) as link,
+    ):
+        for _ in range(258):
+            await asyncio.wait_for(link.wait_for_room(), 10)
+            said = await outcome(link, segments.segment())
+            number = asked[-1]
+            if number == 0:
+                assert said == outcomes.Outcome(Kind.ACCEPTED)
+                continue
+            assert said == meant.outcome(number)
+            assert said.reason
+            assert said.code == f"0x{number:08X}"
+    assert (meant.read(0x40).kind, meant.read(0x400).kind) == (Kind.ELSEWHERE, Kind.HALTED)
 
 
 async def test_a_segment_is_written_as_the_carrier_must_read_it() -> None:
@@ -328,3 +329,32 @@ async def test_the_password_is_read_from_a_file_when_one_is_named(tmp_path: Path
     named = {"password_file": str(path), "password": None}
     async with smsc_of(status(0)) as scripted, link_to(scripted, None, None, **named) as link:
         assert link.connected
+
+
+async def test_a_carrier_that_does_not_let_us_send_is_tried_with_one_message(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    # given a carrier that refuses our account, and two binds with room for ten each
+    monkeypatch.setattr(halts, "HALT_SECONDS_MIN", 0.2)
+    lets_us = False
+
+    def reply(peer: session.Session, request: pdu.SubmitSm) -> None:
+        peer.answer(request, 0 if lets_us else codes.ESME_RINVPASWD, "id" if lets_us else "")
+
+    async with smsc_of(reply) as scripted, link_to(scripted, binds=2) as link:
+        await asyncio.wait_for(link.wait_for_room(), 10)
+        while link.room < 20:
+            await asyncio.sleep(0.01)
+        said = await outcome(link, segments.segment())
+        assert (said.kind, said.code) == (Kind.HALTED, "0x0000000E")
+        # then no bind takes anything for a while, and operators see that it is down
+        assert (link.room, link.connected) == (0, False)
+        # and then each is tried with one
+        await asyncio.wait_for(link.wait_for_room(), 10)
+        while link.room < 2:
+            await asyncio.sleep(0.01)
+        assert (link.room, link.connected) == (2, True)
+        lets_us = True
+        assert (await outcome(link, segments.segment())).kind is Kind.ACCEPTED
+        # until one is taken
+        assert link.room == 20
