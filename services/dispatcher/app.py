@@ -89,12 +89,7 @@ async def serve(chosen: Settings, stop: asyncio.Event) -> AsyncIterator[None]:
         inbound = InboundDesk(database, sealing)
         stack.push_async_callback(inbound.drain)
 
-        sweeper = Sweeper(
-            database,
-            worker_id,
-            chosen.resubmit_seconds,
-            lambda: configured.current.idempotent_carrier_ids,
-        )
+        sweeper = Sweeper(database, worker_id, chosen.resubmit_seconds, configured)
         await sweeper.beat()
         stack.push_async_callback(sweeper.leave)
         stack.push_async_callback(unheard.leave, desk)

@@ -3,7 +3,6 @@ again."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
 from uuid import UUID
 
 import asyncpg
@@ -18,6 +17,7 @@ from shared.db import (
     segments,
     submits,
     trail,
+    watch,
     work,
     workers,
 )
@@ -37,10 +37,11 @@ class Sweeper:
         pool: asyncpg.Pool,
         worker_id: UUID,
         resubmit_seconds: float,
-        idempotent_carriers: Callable[[], Sequence[int]] = tuple,
+        configured: watch.Watch | None = None,
     ) -> None:
+        """`configured` tells which carriers may be asked again; without it none may."""
         self._pool = pool
-        self._idempotent_carriers = idempotent_carriers
+        self._configured = configured
         self._worker_id = worker_id
         self._resubmit_seconds = resubmit_seconds
 
@@ -105,7 +106,7 @@ class Sweeper:
         producer asked for at_least_once: rather twice than not."""
         repeating = segments.Repeating(
             retry.ATTEMPT_COUNT_MAX,
-            self._idempotent_carriers(),
+            self._configured.current.idempotent_carrier_ids if self._configured else (),
             retry.IDEMPOTENT_ATTEMPT_COUNT_MAX,
         )
         async with self._pool.acquire(timeout=ACQUIRE_SECONDS) as opened, opened.transaction():

@@ -20,9 +20,7 @@ async def made(town: Town, owner: asyncpg.Connection, *, idempotent: bool) -> Sw
     await owner.execute("UPDATE carriers SET settings = $1", settings)
     await owner.execute("UPDATE configuration_version SET version = version + 1")
     await town.configured.refresh()
-    return Sweeper(
-        town.pool, ids.uuid7(), 0, lambda: town.configured.current.idempotent_carrier_ids
-    )
+    return Sweeper(town.pool, ids.uuid7(), 0, town.configured)
 
 
 async def again(town: Town, item: envelopes.WorkItem, answers: list[outcomes.Outcome]) -> str:
