@@ -21,7 +21,8 @@ from shared.db import configuration, messages, probes, traces
 from shared.db.connection import Connection
 from shared.rules.compose import Draft, Wish, compose
 from shared.rules.refusals import Refusal
-from shared.rules.snapshot import Account, Carrier, Configuration
+from shared.rules.routes import ANYWHERE
+from shared.rules.snapshot import Account, Configuration
 from shared.runtime import exits, ids, logs, settings
 from shared.shapes import message_trace
 from shared.sms import states
@@ -48,7 +49,8 @@ async def run(
 
     It is an ordinary message of an account, which pays for it: rules, limits and prices apply, only
     the routes do not. An ingest and a dispatcher must be running. Exit status 1: it was refused or
-    not delivered, or nothing final was heard in time.
+    not delivered, or by another carrier, for this one was not well; or nothing final was heard in
+    time.
 
     Example: sluice carrier probe acme --to +33612345678 --account demo
 
@@ -75,8 +77,7 @@ async def run(
     async with database.connected() as connection:
         current = await configuration.load(connection)
         payer = _account(current, account)
-        only = {"*": (_carrier(current, name).carrier_id,)}
-        draft = compose(replace(current, routes=only), payer, wish, ids.uuid7(), now)
+        draft = compose(only_by(current, name), payer, wish, ids.uuid7(), now)
         message_id = await _accepted(connection, draft)
         if not as_json:
             print(
@@ -87,18 +88,26 @@ async def run(
     if stored is None:
         raise exits.NotDone(exits.FAILED, f"message {message_id} is gone")
     shown = message_trace.shown(stored, logs.mask)
+    ways = [entry.carrier for entry in shown.timeline if entry.what == "rerouted"]
+    other = str(ways[-1]) if ways and ways[-1] != name else None
     if as_json:
         print(msgspec.json.encode(shown).decode())
     else:
         message.print_trace(shown, payer.name)
-        print(_verdict(status, timeout))
-    return exits.OK if status == states.MessageStatus.DELIVERED else exits.FAILED
+        print(_verdict(status, timeout) if other is None else _moved(status, other))
+    is_well = status == states.MessageStatus.DELIVERED and other is None
+    return exits.OK if is_well else exits.FAILED
 
 
-def _carrier(current: Configuration, name: str) -> Carrier:
+def only_by(current: Configuration, name: str) -> Configuration:
+    """The configuration with one route only, to this carrier, however it stands. Raises
+    NotDone."""
     for carrier in current.carriers.values():
         if carrier.name == name:
-            return carrier
+            only = {ANYWHERE: (carrier.carrier_id,)}
+            return replace(
+                current, routes=only, route_tables={}, has_plain_routes=True, standings={}
+            )
     raise exits.NotDone(exits.BAD_INPUT, f"there is no carrier {name!r}")
 
 
@@ -140,6 +149,10 @@ async def _end(
         if status in _FINAL or time.monotonic() >= deadline:
             return status
         await asyncio.sleep(POLL_SECONDS)
+
+
+def _moved(status: str, other: str) -> str:
+    return f"{status}, but by {other}: the carrier was sick, down, or did not serve the number"
 
 
 def _verdict(status: str, timeout_seconds: float) -> str:
