@@ -17,7 +17,10 @@ from services.dispatcher.inbound import InboundDesk
 from services.dispatcher.lanes import Deliveries, Lanes
 from services.dispatcher.receipts import ReceiptDesk
 from services.dispatcher.record import Recorder
+from shared.access import keys, vault
 from shared.broker import envelopes, link, publish, topology
+from shared.carriers import credentials, registry
+from shared.carriers.adapters import http
 from shared.rules import snapshot
 from tests.integration.dispatcher.carrier import desk_of
 from tests.integration.dispatcher.conftest import Town
@@ -162,6 +165,39 @@ async def test_lanes_that_drain_hold_up_neither_each_other_nor_new_ones(port: Po
     assert opened_after < DRAIN_SECONDS
     await until(lambda: port.lanes.waiting_for is None)
     assert time.monotonic() - began < 2 * DRAIN_SECONDS
+
+
+async def test_a_lane_stays_open_when_its_credentials_are_sealed_under_another_key(
+    port: Port, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # given a carrier that is open, with a credential sealed under a key
+    monkeypatch.setattr(registry._Opening, "vault", None)
+    old, new = "an old key of at least 32 characters", "a new key of at least 32 characters"
+    registry.use_keys(keys.Keys.read(f"{new},{old}"))
+    clear = port.web(1)
+    clear = dataclasses.replace(clear, settings={**clear.settings, "secrets": {"key": "hush"}})
+    sealed, again, other = (
+        dataclasses.replace(
+            clear,
+            settings=credentials.sealed(
+                http.Settings,
+                {**clear.settings, "secrets": {"key": word}},
+                vault.Vault(keys.Keys.read(key)),
+            ),
+        )
+        for word, key in (("hush", old), ("hush", new), ("other", new))
+    )
+    assert sealed.settings != again.settings
+    await port.fit(sealed)
+    await until(lambda: port.lanes.waiting_for is None)
+    (before,) = port.lanes._berths.values()
+    # when it is sealed under the key that follows, then its lane goes on
+    await port.fit(again)
+    assert [*port.lanes._berths.values()] == [before]
+    assert not before.closing.is_set()
+    # and when the credential itself is another, then it is opened anew
+    await port.fit(other)
+    assert before.closing.is_set()
 
 
 async def test_answers_within_the_drain_are_recorded(port: Port) -> None:
