@@ -10,9 +10,14 @@ import pytest
 
 from shared.access.keys import Keys
 from shared.access.vault import NotReadable, Vault
-from shared.carriers import credentials, registry, secret
+from shared.carriers import adapters, credentials, registry, secret
 from shared.carriers.adapters import http, smpp
 
+ADAPTERS = [
+    each.stem
+    for each in sorted(Path(str(adapters.__file__)).parent.glob("*.py"))
+    if each.stem != "__init__"
+]
 OLD = "an old key of the platform that is long enough"
 NEW = "a new key of the platform that is long enough"
 SMPP = {"host": "smsc.example", "port": 2775, "system_id": "me", "password": "hunter2-one"}
@@ -158,3 +163,23 @@ def test_what_is_not_there_is_told_by_its_place(tmp_path: Path) -> None:
         with pytest.raises(secret.NotThere, match=words):
             kept.reveal()
         assert repr(kept) == "***"
+
+
+@pytest.mark.parametrize("key", ADAPTERS)
+def test_every_credential_of_every_adapter_is_found(key: str) -> None:
+    # Given an adapter's settings with a word in each place where it takes a credential itself
+    kind = registry.adapter(key).settings_type
+    named = [
+        field.encode_name for field in msgspec.structs.fields(kind) if "Secret" in str(field.type)
+    ]
+    assert named
+    values: dict[str, object] = {
+        name: {"api": "hunter2"} if name == "secrets" else "hunter2" for name in named
+    }
+    # Then none is shown or stored, and each may be kept in a file instead
+    stored = credentials.sealed(kind, values, Vault(Keys.read(NEW)))
+    assert "hunter2" not in repr(credentials.masked(kind, values)) + repr(stored)
+    assert len(credentials.literals(kind, values)) == len(named)
+    for name in named:
+        if name != "secrets":
+            assert [*credentials.files(kind, {f"{name}_file": "/run/key"})] == [(name, "/run/key")]
