@@ -88,8 +88,8 @@ class VendorFace:
             return _response(self._vendor.refused(mood))
         by_id = {self._vendor.message_id(each.message_id): each for each in reversed(taken)}
         message_ids = list(reversed(by_id))
-        for message_id in message_ids:
-            await self._owe(order, by_id[message_id], message_id)
+        # All at once: who asks may hang up while the first is waited for.
+        await asyncio.gather(*(self._owe(order, by_id[name], name) for name in message_ids))
         answered = _response(self._vendor.accepted(order, message_ids))
         if mood is moods.Answer.CUT:
             hang_up.within(request, answered, self._carrier.chance)
