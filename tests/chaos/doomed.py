@@ -87,7 +87,7 @@ POINTS = {
     "receipt in hand": Point("services.dispatcher.receipts:ReceiptDesk._publish", When.BEFORE),
     "receipt published, not answered": Point("shared.broker.publish:Publisher.publish", When.AFTER),
     "sent on, not committed": Point(
-        "services.dispatcher.reroute:elsewhere", When.AFTER, _is_something
+        "services.dispatcher.reroute:elsewhere", When.AFTER, _is_something, 1
     ),
     "queued again, not committed": Point("shared.db.work:requeue", When.AFTER, _is_something),
     "tokens not given back": Point("shared.limits.limiter:Limiter.give_back", When.BEFORE),
