@@ -80,14 +80,15 @@ class OwnCarrier:
 
 
 def carrier(name: str, port: int, country: str, settings: str) -> str:
-    """The configuration of one that all messages to a country go by."""
+    """The configuration of one that all messages to a country go by. It binds under its own name:
+    a carrier hands receipts to any bind of the account that submitted."""
     return f"""
 [[carrier]]
 name = "{name}"
 adapter = "smpp"
 host = "127.0.0.1"
 port = {port}
-system_id = "sluice"
+system_id = "{name}"
 password = "practice"
 {settings}
 
