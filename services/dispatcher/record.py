@@ -97,8 +97,9 @@ class Recorder:
                 async with self._desk.pool.acquire(timeout=ACQUIRE_SECONDS) as opened:
                     recorded = await _record(opened, self._desk, ended)
         _count(ended)
-        for each in ended:
-            each.keeps_place = each.message.message_id in recorded.held
+        if recorded.held:
+            for each in ended:
+                each.keeps_place = each.message.message_id in recorded.held
         if recorded.unused:
             # Beside the recording: Redis may be slow, and then the tokens are wasted, no more.
             task = asyncio.create_task(claim.give_back(self._desk.limiter, recorded.unused))

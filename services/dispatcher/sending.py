@@ -127,10 +127,10 @@ class Sending:
         self._link.submit(segment, self._answered)
 
     def _answered(self, outcome: outcomes.Outcome) -> None:
-        answered = self._segments[self._next - 1]
-        self.answers.extend(
-            Answered(part, outcome.of_part(part)) for part in self._parts_of(answered)
-        )
+        if self._whole:
+            self.answers += [Answered(part, outcome.of_part(part)) for part in self.message.parts]
+        else:
+            self.answers.append(Answered(self._segments[self._next - 1].part, outcome))
         if self._next == len(self._segments):
             self._finish()
             return
@@ -208,5 +208,5 @@ def _cut(message: work.Claimed, cut: segmentation.Cut) -> tuple[segmentation.Par
     reference = message.concat_reference
     if reference is None:
         # One part alone, or a message of the release before, which was priced for 8 bits.
-        reference, cut = message.message_id.int & 0xFF, cut._replace(reference_bits=8)
+        reference, cut = message.message_id.int & 0xFF, segmentation.Cut(8, cut.repertoire)
     return segmentation.split_as_priced(message.body, message.segment_count, reference, cut)

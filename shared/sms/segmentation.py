@@ -134,9 +134,11 @@ class Cut(NamedTuple):
 
 def encode(text: str, repertoire: repertoires.Repertoire) -> tuple[encodings.Encoding, bytes]:
     """A text, uncut, as a carrier of this repertoire takes it. Raises UnencodableText."""
-    encoding, payload = encodings.encode(text)
-    if encoding is encodings.Encoding.UCS2 or repertoires.holds(repertoire, text):
-        return encoding, payload
+    encoded = encodings.encode(text)
+    if repertoire == "gsm7" or encoded[0] is encodings.Encoding.UCS2:
+        return encoded
+    if repertoires.holds(repertoire, text):
+        return encoded
     return encodings.Encoding.UCS2, encodings.encode_ucs2(text)
 
 
