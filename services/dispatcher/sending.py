@@ -205,6 +205,10 @@ def _segment_of(
 
 def _cut(message: work.Claimed, cut: segmentation.Cut) -> tuple[segmentation.Part, ...]:
     """The parts, cut by the one function that also priced them."""
+    if message.segment_count == 1:
+        alone = segmentation.split(message.body, repertoire=cut.repertoire)
+        if len(alone) == 1:
+            return alone
     reference = message.concat_reference
     if reference is None:
         # One part alone, or a message of the release before, which was priced for 8 bits.
