@@ -390,10 +390,12 @@ class FaultRun:
             await worker.look_after()
 
     async def _use_all(self, line_id: int) -> None:
-        """A month later all tokens are back. Then a minute in which more is wanted than the limits
-        let through, and some comes back that a carrier refuses: it is used all the same. Nobody
-        else waits, for where a long message does, tokens may lie idle until they are enough."""
-        await self._step(40 * judge.DAY_MS)
+        """A month later all tokens are back, two months where a permit was lost that was taken when
+        Redis' clock was a month ahead, and nobody asked after it had come back. Then a minute in
+        which more is wanted than the limits let through, and some comes back that a carrier
+        refuses: it is used all the same. Nobody else waits, for where a long message does, tokens
+        may lie idle until they are enough."""
+        await self._step(72 * judge.DAY_MS)
         await self._stage.owner.execute("TRUNCATE work, parked_lines")
         begins_ms = self._clock.true_ms
         self._pile = await self._stage.accept([(line_id, 1)] * _LAST_MESSAGE_COUNT)
