@@ -58,6 +58,7 @@ FORGET_REPLIES_SECONDS = 600.0
 END_TOKENS_SECONDS = 10.0
 CLOSE_DAYS_SECONDS = 60.0
 FORGET_REQUESTS_SECONDS = 3_600.0
+ADD_UP_SPENDING_SECONDS = 5.0
 FORGET_SPENDING_SECONDS = 3_600.0
 COUNT_REQUESTS_SECONDS = 30.0
 DATABASE_AWAY_SECONDS = 5.0
@@ -257,6 +258,7 @@ def _cleaning(database: asyncpg.Pool) -> list[_Step]:
         ("old replies", FORGET_REPLIES_SECONDS, partial(auto_replies.sweep, database)),
         ("tokens", END_TOKENS_SECONDS, partial(_end_tokens, database)),
         ("ledger", CLOSE_DAYS_SECONDS, partial(_close_days, database)),
+        ("spending", ADD_UP_SPENDING_SECONDS, partial(spending.add_up, database)),
         ("old spending", FORGET_SPENDING_SECONDS, partial(spending.forget, database)),
         ("old requests", FORGET_REQUESTS_SECONDS, partial(support.sweep, database)),
     ]

@@ -19,6 +19,9 @@ of opt-outs; then opt-outs, then event logs (6).
 Whoever changes consents takes their turn (advisory), and nothing else; whoever accepts what asks
 for one shares it, after the keys and before all rows.
 
+Whoever adds up what was spent takes pages that nobody holds, one caller at a time (SKIP LOCKED),
+then 8, in the order of wallets and countries, as those who accept.
+
 Whoever settles a deposit locks it first, alone, then its account, then 6 and 7, the
 configuration's version, and last the legal entity.
 

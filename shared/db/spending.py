@@ -13,34 +13,65 @@ from typing import NamedTuple
 
 import asyncpg
 
-from shared.db import cleaning
+from shared.db import cleaning, pool
 from shared.db.connection import Connection
 from shared.rules.spending import EVERYWHERE, SLOT_COUNTS, CapOwner, SpendingCap, SpendWindow
 from shared.rules.usage_slots import SLOT_SECONDS, SlotUse
 from shared.rules.velocity import PAST_DAYS, YOUNG_DAYS, CountryPace, VelocityGuard
 
+PAGE_COUNT = 2_000
+"""Statements whose spending is added up in one transaction."""
 KEPT_SLOT_COUNT = max(SLOT_COUNTS[SpendWindow.MONTH], (PAST_DAYS + YOUNG_DAYS) * 96) + 2 * 96
 
 _NOW_SLOT = f"floor(extract(epoch FROM clock_timestamp()) / {SLOT_SECONDS})::bigint"
 
-# A part of the statement that stores messages: it reads the parts `accepted` and `wallet`, the
-# latter to come after their locks, and sorts, so that it begins when all of them are locked.
+# Parts of the statement that stores messages: they read the parts `accepted` and `wallet`, and
+# begin when all of the latter are locked. Nobody asks about a wallet that is not watched: what is
+# spent from those is one row of `spending_pages`, until it is added up. Whoever asks reads both, so
+# it does no harm where a wallet has just become watched.
 RECORD = f"""
-spent_on AS (
+spent_on AS MATERIALIZED (
+    SELECT s.*, (SELECT {_NOW_SLOT}) AS slot,
+           some_watched AND (SELECT spending_watched FROM wallets w WHERE w.wallet_id = s.wallet_id)
+               AS is_watched
+    FROM (SELECT bool_or(spending_watched) AS some_watched FROM wallet) locked CROSS JOIN (
+        SELECT wallet_id, country, sum(segment_count) AS segment_count,
+               sum(segment_count * segment_price_micro)::bigint AS amount_micro
+        FROM accepted GROUP BY wallet_id, country
+    ) s
+), spending_page AS (
+    INSERT INTO spending_pages (slot, wallet_ids, countries, segment_counts, amounts_micro)
+    SELECT slot, array_agg(wallet_id), array_agg(country), array_agg(segment_count),
+           array_agg(amount_micro)
+    FROM spent_on WHERE NOT is_watched GROUP BY slot
+), watched AS (
     INSERT INTO spending AS s (wallet_id, country, slot, segment_count, amount_micro)
-    SELECT wallet_id, country, (SELECT {_NOW_SLOT}), segment_count, amount_micro FROM (
-        SELECT a.wallet_id,
-               CASE WHEN grouping(a.country) = 1 THEN '{EVERYWHERE}' ELSE a.country END AS country,
-               sum(a.segment_count) AS segment_count,
-               sum(a.segment_count * a.segment_price_micro)::bigint AS amount_micro
-        FROM accepted a JOIN wallet USING (wallet_id)
-        GROUP BY GROUPING SETS ((a.wallet_id, a.country), (a.wallet_id))
-    ) of_place ORDER BY wallet_id, country
+    SELECT wallet_id, coalesce(country, '{EVERYWHERE}'), slot, sum(segment_count),
+           sum(amount_micro)
+    FROM spent_on WHERE is_watched
+    GROUP BY GROUPING SETS ((wallet_id, country, slot), (wallet_id, slot)) ORDER BY 1, 2
     ON CONFLICT (wallet_id, country, slot)
     DO UPDATE SET segment_count = s.segment_count + excluded.segment_count,
                   amount_micro = s.amount_micro + excluded.amount_micro
 )"""
-"""What was spent, in all and by country."""
+"""What was spent, by country, and in all."""
+
+
+def _spent(wallet_ids: str) -> str:
+    """Parts of a statement that is about these wallets, an array: `known` is what they have spent,
+    added up or not, by country and in all."""
+    return f"""
+late AS MATERIALIZED (
+    SELECT e.wallet_id, e.country, p.slot, e.segment_count, e.amount_micro FROM spending_pages p
+    CROSS JOIN LATERAL unnest(p.wallet_ids, p.countries, p.segment_counts, p.amounts_micro)
+        AS e (wallet_id, country, segment_count, amount_micro)
+    WHERE p.wallet_ids && {wallet_ids} AND e.wallet_id = ANY ({wallet_ids})
+), known AS NOT MATERIALIZED (
+    SELECT wallet_id, country, slot, segment_count, amount_micro FROM spending
+    UNION ALL
+    SELECT l.wallet_id, place.country, l.slot, l.segment_count, l.amount_micro
+    FROM late l CROSS JOIN LATERAL (VALUES (l.country), ('{EVERYWHERE}')) AS place (country)
+)"""
 
 
 DISAGREEING = f"""
@@ -58,6 +89,7 @@ _WINDOWS = ", ".join(
 )
 # What was spent in a month is told by the day: then nobody has thousands of rows to add up here.
 _CAPS = f"""
+WITH {_spent("$1::integer[]")}
 SELECT w.wallet_id, c.country, c.owner, v.word, v.limit_micro, u.slots, u.amounts
 FROM wallets w
 JOIN spending_caps c USING (account_id)
@@ -66,7 +98,7 @@ CROSS JOIN LATERAL (
     SELECT array_agg(d.slot ORDER BY d.slot) AS slots,
            array_agg(d.amount_micro ORDER BY d.slot) AS amounts
     FROM (
-        SELECT max(s.slot) AS slot, sum(s.amount_micro)::bigint AS amount_micro FROM spending s
+        SELECT max(s.slot) AS slot, sum(s.amount_micro)::bigint AS amount_micro FROM known s
         WHERE s.wallet_id = w.wallet_id AND s.country = c.country
           AND s.slot >= (SELECT {_NOW_SLOT}) - v.slot_count
         GROUP BY s.slot / v.grain
@@ -98,6 +130,7 @@ def _uses(slots: Sequence[int] | None, amounts: Sequence[int] | None) -> tuple[S
 
 
 _PACES = f"""
+WITH {_spent("$1::integer[]")}
 SELECT w.wallet_id, g.floor_count, g.factor, p.country, r.slots, r.counts, b.busiest_count,
        EXISTS (SELECT FROM velocity_lifts l WHERE l.account_id = w.account_id
                AND l.country = p.country AND l.until_at > clock_timestamp()) AS is_lifted
@@ -107,7 +140,7 @@ CROSS JOIN unnest($2::text[]) AS p (country)
 CROSS JOIN LATERAL (
     SELECT array_agg(s.slot ORDER BY s.slot) AS slots,
            array_agg(s.segment_count ORDER BY s.slot) AS counts
-    FROM spending s WHERE s.wallet_id = w.wallet_id AND s.country = p.country
+    FROM known s WHERE s.wallet_id = w.wallet_id AND s.country = p.country
       AND s.slot >= (SELECT {_NOW_SLOT}) - {SLOT_COUNTS[SpendWindow.HOUR]}
 ) r
 CROSS JOIN LATERAL (
@@ -140,7 +173,8 @@ async def paces(
 
 
 _LATELY = f"""
-SELECT DISTINCT s.country FROM spending s JOIN wallets w USING (wallet_id)
+WITH {_spent("ARRAY(SELECT wallet_id FROM wallets WHERE account_id = $1)")}
+SELECT DISTINCT s.country FROM known s JOIN wallets w USING (wallet_id)
 WHERE w.account_id = $1 AND s.country <> '{EVERYWHERE}'
   AND s.slot >= (SELECT {_NOW_SLOT}) - {SLOT_COUNTS[SpendWindow.DAY]}"""
 
@@ -297,6 +331,15 @@ DELETE FROM spending s USING (
         LIMIT $1 FOR UPDATE SKIP LOCKED
     ) o WHERE w.account_id IS NOT NULL LIMIT $1
 ) old WHERE s.wallet_id = old.wallet_id AND s.country = old.country AND s.slot = old.slot"""
+
+
+async def add_up(database: asyncpg.Pool, page_count: int = PAGE_COUNT) -> None:
+    """Add what was spent to what is told apart by wallet, until little is left. Of several callers
+    one does it."""
+    taken = page_count
+    while taken >= page_count:
+        async with database.acquire(timeout=pool.ACQUIRE_SECONDS) as opened:
+            taken = await opened.fetchval("SELECT add_up_spending($1)", page_count)
 
 
 async def forget(database: asyncpg.Pool) -> None:

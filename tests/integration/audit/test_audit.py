@@ -243,7 +243,11 @@ _FALSIFICATIONS = (
         "UPDATE event_pages SET account_id = 2 WHERE message_ids = ARRAY['{submitted}'::uuid]",
         "{submitted}",
     ),
-    ("spending", "UPDATE spending SET amount_micro = 1 WHERE country = 'FR'", "wallet_id"),
+    (
+        "spending",
+        "SELECT add_up_spending(1000);UPDATE spending SET amount_micro = 1 WHERE country = 'FR'",
+        "wallet_id",
+    ),
     ("line_usage", "UPDATE lines SET hour_limit = 7", "line_id"),
 )
 

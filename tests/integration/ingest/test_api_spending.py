@@ -242,6 +242,40 @@ async def test_a_sudden_rise_to_one_country_is_held_back_until_the_operator_lift
     assert (await town.get("pumped", "/v1/spending"))["guard"] is None
 
 
+async def test_what_was_spent_before_anybody_watched_counts_added_up_or_not(town: World) -> None:
+    # Given an account that nobody watches, and that has spent; some of it is added up already
+    await open_account(town, "unwatched")
+    assert await send_batch(town, "unwatched", 4) == {"accepted": 4}
+    await spending.add_up(town.pool)
+    async with town.pool.acquire() as opened, opened.transaction():
+        await opened.execute("SELECT FROM sweeps WHERE name = 'spending' FOR UPDATE")
+        assert await send_batch(town, "unwatched", 2) == {"accepted": 2}
+        assert await send_batch(town, "unwatched", 3, BERLIN) == {"accepted": 3}
+        await spending.add_up(town.pool)
+        assert await _spent_counts(town, "unwatched") == {"*": 4, "FR": 4}
+
+        # When a cap leaves room for one more message to France, Then all that was spent counts
+        cap = money.format_amount(7 * PRICES["FR"])
+        await set_caps(town, "unwatched", {"countries": {"FR": {"hour": cap}}})
+        assert await send_batch(town, "unwatched", 3) == {"accepted": 1, "spend_cap_reached": 2}
+
+    # And it is the same once the rest is added up, each message once
+    await asyncio.gather(spending.add_up(town.pool), spending.add_up(town.pool))
+    await spending.add_up(town.pool)
+    assert await _spent_counts(town, "unwatched") == {"*": 10, "FR": 7, "DE": 3}
+    assert await send_batch(town, "unwatched", 1) == {"spend_cap_reached": 1}
+
+
+async def _spent_counts(town: World, account: str) -> dict[str, int]:
+    """Segments by country, as far as they are added up."""
+    rows = await town.pool.fetch(
+        "SELECT country, sum(segment_count)::int FROM spending JOIN wallets USING (wallet_id)"
+        " JOIN accounts USING (account_id) WHERE name = $1 GROUP BY country",
+        account,
+    )
+    return dict(map(tuple, rows))
+
+
 async def _account_id(pool: asyncpg.Pool, name: str) -> int:
     return int(await pool.fetchval("SELECT account_id FROM accounts WHERE name = $1", name))
 
@@ -263,6 +297,7 @@ async def _had_sent(town: World, account: str, country: str, count: int, ago: ti
 
 async def test_what_was_spent_is_counted_for_everybody_and_forgotten_in_time(town: World) -> None:
     # Given all that was sent above, Then sums and debits agree
+    await spending.add_up(town.pool)
     async with town.pool.acquire() as opened:
         found = {each.check.name: each for each in await audit.examine(opened)}
     assert found["spending"].examined_count > 0
