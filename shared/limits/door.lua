@@ -11,7 +11,7 @@
 
 local SLOT_MS = 1000
 local WINDOW_MS = 60000
-local LOT_MS = 2000
+local LOT_MS = 8000
 local LOT_ROOM = 1000
 local LOT_SHARE = 20
 local LOT_COUNT_MAX = 250
@@ -98,6 +98,6 @@ for key, room in pairs(rooms) do
   end
 end
 for key, window in pairs(windows) do
-  redis.call('SET', key, cmsgpack.pack(window), 'PX', WINDOW_MS + 2 * SLOT_MS)
+  redis.call('SET', key, cmsgpack.pack(window), 'PX', WINDOW_MS + LOT_MS)
 end
 return cmsgpack.pack({admissions, lots})

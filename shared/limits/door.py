@@ -21,7 +21,7 @@ WINDOW_SECONDS = 60
 REDIS_SECONDS = 0.25
 REDIS_PAUSE_SECONDS = 5.0
 LOG_EVERY_SECONDS = 60.0
-LOT_SECONDS = 2.0
+LOT_SECONDS = 8.0
 """How long tokens taken in advance may be used; as in door.lua."""
 
 _SCRIPT = redis_link.Script.read(Path(__file__).with_name("door.lua"))

@@ -119,6 +119,16 @@ def _parser() -> argparse.ArgumentParser:
             f"--{role}", type=int, default=1, metavar="N", help=f"processes of {role} (1)"
         )
     parser.add_argument(
+        "--accounts", type=int, default=1, metavar="N", help="that send in turn (1)"
+    )
+    parser.add_argument(
+        "--lines",
+        type=int,
+        default=0,
+        metavar="N",
+        help="of each account, beside its default one (0)",
+    )
+    parser.add_argument(
         "--profile",
         choices=stage.ROLES,
         action="append",
@@ -132,9 +142,8 @@ def _parser() -> argparse.ArgumentParser:
 async def _bench(options: argparse.Namespace, started: Servers, folder: Path) -> int:
     counts = {role: getattr(options, role) for role in ("ingest", "dispatcher", "dlr")}
     samples = {role: folder / f"samples-{role}.jsonl" for role in options.profile}
-    async with stage.built(
-        started, folder, stage.Crew(counts, samples, options.receipt_ms)
-    ) as where:
+    crew = stage.Crew(counts, samples, options.receipt_ms, options.accounts, options.lines)
+    async with stage.built(started, folder, crew) as where:
         found = await surroundings.describe(started, where.database, folder)
         runs = await _run_all(where, options)
         verdict = await asyncio.to_thread(where.fleet.audit)
