@@ -7,12 +7,18 @@ import asyncio
 from collections import Counter
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import NamedTuple
 from uuid import UUID
 
 import prometheus_client
 import structlog
-from tenacity import AsyncRetrying, retry_if_exception_type, wait_random_exponential
+from tenacity import (
+    AsyncRetrying,
+    RetryCallState,
+    retry_if_exception_type,
+    wait_random_exponential,
+)
 
 from services.dispatcher import claim, reroute, retry, sending
 from services.dispatcher.dispatch import Desk
@@ -87,11 +93,9 @@ class Recorder:
         async for attempt in AsyncRetrying(
             retry=retry_if_exception_type(connection.TRANSIENT),
             wait=wait_random_exponential(multiplier=0.1, max=2),
-            before_sleep=lambda state: _log.warning(
-                "answers_not_recorded_yet",
-                message_count=len(ended),
-                error=type(state.outcome.exception()).__name__ if state.outcome else "",
-            ),
+            # Without `ended`: these tries refer to themselves, so what they know of lives until the
+            # collector comes.
+            before_sleep=partial(_note_delay, len(ended)),
         ):
             with attempt:
                 async with self._desk.pool.acquire(timeout=ACQUIRE_SECONDS) as opened:
@@ -105,6 +109,13 @@ class Recorder:
             task = asyncio.create_task(claim.give_back(self._desk.limiter, recorded.unused))
             self._giving_back.add(task)
             task.add_done_callback(self._giving_back.discard)
+
+
+def _note_delay(message_count: int, state: RetryCallState) -> None:
+    error = state.outcome.exception() if state.outcome else None
+    _log.warning(
+        "answers_not_recorded_yet", message_count=message_count, error=type(error).__name__
+    )
 
 
 def _count(ended: Sequence[sending.Sending]) -> None:
