@@ -9,13 +9,11 @@ from tests.servers import as_services
 
 
 @pytest.fixture
-async def command(database_url: str) -> sluice.Command:
-    ready = sluice.Command(
+def command(database_url: str) -> sluice.Command:
+    return sluice.Command(
         {
             "SLUICE_DATABASE_URL": as_services(database_url),
             "SLUICE_MIGRATION_DATABASE_URL": database_url,
             "SLUICE_SECRET_KEY": sluice.SECRET_KEY,
         }
     )
-    assert (await ready("migrate")).code == 0
-    return ready

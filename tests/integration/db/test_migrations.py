@@ -156,6 +156,6 @@ async def test_a_database_of_the_first_release_is_told_apart_and_brought_forward
 
 
 async def test_the_command_says_what_it_did_and_that_there_is_no_more(command: Command) -> None:
-    # Given a database that the fixture has migrated
+    # Given a database that has been migrated
     again = await command("migrate")
     assert (again.code, again.output) == (0, "nothing to migrate\n")
