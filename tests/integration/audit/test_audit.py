@@ -11,6 +11,8 @@ from shared.db import audit
 from shared.sms.states import SegmentState
 from tests.integration.audit import books
 
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
 
 async def _breaches(connection: asyncpg.Connection) -> dict[str, audit.Finding]:
     found = await audit.examine(connection)
