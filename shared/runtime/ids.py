@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import os
+import struct
 import time
+from collections.abc import Iterator
 from uuid import UUID
 
+_RANDOM_BITS = (1 << 62) - 1
+_DRAWN = struct.Struct("256Q")
+"""So many random numbers are asked of the system at once: its answer costs as much as all else."""
 _last_ms = 0
 _sequence = 0
 
@@ -21,5 +26,13 @@ def uuid7() -> UUID:
         _sequence += 1
         if _sequence > 0xFFF:
             _last_ms, _sequence = _last_ms + 1, 0
-    random_bits = int.from_bytes(os.urandom(8), "big") & (1 << 62) - 1
+    random_bits = next(_random_numbers) & _RANDOM_BITS
     return UUID(int=_last_ms << 80 | 0x7 << 76 | _sequence << 64 | 0b10 << 62 | random_bits)
+
+
+def _draw() -> Iterator[int]:
+    while True:
+        yield from _DRAWN.unpack(os.urandom(_DRAWN.size))
+
+
+_random_numbers = _draw()
