@@ -12,9 +12,9 @@ import itertools
 from collections import deque
 from collections.abc import Coroutine, Iterable, Sequence
 from functools import partial
-from typing import NamedTuple
 from uuid import UUID
 
+import msgspec
 import structlog
 
 from services.dispatcher import dispatch, sending
@@ -47,7 +47,7 @@ class Ticket:
         self.open_count = open_count
 
 
-class Held(NamedTuple):
+class Held(msgspec.Struct, frozen=True, order=True, gc=False):
     """A message in hand, and the delivery it came with. `place` grows from one to the next; `era`
     counts how often the deliveries of its class had to come again before."""
 

@@ -24,7 +24,7 @@ _Id = Annotated[int, msgspec.Meta(ge=1, le=2**31 - 1)]
 _SegmentCount = Annotated[int, msgspec.Meta(ge=1, le=255)]
 
 
-class WorkItem(msgspec.Struct, frozen=True, array_like=True):
+class WorkItem(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """One message with something to submit. `class_` is not here: it is the queue's."""
 
     message_id: UUID
@@ -43,7 +43,7 @@ class WorkEnvelope(msgspec.Struct, frozen=True, array_like=True):
     items: list[WorkItem]
 
 
-class RawReceipt(msgspec.Struct, frozen=True, array_like=True):
+class RawReceipt(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """A carrier's receipt as its adapter took it in, without any message text. The id makes a
     repeated delivery harmless."""
 
