@@ -83,14 +83,11 @@ class Sending:
         self._on_end = on_end
         self._whole = link.whole_messages and len(message.parts) == message.segment_count
         leave_by = permit.taken_monotonic + PERMIT_AGE_SECONDS
-        if self._whole:
-            self._segments = [_whole_of(message, cut, leave_by, message_class)]
-        else:
-            self._segments = [
-                _segment_of(message, part, leave_by, message_class)
-                for part in _cut(message, cut)
-                if part.number in message.parts
-            ]
+        self._segments = [
+            _segment_of(message, part, leave_by, message_class)
+            for part in _cut(message, cut, whole=self._whole)
+            if part.number in message.parts
+        ]
         self._next = 0
         self._places = permit.segment_count
 
@@ -157,30 +154,6 @@ class Sending:
         self._on_end(self)
 
 
-def _whole_of(
-    message: work.Claimed,
-    cut: segmentation.Cut,
-    leave_by: float,
-    message_class: classes.ClassName,
-) -> contract.Segment:
-    """The whole text, in the alphabet that also priced it."""
-    alphabet, payload = segmentation.encode(message.body, cut.repertoire)
-    return contract.Segment(
-        message.message_id,
-        1,
-        message.segment_count,
-        message.sender,
-        message.recipient,
-        alphabet,
-        b"",
-        payload,
-        max(1, message.valid_seconds),
-        message.submitted_at,
-        leave_by,
-        message_class,
-    )
-
-
 def _segment_of(
     message: work.Claimed,
     part: segmentation.Part,
@@ -203,12 +176,15 @@ def _segment_of(
     )
 
 
-def _cut(message: work.Claimed, cut: segmentation.Cut) -> tuple[segmentation.Part, ...]:
-    """The parts, cut by the one function that also priced them."""
-    if message.segment_count == 1:
-        alone = segmentation.split(message.body, repertoire=cut.repertoire)
-        if len(alone) == 1:
-            return alone
+def _cut(
+    message: work.Claimed, cut: segmentation.Cut, *, whole: bool
+) -> tuple[segmentation.Part, ...]:
+    """The parts, cut by the one function that also priced them; or all in one, in the alphabet that
+    also priced them."""
+    if whole or message.segment_count == 1:
+        alphabet, payload = segmentation.encode(message.body, cut.repertoire)
+        if whole or segmentation.fits_one(alphabet, payload):
+            return (segmentation.Part(1, message.segment_count, alphabet, b"", payload),)
     reference = message.concat_reference
     if reference is None:
         # One part alone, or a message of the release before, which was priced for 8 bits.

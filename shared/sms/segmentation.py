@@ -158,6 +158,11 @@ def measure(
     return Plan(encoding, len(bounds) - 1, len(payload) // _SHAPES[encoding].unit_octets)
 
 
+def fits_one(encoding: encodings.Encoding, payload: bytes) -> bool:
+    """Whether one segment holds a text; an empty one is none."""
+    return 0 < len(payload) <= _SHAPES[encoding].single_octets
+
+
 def split(
     text: str,
     reference: int = 0,
@@ -170,7 +175,7 @@ def split(
     Raises ValueError if the reference does not fit into its bits.
     """
     encoding, payload = encode(text, repertoire)
-    if 0 < len(payload) <= _SHAPES[encoding].single_octets:
+    if fits_one(encoding, payload):
         return (Part(1, 1, encoding, b"", payload),)
     bounds = _bounds(payload, encoding, reference_bits, count_max)
     total = len(bounds) - 1
@@ -231,7 +236,7 @@ def _bounds(
         raise EmptyText
     shape = _SHAPES[encoding]
     size = len(payload)
-    if size <= shape.single_octets:
+    if fits_one(encoding, payload):
         return [0, size]
     room = shape.part_octets[reference_bits]
     bounds = [0]
