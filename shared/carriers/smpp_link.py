@@ -27,6 +27,10 @@ from shared.smpp import bind, codes, esme, pdu, session, terms, window
 _log = structlog.get_logger()
 
 _ANSWERED = window.AnswerKind.ANSWERED
+_UNANSWERED = {
+    window.AnswerKind.LOST: outcomes.LOST,
+    window.AnswerKind.NOT_SENT: outcomes.UNAVAILABLE,
+}
 _DEFERRED = outcomes.OutcomeKind.DEFERRED
 _ACCEPTED = outcomes.OutcomeKind.ACCEPTED
 _REJECTED, _THROTTLED = outcomes.OutcomeKind.REJECTED, outcomes.OutcomeKind.THROTTLED
@@ -90,7 +94,10 @@ class SmppLink:
 
     @property
     def room(self) -> int:
-        return sum([each.room for each in self._submitting])
+        room = 0
+        for each in self._submitting:
+            room += each.room
+        return room
 
     async def wait_for_room(self) -> None:
         while not self.room:
@@ -123,11 +130,13 @@ class SmppLink:
     def _choose(self, segment: contract.Segment) -> bind.Bind | None:
         if len(self._submitting) == 1:
             return self._submitting[0]
-        if self._last is not None and self._last[0] == segment.message_id and self._last[1].room:
-            return self._last[1]
         chosen = max(self._submitting, key=_room, default=None)
-        if chosen is not None:
-            self._last = segment.message_id, chosen
+        if chosen is None or segment.part_count == 1:
+            return chosen
+        last = self._last
+        if last is not None and last[0] == segment.message_id and last[1].room:
+            return last[1]
+        self._last = segment.message_id, chosen
         return chosen
 
     def _take_answer(
@@ -137,16 +146,10 @@ class SmppLink:
         on_outcome: contract.OnOutcome,
         answer: window.Answer,
     ) -> None:
-        match answer.kind:
-            case window.AnswerKind.ANSWERED:
-                outcome = self._dialect.read(answer)
-            case window.AnswerKind.LOST:
-                outcome = outcomes.LOST
-            case window.AnswerKind.NOT_SENT:
-                outcome = outcomes.UNAVAILABLE
-            case window.AnswerKind.LATE:
-                self._keep_answer(segment, self._dialect.read(answer))
-                return
+        if answer.kind is window.AnswerKind.LATE:
+            self._keep_answer(segment, self._dialect.read(answer))
+            return
+        outcome = _UNANSWERED.get(answer.kind) or self._dialect.read(answer)
         if outcome.kind is _THROTTLED:
             outcome = self._heed_throttling(used, segment, outcome)
         elif answer.kind is _ANSWERED:

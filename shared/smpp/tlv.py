@@ -84,11 +84,16 @@ def receipt_parameters(tlvs: Tlvs) -> ReceiptParameters:
     """All of them at once; of repeated ones the first counts."""
     if not tlvs:
         return _NO_PARAMETERS
-    values = dict(reversed(tlvs))
-    name = values.get(codes.TLV_RECEIPTED_MESSAGE_ID, b"")
-    state = values.get(codes.TLV_MESSAGE_STATE, b"")
-    error = values.get(codes.TLV_NETWORK_ERROR_CODE, b"")
-    reference = values.get(codes.TLV_USER_MESSAGE_REFERENCE, b"")
+    name = state = error = reference = b""
+    for tag, value in reversed(tlvs):
+        if tag == codes.TLV_RECEIPTED_MESSAGE_ID:
+            name = value
+        elif tag == codes.TLV_MESSAGE_STATE:
+            state = value
+        elif tag == codes.TLV_NETWORK_ERROR_CODE:
+            error = value
+        elif tag == codes.TLV_USER_MESSAGE_REFERENCE:
+            reference = value
     return ReceiptParameters(
         name[:MESSAGE_ID_BYTES_MAX].partition(b"\0")[0].decode("latin-1") or None,
         state[0] if len(state) == 1 else None,
