@@ -7,7 +7,7 @@ import os
 import shutil
 import tempfile
 import uuid
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
@@ -25,15 +25,18 @@ _TEMPLATE = f"migrated_{os.getpid()}"
 
 
 @contextmanager
-def throwaway(*, durable: bool = False) -> Iterator[Servers]:
+def throwaway(
+    *, durable: bool = False, elsewhere: Mapping[str, str] | None = None
+) -> Iterator[Servers]:
     """Start PostgreSQL, RabbitMQ and Redis in a temporary folder; all of it goes at the end.
 
     A server whose URL is in the environment (`SLUICE_DATABASE_URL`, `SLUICE_AMQP_URL`,
-    `SLUICE_REDIS_URL`) is used instead of a private one. A missing server is an error.
+    `SLUICE_REDIS_URL`) is used instead of a private one, and one whose URL is in `elsewhere` is
+    not needed. A missing server is an error.
     """
     _sweep()
     folder = Path(tempfile.mkdtemp(prefix=f"{_PREFIX}{os.getpid()}-"))
-    servers = Servers(folder, kept.given_urls(os.environ), durable=durable)
+    servers = Servers(folder, kept.given_urls({**os.environ, **(elsewhere or {})}), durable=durable)
     try:
         servers.start()
         yield servers
@@ -60,13 +63,6 @@ def servers() -> Iterator[Servers]:
     with throwaway() as started:
         yield started
         asyncio.run(_execute(started.database_url, f'DROP DATABASE IF EXISTS "{_TEMPLATE}"'))
-
-
-@pytest.fixture
-def own_servers() -> Iterator[Servers]:
-    """Durable servers of this test's own, to kill, restart and wipe."""
-    with throwaway(durable=True) as started:
-        yield started
 
 
 @pytest.fixture

@@ -4,16 +4,29 @@ from __future__ import annotations
 
 import asyncio
 import uuid
+from collections.abc import Iterator
 
 import aio_pika
 import pytest
 
 from deploy.local.servers import Servers
 from shared.broker import consume, link, publish, revival, topology
+from tests.servers import throwaway
 
 REGISTERED_SECONDS = 3.0
 """RabbitMQ 3.10 writes down a new quorum queue's process within seconds. Killed before that, it
 comes back with a queue that answers nobody (tried: 6 of 6 at once, 0 of 4 after 3 s)."""
+
+
+@pytest.fixture
+def broker() -> Iterator[Servers]:
+    """A durable broker to kill, restart and wipe, and no server beside it."""
+    elsewhere = {
+        "SLUICE_DATABASE_URL": "postgresql://elsewhere.invalid/x",
+        "SLUICE_REDIS_URL": "redis://elsewhere.invalid/",
+    }
+    with throwaway(durable=True, elsewhere=elsewhere) as started:
+        yield started
 
 
 class Sink:
@@ -86,10 +99,10 @@ async def _delete(url: str, queue: str) -> None:
         await channel.queue_delete(queue)
 
 
-async def test_both_links_are_rebuilt_when_the_broker_is_killed(own_servers: Servers) -> None:
+async def test_both_links_are_rebuilt_when_the_broker_is_killed(broker: Servers) -> None:
     # given traffic
     queue, sink = queue_name(), Sink()
-    url = own_servers.amqp_url
+    url = broker.amqp_url
     publisher = publish.Publisher(url, "t", lambda: [queue], topology.nothing_to_restore)
     consumer = consume.Consumer(
         url, "t", queue, 10, sink.receive, topology.nothing_to_restore, sink.reset
@@ -108,27 +121,27 @@ async def test_both_links_are_rebuilt_when_the_broker_is_killed(own_servers: Ser
         await asyncio.gather(*(publish_until_confirmed(b"a%d" % n) for n in range(100)))
         await asyncio.sleep(REGISTERED_SECONDS)
         # when the broker dies at once and comes back
-        own_servers.kill("rabbitmq")
+        broker.kill("rabbitmq")
         waiting = [asyncio.create_task(publish_until_confirmed(b"b%d" % n)) for n in range(100)]
-        await asyncio.to_thread(own_servers.restart, "rabbitmq")
+        await asyncio.to_thread(broker.restart, "rabbitmq")
         # then everything confirmed arrives, over new links
         await asyncio.gather(*waiting)
         await sink.holds(200, 60)
         assert sink.resets == 2
 
 
-async def test_a_lost_disk_is_announced_before_the_queue_is_made(own_servers: Servers) -> None:
+async def test_a_lost_disk_is_announced_before_the_queue_is_made(broker: Servers) -> None:
     queue = queue_name()
     missing: list[str] = []
 
     async def on_missing(name: str) -> None:
         missing.append(name)
 
-    publisher = publish.Publisher(own_servers.amqp_url, "t", lambda: [queue], on_missing)
+    publisher = publish.Publisher(broker.amqp_url, "t", lambda: [queue], on_missing)
     async with link.supervised(publisher.link):
         assert await publisher.link.wait_up(10)
         await publisher.publish(queue, b"lost")
-        await asyncio.to_thread(own_servers.wipe_rabbitmq)
+        await asyncio.to_thread(broker.wipe_rabbitmq)
         async with asyncio.timeout(30):
             while len(missing) < 2:
                 await asyncio.sleep(0.05)
@@ -177,11 +190,11 @@ async def _dead_beside_a_living(servers: Servers) -> tuple[str, str]:
 
 
 async def test_a_queue_that_came_back_dead_is_made_anew_and_holds_up_no_other(
-    own_servers: Servers,
+    broker: Servers,
 ) -> None:
     # given a dead queue, and nobody who would read it
-    url = own_servers.amqp_url
-    living, dead = await _dead_beside_a_living(own_servers)
+    url = broker.amqp_url
+    living, dead = await _dead_beside_a_living(broker)
     missing: list[str] = []
 
     async def on_missing(name: str) -> None:
@@ -216,18 +229,18 @@ async def test_a_queue_that_came_back_dead_is_made_anew_and_holds_up_no_other(
 
 
 async def test_a_queue_that_came_back_dead_is_made_anew_by_who_only_reads_it(
-    own_servers: Servers, monkeypatch: pytest.MonkeyPatch
+    broker: Servers, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # given a dead queue that nobody publishes to
     monkeypatch.setattr(topology, "OPERATION_SECONDS", 3.0)
     monkeypatch.setattr(revival, "PATIENCE", revival.Patience(1.0, 3.0, 3.0))
-    _, dead = await _dead_beside_a_living(own_servers)
+    _, dead = await _dead_beside_a_living(broker)
     missing: list[str] = []
 
     async def on_missing(name: str) -> None:
         missing.append(name)
 
-    sink, url = Sink(), own_servers.amqp_url
+    sink, url = Sink(), broker.amqp_url
     consumer = consume.Consumer(url, "t", dead, 10, sink.receive, on_missing, sink.reset)
     publisher = publish.Publisher(url, "t", list, topology.nothing_to_restore)
     async with link.supervised(consumer.link), link.supervised(publisher.link):
