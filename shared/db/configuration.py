@@ -58,7 +58,7 @@ async def load(connection: Connection) -> Configuration:
     async with connection.transaction(isolation="repeatable_read", readonly=True):
         number = await version(connection)
         accounts = await _accounts(connection)
-        every = await lines.load(connection)
+        line_rows = await lines.rows(connection)
         usual, special = await prices.load(connection)
         carriers = await _carriers(connection)
         ((egress_allow, conversation_days, seals_texts, reroutes),) = await connection.fetch(
@@ -67,6 +67,7 @@ async def load(connection: Connection) -> Configuration:
         wide, narrow = await _routes(connection)
         known_standings = await standings.load(connection)
         country_limits = await connection.fetch(_COUNTRY_LIMITS)
+    every = await lines.made_of(line_rows)
     return Configuration(
         version=number,
         accounts={account.account_id: account for account in accounts},

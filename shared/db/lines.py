@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Any, Final, NamedTuple
 
@@ -29,9 +29,15 @@ SELECT line_id, account_id, sender, name, is_default, created_at, kind, country,
 FROM lines ORDER BY line_id"""
 
 
-async def load(connection: Connection) -> list[Line]:
-    """All of them, in the order of their ids; a page at a time, for a process has other work."""
-    rows = await connection.fetch(_SELECT)
+async def rows(connection: Connection) -> list[asyncpg.Record]:
+    """All of them as they are stored, in the order of their ids."""
+    found: list[asyncpg.Record] = await connection.fetch(_SELECT)
+    return found
+
+
+async def made_of(rows: Sequence[asyncpg.Record]) -> list[Line]:
+    """The lines of these rows, a page at a time, for a process has other work. No transaction is to
+    wait for it: of a hundred thousand it takes most of a second, and many where others are busy."""
     common_of = functools.cache(_common)
     moments: dict[datetime, datetime] = {}
     lines: list[Line] = []

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import replace
 from datetime import UTC, date, datetime
+from typing import Any
 
 import asyncpg
+import pytest
 
-from shared.db import apply, configuration, migrate, schema
+from shared.db import apply, configuration, lines, migrate, schema
 from shared.rules.line_kinds import Capability, LineKind, LineMode
 from shared.rules.purposes import ConsentPolicy, Purpose
 from shared.rules.registrations import Registration, RegistrationKind, RegistrationState
+from shared.rules.snapshot import Line
 
 ACCOUNT = apply.Account("demo", "EUR", 200, 60)
 PLAIN = apply.Line("demo", "+12025550123", "long_code", "US", False, 1000, 10_000, 50_000)
@@ -57,6 +61,25 @@ async def test_accounts_of_before_go_on_and_new_ones_are_held_to_the_rules(
         ]
     finally:
         await connection.close(timeout=10)
+
+
+async def test_no_transaction_waits_for_lines_to_be_made(
+    owner: asyncpg.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Given lines that take longer to make than a transaction may stand idle, as many would
+    for row in (ACCOUNT, PLAIN, FULL):
+        await apply.put(owner, row, None)
+    await owner.execute("SET idle_in_transaction_session_timeout = '1s'")
+    make = lines._line
+
+    def slowly(*given: Any) -> Line:
+        time.sleep(0.7)
+        return make(*given)
+
+    monkeypatch.setattr(lines, "_line", slowly)
+    # When the configuration is loaded, Then it is whole
+    assert len((await configuration.load(owner)).lines) == 2
+    assert await owner.fetchval("SELECT true")
 
 
 async def test_a07_a_line_is_loaded_with_all_that_is_known_of_it(owner: asyncpg.Connection) -> None:
