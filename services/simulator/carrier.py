@@ -83,8 +83,7 @@ class Carrier:
             counts.cut += 1
         message_id = self._ids.new()
         whole = self._note(submit, message_id)
-        can_answer = self._hears_phones(submit.face) and not _LETTER.search(submit.source)
-        if mood.echoes and whole and can_answer:
+        if mood.echoes and whole and self._can_be_answered(submit):
             with suppress(segmentation.TextTooLong):
                 self.phone_sends(submit.system_id, submit.recipient, submit.source, whole)
         return Taken(submit, mood, message_id, answer_seconds)
@@ -146,6 +145,9 @@ class Carrier:
             item = outbox.Inbound(system_id, source, recipient, coding, part.udh, part.payload)
             self.outbox.post(item, 0.0)
         return len(parts)
+
+    def _can_be_answered(self, submit: Submit) -> bool:
+        return self._hears_phones(submit.face) and not _LETTER.search(submit.source)
 
     def _hears_phones(self, face: str) -> bool:
         """Whether there is anywhere to hand over what phones send to those behind this face."""
