@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import cached_property
 from typing import Literal, NamedTuple
 
 import msgspec
@@ -104,7 +105,7 @@ class AddressKinds(NamedTuple):
     alphanumeric: tuple[int, int] = (5, 0)
 
 
-class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, dict=True):
     """An account at an SMSC. The password is read when the link opens.
 
     `id_base` is for carriers that write an id in one base in answers and in another in receipts:
@@ -222,7 +223,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
         causes_ = {smpp_receipts.error_key(key): each for key, each in self.receipt_causes.items()}
         msgspec.structs.force_setattr(self, "receipt_causes", causes_)
 
-    @property
+    @cached_property
     def spelling(self) -> smpp_receipts.Spelling:
         """How receipts are written."""
         return smpp_receipts.Spelling(self.id_base, self.receipt_states, self.receipt_causes)
