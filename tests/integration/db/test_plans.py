@@ -38,6 +38,7 @@ from shared.db import (
     reroutes,
     sealed_texts,
     segments,
+    spending,
     standings,
     traces,
     trail,
@@ -72,6 +73,7 @@ HOT = {
     "sealed_texts",
     "limit_usage",
     "daily_usage",
+    "spending",
 }
 ROW_COUNT = 1_000_000
 COMPARED_COUNT_MAX = 100 * ROW_COUNT
@@ -195,6 +197,10 @@ SELECT 'line:' || n % 20000, n / 20000, message_id, 1 FROM fresh WHERE n <= 2000
     """
 INSERT INTO daily_usage (account_id, slot, segment_count)
 SELECT n / 200, n % 200, 1 FROM fresh WHERE n <= 200000""",
+    """
+INSERT INTO spending (wallet_id, country, slot, segment_count, amount_micro)
+SELECT n / 2000, CASE n % 2 WHEN 0 THEN '*' ELSE 'FR' END, n % 2000 / 2, 1, 45300
+FROM fresh WHERE n <= 200000""",
     "DROP TABLE fresh",
     "VACUUM ANALYZE",
 )
@@ -202,6 +208,12 @@ SELECT n / 200, n % 200, 1 FROM fresh WHERE n <= 200000""",
 STATEMENTS = {
     "accept: store": (messages._INSERT, "accounts_pkey opt_outs_in_force wallets_pkey"),
     "accept: what an account has used": (ledger._USED_TODAY, "daily_usage_pkey"),
+    "accept: caps": (spending._CAPS, "spending_caps_pkey spending_pkey wallets_pkey"),
+    "accept: paces": (
+        spending._PACES,
+        "spending_pkey velocity_guards_pkey velocity_lifts_pkey"
+        " wallets_account_id_book_currency_key",
+    ),
     "limits: what is used": (limits._USAGE, "limit_usage_pkey"),
     "limits: remember what left": (limits._CHARGE, ""),
     "limits: forget": (limits._FORGET, "limit_usage_age"),
