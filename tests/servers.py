@@ -13,6 +13,7 @@ from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
 
 import asyncpg
+import psutil
 import pytest
 from redis import asyncio as redis
 
@@ -22,20 +23,26 @@ from shared.db import migrate, pool
 
 _PREFIX = f"sluice-test-{os.getuid()}-{checkout.digest(checkout.ROOT)}-"
 _TEMPLATE = f"migrated_{os.getpid()}"
+_DISK = Path(tempfile.gettempdir())
+_MEMORY = Path("/dev/shm")
+_MEMORY_BYTES_MIN = 8 << 30
+"""Data lie in memory only where it has room for the servers of several workers."""
 
 
 @contextmanager
 def throwaway(
     *, durable: bool = False, elsewhere: Mapping[str, str] | None = None
 ) -> Iterator[Servers]:
-    """Start PostgreSQL, RabbitMQ and Redis in a temporary folder; all of it goes at the end.
+    """Start PostgreSQL, RabbitMQ and Redis in a temporary folder; all of it goes at the end. It is
+    in memory if nothing of it has to last: a database has 700 files, and most tests have their own.
 
     A server whose URL is in the environment (`SLUICE_DATABASE_URL`, `SLUICE_AMQP_URL`,
     `SLUICE_REDIS_URL`) is used instead of a private one, and one whose URL is in `elsewhere` is
     not needed. A missing server is an error.
     """
     _sweep()
-    folder = Path(tempfile.mkdtemp(prefix=f"{_PREFIX}{os.getpid()}-"))
+    parent = _DISK if durable or not _has_room(_MEMORY) else _MEMORY
+    folder = Path(tempfile.mkdtemp(prefix=f"{_PREFIX}{os.getpid()}-", dir=parent))
     servers = Servers(folder, kept.given_urls({**os.environ, **(elsewhere or {})}), durable=durable)
     try:
         servers.start()
@@ -46,11 +53,17 @@ def throwaway(
         shutil.rmtree(folder, ignore_errors=True)
 
 
+def _has_room(memory: Path) -> bool:
+    if not os.access(memory, os.W_OK):
+        return False
+    free = min(shutil.disk_usage(memory).free, psutil.virtual_memory().available)
+    return free >= _MEMORY_BYTES_MIN
+
+
 def _sweep() -> None:
     """End and delete what test runs of this checkout left behind when they were killed."""
-    temporary = Path(tempfile.gettempdir())
-    with kept.locked(temporary / f"sweep-{_PREFIX}.lock", wait=True):
-        for folder in temporary.glob(f"{_PREFIX}*"):
+    with kept.locked(_DISK / f"sweep-{_PREFIX}.lock", wait=True):
+        for folder in (*_DISK.glob(f"{_PREFIX}*"), *_MEMORY.glob(f"{_PREFIX}*")):
             owner = int(folder.name.removeprefix(_PREFIX).partition("-")[0])
             if not processes.is_alive(owner):
                 processes.stop_leftovers(folder)
