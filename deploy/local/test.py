@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import NoReturn
 
 from deploy.local import binaries, checkout, debian, environment, kept, node, screen, servers
@@ -32,8 +33,8 @@ _PROGRAMS = ("limits", "bench")
 _CHECKS = (
     ("format", ["ruff", "format", "--check", "."]),
     ("lint", ["ruff", "check", "."]),
-    ("types", ["mypy"]),
 )
+_TYPES = ("types", ["mypy"])
 _CHECK_SECONDS = 300.0
 _NOTHING_CHOSEN = 5
 """pytest's exit status when -k leaves no test."""
@@ -53,8 +54,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     kind = rest.pop(0) if rest and rest[0] in (*_KINDS, *_PROGRAMS, "all", "lint") else ""
     environment.ensure(environment.TEST_LOCK, may_install=not options.no_install)
     if kind == "lint" or kind == "all" or not (kind or rest):
-        _check()
+        for each in _CHECKS:
+            _check(*each)
     if kind == "lint":
+        _check(*_TYPES)
         return 0
     if kind != "unit":
         missing = servers.missing(kept.given_urls(os.environ))
@@ -86,10 +89,14 @@ def _all(rest: Sequence[str]) -> int:
     """Every ring, in workers that have servers of their own: three, since they wait for more than
     they compute; the longest files first, so that none is left at the end. Last, without the others
     beside it, the one that hurts its servers, in two. A server that was given is one for all: then
-    in turn."""
+    in turn. Types, which take one processor most of a minute, are checked beside the first; a fault
+    in them is told at the end."""
     gentle = [f"tests/{kind}" for kind in ("e2e", "integration", "unit")]
-    first = _pytest([*gentle, *_workers(3), *rest])
+    with ThreadPoolExecutor(max_workers=1) as beside:
+        types = beside.submit(_check, *_TYPES)
+        first = _pytest([*gentle, *_workers(3), *rest])
     second = _pytest(["tests/chaos", *_workers(2), *rest])
+    types.result()
     return max(first, second) if {first, second} != {0, _NOTHING_CHOSEN} else 0
 
 
@@ -104,20 +111,20 @@ def _pytest(arguments: Sequence[str]) -> int:
     return subprocess.run(argv, cwd=checkout.ROOT, check=False).returncode
 
 
-def _check() -> None:
-    for title, (program, *arguments) in _CHECKS:
-        with screen.step(title):
-            done = subprocess.run(
-                [str(checkout.VENV / "bin" / program), *arguments],
-                stdout=subprocess.PIPE,
-                stderr=subprocess.STDOUT,
-                text=True,
-                cwd=checkout.ROOT,
-                check=False,
-                timeout=_CHECK_SECONDS,
-            )
-            if done.returncode != 0:
-                raise screen.Stop(done.stdout.strip())
+def _check(title: str, command: Sequence[str]) -> None:
+    program, *arguments = command
+    with screen.step(title):
+        done = subprocess.run(
+            [str(checkout.VENV / "bin" / program), *arguments],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            cwd=checkout.ROOT,
+            check=False,
+            timeout=_CHECK_SECONDS,
+        )
+        if done.returncode != 0:
+            raise screen.Stop(done.stdout.strip())
 
 
 def _python(module: str, arguments: Sequence[str]) -> NoReturn:
