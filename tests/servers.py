@@ -23,6 +23,8 @@ from shared.db import migrate, pool
 
 _PREFIX = f"sluice-test-{os.getuid()}-{checkout.digest(checkout.ROOT)}-"
 _TEMPLATE = f"migrated_{os.getpid()}"
+_migrated_servers: set[str] = set()
+"""Where this process has made it."""
 _DISK = Path(tempfile.gettempdir())
 _MEMORY = Path("/dev/shm")
 _MEMORY_BYTES_MIN = 8 << 30
@@ -102,7 +104,7 @@ async def own_database(servers: Servers) -> AsyncIterator[str]:
 
 async def _migrated(server_url: str) -> str:
     """The server's database of which those of tests are copies: half the work of migrating each."""
-    if await _fetch(server_url, "SELECT FROM pg_database WHERE datname = $1", _TEMPLATE):
+    if server_url in _migrated_servers:
         return _TEMPLATE
     unfinished = f"{_TEMPLATE}_unfinished"
     await _execute(server_url, f'CREATE DATABASE "{unfinished}"')
@@ -112,6 +114,7 @@ async def _migrated(server_url: str) -> str:
     finally:
         await connection.close(timeout=10)
     await _execute(server_url, f'ALTER DATABASE "{unfinished}" RENAME TO "{_TEMPLATE}"')
+    _migrated_servers.add(server_url)
     return _TEMPLATE
 
 
@@ -159,14 +162,6 @@ def in_database(url: str, name: str) -> str:
 def as_services(url: str) -> str:
     """The way to a database for an owner who gives up all rights but those of services."""
     return urlunsplit(urlsplit(url)._replace(query="role=sluice_services"))
-
-
-async def _fetch(url: str, query: str, argument: str) -> list[asyncpg.Record]:
-    connection = await asyncpg.connect(url, timeout=10)
-    try:
-        return await connection.fetch(query, argument, timeout=30)
-    finally:
-        await connection.close(timeout=10)
 
 
 async def _execute(url: str, statement: str) -> None:
