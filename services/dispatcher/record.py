@@ -147,14 +147,15 @@ async def _record(
 def _plain_proof(ended: sending.Sending) -> segments.Evidence | None:
     """That a message of one part was taken; None of any other, and of any other end."""
     message = ended.message
-    part, outcome = ended.answers[0]
+    first = ended.answers[0]
+    outcome = first.outcome
     if message.segment_count > 1 or outcome is None or outcome.kind is not OutcomeKind.ACCEPTED:
         return None
     if outcome.billed_count > 1:
         return None
     return segments.Evidence(
         message.message_id,
-        part,
+        first.part,
         SegmentState.SUBMITTED,
         True,
         outcome.carrier_message_id or None,

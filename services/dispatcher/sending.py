@@ -7,7 +7,8 @@ What becomes of the parts behind one that was answered is said in `retry`.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+
+import msgspec
 
 from services.dispatcher import retry
 from shared.carriers import contract, outcomes
@@ -19,7 +20,7 @@ _USUAL_CUT = segmentation.Cut()
 CANCELED = "an earlier part of the message was refused"
 
 
-class Answered(NamedTuple):
+class Answered(msgspec.Struct, frozen=True, gc=False):
     """What became of one part; `outcome` is None when it was never tried because of an earlier
     one."""
 
