@@ -10,6 +10,18 @@ import pytest
 from tests import fleet, servers
 from tests.chaos import arena, scenario
 
+_LONGEST = ("test_kills", "test_stops", "test_named_points")
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The longest files of this folder first, so that no worker has one left at the end."""
+    items.sort(key=_place)
+
+
+def _place(item: pytest.Item) -> int:
+    return _LONGEST.index(item.path.stem) if item.path.stem in _LONGEST else len(_LONGEST)
+
 
 @pytest.fixture(scope="session")
 def standing_arena(tmp_path_factory: pytest.TempPathFactory) -> Iterator[arena.Arena]:
