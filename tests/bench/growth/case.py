@@ -46,6 +46,8 @@ class Case:
     where: stage.Stage
     runs: dict[str, list[figures.Figures]] = field(default_factory=dict)
     drained_per_second: list[float] = field(default_factory=list)
+    drain_micro: dict[str, float] = field(default_factory=dict)
+    """CPU of a drained message, by part, the last time."""
     idle_share: dict[str, float] = field(default_factory=dict)
     """Of a core, by part, while nothing is asked of it."""
     waits: list[visits.Waits] = field(default_factory=list)
@@ -81,13 +83,15 @@ class Case:
         count = self.size.backlog
         await self.where.begin()
         await population.queue(self.where.database, count)
-        began = time.monotonic()
+        began, before = time.monotonic(), self.where.meters.read().cpu_seconds
         seconds = 60 + count / _SLOWEST_PER_SECOND
         async with asyncio.timeout(seconds), self._watched("drain", count):
             while await self.where.receipt_count() < count:
                 self.where.journal.follow()
                 await asyncio.sleep(_POLL_SECONDS)
         self.drained_per_second.append(count / (time.monotonic() - began))
+        after = self.where.meters.read().cpu_seconds
+        self.drain_micro = {part: (after[part] - before[part]) * 1e6 / count for part in after}
         await self.where.prove(count)
         self.where.journal.follow()
         submits = self.where.journal.take()

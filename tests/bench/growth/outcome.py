@@ -26,6 +26,7 @@ class Side:
     size: case.Size
     loads: Mapping[str, figures.Figures]
     drained_per_second: float
+    drain_micro: Mapping[str, float]
     idle_share: Mapping[str, float]
     waits: Mapping[str, visits.Waits]
     costs: Mapping[str, Mapping[str, statements.Cost]]
@@ -55,6 +56,7 @@ def of(each: case.Case) -> Side:
         each.size,
         {name: figures.median(found) for name, found in each.runs.items()},
         statistics.median(each.drained_per_second),
+        each.drain_micro,
         each.idle_share,
         {waits.name: waits for waits in each.waits},
         each.costs,
@@ -92,6 +94,10 @@ def show(found: Outcome) -> None:
     drains = (f"{side.drained_per_second:,.0f}" for side in sides)
     kept = found.drain_ratio >= RATIO_MIN
     table.add_row("backlog drained/s", *drains, f"{found.drain_ratio:.2f}", _target(kept))
+    for part in found.small.drain_micro:
+        parts = [side.drain_micro[part] for side in sides]
+        micro = (f"{cost:,.0f}" for cost in parts)
+        table.add_row(f"backlog, CPU µs/message: {part}", *micro, _quotient(*parts))
     _show_rest(table, found)
     _show_reading(table, found)
     _show_memory(table, found)
