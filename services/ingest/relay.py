@@ -34,15 +34,19 @@ LEASE_LEFT_SECONDS = 1.5
 """What is left of a lease when its row is marked, at least; rows put back wait less, as a rule."""
 PAGE_SECONDS = 1.0
 """How long the sweep waits for a page to be confirmed before it takes the next."""
-HELD_BACK_SECONDS = 10.0
-"""How long rows wait whose queue confirms nothing: its own alone, and not in the way of others."""
+QUEUE_DELIVERY_COUNT_MAX = 25
+"""From so many on nothing is added to a queue from the table: one page is under way, a second or
+two of work, and whatever lies in the broker for longer costs another write."""
+PASSED_SECONDS = 10.0
+"""So long at most a page waits for room, for what has just been accepted goes past it."""
 LOST_SECONDS = 10.0
 """Published so long ago and still unclaimed while its queue is empty: the broker lost it."""
 STALE_SECONDS = 900.0
 """Published so long ago: the queue is emptied and filled again from the table, whatever it holds,
 so that nothing is lost in it for ever and it never grows by copies."""
 BACKLOG_COUNT_MAX = 1_000_000
-"""Unpublished messages; above it ingest refuses with 503 (law 2: up to a stated backlog)."""
+"""Messages that wait for the broker, and not for their carrier; above it ingest refuses with 503
+(law 2: up to a stated backlog)."""
 IN_MEMORY_COUNT_MAX = 50_000
 
 FAULTS = (*connection.TRANSIENT, publish.NotPublished)
@@ -67,6 +71,8 @@ class Relay:
         self._outlets: dict[_Lane, Outlet] = {}
         self._in_memory_count = 0
         self._confirmed: deque[tuple[float, Sequence[UUID]]] = deque()
+        self._full: dict[_Lane, float] = {}
+        """Whose backlog waits for room in its queue, and when it last got a page."""
         self.backlog_full = False
 
     def publish_soon(self, stored: Iterable[Draft]) -> None:
@@ -131,22 +137,44 @@ class Relay:
             group.create_task(lifecycle.every(5.0, self._measure_backlog, FAULTS))
 
     async def _sweep(self) -> None:
-        """Publish rows that nobody holds the right to publish, page after page."""
+        """Publish rows that nobody holds the right to publish, queue after queue."""
         await self._release_due()
-        while self._publisher.link.up:
-            shut = [lane for lane, outlet in self._outlets.items() if outlet.shut]
+        if not self._publisher.link.up:
+            return
+        async with self._pool.acquire(timeout=ACQUIRE_SECONDS) as opened:
+            lanes = await work.ready_lanes(opened)
+        self._full = {lane: at for lane, at in self._full.items() if lane in lanes}
+        for lane in lanes:
+            outlet = self._outlet(lane)
+            if outlet is not None and not outlet.shut:
+                await self._fill(lane, outlet)
+
+    async def _fill(self, lane: _Lane, outlet: Outlet) -> None:
+        """Page after page, as far as the queue has room for it."""
+        more = True
+        while more and not outlet.shut:
+            if lane in self._full and not await self._has_room(lane, outlet):
+                return
             async with self._pool.acquire(timeout=ACQUIRE_SECONDS) as opened:
                 rows = await work.take_ready(
-                    opened, messages.RELAY_LEASE_SECONDS, TAKEN_COUNT, shut, HELD_BACK_SECONDS
+                    opened, *lane, messages.RELAY_LEASE_SECONDS, TAKEN_COUNT
                 )
-            parcels: dict[_Lane, list[envelopes.WorkItem]] = defaultdict(list)
-            for row in rows:
-                if (lane := (row.carrier_id, row.message_class)) not in shut:
-                    parcels[lane].append(_item_of(row))
-            if futures := self._add(parcels):
+            if futures := self._add({lane: [_item_of(row) for row in rows]} if rows else {}):
                 await asyncio.wait(futures, timeout=PAGE_SECONDS)
-            if len(rows) < TAKEN_COUNT:
-                return
+            more = len(rows) == TAKEN_COUNT
+            if more:
+                self._full[lane] = time.monotonic()
+            else:
+                self._full.pop(lane, None)
+
+    async def _has_room(self, lane: _Lane, outlet: Outlet) -> bool:
+        """A queue that cannot be asked has none."""
+        if time.monotonic() > self._full[lane] + PASSED_SECONDS:
+            return True
+        try:
+            return await self._publisher.ready_count(outlet.queue) < QUEUE_DELIVERY_COUNT_MAX
+        except publish.NotPublished:
+            return False
 
     async def _release_due(self) -> None:
         """Scheduled messages whose time has come are queued now, and their producers told."""
@@ -198,9 +226,17 @@ class Relay:
 
     async def _measure_backlog(self) -> None:
         async with self._pool.acquire(timeout=ACQUIRE_SECONDS) as opened:
-            count = await work.unpublished_count(opened, BACKLOG_COUNT_MAX)
+            count = await work.unpublished_count(
+                opened, BACKLOG_COUNT_MAX, self._waiting_for_room()
+            )
         metrics.BACKLOG.set(count)
         self.backlog_full = count >= BACKLOG_COUNT_MAX
+
+    def _waiting_for_room(self) -> list[_Lane]:
+        """Whose backlog is not the broker's fault."""
+        if not self._publisher.link.up:
+            return []
+        return [lane for lane in self._full if not self._outlets[lane].shut]
 
     async def drain(self) -> None:
         """Finish what is on its way to the broker, and mark it."""

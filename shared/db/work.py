@@ -3,7 +3,7 @@ its send (law 3)."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import NamedTuple
 from uuid import UUID
@@ -28,32 +28,43 @@ class Waiting(NamedTuple):
     expires_at: datetime
 
 
+_LANES = f"""
+SELECT c.carrier_id, k.class
+FROM carriers c, generate_series(0, {len(CLASSES) - 1}) AS k (class), LATERAL (
+    SELECT FROM work w
+    WHERE w.state = 'ready' AND w.carrier_id = c.carrier_id AND w.class = k.class
+      AND w.ready_at <= now()
+    ORDER BY w.ready_at LIMIT 1
+) oldest
+ORDER BY k.class, c.carrier_id"""  # noqa: S608 - the constant above
+
+
+async def ready_lanes(connection: Connection) -> list[tuple[int, int]]:
+    """(carrier, class) that have rows which nobody has published, the urgent first."""
+    return [tuple(row) for row in await connection.fetch(_LANES)]
+
+
 # An array is found once, whatever the plan. `IN (SELECT … LIMIT …)` may be found once for each row
 # of the table: slowly, and more rows than the limit.
 _TAKE_READY = """
-UPDATE work SET ready_at = now() + interval '1 second' *
-    CASE WHEN carrier_id || ':' || class = ANY ($3::text[]) THEN $4::float8 ELSE $1::float8 END
+UPDATE work SET ready_at = now() + interval '1 second' * $3::float8
 WHERE message_id = ANY (ARRAY(
-    SELECT message_id FROM work WHERE state = 'ready' AND ready_at <= now()
-    ORDER BY ready_at LIMIT $2 FOR UPDATE SKIP LOCKED))
+    SELECT message_id FROM work
+    WHERE state = 'ready' AND carrier_id = $1 AND class = $2 AND ready_at <= now()
+    ORDER BY ready_at LIMIT $4 FOR UPDATE SKIP LOCKED))
 RETURNING message_id, account_id, line_id, carrier_id, country, class, segment_count, bypass_gate,
           expires_at"""
 
 
 async def take_ready(
-    connection: Connection,
-    lease_seconds: float,
-    limit: int,
-    shut: Sequence[tuple[int, int]] = (),
-    held_back_seconds: float = 0.0,
+    connection: Connection, carrier_id: int, message_class: int, lease_seconds: float, limit: int
 ) -> list[Waiting]:
-    """Rows that nobody has published, with the right to publish them for `lease_seconds`; those of
-    a (carrier, class) in `shut` are not to be tried again for `held_back_seconds`.
+    """Rows of a carrier and class that nobody has published, with the right to publish them for
+    `lease_seconds`.
 
     The oldest, and of these the rows of one account and line together, each line's oldest first:
     who claims and records them touches a limit or a log once for many."""
-    lanes = [f"{carrier_id}:{message_class}" for carrier_id, message_class in shut]
-    rows = await connection.fetch(_TAKE_READY, lease_seconds, limit, lanes, held_back_seconds)
+    rows = await connection.fetch(_TAKE_READY, carrier_id, message_class, lease_seconds, limit)
     found = [Waiting(*row) for row in rows]
     found.sort(key=lambda row: (row.account_id, row.line_id, row.message_id))
     return found
@@ -131,12 +142,19 @@ async def end_leases(
 
 _BACKLOG = """
 SELECT count(*) FROM (
-    SELECT FROM work WHERE state = 'ready' AND ready_at < now() + interval '1 minute' LIMIT $1) t"""
+    SELECT FROM work
+    WHERE state = 'ready' AND ready_at < now() + interval '1 minute'
+      AND carrier_id || ':' || class <> ALL ($2::text[])
+    LIMIT $1) t"""
 
 
-async def unpublished_count(connection: Connection, at_most: int) -> int:
-    """How many rows wait for the broker, counted up to `at_most`."""
-    return int(await connection.fetchval(_BACKLOG, at_most))
+async def unpublished_count(
+    connection: Connection, at_most: int, but: Iterable[tuple[int, int]] = ()
+) -> int:
+    """How many rows wait for the broker, counted up to `at_most`, without those of each (carrier,
+    class) in `but`."""
+    lanes = [f"{carrier_id}:{message_class}" for carrier_id, message_class in but]
+    return int(await connection.fetchval(_BACKLOG, at_most, lanes))
 
 
 class Claimed(NamedTuple):
@@ -239,15 +257,19 @@ async def claim(
 
 # What has just been accepted is claimed so soon that an entry in an index by its end would be for
 # nothing. While it is leased nobody looks; after that it is found by the index of what is ready.
-_TAKE_EXPIRED = """
+_TAKE_EXPIRED = f"""
 DELETE FROM work WHERE message_id = ANY (ARRAY(
     SELECT message_id FROM work WHERE state <> 'ready' AND expires_at <= now()
     ORDER BY expires_at LIMIT $1 FOR UPDATE SKIP LOCKED
 ) || ARRAY(
-    SELECT message_id FROM work
-    WHERE state = 'ready' AND ready_at <= now() AND expires_at <= now()
-    ORDER BY ready_at LIMIT $1 FOR UPDATE SKIP LOCKED))
-RETURNING message_id"""
+    SELECT over.message_id
+    FROM carriers c, generate_series(0, {len(CLASSES) - 1}) AS k (class), LATERAL (
+        SELECT message_id FROM work w
+        WHERE w.state = 'ready' AND w.carrier_id = c.carrier_id AND w.class = k.class
+          AND w.ready_at <= now() AND w.expires_at <= now()
+        ORDER BY w.ready_at LIMIT $1 FOR UPDATE SKIP LOCKED
+    ) over LIMIT $1))
+RETURNING message_id"""  # noqa: S608 - the constant above
 
 
 async def take_expired(connection: Connection, limit: int) -> list[UUID]:

@@ -269,7 +269,8 @@ STATEMENTS = {
     "forecast: what is parked on lines": (outlooks._ON_LINES, "work_parked"),
     "forecast: what is parked before a message": (outlooks._AHEAD_ON_LINE, "work_parked"),
     "forecast: what has not been tried": (outlooks._UNTRIED, "messages_pkey work_pkey"),
-    "relay: take what is ready": (work._TAKE_READY, "work_pkey work_ready_until"),
+    "relay: whose is ready": (work._LANES, "carriers_pkey work_ready_of_lane"),
+    "relay: take what is ready": (work._TAKE_READY, "work_pkey work_ready_of_lane"),
     "relay: mark as published": (work._MARK_PUBLISHED, "work_pkey"),
     "relay: how long ago published": (work._PUBLISHED_AGES, "work_published"),
     "relay: publish again": (work._REPUBLISH, "carriers_pkey work_published"),
@@ -280,7 +281,7 @@ STATEMENTS = {
     ),
     "reroute: what waits for a carrier": (
         reroutes._LOCK_WAITING,
-        "work_pkey work_published work_ready_until work_scheduled",
+        "work_pkey work_published work_ready_of_lane work_scheduled",
     ),
     "reroute: what is submitted still": (
         reroutes._LOCK_SUBMITTED,
@@ -378,7 +379,10 @@ STATEMENTS = {
     "inbound: nobody's": (inbound._OF_NOBODY, "inbound_of_nobody"),
     "inbound: forget what was heard": (inbound._FORGET_HEARD, "inbound_seen_pkey"),
     "inbound: forget deliveries": (inbound._FORGET_SEEN, "inbound_seen_age"),
-    "sweep: expired": (work._TAKE_EXPIRED, "work_expiring work_pkey work_ready_until"),
+    "sweep: expired": (
+        work._TAKE_EXPIRED,
+        "carriers_pkey work_expiring work_pkey work_ready_of_lane",
+    ),
     "sweep: overdue": (segments._OVERDUE, "segments_by_submit"),
     "sweep: in doubt": (segments._DOUBTFUL, "messages_pkey segments_doubted"),
     "sweep: old keys": (idempotency.FORGET[0], "idempotency_keys_age"),

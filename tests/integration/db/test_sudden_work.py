@@ -39,12 +39,7 @@ async def emptied(database_url: str) -> AsyncIterator[asyncpg.Connection]:
 @pytest.mark.parametrize(
     ("statement", "types", "arguments", "state"),
     [
-        (
-            work._TAKE_READY,
-            "float8, int, text[], float8",
-            f"8.0, {_TAKEN_COUNT}, ARRAY[]::text[], 10.0",
-            "ready",
-        ),
+        (work._TAKE_READY, "int, int, float8, int", f"1, 1, 8.0, {_TAKEN_COUNT}", "ready"),
         (work._TAKE_DUE, "int", f"{_TAKEN_COUNT}", "scheduled"),
         (work._TAKE_EXPIRED, "int", f"{_TAKEN_COUNT}", "parked"),
     ],

@@ -75,7 +75,8 @@ async def test_what_is_sent_on_other_lines_reads_nothing_of_a_long_queue(
     # When messages on another are accepted, relayed, dispatched, and looked after
     items = await town.accept(SENT_COUNT)
     async with town.pool.acquire() as opened:
-        await work.take_ready(opened, 8.0, 2_000)
+        await work.ready_lanes(opened)
+        await work.take_ready(opened, 1, 1, 8.0, 2_000)
         await work.take_due(opened, 2_000)
         await work.take_expired(opened, 500)
         await work.published_ages(opened)

@@ -19,7 +19,7 @@ from tests.integration.dispatcher.conftest import Town
 Step = Callable[[Connection, UUID, int], Awaitable[object]]
 
 STEPS: dict[str, Step] = {
-    "take_ready": lambda opened, _, __: work.take_ready(opened, 8, 100),
+    "take_ready": lambda opened, _, __: work.take_ready(opened, 1, 1, 8, 100),
     "mark_published": lambda opened, m, _: work.mark_published(opened, [m], 1.5),
     "republish": lambda opened, _, __: work.republish(opened, "practice", 1, -100, 9),
     "park": lambda opened, m, line: parking.park(opened, [m], {line: 1_000}),

@@ -11,6 +11,7 @@ from functools import partial
 import asyncpg
 import pytest
 
+from services.ingest import metrics
 from services.ingest import relay as relays
 from shared.broker import link, publish, topology
 from shared.db import lost_queues, work
@@ -164,9 +165,54 @@ async def test_what_is_taken_of_a_backlog_is_in_order_by_accounts_and_lines(post
     )
     # when they are taken
     async with post.town.pool.acquire() as opened:
-        rows = await work.take_ready(opened, 8.0, 8)
+        rows = await work.take_ready(opened, 1, 1, 8.0, 8)
     # then those of an account's line are together, the oldest first
     keys = [(row.account_id, row.line_id, row.message_id) for row in rows]
     assert keys == sorted(keys)
     assert len({key[:2] for key in keys}) == 4
     assert {key[2] for key in keys} == {*ids}
+
+
+async def test_a_backlog_goes_to_its_queue_as_far_as_that_has_room(
+    post: Post, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # given three pages in the table, and a queue that has room for one
+    monkeypatch.setattr(relays, "TAKEN_COUNT", 10)
+    monkeypatch.setattr(relays, "QUEUE_DELIVERY_COUNT_MAX", 1)
+    await post.town.accept(30)
+    await post.town.pool.execute("UPDATE work SET ready_at = now()")
+    # when it is swept, again and again
+    for _ in range(3):
+        await post.relay._sweep()
+    # then one page is in it; and who waits for room does not wait for the broker
+    assert await post.publisher.ready_count(post.queue) == 1
+    await post.relay._measure_backlog()
+    assert metrics.BACKLOG._value.get() == 0
+    # and the next comes when the first is gone
+    await post.publisher.purge(post.queue)
+    await post.relay._sweep()
+    assert await post.publisher.ready_count(post.queue) == 1
+    # and the last when it has been passed for long, though the queue is full
+    await post.relay._sweep()
+    assert await post.publisher.ready_count(post.queue) == 1
+    monkeypatch.setattr(relays, "PASSED_SECONDS", 0.0)
+    await post.relay._sweep()
+    assert await post.publisher.ready_count(post.queue) == 2
+
+
+async def test_a_backlog_that_the_broker_does_not_take_is_counted(
+    post: Post, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # given more than a page, and a broker that takes none of it
+    monkeypatch.setattr(relays, "TAKEN_COUNT", 10)
+
+    async def refuse(queue: str, body: bytes) -> None:
+        raise publish.NotPublished("refused")
+
+    monkeypatch.setattr(post.publisher, "publish", refuse)
+    await post.town.accept(30)
+    await post.town.pool.execute("UPDATE work SET ready_at = now()")
+    await post.relay._sweep()
+    # then it is a backlog, all of it
+    await post.relay._measure_backlog()
+    assert metrics.BACKLOG._value.get() == 30
