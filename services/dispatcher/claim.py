@@ -25,7 +25,7 @@ from shared.db import (
     work,
 )
 from shared.db.pool import ACQUIRE_SECONDS
-from shared.limits.limiter import Limiter, Permit, scope_names
+from shared.limits.limiter import Limiter, Permit, country_names
 from shared.sms.states import SegmentState
 
 _log = structlog.get_logger()
@@ -157,13 +157,16 @@ async def _unsealed(
 
 
 def usage(parts: Iterable[tuple[WorkItem | work.Claimed, Permit, int]]) -> limits.Usage:
-    """What (message, its permit, segments) are charged."""
-    counts: Counter[tuple[int, int, str, int]] = Counter()
-    for message, permit, count in parts:
-        counts[permit.line_id, message.account_id, message.country, permit.minute] += count
+    """What (message, its permit, segments) are charged: every scope of a message, also those that
+    have no limit today."""
     used: Counter[tuple[str, int]] = Counter()
-    for (line_id, account_id, country, minute), count in counts.items():
-        for scope in scope_names(line_id, account_id, country):
+    places: Counter[tuple[int, str, int]] = Counter()
+    for message, permit, count in parts:
+        minute = permit.minute
+        used[permit.scopes[0], minute] += count
+        places[message.account_id, message.country, minute] += count
+    for (account_id, country, minute), count in places.items():
+        for scope in country_names(account_id, country):
             used[scope, minute] += count
     return used
 

@@ -22,7 +22,8 @@ from shared.runtime import redis_link
 _log = structlog.get_logger()
 
 PERMIT_AGE_SECONDS = permits.PERMIT_AGE_LIMIT_MS / 1000
-SCOPES_COUNT_MAX = 100_000
+PLACE_COUNT_MAX = 100_000
+"""Accounts and countries whose scopes are remembered."""
 _LINE = "line:"
 REBUILD_COUNT_MAX = 5
 """Tries to get a whole answer while epochs change; then the limiter counts as unavailable."""
@@ -100,22 +101,32 @@ class Never(NamedTuple):
 def scope_names(line_id: int, account_id: int, country: str) -> tuple[str, str, str]:
     """Every scope a message is charged to, by its `limit_line`: also those without a limit today,
     so that a limit set tomorrow knows what was sent."""
-    return f"{_LINE}{line_id}", f"country:{country}", f"country:{account_id}:{country}"
+    return f"{_LINE}{line_id}", *country_names(account_id, country)
+
+
+def country_names(account_id: int, country: str) -> tuple[str, str]:
+    """Those of a message's scopes that are not its line's."""
+    return f"country:{country}", f"country:{account_id}:{country}"
 
 
 def scopes_of(
     current: Configuration, line_id: int, account_id: int, country: str
 ) -> tuple[permits.Scope, ...]:
     """Every limit a message meets now, its line's first."""
+    return _of_line(current, line_id) + _of_country(current, account_id, country)
+
+
+def _of_line(current: Configuration, line_id: int) -> tuple[permits.Scope, ...]:
     limit_line = current.limit_line(line_id)
-    line_scope, platform_scope, account_scope = scope_names(limit_line, account_id, country)
     line = current.lines[limit_line]
-    scopes = [_scope(line_scope, line.limits, line.second_limit)]
-    for name, key in ((platform_scope, (None, country)), (account_scope, (account_id, country))):
-        found = current.country_limits.get(key)
-        if found is not None:
-            scopes.append(_scope(name, found))
-    return tuple(scopes)
+    return (_scope(f"{_LINE}{limit_line}", line.limits, line.second_limit),)
+
+
+def _of_country(current: Configuration, account_id: int, country: str) -> tuple[permits.Scope, ...]:
+    names = country_names(account_id, country)
+    found = (current.country_limits.get((whose, country)) for whose in (None, account_id))
+    pairs = zip(names, found, strict=True)
+    return tuple(_scope(name, limits) for name, limits in pairs if limits is not None)
 
 
 def _scope(name: str, limit: Limits, second: int | None = None) -> permits.Scope:
@@ -136,7 +147,8 @@ class Limiter:
         self._permits = taking
         self._epoch: int | None = None
         self._recovering = asyncio.Lock()
-        self._scopes: dict[tuple[int, int, str], tuple[permits.Scope, ...]] = {}
+        self._of_lines: dict[int, tuple[permits.Scope, ...]] = {}
+        self._of_places: dict[tuple[int, str], tuple[permits.Scope, ...]] = {}
         self._version = 0
         self._returned: set[int] = set()
 
@@ -167,15 +179,19 @@ class Limiter:
         return [result for result in results if result is not None]
 
     def _known_scopes(self, current: Configuration, item: WorkItem) -> tuple[permits.Scope, ...]:
-        """The message's scopes, made once per configuration: most messages share them."""
-        if self._version != current.version or len(self._scopes) > SCOPES_COUNT_MAX:
+        """The message's scopes: its line's and its country's, each made once per configuration."""
+        if self._version != current.version or len(self._of_places) > PLACE_COUNT_MAX:
             self._version = current.version
-            self._scopes.clear()
-        key = (item.line_id, item.account_id, item.country)
-        scopes = self._scopes.get(key)
-        if scopes is None:
-            scopes = self._scopes[key] = scopes_of(current, *key)
-        return scopes
+            self._of_lines.clear()
+            self._of_places.clear()
+        of_line = self._of_lines.get(item.line_id)
+        if of_line is None:
+            of_line = self._of_lines[item.line_id] = _of_line(current, item.line_id)
+        place = (item.account_id, item.country)
+        of_place = self._of_places.get(place)
+        if of_place is None:
+            of_place = self._of_places[place] = _of_country(current, *place)
+        return of_line + of_place if of_place else of_line
 
     async def _take_once(
         self,

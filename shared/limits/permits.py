@@ -153,12 +153,8 @@ class Permits:
             raise ValueError(f"at most {BATCH_LIMIT} requests in one call")
         if not all(request.segments > 0 and request.scopes for request in requests):
             raise ValueError("a permit is for at least one segment of at least one scope")
-        groups = dict.fromkeys(request.scopes for request in requests)
-        scopes = _number(scope for group in groups for scope in group)
-        indexes = {group: [scopes[scope] for scope in group] for group in groups}
-        wanted = [
-            (indexes[request.scopes], request.segments, request.bypass) for request in requests
-        ]
+        scopes = _Numbered()
+        wanted = [(scopes.places(group), count, bypass) for group, count, bypass in requests]
         return await self._ask("take", epoch, scopes, wanted)
 
     async def peek(
@@ -169,9 +165,9 @@ class Permits:
 
         Takes nothing and looks past the gate. The answers are OPEN, REFUSED, UNKNOWN, NEVER.
         """
-        scopes = _number(scope for group in groups for scope in group)
+        scopes = _Numbered()
         wanted = [
-            ([scopes[scope] for scope in group], count)
+            (scopes.places(group), count)
             for group, count in zip(groups, segments or [1] * len(groups), strict=True)
         ]
         return await self._ask("peek", epoch, scopes, wanted)
@@ -224,11 +220,10 @@ class Permits:
         return filled_count
 
     async def _ask(
-        self, operation: str, epoch: int, scopes: dict[Scope, int], wanted: Sequence[object]
+        self, operation: str, epoch: int, scopes: _Numbered, wanted: Sequence[object]
     ) -> list[Verdict]:
-        limits = [scope.limits for scope in scopes]
-        names = [scope.name for scope in scopes]
-        answers = await self._run(operation, epoch, names, limits, wanted)
+        names = list(scopes.numbers)
+        answers = await self._run(operation, epoch, names, scopes.limits, wanted)
         if not isinstance(answers, list):
             raise redis_link.LimiterUnavailable("redis: verdicts expected")
         return [
@@ -289,9 +284,22 @@ def _pages(
         yield page
 
 
-def _number(scopes: Iterable[Scope]) -> dict[Scope, int]:
-    """Every different scope once, numbered from 1 as Lua counts."""
-    numbers: dict[Scope, int] = {}
-    for scope in scopes:
-        numbers.setdefault(scope, len(numbers) + 1)
-    return numbers
+class _Numbered:
+    """Every different scope once, by its name, numbered from 1 as Lua counts, and their limits."""
+
+    __slots__ = ("limits", "numbers")
+
+    def __init__(self) -> None:
+        self.numbers: dict[str, int] = {}
+        self.limits: list[tuple[int, ...]] = []
+
+    def places(self, group: Iterable[Scope]) -> list[int]:
+        """The numbers of these; what was not known gets the next."""
+        found = []
+        for scope in group:
+            number = self.numbers.get(scope.name)
+            if number is None:
+                number = self.numbers[scope.name] = len(self.numbers) + 1
+                self.limits.append(scope.limits)
+            found.append(number)
+        return found
