@@ -20,6 +20,8 @@ SMALL = case.Size(stored=10_000, lines=10, accounts=1, backlog=10_000)
 _FULL = case.Size(stored=10_000_000, lines=100_000, accounts=1_000, backlog=1_000_000)
 _WARM_UP_COUNT = 1_000
 _REST_SECONDS = 10.0
+_SETTLE_SECONDS = 10.0
+"""After messages until nothing follows from them any more: sums are added up every five seconds."""
 _AUDIT_SECONDS = 3_600.0
 
 
@@ -105,6 +107,7 @@ async def _measure(
         # Single requests go to all accounts and lines in turn.
         await each.warm_up(loads[-1], max(_WARM_UP_COUNT, each.size.lines))
     show("at rest")
+    await asyncio.sleep(_SETTLE_SECONDS)
     await asyncio.gather(*(each.rest(_REST_SECONDS) for each in cases))
     for each in cases:
         show(f"{each.name}: reading messages")
