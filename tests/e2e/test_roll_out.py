@@ -26,6 +26,7 @@ CONTRACTS = (
     "0032_statistics_of_before.sql",
     "0035_carrier_credentials.sql",
     "0037_reroutes.sql",
+    "0041_ready_by_lane_only.sql",
 )
 PER_SECOND = 40.0
 STEP_COUNT = 50
