@@ -69,11 +69,11 @@ async def test_no_transaction_waits_for_lines_to_be_made(
     # Given lines that take longer to make than a transaction may stand idle, as many would
     for row in (ACCOUNT, PLAIN, FULL):
         await apply.put(owner, row, None)
-    await owner.execute("SET idle_in_transaction_session_timeout = '1s'")
+    await owner.execute("SET idle_in_transaction_session_timeout = '2s'")
     make = lines._line
 
     def slowly(*given: Any) -> Line:
-        time.sleep(0.7)
+        time.sleep(1.2)
         return make(*given)
 
     monkeypatch.setattr(lines, "_line", slowly)
