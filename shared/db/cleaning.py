@@ -29,6 +29,15 @@ async def by_pages(
             return
 
 
+async def by_calls(database: asyncpg.Pool, statement: str, page_count: int) -> None:
+    """Call a function that works off up to so many pages and tells how many they were, until it
+    finds fewer. Of several callers one does it."""
+    done_count = page_count
+    while done_count >= page_count:
+        async with database.acquire(timeout=pool.ACQUIRE_SECONDS) as opened:
+            done_count = await opened.fetchval(statement, page_count)
+
+
 _FORGET_OLD = """
 SELECT o.row_count, o.end_id, forget_old_inbound($1), forget_old_trail($1)
 FROM forget_old($1, $2) o"""

@@ -171,10 +171,7 @@ async def begin(connection: Connection) -> date:
 
 async def add_up(database: asyncpg.Pool, page_count: int = PAGE_COUNT) -> None:
     """Add what has happened to the sums, until little is left. Of several callers one does it."""
-    taken = page_count
-    while taken >= page_count:
-        async with database.acquire(timeout=pool.ACQUIRE_SECONDS) as opened:
-            taken = await opened.fetchval("SELECT add_up_statistics($1)", page_count)
+    await cleaning.by_calls(database, "SELECT add_up_statistics($1)", page_count)
 
 
 async def fill(database: asyncpg.Pool, page_count: int = FILL_COUNT) -> None:

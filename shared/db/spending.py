@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 import asyncpg
 
-from shared.db import cleaning, pool
+from shared.db import cleaning
 from shared.db.connection import Connection
 from shared.rules.spending import EVERYWHERE, SLOT_COUNTS, CapOwner, SpendingCap, SpendWindow
 from shared.rules.usage_slots import SLOT_SECONDS, SlotUse
@@ -336,10 +336,7 @@ DELETE FROM spending s USING (
 async def add_up(database: asyncpg.Pool, page_count: int = PAGE_COUNT) -> None:
     """Add what was spent to what is told apart by wallet, until little is left. Of several callers
     one does it."""
-    taken = page_count
-    while taken >= page_count:
-        async with database.acquire(timeout=pool.ACQUIRE_SECONDS) as opened:
-            taken = await opened.fetchval("SELECT add_up_spending($1)", page_count)
+    await cleaning.by_calls(database, "SELECT add_up_spending($1)", page_count)
 
 
 async def forget(database: asyncpg.Pool) -> None:

@@ -270,6 +270,7 @@ STATEMENTS = {
     "forecast: what is parked before a message": (outlooks._AHEAD_ON_LINE, "work_parked"),
     "forecast: what has not been tried": (outlooks._UNTRIED, "messages_pkey work_pkey"),
     "relay: whose is ready": (work._LANES, "carriers_pkey work_ready_of_lane"),
+    "relay: how many wait for the broker": (work._BACKLOG, "carriers_pkey work_ready_of_lane"),
     "relay: take what is ready": (work._TAKE_READY, "work_pkey work_ready_of_lane"),
     "relay: mark as published": (work._MARK_PUBLISHED, "work_pkey"),
     "relay: how long ago published": (work._PUBLISHED_AGES, "work_published"),
