@@ -12,7 +12,7 @@ from shared.broker import envelopes, publish, topology
 from shared.carriers import contract
 from shared.runtime import batching, ids
 
-PACE_SECONDS = 0.01
+PACE_SECONDS = 0.025
 """Between two envelopes, unless receipts come one by one."""
 HOLD_SECONDS = 0.2
 """How long a receipt may be held for the answers that came before it to be recorded."""

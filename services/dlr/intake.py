@@ -23,7 +23,7 @@ _log = structlog.get_logger()
 
 BATCH_RECEIPT_COUNT = 500
 """A batch takes no further delivery once it holds so many receipts."""
-PACE_SECONDS = 0.01
+PACE_SECONDS = 0.025
 """Between two batches, unless deliveries come one by one: a batch costs as much as some twenty
 receipts to begin with."""
 

@@ -38,9 +38,13 @@ REQUEST_COUNT_MAX = 500
 """Single requests in one transaction."""
 BATCH_COUNT_MAX = 4
 """Batch requests, of up to 1,000 messages each, in one transaction."""
-PACE_SECONDS = 0.01
-"""Between two transactions of single requests: those that come in the meantime go together. One
-that comes after a while waits for nobody."""
+PACE_SECONDS = 0.02
+"""Between two transactions of single requests, while others keep coming: those go together, for a
+transaction costs as much as some twenty messages to begin with. One that comes after a while waits
+for nobody."""
+QUIET_SECONDS = 0.001
+"""When nothing has come for so long, as from producers who all wait for their answers, nobody is
+waited for."""
 CAREFUL_SECONDS = 1.0
 """For so long after a message was refused for its price, its day, its phone or what is on record
 of it, each is looked at before it is stored: who sends on without money does not make others'
@@ -113,6 +117,7 @@ class Acceptor:
             size=REQUEST_COUNT_MAX,
             waiting=WAITING_COUNT_MAX,
             pace_seconds=PACE_SECONDS,
+            quiet_seconds=QUIET_SECONDS,
         )
         self._batches = batching.Batcher[Intake, Answer](
             self._accept, size=BATCH_COUNT_MAX, concurrency=2, waiting=WAITING_COUNT_MAX

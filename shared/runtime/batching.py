@@ -22,19 +22,26 @@ class _Flushes(ABC):
     At most `concurrency` flushes run at once and at most `waiting` items wait (then Overloaded).
 
     Two ways of making batches larger, neither of which holds up who comes alone: a flush begins at
-    the earliest `pace_seconds` after the one before began, and beside another only when
-    `beside_count` items wait for it.
+    the earliest `pace_seconds` after the one before began, or as soon as nothing has come for
+    `quiet_seconds`; and beside another only when `beside_count` items wait for it.
     """
 
     def __init__(
-        self, concurrency: int, waiting: int, pace_seconds: float, beside_count: int
+        self,
+        concurrency: int,
+        waiting: int,
+        pace_seconds: float,
+        quiet_seconds: float | None,
+        beside_count: int,
     ) -> None:
         self._concurrency = concurrency
         self._waiting_limit = waiting
         self._pace_seconds = pace_seconds
+        self._quiet_seconds = pace_seconds if quiet_seconds is None else quiet_seconds
         self._beside_count = beside_count
         self._running: set[asyncio.Task[None]] = set()
         self._scheduled = False
+        self._seen_count = 0
         self._next_at = 0.0
 
     @abstractmethod
@@ -53,13 +60,21 @@ class _Flushes(ABC):
 
     def _schedule(self) -> None:
         """Begin at the end of this turn of the loop, so that what arrives in it goes together; or
-        when the pace allows it."""
+        when the pace allows it, or nothing more comes."""
         self._scheduled = True
         loop = asyncio.get_running_loop()
-        if loop.time() >= self._next_at:
+        now = loop.time()
+        if now >= self._next_at:
             loop.call_soon(self._begin)
         else:
-            loop.call_at(self._next_at, self._begin)
+            self._seen_count = len(self)
+            loop.call_at(min(self._next_at, now + self._quiet_seconds), self._look)
+
+    def _look(self) -> None:
+        if len(self) == self._seen_count:
+            self._begin()
+        else:
+            self._schedule()
 
     def _begin(self) -> None:
         self._scheduled = False
@@ -100,9 +115,10 @@ class Batcher(_Flushes, Generic[Item, Result]):
         concurrency: int = 1,
         waiting: int = 100_000,
         pace_seconds: float = 0.0,
+        quiet_seconds: float | None = None,
         beside_count: int = 1,
     ) -> None:
-        super().__init__(concurrency, waiting, pace_seconds, beside_count)
+        super().__init__(concurrency, waiting, pace_seconds, quiet_seconds, beside_count)
         self._flush = flush
         self._size = size
         self._waiting: deque[tuple[Item, asyncio.Future[Result]]] = deque()
@@ -155,9 +171,10 @@ class Gatherer(_Flushes, Generic[Item]):
         concurrency: int = 1,
         waiting: int = 100_000,
         pace_seconds: float = 0.0,
+        quiet_seconds: float | None = None,
         beside_count: int = 1,
     ) -> None:
-        super().__init__(concurrency, waiting, pace_seconds, beside_count)
+        super().__init__(concurrency, waiting, pace_seconds, quiet_seconds, beside_count)
         self._flush = flush
         self._size = size
         self._batches: deque[tuple[list[Item], asyncio.Future[None]]] = deque()

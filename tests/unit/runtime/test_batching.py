@@ -174,6 +174,34 @@ async def test_a_pace_holds_up_the_next_flush_and_nobody_who_comes_alone() -> No
     assert begun[2] - came_at < pace_seconds / 2
 
 
+async def test_who_waits_for_the_pace_goes_when_nothing_more_comes() -> None:
+    pace_seconds, quiet_seconds = 0.5, 0.05
+    loop = asyncio.get_running_loop()
+    begun: list[tuple[float, int]] = []
+
+    async def flush(items: Sequence[int]) -> list[int]:
+        begun.append((loop.time(), len(items)))
+        return list(items)
+
+    batcher = batching.Batcher[int, int](
+        flush, size=100, pace_seconds=pace_seconds, quiet_seconds=quiet_seconds
+    )
+    # given one that has just gone
+    await batcher.add(0)
+    # when three more come and then nothing, then they go together, and long before the pace
+    await asyncio.gather(*[batcher.add(number) for number in range(3)])
+    assert [count for _, count in begun] == [1, 3]
+    assert quiet_seconds * 0.9 <= begun[1][0] - begun[0][0] < pace_seconds / 2
+    # but while others keep coming all wait for the pace
+    coming = []
+    while len(begun) < 3:
+        coming.append(batcher.add(len(coming)))
+        await asyncio.sleep(quiet_seconds / 5)
+    assert begun[2][0] - begun[1][0] >= pace_seconds * 0.9
+    assert begun[2][1] > 3
+    await asyncio.gather(*coming)
+
+
 # What succeeds or fails as a whole
 
 
