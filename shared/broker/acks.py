@@ -52,7 +52,9 @@ class Acks:
                 settled, self._settled = self._settled & self._open.keys(), set()
                 buried, self._buried = self._buried, []
                 await self._write_group(settled, buried)
-        except link.FAULTS as error:
+        except Exception as error:
+            if not link.is_fault(error):
+                raise
             # What was not written comes again over the next link.
             _log.info("acks_lost", error=type(error).__name__)
         finally:

@@ -112,5 +112,7 @@ class Consumer:
             return
         try:
             await self._channel.basic_cancel(self._tag, timeout=topology.OPERATION_SECONDS)
-        except link.FAULTS as error:
+        except Exception as error:
+            if not link.is_fault(error):
+                raise
             _log.warning("consumer_not_cancelled", queue=self.queue, error=type(error).__name__)

@@ -15,7 +15,7 @@ import aio_pika
 import structlog
 from aio_pika.abc import AbstractConnection
 from aio_pika.exceptions import AMQPError
-from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, wait_random_exponential
+from tenacity import AsyncRetrying, RetryCallState, retry_if_exception, wait_random_exponential
 
 from shared.runtime import lifecycle
 
@@ -33,6 +33,13 @@ class NotRestored(Exception):
 
 FAULTS = (AMQPError, OSError, TimeoutError, asyncio.InvalidStateError, RuntimeError, NotRestored)
 """What aio-pika raises when the broker is away, going or coming back, and NotRestored."""
+
+
+def is_fault(error: BaseException) -> bool:
+    """Whether the broker is away, going or coming back: one of FAULTS, or a bare `Exception`, with
+    which aiormq ends what waits on a channel that was closed without a reason."""
+    return isinstance(error, FAULTS) or type(error) is Exception
+
 
 SetUp = Callable[[AbstractConnection], Awaitable[None]]
 
@@ -95,7 +102,7 @@ class Link:
 
     async def _connected(self) -> AbstractConnection:
         async for attempt in AsyncRetrying(
-            retry=retry_if_exception_type(FAULTS),
+            retry=retry_if_exception(is_fault),
             wait=wait_random_exponential(multiplier=0.2, max=3),
             before_sleep=self._note_failure,
         ):
@@ -159,8 +166,9 @@ async def passing(url: str, name: str) -> AsyncIterator[AbstractConnection]:
 async def _close(connection: AbstractConnection) -> None:
     try:
         await asyncio.wait_for(connection.close(), 3.0)
-    except FAULTS:
-        return
+    except Exception as error:
+        if not is_fault(error):
+            raise
 
 
 @asynccontextmanager

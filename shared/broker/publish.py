@@ -70,7 +70,9 @@ class Publisher:
             # Not `asyncio.timeout`: seen with it, who waits on a lost connection hears of it before
             # the link does, tries again at once, and fails again.
             await asyncio.wait_for(self._publish(queue, body), self._publish_seconds)
-        except link.FAULTS as error:
+        except Exception as error:
+            if not link.is_fault(error):
+                raise
             if isinstance(error, TimeoutError) and self.link.up:
                 self._suspect(queue)
             raise NotPublished(f"{queue}: {type(error).__name__}") from error
@@ -142,7 +144,9 @@ class Publisher:
         try:
             async with asyncio.timeout(self._publish_seconds):
                 yield connection
-        except link.FAULTS as error:
+        except Exception as error:
+            if not link.is_fault(error):
+                raise
             raise NotPublished(f"{queue}: {type(error).__name__}") from error
 
 
@@ -154,5 +158,6 @@ async def _open(connection: AbstractConnection) -> AbstractChannel:
 async def _close(channel: AbstractChannel) -> None:
     try:
         await asyncio.wait_for(channel.close(), CLOSE_SECONDS)
-    except link.FAULTS:
-        return
+    except Exception as error:
+        if not link.is_fault(error):
+            raise

@@ -67,7 +67,9 @@ async def replace_if_dead(
                 await channel.queue_delete(queue, timeout=DELETE_SECONDS)
             await topology.ensure(connection, queue, on_missing)
             _log.warning("dead_queue_made_anew", queue=queue)
-    except link.FAULTS as error:
+    except Exception as error:
+        if not link.is_fault(error):
+            raise
         _log.info("queue_not_examined", queue=queue, error=type(error).__name__)
 
 

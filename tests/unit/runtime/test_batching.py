@@ -193,7 +193,7 @@ async def test_who_waits_for_the_pace_goes_when_nothing_more_comes() -> None:
     assert [count for _, count in begun] == [1, 3]
     assert quiet_seconds * 0.9 <= begun[1][0] - begun[0][0] < pace_seconds / 2
     # but while others keep coming all wait for the pace
-    coming = []
+    coming: list[asyncio.Future[int]] = []
     while len(begun) < 3:
         coming.append(batcher.add(len(coming)))
         await asyncio.sleep(quiet_seconds / 5)
