@@ -10,7 +10,7 @@ import asyncpg
 from shared.db import connection, message_statistics
 from shared.runtime import lifecycle
 
-ADD_SECONDS = 5.0
+ADD_SECONDS = 10.0
 """A question reads what is not added up yet as well, so this is about its cost and not about what
 it tells."""
 FILL_SECONDS = 5.0

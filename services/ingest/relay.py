@@ -15,7 +15,7 @@ import structlog
 from services.ingest import metrics
 from services.ingest.outlet import Outlet
 from shared.broker import envelopes, publish, topology
-from shared.db import connection, lost_queues, messages, segments, trail, watch, work
+from shared.db import connection, lost_queues, messages, published, segments, trail, watch, work
 from shared.db.pool import ACQUIRE_SECONDS
 from shared.rules.compose import Draft
 from shared.runtime import lifecycle
@@ -32,6 +32,7 @@ MARK_AFTER_SECONDS = 3.0
 """StoredMark so long after its confirm: by then nearly every row has been claimed, and is gone."""
 LEASE_LEFT_SECONDS = 1.5
 """What is left of a lease when its row is marked, at least; rows put back wait less, as a rule."""
+_LEASE_LEFT_SECONDS_MAX = messages.RELAY_LEASE_SECONDS - MARK_AFTER_SECONDS
 PAGE_SECONDS = 1.0
 """How long the sweep waits for a page to be confirmed before it takes the next."""
 QUEUE_DELIVERY_COUNT_MAX = 25
@@ -184,25 +185,29 @@ class Relay:
             await trail.mark(opened, [trail.TrailMark(each, trail.TrailStep.DUE) for each in due])
 
     async def _mark(self) -> None:
-        """Mark confirmed rows that are still unclaimed after MARK_AFTER_SECONDS."""
+        """Mark confirmed rows that are still unclaimed after MARK_AFTER_SECONDS. They are few, and
+        found by their leases: to look for each of those that are gone would cost more."""
         horizon = time.monotonic() - MARK_AFTER_SECONDS
+        due: list[tuple[float, Sequence[UUID]]] = []
         while self._confirmed and self._confirmed[0][0] < horizon:
-            ids: list[UUID] = []
-            taken: list[tuple[float, Sequence[UUID]]] = []
-            while self._confirmed and self._confirmed[0][0] < horizon and len(ids) < PAGE_COUNT:
-                taken.append(self._confirmed.popleft())
-                ids.extend(taken[-1][1])
-            try:
-                async with self._pool.acquire(timeout=ACQUIRE_SECONDS) as opened:
-                    await work.mark_published(opened, ids, LEASE_LEFT_SECONDS)
-            except BaseException:
-                self._confirmed.extendleft(reversed(taken))
-                raise
+            due.append(self._confirmed.popleft())
+        if not due:
+            return
+        try:
+            async with self._pool.acquire(timeout=ACQUIRE_SECONDS) as opened:
+                late = await published.leased(opened, LEASE_LEFT_SECONDS, _LEASE_LEFT_SECONDS_MAX)
+                ids = [each for _, confirmed in due for each in confirmed if each in late]
+                for start in range(0, len(ids), PAGE_COUNT):
+                    page = ids[start : start + PAGE_COUNT]
+                    await published.mark(opened, page, LEASE_LEFT_SECONDS)
+        except BaseException:
+            self._confirmed.extendleft(reversed(due))
+            raise
 
     async def _find_lost(self) -> None:
         """Have published again what a queue does not hold any more, or has held for too long."""
         async with self._pool.acquire(timeout=ACQUIRE_SECONDS) as opened:
-            ages = await work.published_ages(opened)
+            ages = await published.ages(opened)
         for carrier_name, message_class, age_seconds in ages:
             if age_seconds >= LOST_SECONDS:
                 try:

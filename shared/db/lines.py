@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import functools
-from collections.abc import Callable, Sequence
+from collections import deque
+from collections.abc import Callable
 from datetime import datetime
 from typing import Any, Final, NamedTuple
 
@@ -29,20 +30,21 @@ SELECT line_id, account_id, sender, name, is_default, created_at, kind, country,
 FROM lines ORDER BY line_id"""
 
 
-async def rows(connection: Connection) -> list[asyncpg.Record]:
+async def rows(connection: Connection) -> deque[asyncpg.Record]:
     """All of them as they are stored, in the order of their ids."""
-    found: list[asyncpg.Record] = await connection.fetch(_SELECT)
-    return found
+    return deque(await connection.fetch(_SELECT))
 
 
-async def made_of(rows: Sequence[asyncpg.Record]) -> list[Line]:
-    """The lines of these rows, a page at a time, for a process has other work. No transaction is to
-    wait for it: of a hundred thousand it takes most of a second, and many where others are busy."""
+async def made_of(rows: deque[asyncpg.Record]) -> list[Line]:
+    """The lines of these rows, a page at a time, for a process has other work; the rows are used
+    up, for they take more memory than the lines. No transaction is to wait for it: of a hundred
+    thousand it takes most of a second, and many where others are busy."""
     common_of = functools.cache(_common)
     moments: dict[datetime, datetime] = {}
     lines: list[Line] = []
-    for start in range(0, len(rows), PAGE_COUNT):
-        lines += [_line(row, common_of, moments) for row in rows[start : start + PAGE_COUNT]]
+    while rows:
+        page = [rows.popleft() for _ in range(min(PAGE_COUNT, len(rows)))]
+        lines += [_line(row, common_of, moments) for row in page]
         await asyncio.sleep(0)
     return lines
 

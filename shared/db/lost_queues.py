@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import asyncpg
 
-from shared.db import messages, work
+from shared.db import messages, published
 from shared.db.pool import ACQUIRE_SECONDS
 
 PAGE_COUNT = 10_000
@@ -20,12 +20,12 @@ async def republish(
     total = 0
     while True:
         async with pool.acquire(timeout=ACQUIRE_SECONDS) as opened:
-            count = await work.republish(
+            count = await published.republish(
                 opened, carrier_name, message_class, older_seconds, PAGE_COUNT
             )
             total += count
             if count < PAGE_COUNT:
-                await work.end_leases(
+                await published.end_leases(
                     opened, carrier_name, message_class, messages.RELAY_LEASE_SECONDS
                 )
                 return total

@@ -29,11 +29,11 @@ class Waiting(NamedTuple):
 
 
 # Looked at one by one, each by its own range of an index, whatever waits for the others.
-_EVERY_LANE = f"carriers c CROSS JOIN generate_series(0, {len(CLASSES) - 1}) AS k (class)"
+EVERY_LANE = f"carriers c CROSS JOIN generate_series(0, {len(CLASSES) - 1}) AS k (class)"
 
 _LANES = f"""
 SELECT c.carrier_id, k.class
-FROM {_EVERY_LANE}, LATERAL (
+FROM {EVERY_LANE}, LATERAL (
     SELECT FROM work w
     WHERE w.state = 'ready' AND w.carrier_id = c.carrier_id AND w.class = k.class
       AND w.ready_at <= now()
@@ -73,79 +73,9 @@ async def take_ready(
     return found
 
 
-# Marking comes a moment after the confirm. A row that is ready again by then (put back by a
-# dispatcher, released by its line) is not the one that was published: its time is nearer than a
-# lease's.
-_MARK_PUBLISHED = """
-UPDATE work SET state = 'published', ready_at = now()
-WHERE message_id = ANY ($1::uuid[]) AND state = 'ready'
-  AND ready_at > now() + $2 * interval '1 second'"""
-
-
-async def mark_published(
-    connection: Connection, message_ids: Sequence[UUID], lease_left_seconds: float
-) -> None:
-    """The broker has confirmed these; those already claimed are gone, and that is as well. Only
-    rows whose lease lasts longer than `lease_left_seconds` are meant."""
-    await connection.execute(_MARK_PUBLISHED, message_ids, lease_left_seconds)
-
-
-_PUBLISHED_AGES = f"""
-SELECT c.name, k.class, extract(epoch FROM now() - oldest.ready_at)::float8 AS age_seconds
-FROM {_EVERY_LANE}, LATERAL (
-    SELECT ready_at FROM work w
-    WHERE w.state = 'published' AND w.carrier_id = c.carrier_id AND w.class = k.class
-    ORDER BY ready_at LIMIT 1
-) oldest"""  # noqa: S608 - the constant above
-
-
-async def published_ages(connection: Connection) -> list[tuple[str, int, float]]:
-    """(carrier's name, class, seconds): for how long the oldest row of a queue is published."""
-    rows = await connection.fetch(_PUBLISHED_AGES)
-    return [(row["name"], row["class"], row["age_seconds"]) for row in rows]
-
-
-# Its old time makes it come first again, and tells whoever still wants to mark it that it is ready
-# once more: so does ending the leases of what the broker may have confirmed a moment ago.
-_REPUBLISH = """
-UPDATE work w SET state = 'ready'
-FROM carriers c, LATERAL (
-    SELECT max(ready_at) AS ready_at FROM (
-        SELECT ready_at FROM work
-        WHERE carrier_id = c.carrier_id AND class = $2 AND state = 'published'
-          AND ready_at < now() - $3 * interval '1 second'
-        ORDER BY ready_at LIMIT $4
-    ) oldest
-) last
-WHERE c.name = $1 AND w.carrier_id = c.carrier_id AND w.class = $2 AND w.state = 'published'
-  AND w.ready_at <= last.ready_at"""
-
-_END_LEASES = """
-UPDATE work w SET ready_at = now() FROM carriers c
-WHERE c.carrier_id = w.carrier_id AND c.name = $1 AND w.class = $2 AND w.state = 'ready'
-  AND w.ready_at > now() AND w.ready_at <= now() + $3 * interval '1 second'"""
-
-
-async def republish(
-    connection: Connection, carrier_name: str, message_class: int, older_seconds: float, limit: int
-) -> int:
-    """Have the oldest `limit` rows, and those just as old, that were published before that long
-    published again: the broker lost them. A duplicate does no harm, for only one claim finds the
-    row. Returns how many."""
-    done = await connection.execute(_REPUBLISH, carrier_name, message_class, older_seconds, limit)
-    return int(done.rpartition(" ")[2])
-
-
-async def end_leases(
-    connection: Connection, carrier_name: str, message_class: int, lease_seconds: float
-) -> None:
-    """Have published again what may just have been, and is not marked so yet."""
-    await connection.execute(_END_LEASES, carrier_name, message_class, lease_seconds)
-
-
 _BACKLOG = f"""
 SELECT count(*) FROM (
-    SELECT FROM {_EVERY_LANE}, LATERAL (
+    SELECT FROM {EVERY_LANE}, LATERAL (
         SELECT FROM work w
         WHERE w.state = 'ready' AND w.carrier_id = c.carrier_id AND w.class = k.class
           AND w.ready_at < now() + interval '1 minute'
@@ -270,7 +200,7 @@ DELETE FROM work WHERE message_id = ANY (ARRAY(
     ORDER BY expires_at LIMIT $1 FOR UPDATE SKIP LOCKED
 ) || ARRAY(
     SELECT over.message_id
-    FROM {_EVERY_LANE}, LATERAL (
+    FROM {EVERY_LANE}, LATERAL (
         SELECT message_id FROM work w
         WHERE w.state = 'ready' AND w.carrier_id = c.carrier_id AND w.class = k.class
           AND w.ready_at <= now() AND w.expires_at <= now()

@@ -11,7 +11,7 @@ import pytest
 
 from services.dispatcher.dispatch import dispatch
 from services.dispatcher.schedule import Scheduler
-from shared.db import apply, audit, configuration, work
+from shared.db import apply, audit, configuration, published, work
 from tests.bench.lines import population
 from tests.integration.dispatcher.carrier import desk_of
 from tests.integration.dispatcher.conftest import Town
@@ -79,7 +79,8 @@ async def test_what_is_sent_on_other_lines_reads_nothing_of_a_long_queue(
         await work.take_ready(opened, 1, 1, 8.0, 2_000)
         await work.take_due(opened, 2_000)
         await work.take_expired(opened, 500)
-        await work.published_ages(opened)
+        await published.leased(opened, 1.5, 5.0)
+        await published.ages(opened)
         await work.unpublished_count(opened, 1_000_000)
     assert len((await dispatch(desk_of(town), 1, items)).to_send) == SENT_COUNT
     await Scheduler(town.pool, town.configured, town.limiter).turn()

@@ -14,7 +14,7 @@ from services.dispatcher.sweep import Sweeper
 from shared.broker import envelopes
 from shared.carriers import outcomes
 from shared.carriers.outcomes import Outcome, OutcomeKind
-from shared.db import audit, work
+from shared.db import audit, published
 from shared.limits.limiter import Wait
 from shared.runtime import ids
 from tests.integration.dispatcher.carrier import ACCEPTED, REJECTED, desk_of, send, submitted
@@ -82,7 +82,7 @@ async def test_what_is_put_off_is_not_taken_for_published(town: Town) -> None:
     await send(town, item, [Outcome(OutcomeKind.THROTTLED, retry_after_ms=60_000)])
     # when the relay marks what it published
     async with town.pool.acquire() as opened:
-        await work.mark_published(opened, [item.message_id], 1.5)
+        await published.mark(opened, [item.message_id], 1.5)
     # then it still waits for its time, and not to be found lost
     assert await put_off(town, item) > timedelta(seconds=50)
 

@@ -14,7 +14,7 @@ import pytest
 from services.ingest import metrics
 from services.ingest import relay as relays
 from shared.broker import link, publish, topology
-from shared.db import lost_queues, work
+from shared.db import lost_queues, published, work
 from tests.integration.relay.conftest import Post, delete, exists
 
 
@@ -57,6 +57,30 @@ async def test_what_was_confirmed_by_a_queue_that_is_lost_is_never_marked(post: 
     await post.relay._mark()
     # then they are ready still
     assert await post.states() == ["ready"] * 5
+
+
+async def test_what_was_confirmed_and_nobody_claims_is_marked_before_its_lease_ends(
+    post: Post,
+) -> None:
+    # given messages that the broker confirmed four seconds ago, of which one was claimed, and
+    # another put back and taken again just now
+    claimed, again, *others = [item.message_id for item in await post.town.accept(5)]
+    await post.town.pool.execute("UPDATE work SET ready_at = now()")
+    await post.relay._sweep()
+    ((_, confirmed),) = post.relay._confirmed
+    assert len(confirmed) == 5
+    await post.town.pool.execute("DELETE FROM work WHERE message_id = $1", claimed)
+    await post.town.pool.execute(
+        "UPDATE work SET ready_at = ready_at - interval '4 seconds' WHERE message_id <> $1", again
+    )
+    post.relay._confirmed[0] = (time.monotonic() - 4, confirmed)
+    # when it is time to mark them
+    await post.relay._mark()
+    # then the others are marked, so that nobody publishes them again
+    states = await post.town.waiting()
+    assert [states[each] for each in others] == ["published"] * 3
+    assert states[again] == "ready"
+    assert not post.relay._confirmed
 
 
 async def test_a_queue_is_not_made_before_its_rows_are_ready(
@@ -148,7 +172,7 @@ async def test_only_queues_that_something_was_published_to_have_an_age(post: Pos
     await post.town.accept(3)
     await post.mark()
     async with post.town.pool.acquire() as opened:
-        ages = await work.published_ages(opened)
+        ages = await published.ages(opened)
     assert [(topology.mt_queue(carrier, number)) for carrier, number, _ in ages] == [post.queue]
 
 
