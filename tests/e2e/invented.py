@@ -9,8 +9,10 @@ import hmac
 import itertools
 import re
 import tomllib
-from collections.abc import AsyncIterator, Coroutine, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager, suppress
+from functools import partial
+from http import HTTPStatus
 from pathlib import Path
 from urllib.parse import urlencode
 from xml.etree import ElementTree
@@ -19,6 +21,8 @@ import aiohttp
 from aiohttp import web
 
 PAGE = Path(__file__).parents[2] / "docs" / "http-carriers.md"
+TRY_COUNT_MAX = 20
+TRY_SECONDS = 0.5
 BLOCK = re.compile(r"^```toml\n(\[\[carrier\]\]\n.*?)^```", re.MULTILINE | re.DOTALL)
 
 
@@ -29,7 +33,8 @@ def configurations() -> dict[str, str]:
 
 
 class Carriers:
-    """Both, on one port; each tells `dlr_url` what became of what it took, at once."""
+    """Both, on one port; each tells `dlr_url` what became of what it took, at once, and again until
+    it is heard."""
 
     def __init__(self, dlr_url: str) -> None:
         self.taken: dict[str, list[dict[str, str]]] = {"maple": [], "fern": []}
@@ -56,9 +61,15 @@ class Carriers:
         if fields["to"].endswith("999"):
             return web.Response(text="<response><status>11</status></response>")
         name = f"m-{next(self._ids)}"
-        self._soon(
-            self.maple_calls(
-                "receipts", id=name, st="ok", err="0", to=fields["to"], ref=fields["ref"]
+        self._tell(
+            partial(
+                self.maple_calls,
+                "receipts",
+                id=name,
+                st="ok",
+                err="0",
+                to=fields["to"],
+                ref=fields["ref"],
             )
         )
         unit = 67 if any(ord(letter) > 255 for letter in fields["text"]) else 153
@@ -68,8 +79,8 @@ class Carriers:
             f'<r:message id="{name}" parts="{parts}"/></r:response>'
         )
 
-    async def maple_calls(self, what: str, **fields: str) -> None:
-        """One GET with basic auth."""
+    async def maple_calls(self, what: str, **fields: str) -> int:
+        """One GET with basic auth; the answer's status."""
         headers = {"Authorization": _basic("maple", "what-maple-calls-with")}
         url = f"{self._dlr_url}/carriers/maple/{what}?{urlencode(fields)}"
         async with (
@@ -77,6 +88,7 @@ class Carriers:
             session.get(url) as answer,
         ):
             self.answers.append(answer.status)
+            return answer.status
 
     # fern ------------------------------------------------------------------------------------
 
@@ -88,13 +100,20 @@ class Carriers:
         if fields["to"].endswith("999"):
             return web.Response(text="ERR 105: no such phone\n")
         name = f"f-{next(self._ids)}"
-        self._soon(
-            self.fern_calls("receipts", msgid=name, state="DELIVRD", to=fields["to"].lstrip("+"))
+        self._tell(
+            partial(
+                self.fern_calls,
+                "receipts",
+                msgid=name,
+                state="DELIVRD",
+                to=fields["to"].lstrip("+"),
+            )
         )
         return web.Response(text=f"OK {name}\n")
 
-    async def fern_calls(self, what: str, **fields: str) -> None:
-        """One POST of a form, signed over the URL that fern was given, in the key of before."""
+    async def fern_calls(self, what: str, **fields: str) -> int:
+        """One POST of a form, signed over the URL that fern was given, in the key of before; the
+        answer's status."""
         target = f"/carriers/fern/{what}"
         message = f"https://sms.example.com{target}" + "".join(
             name + value for name, value in sorted(fields.items())
@@ -106,11 +125,20 @@ class Carriers:
             session.post(self._dlr_url + target, data=fields) as answer,
         ):
             self.answers.append(answer.status)
+            return answer.status
 
-    def _soon(self, call: Coroutine[None, None, None]) -> None:
-        task = asyncio.create_task(call)
+    def _tell(self, call: Callable[[], Awaitable[int]]) -> None:
+        task = asyncio.create_task(_until_heard(call))
         self._calls.add(task)
         task.add_done_callback(self._calls.discard)
+
+
+async def _until_heard(call: Callable[[], Awaitable[int]]) -> None:
+    for _ in range(TRY_COUNT_MAX):
+        with suppress(aiohttp.ClientError, TimeoutError):
+            if await call() == HTTPStatus.OK:
+                return
+        await asyncio.sleep(TRY_SECONDS)
 
 
 def _basic(username: str, password: str) -> str:
