@@ -59,7 +59,7 @@ END_TOKENS_SECONDS = 10.0
 CLOSE_DAYS_SECONDS = 60.0
 FORGET_REQUESTS_SECONDS = 3_600.0
 CLOSE_DAYS_SHARE = 20
-"""A day is chained in one part of so many of the time: beside it others send."""
+"""A day is chained in one part of so many of a process's time: beside it others send."""
 ADD_UP_SPENDING_SECONDS = 10.0
 FORGET_SPENDING_SECONDS = 3_600.0
 COUNT_REQUESTS_SECONDS = 30.0

@@ -29,10 +29,11 @@ TAKEN_COUNT = 5_000
 SWEEP_SECONDS = 0.25
 MARK_SECONDS = 1.0
 MARK_AFTER_SECONDS = 3.0
-"""StoredMark so long after its confirm: by then nearly every row has been claimed, and is gone."""
+"""Marked so long after its confirm: by then nearly every row has been claimed, and is gone."""
 LEASE_LEFT_SECONDS = 1.5
 """What is left of a lease when its row is marked, at least; rows put back wait less, as a rule."""
 _LEASE_LEFT_SECONDS_MAX = messages.RELAY_LEASE_SECONDS - MARK_AFTER_SECONDS
+"""What is left of it then, at most."""
 PAGE_SECONDS = 1.0
 """How long the sweep waits for a page to be confirmed before it takes the next."""
 QUEUE_DELIVERY_COUNT_MAX = 25

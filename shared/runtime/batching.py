@@ -171,10 +171,9 @@ class Gatherer(_Flushes, Generic[Item]):
         concurrency: int = 1,
         waiting: int = 100_000,
         pace_seconds: float = 0.0,
-        quiet_seconds: float | None = None,
         beside_count: int = 1,
     ) -> None:
-        super().__init__(concurrency, waiting, pace_seconds, quiet_seconds, beside_count)
+        super().__init__(concurrency, waiting, pace_seconds, None, beside_count)
         self._flush = flush
         self._size = size
         self._batches: deque[tuple[list[Item], asyncio.Future[None]]] = deque()
