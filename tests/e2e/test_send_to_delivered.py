@@ -152,7 +152,10 @@ async def test_the_producer_reads_the_carriers_word_when_it_is_given(
     (part,) = message["parts"]
     assert part["refunded"] is refunded
     assert await shop.balance() == before - (0 if refunded else PRICE)
-    assert (await shop.statuses(accepted["id"]))[-1] == status
+    # A doubt lasts until the receipt is matched, which may have been just now.
+    heard = await shop.statuses(accepted["id"])
+    ended = heard.pop() if status == "in_doubt" and heard[-1] == "delivered" else None
+    assert (heard[-1], ended) in ((status, None), ("in_doubt", "delivered"))
 
 
 async def test_a_throttled_message_goes_on_within_seconds_when_the_carrier_takes_it_again(

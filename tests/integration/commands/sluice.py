@@ -29,8 +29,9 @@ class Command:
         self._environment = {**inherited, **environment}
 
     def without(self, variable: str) -> Command:
-        """The same, where this variable is not set."""
-        return Command({k: v for k, v in self._environment.items() if k != variable})
+        """The same, where this variable is empty: one that is missing would be read from what
+        `./run` has kept in this checkout."""
+        return Command({**self._environment, variable: ""})
 
     async def __call__(self, *arguments: str) -> Ended:
         process = await asyncio.create_subprocess_exec(
