@@ -20,7 +20,8 @@ from services.commands.configuration import difference, lines
 from services.commands.configuration.faults import Faults
 from shared.db import apply, configuration
 from shared.db.connection import Connection
-from shared.rules import snapshot
+from shared.rules.lines import Line
+from shared.rules.snapshot import Configuration
 from shared.runtime import exits
 from shared.shapes import line as shapes
 
@@ -54,7 +55,7 @@ async def show_all(account: str = "", /, *, of_all: All = False, as_json: Json =
     ids = {each.name: each.account_id for each in current.accounts.values()}
     if account and account not in ids:
         raise exits.NotDone(exits.BAD_INPUT, f"there is no account {account!r}")
-    found = current.lines_of.get(ids[account], ()) if account else current.lines.values()
+    found = current.lines.of_account(ids[account]) if account else current.lines.values()
     if as_json:
         print(json.dumps([_plain(current, line) for line in found]))
     else:
@@ -62,7 +63,7 @@ async def show_all(account: str = "", /, *, of_all: All = False, as_json: Json =
     return exits.OK
 
 
-def _print_all(current: snapshot.Configuration, found: Iterable[snapshot.Line]) -> None:
+def _print_all(current: Configuration, found: Iterable[Line]) -> None:
     table = rich.table.Table(box=None)
     for heading in ("id", "account", "sender", "kind", "country", "mode", "registration"):
         table.add_column(heading, overflow="fold")
@@ -104,7 +105,7 @@ async def show(line: str, /, *, as_json: Json = False) -> int:
     return exits.OK
 
 
-def _plain(current: snapshot.Configuration, line: snapshot.Line) -> dict[str, Any]:
+def _plain(current: Configuration, line: Line) -> dict[str, Any]:
     shown: dict[str, Any] = msgspec.to_builtins(shapes.shown(line))
     return {"account": current.accounts[line.account_id].name, **shown}
 
@@ -118,14 +119,14 @@ def _flat(shown: dict[str, Any], prefix: str = "") -> Iterable[tuple[str, str]]:
             yield f"{prefix}{name}".replace("_", " "), "" if told is None else str(told)
 
 
-def found(current: snapshot.Configuration, text: str) -> snapshot.Line:
+def found(current: Configuration, text: str) -> Line:
     """The line that an operator names. Raises NotDone."""
     named = _parsed(text)
     if isinstance(named, int):
         line = current.lines.get(named)
     else:
         ids = (each.account_id for each in current.accounts.values() if each.name == named[0])
-        line = current.lines_by_sender.get((next(ids, 0), named[1]))
+        line = current.lines.of_sender(next(ids, 0), named[1])
     if line is None:
         raise exits.NotDone(exits.BAD_INPUT, f"there is no line {text!r}")
     return line

@@ -17,8 +17,9 @@ from services.commands.arguments import Json
 from services.commands.line import found
 from shared.db import configuration, routes, standings
 from shared.ledger import money
+from shared.rules.lines import Line
 from shared.rules.routes import ANYWHERE, Journey, RouteChoice, ranked
-from shared.rules.snapshot import Configuration, Line
+from shared.rules.snapshot import Configuration
 from shared.rules.standings import AnswerCounts, Condition
 from shared.runtime import exits, ids
 from shared.sms import e164
@@ -118,7 +119,7 @@ def _journey(
     if line is not None:
         named = _line(current, line, account_id)
         line_id, account_id = named.line_id, named.account_id
-    elif (default := current.default_lines.get(account_id)) is not None:
+    elif (default := current.lines.default_of(account_id)) is not None:
         line_id = default.line_id
     return Journey(
         ids.uuid7(),
@@ -132,11 +133,9 @@ def _journey(
 
 
 def _line(current: Configuration, text: str, account_id: int) -> Line:
-    senders = [
-        each
-        for each in current.lines.values()
-        if each.sender == text and account_id in (0, each.account_id)
-    ]
+    owners = [account_id] if account_id else current.accounts
+    lines = (current.lines.of_sender(each, text) for each in owners)
+    senders = [each for each in lines if each is not None]
     if len(senders) > 1:
         raise exits.NotDone(exits.BAD_INPUT, f"several accounts have a line {text!r}: name one")
     return senders[0] if senders else found(current, text)

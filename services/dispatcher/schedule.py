@@ -158,10 +158,8 @@ def _changed_lines(
     before: snapshot.Configuration, current: snapshot.Configuration
 ) -> Iterator[int]:
     """Lines whose limits have changed, with those that share them."""
-    for line_id, line in current.lines.items():
-        old = before.lines.get(line_id)
-        if old is None or (old.limits, old.second_limit) != (line.limits, line.second_limit):
-            yield from current.sharing.get(line_id, (line_id,))
+    for line_id in current.lines.limits_changed(before.lines):
+        yield from current.sharing.get(line_id, (line_id,))
 
 
 def _decide(plan: _Plan, head: parking.Head, room: Room | Wait | Never) -> bool:

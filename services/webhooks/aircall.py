@@ -17,7 +17,8 @@ from shared.db.events import StoredEvent
 from shared.db.inbound import StoredInbound
 from shared.rules import event_types
 from shared.rules.line_kinds import LineMode
-from shared.rules.snapshot import Configuration, Line
+from shared.rules.lines import Line
+from shared.rules.snapshot import Configuration
 from shared.shapes import aircall as shapes
 
 _encode = msgspec.json.Encoder().encode
@@ -64,7 +65,7 @@ async def read(
         for event in telling:
             message, arrival = sent.get(event.subject_id), received.get(event.subject_id)
             sender = message.sender if message else arrival.recipient if arrival else ""
-            line = current.lines_by_sender.get((account_id, sender))
+            line = current.lines.of_sender(account_id, sender)
             if line is None or line.mode is not mode:
                 continue
             if message is not None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Iterable, Sequence
 
 import msgspec
@@ -10,10 +9,10 @@ import msgspec
 from shared.db import lines, prices, standings
 from shared.db.connection import Connection
 from shared.rules import destinations
-from shared.rules.line_kinds import LineKind, LineMode
+from shared.rules.lines import Limits
 from shared.rules.purposes import ConsentPolicy
 from shared.rules.routes import ANYWHERE, CarrierRoute, RouteTable, line_up
-from shared.rules.snapshot import Account, Carrier, Configuration, Limits, Line
+from shared.rules.snapshot import Account, Carrier, Configuration
 
 CHANNEL = "sluice_configuration"
 """PostgreSQL notification sent by every change."""
@@ -58,7 +57,7 @@ async def load(connection: Connection) -> Configuration:
     async with connection.transaction(isolation="repeatable_read", readonly=True):
         number = await version(connection)
         accounts = await _accounts(connection)
-        line_rows = await lines.rows(connection)
+        every = await lines.load(connection)
         usual, special = await prices.load(connection)
         carriers = await _carriers(connection)
         ((egress_allow, conversation_days, seals_texts, reroutes),) = await connection.fetch(
@@ -67,16 +66,12 @@ async def load(connection: Connection) -> Configuration:
         wide, narrow = await _routes(connection)
         known_standings = await standings.load(connection)
         country_limits = await connection.fetch(_COUNTRY_LIMITS)
-    every = await lines.made_of(line_rows)
     return Configuration(
         version=number,
         accounts={account.account_id: account for account in accounts},
-        lines={line.line_id: line for line in every},
-        lines_by_sender={(line.account_id, line.sender): line for line in every},
-        lines_of=_by_account(every),
-        sharing=_sharing(every),
+        lines=every.lines,
+        sharing=every.sharing,
         seals_texts=seals_texts,
-        default_lines={line.account_id: line for line in every if line.is_default},
         prices=usual.plain,
         special_prices=special.plain,
         price_periods=usual.dated,
@@ -86,7 +81,7 @@ async def load(connection: Connection) -> Configuration:
         country_limits={(row[0], row[1]): Limits(*row[2:]) for row in country_limits},
         conversation_days=conversation_days,
         egress_allowed=frozenset(map(destinations.read_host_port, egress_allow)),
-        api_senders=_api_senders(every),
+        api_senders=every.api_senders,
         route_tables=_route_tables([*wide, *narrow]),
         has_plain_routes=not narrow
         and not any(each.weight or each.cost_micro is not None for each in wide),
@@ -119,40 +114,11 @@ def _route_tables(every: Sequence[CarrierRoute]) -> dict[str, RouteTable]:
     }
 
 
-def _api_senders(lines: Iterable[Line]) -> dict[int, frozenset[str]]:
-    found: dict[int, set[str]] = {}
-    for line in lines:
-        if line.mode is LineMode.API:
-            found.setdefault(line.account_id, set()).add(line.sender)
-    return {account_id: frozenset(senders) for account_id, senders in found.items()}
-
-
 async def _accounts(connection: Connection) -> list[Account]:
     return [
         Account(**{**row, "consent": ConsentPolicy(row["consent"])})
         for row in await connection.fetch(_ACCOUNTS)
     ]
-
-
-def _sharing(every: Sequence[Line]) -> dict[int, tuple[int, ...]]:
-    """Lines of one number belong together; what has a name only is no line that phones share."""
-    numbers: defaultdict[str, list[int]] = defaultdict(list)
-    for line in every:
-        if line.kind is not LineKind.ALPHANUMERIC:
-            numbers[line.sender].append(line.line_id)
-    return {
-        line_id: tuple(sorted(together))
-        for together in numbers.values()
-        if len(together) > 1
-        for line_id in together
-    }
-
-
-def _by_account(every: Sequence[Line]) -> dict[int, tuple[Line, ...]]:
-    found: defaultdict[int, list[Line]] = defaultdict(list)
-    for line in every:
-        found[line.account_id].append(line)
-    return {account_id: tuple(own) for account_id, own in found.items()}
 
 
 async def _carriers(connection: Connection) -> list[Carrier]:

@@ -1,96 +1,84 @@
-"""Lines as processes keep them: there may be 100,000, and what they have in common is kept once."""
+"""Lines as processes keep them: there may be 100,000, so they are read a page at a time."""
 
 from __future__ import annotations
 
-import asyncio
 import functools
-from collections import deque
-from collections.abc import Callable
-from datetime import datetime
+from collections import defaultdict
 from typing import Any, Final, NamedTuple
-
-import asyncpg
 
 from shared.db.connection import Connection
 from shared.rules import line_kinds, registrations
 from shared.rules.line_kinds import Capability, LineKind, LineMode
+from shared.rules.lines import Columns, Limits, Line, Lines, Row, Traits
 from shared.rules.purposes import Purpose
 from shared.rules.registrations import Registration, RegistrationState
-from shared.rules.snapshot import Limits, Line
 from shared.sms import time_zones
 
 PAGE_COUNT: Final = 2_000
 """Lines that are made at a stretch: some 15 ms."""
 
 _SELECT = """
-SELECT line_id, account_id, sender, name, is_default, created_at, kind, country,
+SELECT line_id, account_id, sender, coalesce(name, ''), is_default, created_at,
+       row_number() OVER (PARTITION BY account_id ORDER BY sender COLLATE "C") - 1, kind, country,
        hour_limit, day_limit, month_limit, array_to_string(capabilities, ' '), mode,
        registration, brand, campaign, registered_from, registered_until,
        use_case, purpose, time_zone, second_limit
-FROM lines ORDER BY line_id"""
+FROM lines ORDER BY account_id, line_id"""
+_OF_ONE_SENDER = """
+SELECT array_agg(line_id ORDER BY line_id) FROM lines GROUP BY sender HAVING count(*) > 1"""
 
 
-async def rows(connection: Connection) -> deque[asyncpg.Record]:
-    """All of them as they are stored, in the order of their ids."""
-    return deque(await connection.fetch(_SELECT))
+class Loaded(NamedTuple):
+    """Every line, and what is known of several together."""
+
+    lines: Lines
+    sharing: dict[int, tuple[int, ...]]
+    """line → all lines of its number, where several accounts have it, in the order of their ids."""
+    api_senders: dict[int, frozenset[str]]
+    """account → the senders of its lines in API mode, if it has any."""
 
 
-async def made_of(rows: deque[asyncpg.Record]) -> list[Line]:
-    """The lines of these rows, a page at a time, for a process has other work; the rows are used
-    up, for they take more memory than the lines. No transaction is to wait for it: of a hundred
-    thousand it takes most of a second, and many where others are busy."""
-    common_of = functools.cache(_common)
-    moments: dict[datetime, datetime] = {}
-    lines: list[Line] = []
-    while rows:
-        page = [rows.popleft() for _ in range(min(PAGE_COUNT, len(rows)))]
-        lines += [_line(row, common_of, moments) for row in page]
-        await asyncio.sleep(0)
-    return lines
+async def load(connection: Connection) -> Loaded:
+    """All of them, in a transaction. It waits for a page to be made, never for all: of a hundred
+    thousand that takes most of a second, and many where others are busy."""
+    columns = Columns()
+    senders: defaultdict[int, set[str]] = defaultdict(set)
 
+    @functools.cache
+    def traits_number(*row: Any) -> int:
+        return columns.number_of(_traits(*row))
 
-def _line(
-    row: asyncpg.Record, common_of: Callable[..., _Common], moments: dict[datetime, datetime]
-) -> Line:
-    line_id, account_id, sender, name, is_default, created_at, word = row[:7]
-    kind = line_kinds.of_line(word, sender)
-    common = common_of(kind, *row[7:])
-    return Line(
-        line_id,
-        account_id,
-        sender,
-        kind,
-        common.country,
-        is_default,
-        common.limits,
-        name or sender,
-        common.capabilities,
-        common.mode,
-        common.registration,
-        common.use_case,
-        common.purpose,
-        common.time_zone,
-        common.second_limit,
-        moments.setdefault(created_at, created_at),
+    rows = await connection.cursor(_SELECT)
+    while page := await rows.fetch(PAGE_COUNT):
+        for row in page:
+            line = Row(*row[:7])
+            number = traits_number(line_kinds.of_line(row[7], line.sender), *row[8:])
+            columns.add(line, number)
+            if columns.traits[number].mode is LineMode.API:
+                senders[line.account_id].add(line.sender)
+    loaded = Lines(columns)
+    return Loaded(
+        loaded,
+        await _sharing(connection, loaded),
+        {account_id: frozenset(own) for account_id, own in senders.items()},
     )
 
 
-class _Common(NamedTuple):
-    country: str
-    limits: Limits
-    capabilities: frozenset[Capability]
-    mode: LineMode
-    registration: Registration
-    use_case: str | None
-    purpose: Purpose | None
-    time_zone: str
-    second_limit: int | None
+async def _sharing(connection: Connection, loaded: Lines) -> dict[int, tuple[int, ...]]:
+    """Lines of one number belong together; what has a name only is no line that phones share."""
+    return {
+        line_id: tuple(together)
+        for (together,) in await connection.fetch(_OF_ONE_SENDER)
+        if loaded[together[0]].kind is not LineKind.ALPHANUMERIC
+        for line_id in together
+    }
 
 
-def _common(kind: LineKind, country: str, *row: Any) -> _Common:
+def _traits(kind: LineKind, country: str, *row: Any) -> Traits:
     hour, day, month, capabilities, mode, state, *registered, use_case, purpose, zone, second = row
     where = registrations.kind_for(kind)
-    return _Common(
+    return Traits(
+        kind,
         country,
         Limits(hour, day, month),
         frozenset(map(Capability, capabilities.split())),

@@ -16,14 +16,15 @@ from shared.broker.envelopes import WorkItem
 from shared.db import connection, limits, parking
 from shared.db.pool import ACQUIRE_SECONDS
 from shared.limits import permits
-from shared.rules.snapshot import Configuration, Limits
+from shared.rules.lines import Limits
+from shared.rules.snapshot import Configuration
 from shared.runtime import redis_link
 
 _log = structlog.get_logger()
 
 PERMIT_AGE_SECONDS = permits.PERMIT_AGE_LIMIT_MS / 1000
-PLACE_COUNT_MAX = 100_000
-"""Accounts and countries whose scopes are remembered."""
+SCOPE_COUNT_MAX = 10_000
+"""Lines, and accounts by country, whose scopes are remembered: some three megabytes."""
 _LINE = "line:"
 REBUILD_COUNT_MAX = 5
 """Tries to get a whole answer while epochs change; then the limiter counts as unavailable."""
@@ -180,7 +181,8 @@ class Limiter:
 
     def _known_scopes(self, current: Configuration, item: WorkItem) -> tuple[permits.Scope, ...]:
         """The message's scopes: its line's and its country's, each made once per configuration."""
-        if self._version != current.version or len(self._of_places) > PLACE_COUNT_MAX:
+        count = len(self._of_lines) + len(self._of_places)
+        if self._version != current.version or count > SCOPE_COUNT_MAX:
             self._version = current.version
             self._of_lines.clear()
             self._of_places.clear()

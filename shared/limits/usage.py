@@ -10,7 +10,8 @@ from shared.db import limits
 from shared.db.connection import Connection
 from shared.limits import limiter
 from shared.limits.permits import LATE_MS, EpochLost, Permits, Used
-from shared.rules.snapshot import Configuration, Limits, Line
+from shared.rules.lines import Limits, Line
+from shared.rules.snapshot import Configuration
 from shared.runtime.redis_link import LimiterUnavailable
 
 # Slot and length of each window, as in permit.lua.

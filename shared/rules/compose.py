@@ -10,10 +10,11 @@ from uuid import UUID
 from shared.rules import prices, quiet_hours, verdict_codes, verdict_words, verdicts
 from shared.rules.doors import DoorName
 from shared.rules.line_kinds import LineKind, LineMode
+from shared.rules.lines import Limits, Line
 from shared.rules.purposes import ConsentPolicy, Purpose
 from shared.rules.refusals import Code, Refusal, Subject
 from shared.rules.routes import Journey
-from shared.rules.snapshot import Account, Carrier, Configuration, Limits, Line
+from shared.rules.snapshot import Account, Carrier, Configuration
 from shared.rules.verdicts import Case, Facts
 from shared.sms import e164, repertoires, segmentation, sender_id, time_zones
 from shared.sms.classes import NORMAL
@@ -94,14 +95,21 @@ class Draft(NamedTuple):
 
 
 def compose(
-    current: Configuration, account: Account, wish: Wish, message_id: UUID, now: datetime
+    current: Configuration,
+    account: Account,
+    wish: Wish,
+    message_id: UUID,
+    now: datetime,
+    *,
+    from_line: Line | None = None,
 ) -> Draft | Refusal:
     """Check a wish against everything but the wallet and, where its verdict hangs on it, what is on
-    record; what passes is called `message_id`."""
+    record; what passes is called `message_id`. `from_line`: what it would go from, whatever
+    lines there are; None: the one that it names."""
     recipient = _recipient_of(account, wish.to)
     if isinstance(recipient, Refusal):
         return recipient
-    line = _line_of(current, account, wish.sender)
+    line = from_line or _line_of(current, account, wish.sender)
     if isinstance(line, Refusal):
         return line
     carrier = current.carrier_to(
@@ -180,7 +188,7 @@ def quote(
     recipient = _recipient_of(account, wish.to)
     if isinstance(recipient, Refusal):
         return recipient
-    default = current.default_lines.get(account.account_id)
+    default = current.lines.default_of(account.account_id)
     line_id = 0 if default is None else default.line_id
     carrier = current.carrier_to(
         Journey(
@@ -335,12 +343,12 @@ def _measured(wish: Wish, carrier: Carrier | None) -> segmentation.Plan | Refusa
 
 def _line_of(current: Configuration, account: Account, sender: str | None) -> Line | Refusal:
     if sender is None:
-        line = current.default_lines.get(account.account_id)
+        line = current.lines.default_of(account.account_id)
         if line is None:
             detail = "The account has no default line; a sender must be named."
             return Refusal(Code.NO_DEFAULT_LINE, detail, Subject.SENDER)
         return line
-    line = current.lines_by_sender.get((account.account_id, sender))
+    line = current.lines.of_sender(account.account_id, sender)
     if line is not None:
         return line
     try:

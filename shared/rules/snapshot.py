@@ -4,14 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
-from typing import Final
 
 from shared.rules.destinations import HostPort
-from shared.rules.line_kinds import Capability, LineKind, LineMode
+from shared.rules.lines import Limits, Lines
 from shared.rules.price_periods import PricePeriod
-from shared.rules.purposes import CONVERSATION_DAYS, ConsentPolicy, Purpose
-from shared.rules.registrations import Registration
+from shared.rules.purposes import CONVERSATION_DAYS, ConsentPolicy
 from shared.rules.routes import (
     ANYWHERE,
     Journey,
@@ -57,56 +54,6 @@ class Account:
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
-    """Segments per window; None: this window is not limited."""
-
-    hour: int | None
-    day: int | None
-    month: int | None
-
-    @property
-    def least(self) -> int | None:
-        """The smallest of them; None where nothing is limited."""
-        return min(
-            (each for each in (self.hour, self.day, self.month) if each is not None), default=None
-        )
-
-
-_SMS_ALONE: Final = frozenset({Capability.SMS})
-_NOT_REGISTERED: Final = Registration()
-_LONG_AGO: Final = datetime.fromtimestamp(0, UTC)
-
-
-@dataclass(frozen=True, slots=True)
-class Line:
-    """What a message is sent from. `use_case`: what its owner has declared, on record only (A7).
-    `purpose`: what a send from it counts as unless the send says so itself; None: not known.
-    `second_limit`: segments per second beside `limits`; None: not limited."""
-
-    line_id: int
-    account_id: int
-    sender: str
-    kind: LineKind
-    country: str
-    is_default: bool
-    limits: Limits
-    name: str = ""
-    capabilities: frozenset[Capability] = _SMS_ALONE
-    mode: LineMode = LineMode.APPLICATION
-    registration: Registration = _NOT_REGISTERED
-    use_case: str | None = None
-    purpose: Purpose | None = None
-    time_zone: str = "UTC"
-    second_limit: int | None = None
-    created_at: datetime = _LONG_AGO
-
-    @property
-    def stores_bodies(self) -> bool:
-        """Whether texts from it and to it may be kept: in API mode they never are (A11)."""
-        return self.mode is not LineMode.API
-
-
-@dataclass(frozen=True, slots=True)
 class Carrier:
     carrier_id: int
     name: str
@@ -140,9 +87,7 @@ class Configuration:
 
     version: int
     accounts: Mapping[int, Account]
-    lines: Mapping[int, Line]
-    lines_by_sender: Mapping[tuple[int, str], Line]
-    default_lines: Mapping[int, Line]
+    lines: Lines
     prices: Mapping[tuple[str, str], int]
     """(country, currency) → micro-units per segment, where that never changes by itself: ask
     `shared/rules/prices.py`, not this."""
@@ -157,8 +102,6 @@ class Configuration:
     """For so long what a phone has written to a line may be answered from it (A6)."""
     egress_allowed: frozenset[HostPort] = frozenset()
     """Where requests to customers' URLs may go beside the public internet."""
-    lines_of: Mapping[int, tuple[Line, ...]] = field(default_factory=dict)
-    """account → its lines, in the order of their ids."""
     sharing: Mapping[int, tuple[int, ...]] = field(default_factory=dict)
     """line → all lines of its number, where several accounts have it, in the order of their ids."""
     seals_texts: bool = True

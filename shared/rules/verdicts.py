@@ -15,8 +15,9 @@ from typing import Final, NamedTuple
 from shared.rules import purposes, quiet_hours, sender_countries
 from shared.rules.doors import DoorName
 from shared.rules.line_kinds import LineKind, LineMode
+from shared.rules.lines import Line
 from shared.rules.purposes import ConsentPolicy, Purpose
-from shared.rules.snapshot import Account, Line
+from shared.rules.snapshot import Account
 
 RULES_VERSION: Final = 1
 API_PLAN: Final = "professional"

@@ -11,7 +11,7 @@ import msgspec
 from shared.db.inbound import StoredInbound
 from shared.db.messages import StoredMessage
 from shared.rules import event_types, line_kinds
-from shared.rules.snapshot import Line
+from shared.rules.lines import Line
 from shared.sms import e164
 from shared.sms.states import MessageStatus as M
 

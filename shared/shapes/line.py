@@ -11,7 +11,7 @@ from msgspec import Meta
 
 from shared.limits.permits import Used
 from shared.limits.usage import LimitOwner, MetLimit, ScopeUse
-from shared.rules import snapshot
+from shared.rules import lines
 from shared.rules.line_kinds import Capability, LineKind, LineMode
 from shared.rules.purposes import Purpose
 from shared.rules.registrations import RegistrationKind, RegistrationState
@@ -53,7 +53,7 @@ class Line(msgspec.Struct, frozen=True, kw_only=True):
     created_at: Time
 
 
-def shown(line: snapshot.Line) -> Line:
+def shown(line: lines.Line) -> Line:
     """The line as it stands."""
     found = line.registration
     return Line(
@@ -113,7 +113,7 @@ class LineUsage(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def limits_shown(
-    line: snapshot.Line, met: Sequence[MetLimit], used: Mapping[str, ScopeUse], as_of: datetime
+    line: lines.Line, met: Sequence[MetLimit], used: Mapping[str, ScopeUse], as_of: datetime
 ) -> LineUsage:
     """The limits `met`, with what is used of each by the limiter's name for it."""
     shown = [

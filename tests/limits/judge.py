@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
-from shared.rules.snapshot import Limits
+from shared.rules.lines import Limits
 
 HOUR_MS = 3_600_000
 DAY_MS = 24 * HOUR_MS

@@ -17,6 +17,7 @@ from shared.broker import envelopes
 from shared.db import connection, watch
 from shared.limits import permits
 from shared.rules import snapshot
+from shared.rules.lines import Limits, Lines
 from tests.limits import clock, judge, stage
 from tests.limits.worker import ALWAYS_TAKEN, OFTEN_PUT_OFF, Journal, Worker
 
@@ -105,11 +106,11 @@ class FaultRun:
 
     def _configuration(self) -> snapshot.Configuration:
         current = self._stage.configured
-        lines = {
-            line_id: replace(line, limits=self._limits[f"line:{line_id}"])
+        lines = Lines.of(
+            replace(line, limits=self._limits[f"line:{line_id}"])
             for line_id, line in current.lines.items()
-        }
-        country: dict[tuple[int | None, str], snapshot.Limits] = {}
+        )
+        country: dict[tuple[int | None, str], Limits] = {}
         for name, key in ((_PLATFORM, (None, stage.COUNTRY)), (_ACCOUNT, (1, stage.COUNTRY))):
             if name in self._limits:
                 country[key] = self._limits[name]
@@ -452,9 +453,7 @@ _SUFFER: Mapping[Fault, Callable[[FaultRun], Any]] = {
 }
 
 
-def _some_limits(
-    chance: random.Random, current: snapshot.Configuration
-) -> dict[str, snapshot.Limits]:
+def _some_limits(chance: random.Random, current: snapshot.Configuration) -> dict[str, Limits]:
     """Small ones: of each line, and sometimes of the country."""
     found = {f"line:{line_id}": _limits(chance, 4) for line_id in current.lines}
     if chance.random() < 0.4:
@@ -464,11 +463,11 @@ def _some_limits(
     return found
 
 
-def _limits(chance: random.Random, least: int) -> snapshot.Limits:
+def _limits(chance: random.Random, least: int) -> Limits:
     hour = chance.randint(least, least + 5)
     day = chance.choice((None, hour + chance.randint(0, 6)))
     month = chance.choice((None, (day or hour) + chance.randint(0, 8)))
-    return snapshot.Limits(hour, day, month)
+    return Limits(hour, day, month)
 
 
 def _set_event() -> asyncio.Event:

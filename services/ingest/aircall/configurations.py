@@ -15,7 +15,8 @@ from shared.db import line_callbacks
 from shared.db.line_callbacks import LineCallback
 from shared.rules import verdicts
 from shared.rules.line_kinds import LineKind, LineMode
-from shared.rules.snapshot import Account, Line
+from shared.rules.lines import Line
+from shared.rules.snapshot import Account
 
 
 class NumberConfiguration(msgspec.Struct, frozen=True, kw_only=True):

@@ -9,7 +9,7 @@ from aiohttp import web
 from services.ingest.aircall import answers, faults, requests
 from services.ingest.web import lines
 from services.ingest.web.entrance import Visit
-from shared.rules.snapshot import Line
+from shared.rules.lines import Line
 from shared.shapes import aircall as shapes
 from shared.web.problems import Refused
 
@@ -35,7 +35,7 @@ async def number_list(visit: Visit) -> web.Response:
 
 
 def _all(visit: Visit) -> list[Line]:
-    own = visit.context.watch.current.lines_of.get(visit.account_id, ())
+    own = visit.context.watch.current.lines.of_account(visit.account_id)
     return [line for line in own if shapes.is_number(line)]
 
 

@@ -16,8 +16,8 @@ from services.ingest.web.entrance import Visit
 from shared.rules.compose import Draft, Wish, compose
 from shared.rules.doors import DoorName
 from shared.rules.line_kinds import Capability, LineMode
+from shared.rules.lines import Line
 from shared.rules.refusals import Refusal
-from shared.rules.snapshot import Line
 from shared.runtime import ids
 from shared.shapes import aircall as shapes
 from shared.web import problems

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from datetime import datetime
 from typing import Final
 
@@ -14,8 +13,8 @@ from shared.db import configuration, lines
 from shared.rules import line_limits
 from shared.rules.compose import Draft, Wish, compose
 from shared.rules.line_kinds import LineKind
+from shared.rules.lines import Limits, Line
 from shared.rules.refusals import Code, Refusal, Subject
-from shared.rules.snapshot import Limits, Line
 from shared.runtime import ids
 from shared.sms import sender_id
 from shared.sms.sender_id import ALPHANUMERIC_LENGTH_MAX, SenderKind
@@ -30,11 +29,9 @@ _REFRESH_COUNT_MAX = 3
 def known(visit: Visit, sender: str) -> str | None:
     """The sender of the account's line that is meant: written as it is, or a number without its
     plus."""
-    own = visit.context.watch.current.lines_by_sender
-    for each in (sender, f"+{sender}"):
-        if (visit.account_id, each) in own:
-            return each
-    return None
+    every = visit.context.watch.current.lines
+    lines = (every.of_sender(visit.account_id, each) for each in (sender, f"+{sender}"))
+    return next((line.sender for line in lines if line is not None), None)
 
 
 def check(sender: str) -> SenderKind:
@@ -83,11 +80,9 @@ async def begin(visit: Visit, kind: SenderKind, wish: Wish, now: datetime) -> Re
 
 def _prospective(visit: Visit, wish: Wish, now: datetime) -> Draft | Refusal:
     """The message as it would be from the line that there is not yet."""
-    current, sender = visit.context.watch.current, wish.sender or ""
-    line = _new_line(visit, sender, "")
-    senders = {**current.lines_by_sender, (visit.account_id, sender): line}
-    with_line = dataclasses.replace(current, lines_by_sender=senders)
-    return compose(with_line, visit.account, wish, ids.uuid7(), now)
+    line = _new_line(visit, wish.sender or "", "")
+    current = visit.context.watch.current
+    return compose(current, visit.account, wish, ids.uuid7(), now, from_line=line)
 
 
 def _new_line(visit: Visit, sender: str, country: str) -> Line:

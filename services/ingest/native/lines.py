@@ -20,7 +20,7 @@ from shared.shapes import line as shapes
 async def line_list(visit: Visit) -> web.Response:
     """A page of the account's lines, in the order of their ids."""
     query = queries.read(visit.request, queries.LinesQuery)
-    own = visit.context.watch.current.lines_of.get(visit.account_id, ())
+    own = visit.context.watch.current.lines.of_account(visit.account_id)
     start = bisect_right(own, query.cursor, key=attrgetter("line_id"))
     page = own[start : start + query.limit]
     cursor = page[-1].line_id if start + query.limit < len(own) else None

@@ -71,7 +71,7 @@ async def _check_rules(
 ) -> None:
     """Raises Refused where what was allowed for its time is not for the new one."""
     current = visit.context.watch.current
-    line = current.lines_by_sender.get((visit.account_id, found.sender))
+    line = current.lines.of_sender(visit.account_id, found.sender)
     if line is None or found.verdict is None:
         return
     purpose = verdict_codes.decode(found.verdict).purpose

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from services.ingest.web.entrance import Visit
-from shared.rules.snapshot import Line
+from shared.rules.lines import Line
 from shared.web import problems
 from shared.web.problems import Refused
 

@@ -10,7 +10,7 @@ import asyncpg
 import pytest
 
 from shared.db import configuration
-from shared.rules import snapshot
+from shared.rules.lines import Limits
 from tests.integration.commands.sluice import Command
 
 OPERATOR = """
@@ -78,7 +78,9 @@ async def test_the_file_is_in_force_after_one_run_and_the_second_changes_nothing
     assert "hush-hush" not in first.output
     current = await configuration.load(connection)
     assert current.version == after_first == 2
-    assert current.default_lines[1].limits == snapshot.Limits(500, 2_000, 20_000)
+    default = current.lines.default_of(1)
+    assert default is not None
+    assert default.limits == Limits(500, 2_000, 20_000)
     assert current.prices == {("FR", "EUR"): 45_300}
     assert current.carriers[1].settings["system_id"] == "sluice"
     assert current.routes == {"*": (1,), "FR": (1,)}
@@ -204,8 +206,10 @@ async def test_the_default_moves_and_routes_are_replaced(
     assert ended.code == 0, ended.errors
     current = await configuration.load(connection)
     assert current.routes == {"*": (1,), "FR": (2,)}
-    assert current.default_lines[1].sender == "Other"
-    assert current.default_lines[1].limits == snapshot.Limits(1_000, 10_000, 50_000)
+    default = current.lines.default_of(1)
+    assert default is not None
+    assert default.sender == "Other"
+    assert default.limits == Limits(1_000, 10_000, 50_000)
 
 
 async def test_credit_is_given_once_when_two_apply_at_the_same_time(

@@ -12,9 +12,9 @@ import pytest
 
 from shared.db import apply, configuration, lines, migrate, schema
 from shared.rules.line_kinds import Capability, LineKind, LineMode
+from shared.rules.lines import Traits
 from shared.rules.purposes import ConsentPolicy, Purpose
 from shared.rules.registrations import Registration, RegistrationKind, RegistrationState
-from shared.rules.snapshot import Line
 
 ACCOUNT = apply.Account("demo", "EUR", 200, 60)
 PLAIN = apply.Line("demo", "+12025550123", "long_code", "US", False, 1000, 10_000, 50_000)
@@ -63,20 +63,21 @@ async def test_accounts_of_before_go_on_and_new_ones_are_held_to_the_rules(
         await connection.close(timeout=10)
 
 
-async def test_no_transaction_waits_for_lines_to_be_made(
+async def test_no_transaction_waits_for_all_lines_to_be_made(
     owner: asyncpg.Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # Given lines that take longer to make than a transaction may stand idle, as many would
     for row in (ACCOUNT, PLAIN, FULL):
         await apply.put(owner, row, None)
     await owner.execute("SET idle_in_transaction_session_timeout = '2s'")
-    make = lines._line
+    make = lines._traits
 
-    def slowly(*given: Any) -> Line:
+    def slowly(*given: Any) -> Traits:
         time.sleep(1.2)
         return make(*given)
 
-    monkeypatch.setattr(lines, "_line", slowly)
+    monkeypatch.setattr(lines, "_traits", slowly)
+    monkeypatch.setattr(lines, "PAGE_COUNT", 1)
     # When the configuration is loaded, Then it is whole
     assert len((await configuration.load(owner)).lines) == 2
     assert await owner.fetchval("SELECT true")
@@ -89,8 +90,10 @@ async def test_a07_a_line_is_loaded_with_all_that_is_known_of_it(owner: asyncpg.
 
     # When the configuration is loaded, Then the one is what was said, the other what is usual
     current = await configuration.load(owner)
-    plain = current.lines_by_sender[1, PLAIN.sender]
-    full = current.lines_by_sender[1, FULL.sender]
+    plain = current.lines.of_sender(1, PLAIN.sender)
+    full = current.lines.of_sender(1, FULL.sender)
+    assert plain is not None
+    assert full is not None
     kind = RegistrationKind.TEN_DLC
     assert full.capabilities == {Capability.SMS, Capability.MMS}
     assert full.mode is LineMode.API
@@ -125,7 +128,7 @@ async def test_what_many_lines_have_in_common_is_kept_once(owner: asyncpg.Connec
 
     # When they are loaded, Then each value of theirs is one object
     lines = (await configuration.load(owner)).lines.values()
-    for name in ("limits", "capabilities", "registration", "use_case", "time_zone", "created_at"):
+    for name in ("limits", "capabilities", "registration", "use_case", "time_zone"):
         assert len({id(getattr(line, name)) for line in lines}) == 1, name
 
 

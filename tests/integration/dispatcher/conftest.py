@@ -23,7 +23,7 @@ from shared.db import (
 )
 from shared.limits import limiter as dispatcher_limits
 from shared.limits import permits
-from shared.rules import snapshot
+from shared.rules.lines import Line
 from shared.runtime import redis_link
 from tests.drafts import draft
 from tests.keys import SEALS
@@ -43,14 +43,14 @@ class Town:
     configured: watch.Watch
     limiter: dispatcher_limits.Limiter
     redis: redis.asyncio.Redis
-    small: snapshot.Line
-    large: snapshot.Line
+    small: Line
+    large: Line
 
     async def accept(
         self,
         count: int,
         *,
-        line: snapshot.Line | None = None,
+        line: Line | None = None,
         segment_count: int = 1,
         **members: Any,
     ) -> list[envelopes.WorkItem]:

@@ -16,7 +16,8 @@ from shared.broker.envelopes import WorkItem
 from shared.db import apply, configuration, limits, pool
 from shared.limits import limiter, permits
 from shared.limits.limiter import FullBucket, Never, Permit, Wait
-from shared.rules.snapshot import Configuration, Line
+from shared.rules.lines import Line
+from shared.rules.snapshot import Configuration
 from shared.runtime import ids
 from tests.servers import as_services
 

@@ -7,6 +7,7 @@ from uuid import UUID
 import pytest
 
 from services.commands import probe
+from shared.rules.lines import Lines
 from shared.rules.routes import CarrierRoute, Journey
 from shared.rules.snapshot import Carrier, Configuration
 from shared.rules.standings import CarrierStanding, Condition
@@ -17,9 +18,7 @@ JOURNEY = Journey(UUID(int=7), "FR", "+33612345678", 10, 20, 1)
 CURRENT = Configuration(
     version=1,
     accounts={},
-    lines={},
-    lines_by_sender={},
-    default_lines={},
+    lines=Lines.of([]),
     prices={},
     special_prices={},
     carriers={

@@ -20,9 +20,10 @@ from shared.ledger import money
 from shared.rules import compose, prices
 from shared.rules.compose import Draft, Quote, Wish
 from shared.rules.line_kinds import LineKind
+from shared.rules.lines import Limits, Line, Lines
 from shared.rules.price_periods import PricePeriod, amount_at, timeline
 from shared.rules.refusals import Code, Refusal
-from shared.rules.snapshot import Account, Carrier, Configuration, Limits, Line
+from shared.rules.snapshot import Account, Carrier, Configuration
 
 ROOT = Path(__file__).parents[3]
 NOW = datetime(2030, 1, 1, tzinfo=UTC)
@@ -31,9 +32,7 @@ LINE = Line(1, 1, "Sluice", LineKind.ALPHANUMERIC, "FR", True, Limits(None, None
 CURRENT = Configuration(
     version=1,
     accounts={1: ACCOUNT},
-    lines={1: LINE},
-    lines_by_sender={(1, "Sluice"): LINE},
-    default_lines={1: LINE},
+    lines=Lines.of([LINE]),
     prices={("FR", "EUR"): 40_000},
     special_prices={("FR", "EUR"): 2_000_000},
     carriers={1: Carrier(1, "acme", "smpp", 0, {})},

@@ -12,10 +12,11 @@ from shared.rules import verdict_codes
 from shared.rules.compose import Draft, Wish, compose, settle
 from shared.rules.doors import DoorName
 from shared.rules.line_kinds import Capability, LineKind, LineMode
+from shared.rules.lines import Limits, Line, Lines
 from shared.rules.purposes import ConsentPolicy, Purpose
 from shared.rules.refusals import Code, Refusal
 from shared.rules.registrations import Registration, RegistrationState
-from shared.rules.snapshot import Account, Carrier, Configuration, Limits, Line
+from shared.rules.snapshot import Account, Carrier, Configuration
 from shared.rules.verdicts import Case, Facts, Reason, judge
 
 ID = UUID(int=7)
@@ -36,9 +37,7 @@ def configuration(line: Line) -> Configuration:
     return Configuration(
         version=1,
         accounts={1: ACCOUNT},
-        lines={line.line_id: line},
-        lines_by_sender={(1, line.sender): line},
-        default_lines={1: line},
+        lines=Lines.of([line]),
         prices={(country, "EUR"): 40_000 for country in ("FR", "GB", "US")},
         special_prices={},
         carriers={1: Carrier(1, "acme", "smpp", 0, {})},

@@ -10,6 +10,7 @@ from uuid import UUID
 import pytest
 
 from shared.rules import routes
+from shared.rules.lines import Lines
 from shared.rules.routes import CarrierRoute, Journey, PassedOver, Standings
 from shared.rules.snapshot import Carrier, Configuration
 from shared.rules.standings import CarrierStanding, Condition
@@ -119,9 +120,7 @@ def test_a_carrier_that_comes_back_has_its_share_of_the_messages() -> None:
 CURRENT = Configuration(
     version=1,
     accounts={},
-    lines={},
-    lines_by_sender={},
-    default_lines={},
+    lines=Lines.of([]),
     prices={},
     special_prices={},
     carriers={each: Carrier(each, str(each), "smpp", 0, {}) for each in (A, B, C)},

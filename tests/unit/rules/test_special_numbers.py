@@ -10,8 +10,9 @@ import pytest
 
 from shared.rules.compose import Draft, Wish, compose
 from shared.rules.line_kinds import LineKind
+from shared.rules.lines import Limits, Line, Lines
 from shared.rules.refusals import Code, Refusal, Subject
-from shared.rules.snapshot import Account, Carrier, Configuration, Limits, Line
+from shared.rules.snapshot import Account, Carrier, Configuration
 
 ID = UUID(int=7)
 NOW = datetime(2030, 1, 1, tzinfo=UTC)
@@ -21,9 +22,7 @@ LINE = Line(1, 1, "Sluice", LineKind.ALPHANUMERIC, "FR", True, Limits(None, None
 CURRENT = Configuration(
     version=1,
     accounts={1: ALLOWED},
-    lines={1: LINE},
-    lines_by_sender={(1, "Sluice"): LINE},
-    default_lines={1: LINE},
+    lines=Lines.of([LINE]),
     prices={(country, "EUR"): 40_000 for country in ("FR", "GB", "IT", "US", "001")},
     special_prices={("FR", "EUR"): 2_000_000},
     carriers={1: Carrier(1, "acme", "smpp", 0, {})},

@@ -12,17 +12,16 @@ import pytest
 from shared.rules.compose import Draft, Wish, compose
 from shared.rules.doors import DoorName
 from shared.rules.line_kinds import LineKind, LineMode
+from shared.rules.lines import Limits, Line, Lines
 from shared.rules.refusals import Code, Refusal
-from shared.rules.snapshot import Account, Carrier, Configuration, Limits, Line
+from shared.rules.snapshot import Account, Carrier, Configuration
 
 ACCOUNT = Account(1, "demo", "EUR", 200, 60, 1, 2)
 LINE = Line(1, 1, "Sluice", LineKind.ALPHANUMERIC, "FR", True, Limits(None, None, None))
 CURRENT = Configuration(
     version=1,
     accounts={1: ACCOUNT},
-    lines={1: LINE},
-    lines_by_sender={},
-    default_lines={},
+    lines=Lines.of([LINE]),
     prices={("FR", "EUR"): 40_000},
     special_prices={},
     carriers={1: Carrier(1, "acme", "smpp", 0, {})},
@@ -39,7 +38,7 @@ def test_a_text_is_kept_only_where_neither_account_nor_line_nor_send_says_no(
 ) -> None:
     line = replace(LINE, mode=mode)
     door = DoorName.AIRCALL if mode is LineMode.API else DoorName.NATIVE
-    current = replace(CURRENT, default_lines={1: line})
+    current = replace(CURRENT, lines=Lines.of([line]))
 
     draft = compose(
         current,
@@ -54,7 +53,7 @@ def test_a_text_is_kept_only_where_neither_account_nor_line_nor_send_says_no(
 
 
 def test_what_must_not_be_kept_is_refused_while_not_everybody_can_open_it() -> None:
-    current = replace(CURRENT, seals_texts=False, default_lines={1: LINE})
+    current = replace(CURRENT, seals_texts=False, lines=Lines.of([LINE]))
     moment = datetime(2030, 1, 1, tzinfo=UTC)
 
     refused = compose(

@@ -11,9 +11,10 @@ import pytest
 
 from shared.rules.doors import DoorName
 from shared.rules.line_kinds import LineKind, LineMode
+from shared.rules.lines import Limits, Line
 from shared.rules.purposes import ConsentPolicy, Purpose
 from shared.rules.registrations import Registration, RegistrationState
-from shared.rules.snapshot import Account, Limits, Line
+from shared.rules.snapshot import Account
 from shared.rules.verdicts import Case, Facts, Reason, Rule, Verdict, judge
 
 NOON = datetime(2030, 1, 2, 12, tzinfo=UTC)

@@ -1,0 +1,302 @@
+"""Lines, and all of them at once: there may be 100,000, and every process knows them.
+
+They are kept as columns, some fifty bytes a line, and made into a `Line` when one is asked for.
+"""
+
+from __future__ import annotations
+
+import functools
+from array import array
+from bisect import bisect_left, bisect_right
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from itertools import groupby
+from operator import attrgetter
+from typing import Final, NamedTuple, overload
+
+from shared.rules.line_kinds import Capability, LineKind, LineMode
+from shared.rules.purposes import Purpose
+from shared.rules.registrations import Registration
+
+MADE_COUNT_MAX: Final = 4_096
+"""Lines that are kept as they were made, for whoever asks for one asks again soon."""
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Segments per window; None: this window is not limited."""
+
+    hour: int | None
+    day: int | None
+    month: int | None
+
+    @property
+    def least(self) -> int | None:
+        """The smallest of them; None where nothing is limited."""
+        return min(
+            (each for each in (self.hour, self.day, self.month) if each is not None), default=None
+        )
+
+
+_SMS_ALONE: Final = frozenset({Capability.SMS})
+_NOT_REGISTERED: Final = Registration()
+_LONG_AGO: Final = datetime.fromtimestamp(0, UTC)
+_MICROSECOND: Final = timedelta(microseconds=1)
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """What a message is sent from. `use_case`: what its owner has declared, on record only (A7).
+    `purpose`: what a send from it counts as unless the send says so itself; None: not known.
+    `second_limit`: segments per second beside `limits`; None: not limited."""
+
+    line_id: int
+    account_id: int
+    sender: str
+    kind: LineKind
+    country: str
+    is_default: bool
+    limits: Limits
+    name: str = ""
+    capabilities: frozenset[Capability] = _SMS_ALONE
+    mode: LineMode = LineMode.APPLICATION
+    registration: Registration = _NOT_REGISTERED
+    use_case: str | None = None
+    purpose: Purpose | None = None
+    time_zone: str = "UTC"
+    second_limit: int | None = None
+    created_at: datetime = _LONG_AGO
+
+    @property
+    def stores_bodies(self) -> bool:
+        """Whether texts from it and to it may be kept: in API mode they never are (A11)."""
+        return self.mode is not LineMode.API
+
+
+class Traits(NamedTuple):
+    """What many lines have in common, as their fields."""
+
+    kind: LineKind
+    country: str
+    limits: Limits
+    capabilities: frozenset[Capability]
+    mode: LineMode
+    registration: Registration
+    use_case: str | None
+    purpose: Purpose | None
+    time_zone: str
+    second_limit: int | None
+
+
+class Row(NamedTuple):
+    """What is a line's alone. `name`: empty where it is its sender; `sender_rank`: how many senders
+    of its account come before its own as UTF-8."""
+
+    line_id: int
+    account_id: int
+    sender: str
+    name: str
+    is_default: bool
+    created_at: datetime
+    sender_rank: int
+
+
+class Columns:
+    """Lines on their way into `Lines`: added account by account, each account's by their ids."""
+
+    def __init__(self) -> None:
+        self.line_ids = array("q")
+        self.account_ids = array("q")
+        self.traits: list[Traits] = []
+        self.traits_of = array("I")
+        self.created_at_micros = array("q")
+        self.defaults: dict[int, int] = {}
+        """account → where its default line is."""
+        self.words = bytearray()
+        """Each line's sender, and its name where that is another."""
+        self.sender_starts = array("I", [0])
+        self.name_starts = array("I")
+        self.by_sender = array("I")
+        """Where each account's lines are, in the order of their senders as UTF-8."""
+        self._known: dict[Traits, int] = {}
+        self._account_start = 0
+
+    def add(self, row: Row, traits_number: int) -> None:
+        """Put a line behind the others, whose traits are called so."""
+        place = len(self.line_ids)
+        if not place or self.account_ids[-1] != row.account_id:
+            self._account_start = place
+        self.line_ids.append(row.line_id)
+        self.account_ids.append(row.account_id)
+        self.traits_of.append(traits_number)
+        self.created_at_micros.append((row.created_at - _LONG_AGO) // _MICROSECOND)
+        if row.is_default:
+            self.defaults[row.account_id] = place
+        self.words += row.sender.encode()
+        self.name_starts.append(len(self.words))
+        self.words += row.name.encode()
+        self.sender_starts.append(len(self.words))
+        self._put_by_sender(self._account_start + row.sender_rank, place)
+
+    def number_of(self, traits: Traits) -> int:
+        """Keep these traits, unless they are kept already; what they are called."""
+        number = self._known.setdefault(traits, len(self.traits))
+        if number == len(self.traits):
+            self.traits.append(traits)
+        return number
+
+    def _put_by_sender(self, rank: int, place: int) -> None:
+        missing = rank + 1 - len(self.by_sender)
+        if missing > 0:
+            self.by_sender.extend([0] * missing)
+        self.by_sender[rank] = place
+
+    def sender(self, place: int) -> bytes:
+        """The sender of the line at this place."""
+        return bytes(self.words[self.sender_starts[place] : self.name_starts[place]])
+
+    def line(self, place: int) -> Line:
+        """The line at this place."""
+        account_id = self.account_ids[place]
+        sender = self.sender(place).decode()
+        name = self.words[self.name_starts[place] : self.sender_starts[place + 1]].decode()
+        traits = self.traits[self.traits_of[place]]
+        return Line(
+            self.line_ids[place],
+            account_id,
+            sender,
+            traits.kind,
+            traits.country,
+            self.defaults.get(account_id) == place,
+            traits.limits,
+            name or sender,
+            traits.capabilities,
+            traits.mode,
+            traits.registration,
+            traits.use_case,
+            traits.purpose,
+            traits.time_zone,
+            traits.second_limit,
+            _LONG_AGO + self.created_at_micros[place] * _MICROSECOND,
+        )
+
+
+class Lines(Mapping[int, Line]):
+    """Every line by its id, in the order of their ids; never changed."""
+
+    def __init__(self, columns: Columns) -> None:
+        self._columns = columns
+        ids = columns.line_ids
+        self._by_id = array("I", sorted(range(len(ids)), key=ids.__getitem__))
+        self._line_ids = array("q", map(ids.__getitem__, self._by_id))
+        self._made = functools.lru_cache(MADE_COUNT_MAX)(columns.line)
+
+    @classmethod
+    def of(cls, lines: Iterable[Line]) -> Lines:
+        """These, in any order."""
+        columns = Columns()
+        for _, together in groupby(sorted(lines, key=_ACCOUNT_AND_ID), attrgetter("account_id")):
+            own = [*together]
+            ranks = {each: rank for rank, each in enumerate(sorted(line.sender for line in own))}
+            for line in own:
+                row = Row(
+                    line.line_id,
+                    line.account_id,
+                    line.sender,
+                    line.name,
+                    line.is_default,
+                    line.created_at,
+                    ranks[line.sender],
+                )
+                columns.add(row, columns.number_of(_traits(line)))
+        return cls(columns)
+
+    def __getitem__(self, line_id: int) -> Line:
+        rank = self._rank(line_id)
+        if rank is None:
+            raise KeyError(line_id)
+        return self._made(self._by_id[rank])
+
+    def __contains__(self, line_id: object) -> bool:
+        return isinstance(line_id, int) and self._rank(line_id) is not None
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(self._line_ids)
+
+    def __len__(self) -> int:
+        return len(self._line_ids)
+
+    def _rank(self, line_id: int) -> int | None:
+        rank = bisect_left(self._line_ids, line_id)
+        return rank if rank < len(self) and self._line_ids[rank] == line_id else None
+
+    def of_sender(self, account_id: int, sender: str) -> Line | None:
+        """The account's line of this sender."""
+        columns = self._columns
+        first, end = self._span(account_id)
+        word = sender.encode(errors="surrogatepass")
+        at = bisect_left(columns.by_sender, word, first, end, key=columns.sender)
+        if at == end or columns.sender(columns.by_sender[at]) != word:
+            return None
+        return self._made(columns.by_sender[at])
+
+    def default_of(self, account_id: int) -> Line | None:
+        """What the account's messages go from that name no sender."""
+        place = self._columns.defaults.get(account_id)
+        return None if place is None else self._made(place)
+
+    def of_account(self, account_id: int) -> Sequence[Line]:
+        """The account's lines, in the order of their ids."""
+        return _Run(self._made, range(*self._span(account_id)))
+
+    def _span(self, account_id: int) -> tuple[int, int]:
+        accounts = self._columns.account_ids
+        first = bisect_left(accounts, account_id)
+        return first, bisect_right(accounts, account_id, first)
+
+    def limits_changed(self, before: Lines) -> Iterator[int]:
+        """The lines whose limits are not what they were, or which are new."""
+        numbers: dict[tuple[Limits, int | None], int] = {}
+        old = dict(_met(before._columns, numbers))
+        for line_id, number in _met(self._columns, numbers):
+            if old.get(line_id) != number:
+                yield line_id
+
+
+class _Run(Sequence[Line]):
+    """Lines that are made as somebody comes to them."""
+
+    def __init__(self, made: Callable[[int], Line], places: range) -> None:
+        self._made = made
+        self._places = places
+
+    @overload
+    def __getitem__(self, at: int) -> Line: ...
+    @overload
+    def __getitem__(self, at: slice) -> Sequence[Line]: ...
+    def __getitem__(self, at: int | slice) -> Line | Sequence[Line]:
+        if isinstance(at, slice):
+            return _Run(self._made, self._places[at])
+        return self._made(self._places[at])
+
+    def __len__(self) -> int:
+        return len(self._places)
+
+
+_ACCOUNT_AND_ID = attrgetter("account_id", "line_id")
+
+
+def _traits(line: Line) -> Traits:
+    return Traits(*(getattr(line, name) for name in Traits._fields))
+
+
+def _met(
+    columns: Columns, numbers: dict[tuple[Limits, int | None], int]
+) -> Iterator[tuple[int, int]]:
+    """Each line, and what its limits are called: numbers are given to those that have none."""
+    of_traits = [
+        numbers.setdefault((each.limits, each.second_limit), len(numbers))
+        for each in columns.traits
+    ]
+    return zip(columns.line_ids, map(of_traits.__getitem__, columns.traits_of), strict=True)
