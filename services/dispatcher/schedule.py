@@ -203,7 +203,8 @@ def _share_out(plan: _Plan, sharing: Mapping[int, tuple[int, ...]]) -> None:
 
 
 def _is_paced(current: snapshot.Configuration, line_id: int) -> bool:
-    return current.lines[current.limit_line(line_id)].second_limit is not None
+    traits = current.lines.traits_of(current.limit_line(line_id))
+    return traits is not None and traits.second_limit is not None
 
 
 async def _carry_out(opened: connection.Connection, plan: _Plan) -> set[int]:

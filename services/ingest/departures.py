@@ -94,12 +94,12 @@ class DepartureForecasts:
         limits = current.country_limits
         if limits and ((None, country) in limits or (account_id, country) in limits):
             return True
-        line = current.lines.get(current.limit_line(line_id))
-        if line is None:
+        traits = current.lines.traits_of(current.limit_line(line_id))
+        if traits is None:
             return False
-        if line.second_limit is not None:
+        if traits.second_limit is not None:
             return True
-        least = line.limits.least
+        least = traits.limits.least
         return least is not None and (NEAR_SHARE * (self._seen[key] + draft.segment_count) >= least)
 
     def leaves_at(self, draft: Draft, now: datetime) -> datetime:

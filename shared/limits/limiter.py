@@ -119,8 +119,10 @@ def scopes_of(
 
 def _of_line(current: Configuration, line_id: int) -> tuple[permits.Scope, ...]:
     limit_line = current.limit_line(line_id)
-    line = current.lines[limit_line]
-    return (_scope(f"{_LINE}{limit_line}", line.limits, line.second_limit),)
+    traits = current.lines.traits_of(limit_line)
+    if traits is None:
+        raise LookupError(f"there is no line {limit_line}")
+    return (_scope(f"{_LINE}{limit_line}", traits.limits, traits.second_limit),)
 
 
 def _of_country(current: Configuration, account_id: int, country: str) -> tuple[permits.Scope, ...]:

@@ -1,6 +1,6 @@
 """Lines, and all of them at once: there may be 100,000, and every process knows them.
 
-They are kept as columns, some fifty bytes a line, and made into a `Line` when one is asked for.
+They are kept as columns, some sixty bytes a line, and made into a `Line` when one is asked for.
 """
 
 from __future__ import annotations
@@ -11,7 +11,6 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from itertools import groupby
 from operator import attrgetter
 from typing import Final, NamedTuple, overload
 
@@ -42,11 +41,11 @@ class Limits:
 _SMS_ALONE: Final = frozenset({Capability.SMS})
 _NOT_REGISTERED: Final = Registration()
 _LONG_AGO: Final = datetime.fromtimestamp(0, UTC)
+_PLACE_MAX: Final = (1 << 24) - 1
 _MICROSECOND: Final = timedelta(microseconds=1)
 
 
-@dataclass(frozen=True, slots=True)
-class Line:
+class Line(NamedTuple):
     """What a message is sent from. `use_case`: what its owner has declared, on record only (A7).
     `purpose`: what a send from it counts as unless the send says so itself; None: not known.
     `second_limit`: segments per second beside `limits`; None: not limited."""
@@ -90,8 +89,7 @@ class Traits(NamedTuple):
 
 
 class Row(NamedTuple):
-    """What is a line's alone. `name`: empty where it is its sender; `sender_rank`: how many senders
-    of its account come before its own as UTF-8."""
+    """What is a line's alone. `name`: empty where it is its sender."""
 
     line_id: int
     account_id: int
@@ -99,7 +97,6 @@ class Row(NamedTuple):
     name: str
     is_default: bool
     created_at: datetime
-    sender_rank: int
 
 
 class Columns:
@@ -117,16 +114,20 @@ class Columns:
         """Each line's sender, and its name where that is another."""
         self.sender_starts = array("I", [0])
         self.name_starts = array("I")
-        self.by_sender = array("I")
-        """Where each account's lines are, in the order of their senders as UTF-8."""
+        self.sender_marks = array("q")
+        """Of each line, what `mark` says of its sender, and in the lowest bits where it is."""
         self._known: dict[Traits, int] = {}
-        self._account_start = 0
+
+    def number_of(self, traits: Traits) -> int:
+        """Keep these traits, unless they are kept already; what they are called."""
+        number = self._known.setdefault(traits, len(self.traits))
+        if number == len(self.traits):
+            self.traits.append(traits)
+        return number
 
     def add(self, row: Row, traits_number: int) -> None:
         """Put a line behind the others, whose traits are called so."""
         place = len(self.line_ids)
-        if not place or self.account_ids[-1] != row.account_id:
-            self._account_start = place
         self.line_ids.append(row.line_id)
         self.account_ids.append(row.account_id)
         self.traits_of.append(traits_number)
@@ -137,29 +138,16 @@ class Columns:
         self.name_starts.append(len(self.words))
         self.words += row.name.encode()
         self.sender_starts.append(len(self.words))
-        self._put_by_sender(self._account_start + row.sender_rank, place)
+        self.sender_marks.append(mark(row.account_id, row.sender) | place)
 
-    def number_of(self, traits: Traits) -> int:
-        """Keep these traits, unless they are kept already; what they are called."""
-        number = self._known.setdefault(traits, len(self.traits))
-        if number == len(self.traits):
-            self.traits.append(traits)
-        return number
-
-    def _put_by_sender(self, rank: int, place: int) -> None:
-        missing = rank + 1 - len(self.by_sender)
-        if missing > 0:
-            self.by_sender.extend([0] * missing)
-        self.by_sender[rank] = place
-
-    def sender(self, place: int) -> bytes:
+    def sender(self, place: int) -> str:
         """The sender of the line at this place."""
-        return bytes(self.words[self.sender_starts[place] : self.name_starts[place]])
+        return self.words[self.sender_starts[place] : self.name_starts[place]].decode()
 
     def line(self, place: int) -> Line:
         """The line at this place."""
         account_id = self.account_ids[place]
-        sender = self.sender(place).decode()
+        sender = self.sender(place)
         name = self.words[self.name_starts[place] : self.sender_starts[place + 1]].decode()
         traits = self.traits[self.traits_of[place]]
         return Line(
@@ -182,6 +170,12 @@ class Columns:
         )
 
 
+def mark(account_id: int, sender: str) -> int:
+    """A number that few other senders of accounts have in this process, with room for a place in
+    its lowest bits."""
+    return hash((account_id, sender)) & ~_PLACE_MAX
+
+
 class Lines(Mapping[int, Line]):
     """Every line by its id, in the order of their ids; never changed."""
 
@@ -190,26 +184,17 @@ class Lines(Mapping[int, Line]):
         ids = columns.line_ids
         self._by_id = array("I", sorted(range(len(ids)), key=ids.__getitem__))
         self._line_ids = array("q", map(ids.__getitem__, self._by_id))
+        self._sender_marks = array("q", sorted(columns.sender_marks))
         self._made = functools.lru_cache(MADE_COUNT_MAX)(columns.line)
 
     @classmethod
     def of(cls, lines: Iterable[Line]) -> Lines:
         """These, in any order."""
         columns = Columns()
-        for _, together in groupby(sorted(lines, key=_ACCOUNT_AND_ID), attrgetter("account_id")):
-            own = [*together]
-            ranks = {each: rank for rank, each in enumerate(sorted(line.sender for line in own))}
-            for line in own:
-                row = Row(
-                    line.line_id,
-                    line.account_id,
-                    line.sender,
-                    line.name,
-                    line.is_default,
-                    line.created_at,
-                    ranks[line.sender],
-                )
-                columns.add(row, columns.number_of(_traits(line)))
+        for line in sorted(lines, key=attrgetter("account_id", "line_id")):
+            own = (getattr(line, name) for name in Row._fields)
+            traits = Traits(*(getattr(line, name) for name in Traits._fields))
+            columns.add(Row(*own), columns.number_of(traits))
         return cls(columns)
 
     def __getitem__(self, line_id: int) -> Line:
@@ -231,15 +216,23 @@ class Lines(Mapping[int, Line]):
         rank = bisect_left(self._line_ids, line_id)
         return rank if rank < len(self) and self._line_ids[rank] == line_id else None
 
+    def traits_of(self, line_id: int) -> Traits | None:
+        """What a line has in common with others: sooner found than the line is made."""
+        rank = self._rank(line_id)
+        columns = self._columns
+        return None if rank is None else columns.traits[columns.traits_of[self._by_id[rank]]]
+
     def of_sender(self, account_id: int, sender: str) -> Line | None:
         """The account's line of this sender."""
-        columns = self._columns
-        first, end = self._span(account_id)
-        word = sender.encode(errors="surrogatepass")
-        at = bisect_left(columns.by_sender, word, first, end, key=columns.sender)
-        if at == end or columns.sender(columns.by_sender[at]) != word:
-            return None
-        return self._made(columns.by_sender[at])
+        columns, marks = self._columns, self._sender_marks
+        mine = mark(account_id, sender)
+        at = bisect_left(marks, mine)
+        while at < len(marks) and marks[at] & ~_PLACE_MAX == mine:
+            place = marks[at] & _PLACE_MAX
+            if columns.account_ids[place] == account_id and columns.sender(place) == sender:
+                return self._made(place)
+            at += 1
+        return None
 
     def default_of(self, account_id: int) -> Line | None:
         """What the account's messages go from that name no sender."""
@@ -282,13 +275,6 @@ class _Run(Sequence[Line]):
 
     def __len__(self) -> int:
         return len(self._places)
-
-
-_ACCOUNT_AND_ID = attrgetter("account_id", "line_id")
-
-
-def _traits(line: Line) -> Traits:
-    return Traits(*(getattr(line, name) for name in Traits._fields))
 
 
 def _met(

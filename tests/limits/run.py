@@ -107,7 +107,7 @@ class FaultRun:
     def _configuration(self) -> snapshot.Configuration:
         current = self._stage.configured
         lines = Lines.of(
-            replace(line, limits=self._limits[f"line:{line_id}"])
+            line._replace(limits=self._limits[f"line:{line_id}"])
             for line_id, line in current.lines.items()
         )
         country: dict[tuple[int | None, str], Limits] = {}

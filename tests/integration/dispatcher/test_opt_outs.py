@@ -4,7 +4,6 @@ paid comes back."""
 from __future__ import annotations
 
 import asyncio
-import dataclasses
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -165,7 +164,7 @@ async def _waits(town: Town, count: int) -> bool:
 async def test_what_waits_is_canceled_at_once_where_a_phone_can_answer(
     town: Town, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    line = dataclasses.replace(town.large, sender=LINE)
+    line = town.large._replace(sender=LINE)
     # Given three messages from a number, one from a name, and an answer that the phone is owed
     waiting = await town.accept(3, line=line)
     (of_a_name,) = await town.accept(1)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from tracemalloc import get_traced_memory, start, stop
 
@@ -31,8 +30,7 @@ def some_lines(draw: st.DrawFn) -> list[Line]:
     )
     defaults = {account_id: sender for account_id, sender in keys if draw(st.booleans())}
     return [
-        replace(
-            LINE,
+        LINE._replace(
             line_id=line_id,
             account_id=account_id,
             sender=sender,
@@ -58,6 +56,9 @@ def test_every_line_is_found_as_it_was_put(put: Sequence[Line]) -> None:
     assert [*lines] == sorted(line.line_id for line in put)
     for line in put:
         assert line.line_id in lines
+        traits = lines.traits_of(line.line_id)
+        assert traits is not None
+        assert (traits.limits, traits.second_limit) == (line.limits, line.second_limit)
         assert lines.of_sender(line.account_id, line.sender) == line
 
 
@@ -77,6 +78,7 @@ def test_of_an_account_is_found_what_it_has_and_nothing_else(
     assert lines.of_sender(account_id, sender) == named
     assert lines.of_sender(account_id, "\ud800") is None
     assert lines.get(10**9 + 1) is None
+    assert lines.traits_of(10**9 + 1) is None
     assert 10**9 + 1 not in lines
 
 
@@ -101,8 +103,7 @@ def test_a_line_takes_less_than_a_hundred_bytes() -> None:
     count = 20_000
     moment = datetime(2026, 1, 1, tzinfo=UTC)
     put = (
-        replace(
-            LINE,
+        LINE._replace(
             line_id=number,
             account_id=number // 100,
             sender=f"+1202{number:07}",

@@ -23,8 +23,7 @@ ID = UUID(int=7)
 NOW = datetime(2030, 1, 2, 17, tzinfo=UTC)
 ACCOUNT = Account(1, "demo", "EUR", 200, 60, 1, 2)
 LONDON = Line(1, 1, "+442079460123", LineKind.FIXED, "GB", True, Limits(None, None, None))
-BOSTON = replace(
-    LONDON,
+BOSTON = LONDON._replace(
     line_id=2,
     sender="+16175550123",
     kind=LineKind.LONG_CODE,
@@ -68,7 +67,7 @@ def test_a_change_of_line_or_account_takes_effect_at_the_next_message() -> None:
         refusal = composed(LONDON, ACCOUNT, abroad)
         assert isinstance(refusal, Refusal)
         assert refusal.code is Code.ABROAD
-        french = replace(LONDON, country="FR")
+        french = LONDON._replace(country="FR")
         assert reasons(composed(french, ACCOUNT, abroad)) == {Reason.DOMESTIC}
 
 
@@ -92,8 +91,7 @@ def test_what_hangs_on_time_or_on_the_record_is_judged_each_time() -> None:
 
 def test_what_is_remembered_of_alike_lines_is_what_each_would_be_judged() -> None:
     # Given every line and account that verdicts tell apart, each with all else set to something
-    whole_line = replace(
-        BOSTON,
+    whole_line = BOSTON._replace(
         name="desk",
         capabilities=frozenset(Capability),
         use_case="parcels",
@@ -112,7 +110,7 @@ def test_what_is_remembered_of_alike_lines_is_what_each_would_be_judged() -> Non
         (None, Purpose.CONVERSATION),
         (DoorName.NATIVE, DoorName.AIRCALL),
     ):
-        line = replace(whole_line, kind=kind, country=home, mode=mode, purpose=purpose)
+        line = whole_line._replace(kind=kind, country=home, mode=mode, purpose=purpose)
         account = replace(
             whole_account,
             registration_enforced=enforced,

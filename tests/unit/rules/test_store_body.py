@@ -36,7 +36,7 @@ CURRENT = Configuration(
 def test_a_text_is_kept_only_where_neither_account_nor_line_nor_send_says_no(
     account: bool, mode: LineMode, send: bool | None
 ) -> None:
-    line = replace(LINE, mode=mode)
+    line = LINE._replace(mode=mode)
     door = DoorName.AIRCALL if mode is LineMode.API else DoorName.NATIVE
     current = replace(CURRENT, lines=Lines.of([line]))
 

@@ -262,7 +262,7 @@ def test_a03_a_registration_holds_on_its_days_only() -> None:
     until = AFTERNOON.date() + timedelta(days=1)
     registration = Registration(RegistrationState.APPROVED, until=until)
     us = line(LineKind.LONG_CODE, "US")
-    us = Line(**{name: getattr(us, name) for name in us.__slots__} | {"registration": registration})
+    us = us._replace(registration=registration)
     agreed = Facts(False, Purpose.AUTOMATED)
 
     # Then what is to be sent the day after that is refused
