@@ -132,7 +132,7 @@ class Postgres:
         self._place.write(password, self._passwords[_OWNER])
         initdb = [str(program.path("initdb")), "-D", str(draft), "--username", _OWNER]
         initdb += ["--pwfile", str(password), "--auth=scram-sha-256"]
-        initdb += ["--encoding=UTF8", "--locale=C.UTF-8", "--no-sync"]
+        initdb += ["--encoding=UTF8", "--lc-collate=C", "--lc-ctype=C.UTF-8", "--no-sync"]
         processes.run(initdb, environ, self._place.account)
         password.unlink()
         self._alone(program, environ, draft, f"CREATE DATABASE {_DATABASE}\n{self._users()}")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from uuid import UUID
 
@@ -192,20 +191,9 @@ async def _store_all(
     if {draft.account_id for draft in drafts} > left.keys():
         raise _NotForAll
     used = await ledger.used_today(opened, _payers(left))
-    spent_micro: Counter[int] = Counter()
-    taken: Counter[int] = Counter()
-    for draft in drafts:
-        purse = left[draft.account_id]
-        spent_micro[purse.wallet_id] += draft.price_micro
-        taken[purse.payer_account_id] += draft.segment_count
     watchers = await watching.watchers(opened, left.values(), drafts, counted=True)
-    # As they were before: then whoever decides about each message must decide for it.
-    till = Till(
-        {key: purse.with_more(spent_micro[purse.wallet_id]) for key, purse in left.items()},
-        {key: count - taken[key] for key, count in used.items()},
-        known,
-        watchers=watchers,
-    )
+    till = Till(left, used, known, watchers=watchers)
+    till.put_back(drafts)
     answers = _decide(intakes, results, till)
     if len(till.accepted) < len(drafts):
         raise _NotForAll

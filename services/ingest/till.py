@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from collections.abc import Set as AbstractSet
 from types import MappingProxyType
 from uuid import UUID
@@ -41,6 +41,14 @@ class Till:
         """(micro-units, currency) of what is left."""
         purse = self._purses[account_id]
         return self.balance_micro[purse.wallet_id], purse.currency
+
+    def put_back(self, drafts: Iterable[Draft]) -> None:
+        """Count these, which are stored and paid for, as if they were not: whoever decides about
+        each of them must then decide for it."""
+        for draft in drafts:
+            purse = self._purses[draft.account_id]
+            self.balance_micro[purse.wallet_id] += draft.price_micro
+            self._used[purse.payer_account_id] -= draft.segment_count
 
     def take(self, draft: Draft) -> Fate:
         """The draft, now stored and paid for when the transaction commits; or why not."""

@@ -5,7 +5,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
 from typing import NamedTuple
 from uuid import UUID
 
@@ -17,8 +16,7 @@ from shared.ledger.holdings import Holdings
 from shared.ledger.transfers import Book, Kind
 
 
-@dataclass(frozen=True, slots=True)
-class Purse:
+class Purse(NamedTuple):
     """The wallet that pays for an account, in its active currency, locked until the transaction
     ends. Accounts of one payer share it, and the payer's limit of a day."""
 
@@ -31,10 +29,6 @@ class Purse:
     payer_account_id: int
     is_watched: bool = False
     """There are caps on what the payer spends, or a guard on how fast: see `spending`."""
-
-    def with_more(self, amount_micro: int) -> Purse:
-        """The same purse, before so much was taken out of it."""
-        return replace(self, balance_micro=self.balance_micro + amount_micro)
 
 
 _LOCK = f"""
@@ -94,7 +88,7 @@ async def used_today(connection: Connection, account_ids: Sequence[int]) -> dict
     """Segments accepted in the last rolling day for these payers. Exact once their purses are
     locked."""
     rows = await connection.fetch(_USED_TODAY, account_ids)
-    return {row["account_id"]: row["used"] for row in rows}
+    return {row[0]: row[1] for row in rows}
 
 
 _FORGET_USAGE = """
@@ -126,10 +120,14 @@ DEBIT = f"""
 """One transfer for each segment."""
 
 SPENT = """
-    SELECT wallet_id, revenue_wallet_id, array_agg(DISTINCT account_id) AS account_ids,
-           sum(segment_count * segment_price_micro)::bigint AS amount_micro,
-           sum(segment_count) AS segment_count
-    FROM accepted GROUP BY wallet_id, revenue_wallet_id ORDER BY wallet_id"""
+    SELECT wallet_id, revenue_wallet_id, array_agg(account_id) AS account_ids,
+           sum(amount_micro)::bigint AS amount_micro, sum(segment_count)::bigint AS segment_count
+    FROM (
+        SELECT wallet_id, revenue_wallet_id, account_id,
+               sum(segment_count * segment_price_micro) AS amount_micro,
+               sum(segment_count) AS segment_count
+        FROM accepted GROUP BY wallet_id, revenue_wallet_id, account_id
+    ) of_account GROUP BY wallet_id, revenue_wallet_id ORDER BY wallet_id"""
 """What the transfers of DEBIT take from each wallet, for which accounts."""
 
 SPEND = """
@@ -155,7 +153,7 @@ LEFT = """
 LEFT_IN = """
     wallet w
     JOIN accounts p ON p.account_id = w.payer_account_id AND p.currency = w.currency
-    JOIN accounts a ON a.account_id = ANY (w.account_ids)"""
+    CROSS JOIN LATERAL unnest(w.account_ids) AS a (account_id)"""
 """What its end selects, and from where: the purses that are left, where the payer's currency is
 still the wallet's."""
 
