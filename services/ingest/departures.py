@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections import Counter
+from array import array
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 
@@ -38,7 +38,9 @@ PAGE_COUNT = 100
 LIMIT_COUNT_MAX = 50_000
 NEAR_SHARE = 8
 """A line is near its limits when this process alone has accepted one part of so many of one."""
-SEEN_COUNT_MAX = 200_000
+SEEN_SLOT_COUNT = 1 << 18
+"""A line, account and country are counted in the slot of their hash, so that memory is the same for
+any number of lines: those that share one are taken to be nearer to their limits than they are."""
 SEEN_SECONDS = 3_600.0
 _WAITING = frozenset({MessageStatus.SCHEDULED, MessageStatus.QUEUED, MessageStatus.PARKED})
 
@@ -55,9 +57,7 @@ class DepartureForecasts:
         self._version = 0
         self._limits: dict[str, KnownLimit] = {}
         self._met: dict[_Key, tuple[KnownLimit, ...]] = {}
-        self._seen: Counter[_Key] = Counter()
-        """Segments accepted of late of those that meet no limit that is known."""
-        self._seen_since = time.monotonic()
+        self._begin_to_count()
         self._unasked: set[int] = set()
         """Lines of these, since it was asked last which of them have parked messages."""
         self._parked: set[int] = set()
@@ -100,7 +100,15 @@ class DepartureForecasts:
         if traits.second_limit is not None:
             return True
         least = traits.limits.least
-        return least is not None and (NEAR_SHARE * (self._seen[key] + draft.segment_count) >= least)
+        return (
+            least is not None
+            and NEAR_SHARE * (self._seen[_slot(key)] + draft.segment_count) >= least
+        )
+
+    def _begin_to_count(self) -> None:
+        self._seen = array("I", bytes(4 * SEEN_SLOT_COUNT))
+        """Segments accepted of late of those that meet no limit that is known."""
+        self._seen_since = time.monotonic()
 
     def leaves_at(self, draft: Draft, now: datetime) -> datetime:
         """When a message leaves that is accepted now; where that is too far away to tell, a time
@@ -126,7 +134,7 @@ class DepartureForecasts:
         key = _key(draft)
         limits = self._met.get(key)
         if limits is None:
-            self._seen[key] += draft.segment_count
+            self._seen[_slot(key)] += draft.segment_count
             self._unasked.update(_of_number(self._configured.current, draft.line_id))
             return
         now_ms = time.time_ns() // 1_000_000
@@ -169,9 +177,8 @@ class DepartureForecasts:
 
     async def refresh(self) -> None:
         """Read again what is asked of and old, and see on which other lines messages wait."""
-        if len(self._seen) > SEEN_COUNT_MAX or time.monotonic() - self._seen_since > SEEN_SECONDS:
-            self._seen.clear()
-            self._seen_since = time.monotonic()
+        if time.monotonic() - self._seen_since > SEEN_SECONDS:
+            self._begin_to_count()
         await self._ask_who_is_parked()
         now_ms = time.time_ns() // 1_000_000
         due = [limit for limit in self._limits.values() if limit.is_due(now_ms)]
@@ -235,6 +242,10 @@ def _of_number(current: snapshot.Configuration, line_id: int) -> tuple[int, ...]
 
 def _key(draft: Draft) -> _Key:
     return draft.line_id, draft.account_id, draft.country
+
+
+def _slot(key: _Key) -> int:
+    return hash(key) % SEEN_SLOT_COUNT
 
 
 def _milliseconds(moment: datetime) -> int:
