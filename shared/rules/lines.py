@@ -239,9 +239,16 @@ class Lines(Mapping[int, Line]):
         place = self._columns.defaults.get(account_id)
         return None if place is None else self._made(place)
 
-    def of_account(self, account_id: int) -> Sequence[Line]:
-        """The account's lines, in the order of their ids."""
-        return _Run(self._made, range(*self._span(account_id)))
+    def of_account(
+        self, account_id: int, wanted: Callable[[Traits], bool] | None = None
+    ) -> Sequence[Line]:
+        """The account's lines, in the order of their ids. `wanted`: only those of such traits."""
+        columns = self._columns
+        places: Sequence[int] = range(*self._span(account_id))
+        if wanted is not None:
+            numbers = {at for at, traits in enumerate(columns.traits) if wanted(traits)}
+            places = [place for place in places if columns.traits_of[place] in numbers]
+        return _Run(self._made, places)
 
     def _span(self, account_id: int) -> tuple[int, int]:
         accounts = self._columns.account_ids
@@ -260,7 +267,7 @@ class Lines(Mapping[int, Line]):
 class _Run(Sequence[Line]):
     """Lines that are made as somebody comes to them."""
 
-    def __init__(self, made: Callable[[int], Line], places: range) -> None:
+    def __init__(self, made: Callable[[int], Line], places: Sequence[int]) -> None:
         self._made = made
         self._places = places
 

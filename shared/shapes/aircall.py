@@ -11,7 +11,7 @@ import msgspec
 from shared.db.inbound import StoredInbound
 from shared.db.messages import StoredMessage
 from shared.rules import event_types, line_kinds
-from shared.rules.lines import Line
+from shared.rules.lines import Line, Traits
 from shared.sms import e164
 from shared.sms.states import MessageStatus as M
 
@@ -41,7 +41,7 @@ STATUSES: Final[Mapping[str, str]] = {
 """The vendor's words for ours; of its own after "pending" only "delivered" is documented."""
 
 
-def is_number(line: Line) -> bool:
+def is_number(line: Line | Traits) -> bool:
     """Whether the line is one of those that this API speaks of: no names and no short codes."""
     return line_kinds.is_number(line.kind)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 
 from aiohttp import web
@@ -34,9 +35,8 @@ async def number_list(visit: Visit) -> web.Response:
     return answers.response({"meta": page.meta(visit, len(shown), len(found)), "numbers": shown})
 
 
-def _all(visit: Visit) -> list[Line]:
-    own = visit.context.watch.current.lines.of_account(visit.account_id)
-    return [line for line in own if shapes.is_number(line)]
+def _all(visit: Visit) -> Sequence[Line]:
+    return visit.context.watch.current.lines.of_account(visit.account_id, shapes.is_number)
 
 
 async def number(visit: Visit) -> web.Response:

@@ -73,6 +73,8 @@ def test_of_an_account_is_found_what_it_has_and_nothing_else(
 
     assert [*lines.of_account(account_id)] == own
     assert [*lines.of_account(account_id)[1:3]] == own[1:3]
+    paced = lines.of_account(account_id, lambda traits: traits.second_limit is not None)
+    assert [*paced] == [line for line in own if line.second_limit is not None]
     assert lines.default_of(account_id) == next((each for each in own if each.is_default), None)
     named = next((each for each in own if each.sender == sender), None)
     assert lines.of_sender(account_id, sender) == named
