@@ -190,7 +190,7 @@ async def _store_all(
         raise _NotForAll
     if {draft.account_id for draft in drafts} > left.keys():
         raise _NotForAll
-    used = await ledger.used_today(opened, _payers(left))
+    used = await _used_today(opened, left)
     watchers = await watching.watchers(opened, left.values(), drafts, counted=True)
     till = Till(left, used, known, watchers=watchers)
     till.put_back(drafts)
@@ -222,9 +222,20 @@ async def _store_some(
     return [_certain(result) for result in results], till.accepted
 
 
-def _payers(purses: Mapping[int, ledger.Purse]) -> list[int]:
-    """Whose limits of a day the accounts of these purses have."""
-    return sorted({purse.payer_account_id for purse in purses.values()})
+async def _used_today(
+    opened: connection.Connection, purses: Mapping[int, ledger.Purse]
+) -> dict[int, int]:
+    """What those who pay have used of their limits of a day."""
+    used: dict[int, int] = {}
+    unknown: set[int] = set()
+    for purse in purses.values():
+        if purse.used_today is None:
+            unknown.add(purse.payer_account_id)
+        else:
+            used[purse.payer_account_id] = purse.used_today
+    if unknown:
+        used |= await ledger.used_today(opened, sorted(unknown))
+    return used
 
 
 async def _fill_till(
@@ -237,7 +248,7 @@ async def _fill_till(
     unwanted = await opt_outs.in_force(opened, phones)
     purses = await ledger.lock_purses(opened, account_ids)
     watchers = await watching.watchers(opened, purses.values(), drafts)
-    used = await ledger.used_today(opened, _payers(purses))
+    used = await _used_today(opened, purses)
     return Till(purses, used, known, unwanted, watchers)
 
 
@@ -266,7 +277,7 @@ async def accept_answers(
     accounts = sorted({draft.account_id for draft in drafts})
     purses = await ledger.lock_purses(opened, accounts)
     watchers = await watching.watchers(opened, purses.values(), drafts)
-    used = await ledger.used_today(opened, _payers(purses))
+    used = await _used_today(opened, purses)
     till = Till(purses, used, watchers=watchers)
     for draft in drafts:
         till.take(draft)

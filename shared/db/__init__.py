@@ -10,7 +10,7 @@ Whoever locks more than one row takes them in this order, so that nobody waits i
 5. submits; then segments, each with its message, in the order of ids,
 6. heads of event logs, in the order of accounts, for they are held until the commit,
 7. wallets, in the order of their ids; whoever accepts has no lock from 1 to 6 but a key's,
-8. the day's usage, then what was spent, under the wallet's lock,
+8. the day's usage that is over, then what was spent, under the wallet's lock,
 9. the legal entity whose next invoice number is taken, held until the commit, and that number.
 
 Whoever changes opt-outs takes their turn first (advisory), and alone; to make one, then the fence
@@ -22,8 +22,9 @@ for one shares it, after the keys and before all rows.
 Whoever adds up what was spent takes pages that nobody holds, one caller at a time (SKIP LOCKED),
 then 8, in the order of wallets and countries, as those who accept.
 
-Whoever settles a deposit locks it first, alone, then its account, then 6 and 7, the
-configuration's version, and last the legal entity.
+Whoever settles a deposit locks it first, alone, then its account, then 6 and all its wallets (7),
+the configuration's version, and last the legal entity. Whoever applies a file locks the accounts
+that it is about, in the order of their ids, and all their wallets (7), before it writes anything.
 
 Whoever sets an account's caps takes their turn (advisory); then caps, then its wallets (7), which
 are told that somebody watches them. Whoever asks for support takes that turn (advisory) alone.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import astuple, dataclass, field, replace
 from datetime import date
 
@@ -279,6 +279,22 @@ INSERT INTO country_limits (account_id, country, hour_limit, day_limit, month_li
 VALUES ((SELECT account_id FROM accounts WHERE name = $1), $2, $3, $4, $5)
 ON CONFLICT (account_id, country) DO UPDATE SET hour_limit = excluded.hour_limit,
     day_limit = excluded.day_limit, month_limit = excluded.month_limit"""
+
+
+_LOCK_ACCOUNTS = """
+SELECT account_id FROM accounts WHERE name = ANY ($1::text[])
+ORDER BY account_id FOR NO KEY UPDATE"""
+
+
+async def lock_accounts(connection: Connection, rows: Iterable[Row]) -> None:
+    """Lock the accounts of these rows and their wallets, before any of the rows is put."""
+    names = {
+        row.name if isinstance(row, Account) else row.account
+        for row in rows
+        if isinstance(row, Account | Credit)
+    }
+    found = await connection.fetch(_LOCK_ACCOUNTS, names)
+    await ledger.lock_wallets(connection, [row["account_id"] for row in found])
 
 
 async def put(connection: Connection, row: Row, before: Row | None) -> None:

@@ -115,6 +115,11 @@ WHERE s.accepted_at IS NULL AND s.state IN ({_UNSENT})
   AND NOT EXISTS (SELECT FROM transfers t WHERE t.message_id = s.message_id AND t.part = s.part
                   AND t.kind = '{Kind.REFUND}')"""
 
+_DAILY_LIMITS = """
+SELECT w.wallet_id, w.account_id, w.daily_limit, a.daily_limit AS account_daily_limit
+FROM wallets w JOIN accounts a USING (account_id)
+WHERE w.daily_limit IS DISTINCT FROM CASE WHEN a.currency = w.currency THEN a.daily_limit END"""
+
 _OWNERS = """
 SELECT m.message_id, m.account_id, m.line_id, m.carrier_id, m.wallet_id FROM messages m
 LEFT JOIN lines l ON l.line_id = m.line_id AND l.account_id = m.account_id
@@ -303,6 +308,8 @@ CHECKS = (
           _REFUNDED_COUNTS),
     Check("statistics", "statistics are what counting anew gives", "messages", _STATISTICS),
     Check("owners", "messages have a line, wallet and carrier that fit", "messages", _OWNERS),
+    Check("daily_limits", "the wallet that pays, and no other, has its account's limit of a day",
+          "wallets", _DAILY_LIMITS),
     Check("sub_accounts", "sub-accounts are of main accounts, and have no money", "accounts",
           _SUB_ACCOUNTS),
     Check("parts", "what is written of parts is of parts that a message has", "segments", _PARTS),

@@ -29,13 +29,14 @@ class Purse(NamedTuple):
     payer_account_id: int
     is_watched: bool = False
     """There are caps on what the payer spends, or a guard on how fast: see `spending`."""
+    used_today: int | None = None
+    """As `used_today` tells it; None: ask there."""
 
 
 _LOCK = f"""
 SELECT a.account_id, w.wallet_id, r.wallet_id AS revenue_wallet_id, w.currency, w.balance_micro,
-       p.daily_limit, p.account_id AS payer_account_id, w.spending_watched
+       w.daily_limit, w.account_id AS payer_account_id, w.spending_watched
 FROM accounts a
-JOIN accounts p ON p.account_id = a.payer_account_id
 JOIN wallets w ON w.account_id = a.payer_account_id AND w.currency = a.currency
 JOIN wallets r ON r.book = '{Book.REVENUE}' AND r.currency = w.currency
 WHERE a.account_id = ANY ($1::int[])
@@ -46,6 +47,16 @@ FOR UPDATE OF w"""
 async def lock_purses(connection: Connection, account_ids: Sequence[int]) -> dict[int, Purse]:
     """Lock the wallets that pay for these accounts, in the order that `shared.db` tells."""
     return {row["account_id"]: Purse(*row) for row in await connection.fetch(_LOCK, account_ids)}
+
+
+_LOCK_ALL = """
+SELECT FROM wallets WHERE account_id = ANY ($1::int[]) ORDER BY wallet_id FOR UPDATE"""
+
+
+async def lock_wallets(connection: Connection, account_ids: Sequence[int]) -> None:
+    """Lock all wallets of these accounts, which the caller has locked: whose currency or limit of a
+    day changes, its wallets are told by the database (0043)."""
+    await connection.execute(_LOCK_ALL, account_ids)
 
 
 _BALANCE = """
@@ -75,12 +86,13 @@ async def is_untouched(connection: Connection, account_id: int) -> bool:
     return bool(await connection.fetchval(_IS_UNTOUCHED, account_id))
 
 
+_NOW_SLOT = "floor(extract(epoch FROM clock_timestamp()) / 900)::bigint"
+
 # Slots of a quarter of an hour; one comes back a full day after its last second, so no rolling day
 # ever holds more than the limit. clock_timestamp: the lock above may have been waited for.
-_USED_TODAY = """
-SELECT account_id, sum(segment_count)::bigint AS used FROM daily_usage
-WHERE account_id = ANY ($1::int[])
-  AND slot >= floor(extract(epoch FROM clock_timestamp()) / 900)::bigint - 96
+_USED_TODAY = f"""
+SELECT account_id, sum(segment_count)::bigint AS used FROM usage_by_slot
+WHERE account_id = ANY ($1::int[]) AND slot >= {_NOW_SLOT} - 96
 GROUP BY account_id"""
 
 
@@ -119,43 +131,53 @@ DEBIT = f"""
     RETURNING part"""
 """One transfer for each segment."""
 
-SPENT = """
+SPENT = f"""
     SELECT wallet_id, revenue_wallet_id, array_agg(account_id) AS account_ids,
-           sum(amount_micro)::bigint AS amount_micro, sum(segment_count)::bigint AS segment_count
+           sum(amount_micro)::bigint AS amount_micro, sum(segment_count)::bigint AS segment_count,
+           (SELECT CASE WHEN NOT day_apart THEN {_NOW_SLOT} END FROM platform) AS slot
     FROM (
         SELECT wallet_id, revenue_wallet_id, account_id,
                sum(segment_count * segment_price_micro) AS amount_micro,
                sum(segment_count) AS segment_count
         FROM accepted GROUP BY wallet_id, revenue_wallet_id, account_id
     ) of_account GROUP BY wallet_id, revenue_wallet_id ORDER BY wallet_id"""
-"""What the transfers of DEBIT take from each wallet, for which accounts."""
+"""What the transfers of DEBIT take from each wallet, for which accounts, and in which quarter of an
+hour; no quarter while processes of the release before look for it in `daily_usage`."""
 
-SPEND = """
+# A wallet counts the quarter of an hour that it was debited in last. What the account has used
+# before is beside it, once the database has closed the quarter before that (0043).
+SPEND = f"""
 wallet AS (
-    UPDATE wallets w SET balance_micro = w.balance_micro - spent.amount_micro
+    UPDATE wallets w SET balance_micro = w.balance_micro - spent.amount_micro,
+        usage_slot = greatest(w.usage_slot, spent.slot),
+        slot_segment_count = CASE WHEN w.usage_slot >= spent.slot THEN w.slot_segment_count ELSE 0
+            END + CASE WHEN spent.slot IS NULL THEN 0 ELSE spent.segment_count END,
+        day_segment_count = CASE WHEN w.usage_slot >= spent.slot THEN w.day_segment_count END
     FROM spent WHERE w.wallet_id = spent.wallet_id
     RETURNING w.account_id AS payer_account_id, w.wallet_id, spent.revenue_wallet_id, w.currency,
-              w.balance_micro, w.spending_watched, spent.segment_count, spent.account_ids
+              w.balance_micro, w.daily_limit, w.spending_watched,
+              w.day_segment_count + w.slot_segment_count AS used_today,
+              spent.segment_count, spent.account_ids, spent.slot
 ), day AS (
     INSERT INTO daily_usage AS d (account_id, slot, segment_count)
-    SELECT payer_account_id, floor(extract(epoch FROM clock_timestamp()) / 900)::bigint,
-           segment_count
-    FROM wallet ORDER BY payer_account_id
+    SELECT payer_account_id, {_NOW_SLOT}, segment_count
+    FROM wallet WHERE slot IS NULL ORDER BY payer_account_id
     ON CONFLICT (account_id, slot)
     DO UPDATE SET segment_count = d.segment_count + excluded.segment_count
 )"""
-"""Further parts of that statement, in which `spent` is SPENT: wallets, then the day's usage under
+"""Further parts of that statement, in which `spent` is SPENT: wallets, and the day's usage under
 their locks."""
 
 LEFT = """
-    a.account_id, w.wallet_id, w.revenue_wallet_id, w.currency, w.balance_micro, p.daily_limit,
-    w.payer_account_id, w.spending_watched"""
+    a.account_id, w.wallet_id, w.revenue_wallet_id, w.currency, w.balance_micro, w.daily_limit,
+    w.payer_account_id, w.spending_watched, w.used_today"""
 LEFT_IN = """
-    wallet w
-    JOIN accounts p ON p.account_id = w.payer_account_id AND p.currency = w.currency
-    CROSS JOIN LATERAL unnest(w.account_ids) AS a (account_id)"""
+    wallet w CROSS JOIN LATERAL unnest(w.account_ids) AS a (account_id)
+    WHERE w.daily_limit IS NOT NULL
+      AND (w.slot IS NULL OR clock_timestamp() < to_timestamp((w.slot + 1) * 900))"""
 """What its end selects, and from where: the purses that are left, where the payer's currency is
-still the wallet's."""
+still the wallet's, and the quarter of an hour still that in which it was counted: the lock may have
+been waited for."""
 
 # The unique key (message, part, kind) lets each segment be refunded once; the wallet receives
 # only what was inserted, so a second try moves nothing. Statistics tell what a message has cost by

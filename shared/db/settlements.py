@@ -194,6 +194,7 @@ async def credit(connection: Connection, deposit_id: UUID, payment: Payment) -> 
     after = before.with_deposit(deposit.currency, payment.amount_micro)
     await _tell(connection, deposit, event_types.DEPOSIT_CREDITED)
     await ledger.open_wallet(connection, deposit.account_id, deposit.currency)
+    await ledger.lock_wallets(connection, [deposit.account_id])
     reason = f"{DEPOSIT_REASON}{deposit_id}"
     credited = await ledger.credit(
         connection, deposit.account_id, deposit.currency, payment.amount_micro, reason

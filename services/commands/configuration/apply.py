@@ -96,6 +96,7 @@ def _opened(row: apply.Row, vault: Vault) -> apply.Row:
 
 async def _write(connection: Connection, found: difference.Difference, vault: Vault | None) -> None:
     async with connection.transaction():
+        await apply.lock_accounts(connection, (each.after for each in found.changes if each.after))
         for change in found.changes:
             row = change.after
             if vault is not None and isinstance(row, apply.Carrier):

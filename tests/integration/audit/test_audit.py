@@ -137,6 +137,7 @@ _FALSIFICATIONS = (
         "{refunded}",
     ),
     ("unrefunded", "DELETE FROM transfers WHERE kind = 'refund' AND part = 2", "{refunded}"),
+    ("daily_limits", "UPDATE wallets SET daily_limit = 7 WHERE account_id = 2", "account_id"),
     ("owners", "UPDATE messages SET line_id = 2 WHERE message_id = '{submitted}'", "{submitted}"),
     ("owners", "UPDATE messages SET currency = 'USD' WHERE message_id = '{queued}'", "{queued}"),
     ("owners", "UPDATE messages SET carrier_id = 9 WHERE message_id = '{queued}'", "{queued}"),

@@ -207,8 +207,11 @@ FROM fresh WHERE n <= 200000""",
 )
 
 STATEMENTS = {
-    "accept: store": (messages._INSERT, "accounts_pkey opt_outs_in_force wallets_pkey"),
-    "accept: what an account has used": (ledger._USED_TODAY, "daily_usage_pkey"),
+    "accept: store": (messages._INSERT, "opt_outs_in_force wallets_pkey"),
+    "accept: what an account has used": (
+        ledger._USED_TODAY,
+        "daily_usage_pkey wallets_account_id_book_currency_key",
+    ),
     "accept: caps": (spending._CAPS, "spending_caps_pkey spending_pkey wallets_pkey"),
     "accept: paces": (
         spending._PACES,

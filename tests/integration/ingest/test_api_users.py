@@ -407,7 +407,7 @@ async def test_m08_a_sub_account_sends_at_its_main_accounts_cost_and_sees_no_mon
     # Given a sub-account
     name, sub_id = await _sub(town, "alice")
     before = (await town.get("alice", "/v1/balance"))["amount"]
-    day = "SELECT coalesce(sum(segment_count), 0) FROM daily_usage WHERE account_id = $1"
+    day = "SELECT coalesce(sum(segment_count), 0) FROM usage_by_slot WHERE account_id = $1"
     main_id = await account_id(town, "alice")
     used = await town.pool.fetchval(day, main_id)
 

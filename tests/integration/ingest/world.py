@@ -118,7 +118,7 @@ class World:
             "SELECT (SELECT count(*) FROM messages), (SELECT count(*) FROM parts), "
             "(SELECT count(*) FROM transfers), (SELECT count(*) FROM idempotency_keys), "
             "(SELECT sum(balance_micro)::bigint FROM wallets), (SELECT count(*) FROM work), "
-            "(SELECT coalesce(sum(segment_count), 0) FROM daily_usage)"
+            "(SELECT coalesce(sum(segment_count), 0) FROM usage_by_slot)"
         )
         return tuple(rows[0])
 
