@@ -144,15 +144,20 @@ SPENT = f"""
 """What the transfers of DEBIT take from each wallet, for which accounts, and in which quarter of an
 hour; no quarter while processes of the release before look for it in `daily_usage`."""
 
+# Who waits for the lock may find that another has begun the next slot. Whatever is further away was
+# told by a clock that went wrong.
+_IS_SAME_SLOT = "w.usage_slot IN (spent.slot, spent.slot + 1)"
+
 # A wallet counts the quarter of an hour that it was debited in last. What the account has used
 # before is beside it, once the database has closed the quarter before that (0043).
 SPEND = f"""
 wallet AS (
     UPDATE wallets w SET balance_micro = w.balance_micro - spent.amount_micro,
-        usage_slot = greatest(w.usage_slot, spent.slot),
-        slot_segment_count = CASE WHEN w.usage_slot >= spent.slot THEN w.slot_segment_count ELSE 0
-            END + CASE WHEN spent.slot IS NULL THEN 0 ELSE spent.segment_count END,
-        day_segment_count = CASE WHEN w.usage_slot >= spent.slot THEN w.day_segment_count END
+        usage_slot = CASE WHEN {_IS_SAME_SLOT} THEN w.usage_slot
+                     ELSE coalesce(spent.slot, w.usage_slot) END,
+        slot_segment_count = CASE WHEN {_IS_SAME_SLOT} THEN w.slot_segment_count ELSE 0 END
+            + CASE WHEN spent.slot IS NULL THEN 0 ELSE spent.segment_count END,
+        day_segment_count = CASE WHEN {_IS_SAME_SLOT} THEN w.day_segment_count END
     FROM spent WHERE w.wallet_id = spent.wallet_id
     RETURNING w.account_id AS payer_account_id, w.wallet_id, spent.revenue_wallet_id, w.currency,
               w.balance_micro, w.daily_limit, w.spending_watched,
@@ -169,11 +174,10 @@ wallet AS (
 their locks."""
 
 LEFT = """
-    a.account_id, w.wallet_id, w.revenue_wallet_id, w.currency, w.balance_micro, w.daily_limit,
-    w.payer_account_id, w.spending_watched, w.used_today"""
+    unnest(w.account_ids) AS account_id, w.wallet_id, w.revenue_wallet_id, w.currency,
+    w.balance_micro, w.daily_limit, w.payer_account_id, w.spending_watched, w.used_today"""
 LEFT_IN = """
-    wallet w CROSS JOIN LATERAL unnest(w.account_ids) AS a (account_id)
-    WHERE w.daily_limit IS NOT NULL
+    wallet w WHERE w.daily_limit IS NOT NULL
       AND (w.slot IS NULL OR clock_timestamp() < to_timestamp((w.slot + 1) * 900))"""
 """What its end selects, and from where: the purses that are left, where the payer's currency is
 still the wallet's, and the quarter of an hour still that in which it was counted: the lock may have

@@ -153,8 +153,7 @@ WITH claimed AS (
     ) o ON true
 ), intent AS (
     INSERT INTO submits (message_id, part, worker_id, submitted_at)
-    SELECT message_id, part, $3, submitted_at FROM found, unnest(parts) AS part
-    WHERE NOT opted_out
+    SELECT message_id, unnest(parts), $3, submitted_at FROM found WHERE NOT opted_out
 ), charged AS (
     INSERT INTO limit_usage AS u (scope, minute, worker_id, segment_count)
     SELECT scope, minute, $3, segment_count

@@ -174,6 +174,23 @@ async def test_who_waited_for_the_wallet_adds_to_the_quarter_that_it_has_come_to
     assert [tuple(row) for row in await desk.connection.fetch(_IN_WALLET)] == [(3, 5)]
 
 
+async def test_a_clock_that_was_a_year_ahead_keeps_no_more_than_what_it_counted(
+    desk: _Desk,
+) -> None:
+    # Given an account that has sent while the clock was wrong
+    await desk.send(3)
+    await desk.wait(-366 * DAY_SLOT_COUNT)
+    # When it goes on sending for days
+    for _ in range(3):
+        await desk.send(2)
+        await desk.send(2)
+        assert await desk.told() == desk.used
+        await desk.wait(DAY_SLOT_COUNT)
+    await desk.wait(1)
+    # Then what was sent by the right clock is forgotten as ever
+    assert await desk.told() == desk.used == 3
+
+
 async def _is_waiting(connection: Connection) -> None:
     async with asyncio.timeout(10):
         while not await connection.fetchval(
