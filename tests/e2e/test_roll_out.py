@@ -27,6 +27,7 @@ CONTRACTS = (
     "0035_carrier_credentials.sql",
     "0037_reroutes.sql",
     "0041_ready_by_lane_only.sql",
+    "0044_day_in_wallets_only.sql",
 )
 PER_SECOND = 40.0
 STEP_COUNT = 50
