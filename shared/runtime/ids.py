@@ -35,4 +35,11 @@ def _draw() -> Iterator[int]:
         yield from _DRAWN.unpack(os.urandom(_DRAWN.size))
 
 
+def _draw_anew() -> None:
+    """What is drawn already belongs to the process that was forked from."""
+    global _random_numbers  # noqa: PLW0603 - one supply for the whole process
+    _random_numbers = _draw()
+
+
 _random_numbers = _draw()
+os.register_at_fork(after_in_child=_draw_anew)

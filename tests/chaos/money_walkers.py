@@ -233,15 +233,21 @@ def main() -> int:
     chance, killed_count, births = random.Random(seed), 0, 0
     walkers: list[int] = []
     began_at = time.monotonic()
-    while journal.stat().st_size < 2 * operation_count:
-        while len(walkers) < process_count:
-            births += 1
-            walkers.append(_born(database_url, provider_url, seed * 1_000_000 + births, journal))
-        time.sleep(chance.uniform(*KILL_SECONDS))
-        victim = walkers.pop(chance.randrange(len(walkers)))
-        killed_count += _end(victim)
-    for pid in walkers:
-        killed_count += _end(pid)
+    try:
+        while journal.stat().st_size < 2 * operation_count:
+            while len(walkers) < process_count:
+                births += 1
+                walkers.append(
+                    _born(database_url, provider_url, seed * 1_000_000 + births, journal)
+                )
+            time.sleep(chance.uniform(*KILL_SECONDS))
+            victim = walkers.pop(chance.randrange(len(walkers)))
+            killed_count += _end(victim)
+    finally:
+        # Also where one has ended by itself: whoever started us waits for all of them.
+        for pid in walkers:
+            os.kill(pid, signal.SIGKILL)
+    killed_count += sum(map(_buried, walkers))
     seconds = time.monotonic() - began_at
     text = journal.read_bytes()
     kinds = Counter(text[place : place + 2].decode() for place in range(0, len(text), 2))
@@ -255,6 +261,10 @@ def main() -> int:
 def _end(pid: int) -> int:
     """Kill a walker; raises if it had ended by itself."""
     os.kill(pid, signal.SIGKILL)
+    return _buried(pid)
+
+
+def _buried(pid: int) -> int:
     _, status = os.waitpid(pid, 0)
     if os.WIFEXITED(status):
         raise SystemExit("a walker has ended by itself")
