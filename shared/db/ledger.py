@@ -14,6 +14,7 @@ from shared.db import cleaning
 from shared.db.connection import Connection
 from shared.ledger.holdings import Holdings
 from shared.ledger.transfers import Book, Kind
+from shared.rules.usage_slots import SLOT_SECONDS
 
 
 class Purse(NamedTuple):
@@ -86,13 +87,14 @@ async def is_untouched(connection: Connection, account_id: int) -> bool:
     return bool(await connection.fetchval(_IS_UNTOUCHED, account_id))
 
 
-_NOW_SLOT = "floor(extract(epoch FROM clock_timestamp()) / 900)::bigint"
+NOW_SLOT = f"floor(extract(epoch FROM clock_timestamp()) / {SLOT_SECONDS})::bigint"
+"""The running quarter of an hour, since 1970."""
 
 # Slots of a quarter of an hour; one comes back a full day after its last second, so no rolling day
 # ever holds more than the limit. clock_timestamp: the lock above may have been waited for.
 _USED_TODAY = f"""
 SELECT account_id, sum(segment_count)::bigint AS used FROM usage_by_slot
-WHERE account_id = ANY ($1::int[]) AND slot >= {_NOW_SLOT} - 96
+WHERE account_id = ANY ($1::int[]) AND slot >= {NOW_SLOT} - 96
 GROUP BY account_id"""
 
 
@@ -134,7 +136,7 @@ DEBIT = f"""
 SPENT = f"""
     SELECT wallet_id, revenue_wallet_id, array_agg(account_id) AS account_ids,
            sum(amount_micro)::bigint AS amount_micro, sum(segment_count)::bigint AS segment_count,
-           (SELECT CASE WHEN NOT day_apart THEN {_NOW_SLOT} END FROM platform) AS slot
+           (SELECT CASE WHEN NOT day_apart THEN {NOW_SLOT} END FROM platform) AS slot
     FROM (
         SELECT wallet_id, revenue_wallet_id, account_id,
                sum(segment_count * segment_price_micro) AS amount_micro,
@@ -165,8 +167,8 @@ wallet AS (
               spent.segment_count, spent.account_ids, spent.slot
 ), day AS (
     INSERT INTO daily_usage AS d (account_id, slot, segment_count)
-    SELECT payer_account_id, {_NOW_SLOT}, segment_count
-    FROM wallet WHERE slot IS NULL ORDER BY payer_account_id
+    SELECT payer_account_id, {NOW_SLOT}, sum(segment_count)
+    FROM wallet WHERE slot IS NULL GROUP BY payer_account_id ORDER BY payer_account_id
     ON CONFLICT (account_id, slot)
     DO UPDATE SET segment_count = d.segment_count + excluded.segment_count
 )"""
@@ -176,9 +178,9 @@ their locks."""
 LEFT = """
     unnest(w.account_ids) AS account_id, w.wallet_id, w.revenue_wallet_id, w.currency,
     w.balance_micro, w.daily_limit, w.payer_account_id, w.spending_watched, w.used_today"""
-LEFT_IN = """
+LEFT_IN = f"""
     wallet w WHERE w.daily_limit IS NOT NULL
-      AND (w.slot IS NULL OR clock_timestamp() < to_timestamp((w.slot + 1) * 900))"""
+      AND (w.slot IS NULL OR clock_timestamp() < to_timestamp((w.slot + 1) * {SLOT_SECONDS}))"""
 """What its end selects, and from where: the purses that are left, where the payer's currency is
 still the wallet's, and the quarter of an hour still that in which it was counted: the lock may have
 been waited for."""

@@ -15,15 +15,14 @@ import asyncpg
 
 from shared.db import cleaning
 from shared.db.connection import Connection
+from shared.db.ledger import NOW_SLOT
 from shared.rules.spending import EVERYWHERE, SLOT_COUNTS, CapOwner, SpendingCap, SpendWindow
-from shared.rules.usage_slots import SLOT_SECONDS, SlotUse
+from shared.rules.usage_slots import SlotUse
 from shared.rules.velocity import PAST_DAYS, YOUNG_DAYS, CountryPace, VelocityGuard
 
 PAGE_COUNT = 2_000
 """Statements whose spending is added up in one transaction."""
 KEPT_SLOT_COUNT = max(SLOT_COUNTS[SpendWindow.MONTH], (PAST_DAYS + YOUNG_DAYS) * 96) + 2 * 96
-
-_NOW_SLOT = f"floor(extract(epoch FROM clock_timestamp()) / {SLOT_SECONDS})::bigint"
 
 # Parts of the statement that stores messages: they read the parts `accepted` and `wallet`, and
 # begin when all of the latter are locked. Nobody asks about a wallet that is not watched: what is
@@ -31,7 +30,7 @@ _NOW_SLOT = f"floor(extract(epoch FROM clock_timestamp()) / {SLOT_SECONDS})::big
 # it does no harm where a wallet has just become watched.
 RECORD = f"""
 spent_on AS MATERIALIZED (
-    SELECT s.*, (SELECT {_NOW_SLOT}) AS slot,
+    SELECT s.*, (SELECT {NOW_SLOT}) AS slot,
            some_watched AND (SELECT spending_watched FROM wallets w WHERE w.wallet_id = s.wallet_id)
                AS is_watched
     FROM (SELECT bool_or(spending_watched) AS some_watched FROM wallet) locked CROSS JOIN (
@@ -100,7 +99,7 @@ CROSS JOIN LATERAL (
     FROM (
         SELECT max(s.slot) AS slot, sum(s.amount_micro)::bigint AS amount_micro FROM known s
         WHERE s.wallet_id = w.wallet_id AND s.country = c.country
-          AND s.slot >= (SELECT {_NOW_SLOT}) - v.slot_count
+          AND s.slot >= (SELECT {NOW_SLOT}) - v.slot_count
         GROUP BY s.slot / v.grain
     ) d
 ) u
@@ -141,15 +140,15 @@ CROSS JOIN LATERAL (
     SELECT array_agg(s.slot ORDER BY s.slot) AS slots,
            array_agg(s.segment_count ORDER BY s.slot) AS counts
     FROM known s WHERE s.wallet_id = w.wallet_id AND s.country = p.country
-      AND s.slot >= (SELECT {_NOW_SLOT}) - {SLOT_COUNTS[SpendWindow.HOUR]}
+      AND s.slot >= (SELECT {NOW_SLOT}) - {SLOT_COUNTS[SpendWindow.HOUR]}
 ) r
 CROSS JOIN LATERAL (
     SELECT coalesce(max(h.segment_count), 0)::bigint AS busiest_count FROM (
         SELECT sum(s.segment_count) AS segment_count FROM spending s
         JOIN wallets o USING (wallet_id)
         WHERE o.account_id = w.account_id AND s.country = p.country
-          AND s.slot >= (SELECT {_NOW_SLOT}) - {(PAST_DAYS + YOUNG_DAYS) * 96}
-          AND s.slot < (SELECT {_NOW_SLOT}) - {YOUNG_DAYS * 96}
+          AND s.slot >= (SELECT {NOW_SLOT}) - {(PAST_DAYS + YOUNG_DAYS) * 96}
+          AND s.slot < (SELECT {NOW_SLOT}) - {YOUNG_DAYS * 96}
         GROUP BY s.slot / {SLOT_COUNTS[SpendWindow.HOUR]}
     ) h
 ) b
@@ -176,7 +175,7 @@ _LATELY = f"""
 WITH {_spent("ARRAY(SELECT wallet_id FROM wallets WHERE account_id = $1)")}
 SELECT DISTINCT s.country FROM known s JOIN wallets w USING (wallet_id)
 WHERE w.account_id = $1 AND s.country <> '{EVERYWHERE}'
-  AND s.slot >= (SELECT {_NOW_SLOT}) - {SLOT_COUNTS[SpendWindow.DAY]}"""
+  AND s.slot >= (SELECT {NOW_SLOT}) - {SLOT_COUNTS[SpendWindow.DAY]}"""
 
 
 async def countries_of_today(connection: Connection, account_id: int) -> list[str]:
@@ -327,7 +326,7 @@ _FORGET = f"""
 DELETE FROM spending s USING (
     SELECT o.wallet_id, o.country, o.slot FROM wallets w CROSS JOIN LATERAL (
         SELECT wallet_id, country, slot FROM spending
-        WHERE wallet_id = w.wallet_id AND slot < (SELECT {_NOW_SLOT}) - {KEPT_SLOT_COUNT}
+        WHERE wallet_id = w.wallet_id AND slot < (SELECT {NOW_SLOT}) - {KEPT_SLOT_COUNT}
         LIMIT $1 FOR UPDATE SKIP LOCKED
     ) o WHERE w.account_id IS NOT NULL LIMIT $1
 ) old WHERE s.wallet_id = old.wallet_id AND s.country = old.country AND s.slot = old.slot"""

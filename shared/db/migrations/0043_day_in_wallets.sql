@@ -9,9 +9,6 @@ ALTER TABLE wallets ADD COLUMN slot_segment_count integer NOT NULL DEFAULT 0; --
 -- Of the account in `daily_usage`, from a day before `usage_slot` on. NULL: must be asked.
 ALTER TABLE wallets ADD COLUMN day_segment_count bigint;
 
-UPDATE wallets w SET daily_limit = a.daily_limit FROM accounts a
-WHERE a.account_id = w.account_id AND a.currency = w.currency;
-
 CREATE FUNCTION limit_new_wallet() RETURNS trigger LANGUAGE plpgsql
 SECURITY DEFINER SET search_path = public, pg_temp AS $$
 BEGIN
@@ -34,6 +31,9 @@ BEGIN
 END $$;
 CREATE TRIGGER limit_wallets AFTER UPDATE ON accounts FOR EACH ROW
     WHEN (OLD.currency <> NEW.currency OR OLD.daily_limit <> NEW.daily_limit) EXECUTE FUNCTION limit_wallets();
+-- After the trigger, from which on no change of an account passes unseen.
+UPDATE wallets w SET daily_limit = a.daily_limit FROM accounts a
+WHERE a.account_id = w.account_id AND a.currency = w.currency;
 
 -- The quarter that is over joins the others; what they come to is exact, for the wallet is locked.
 CREATE FUNCTION close_quarter() RETURNS trigger LANGUAGE plpgsql

@@ -12,6 +12,7 @@ import pytest
 from services.ingest import accept
 from services.ingest.accept import Answer, Intake
 from services.ingest.till import Fate
+from shared.db import ledger
 from shared.rules.compose import Draft
 from tests.drafts import draft
 from tests.keys import SEALS
@@ -33,18 +34,22 @@ async def database(owner: asyncpg.Connection, services: asyncpg.Pool) -> asyncpg
     return services
 
 
-async def intake(database: asyncpg.Pool, account_id: int, count: int) -> Intake:
+async def intake(
+    database: asyncpg.Pool, account_id: int, count: int, currency: str = "EUR"
+) -> Intake:
     """A request for so many messages; its answer tells what is left after it."""
     wallet_id, revenue_id = [
         await database.fetchval(
-            "SELECT wallet_id FROM wallets WHERE currency = 'EUR' AND book = $2"
+            "SELECT wallet_id FROM wallets WHERE currency = $3 AND book = $2"
             " AND account_id IS NOT DISTINCT FROM $1",
             *purse,
+            currency,
         )
         for purse in ((account_id, "customer"), (None, "revenue"))
     ]
     drafts = tuple(
-        draft(wallet_id, revenue_id, PRICE_MICRO, account_id=account_id) for _ in range(count)
+        draft(wallet_id, revenue_id, PRICE_MICRO, account_id=account_id, currency=currency)
+        for _ in range(count)
     )
 
     def answer(fates: Sequence[Fate], balance_micro: int, currency: str) -> Answer:
@@ -106,6 +111,31 @@ async def test_the_second_of_two_at_once_sees_what_the_first_has_spent(
         ((answer,), _) = await waiting
     assert isinstance(answer, Answer)
     assert answer.body == b"2 of 2, left 0 EUR"
+
+
+@pytest.mark.parametrize("is_apart", [False, True])
+async def test_what_was_priced_before_a_switch_of_currency_is_refused_and_harms_no_other(
+    owner: asyncpg.Connection, database: asyncpg.Pool, is_apart: bool
+) -> None:
+    # Given a request of before the account's currency changed, and one of after it
+    await owner.execute("UPDATE platform SET day_apart = $1", is_apart)
+    await owner.execute("UPDATE wallets SET balance_micro = 5000 WHERE currency = 'USD'")
+    requests = [await intake(database, RICH, 1), await intake(database, RICH, 2, "USD")]
+    await owner.execute("UPDATE accounts SET currency = 'USD' WHERE account_id = $1", RICH)
+    # When both are stored at once, Then that is undone, for one purse pays no more
+    async with database.acquire() as opened:
+        with pytest.raises(accept._NotForAll):
+            async with opened.transaction():
+                await accept._store_all(opened, SEALS, requests)
+        # And when each is looked at alone, the one is refused and the other stored
+        async with opened.transaction():
+            results, stored = await accept._store_some(opened, SEALS, requests)
+    assert [each.body for each in results if isinstance(each, Answer)] == [
+        b"0 of 1, left 5000 USD",
+        b"2 of 2, left 3000 USD",
+    ]
+    assert len(stored) == 2
+    assert await ledger.used_today(owner, [RICH]) == {RICH: 2}
 
 
 @pytest.mark.parametrize(
