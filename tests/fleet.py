@@ -6,7 +6,6 @@ import asyncio
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
@@ -17,6 +16,7 @@ from typing import Any
 import aiohttp
 
 from deploy.local.servers import Servers
+from tests.ports import free_port
 
 ROOT = Path(__file__).parent.parent
 ROLES = ("simulator", "dlr", "dispatcher", "ingest", "webhooks")
@@ -85,13 +85,6 @@ country = "FR"
 default = {str(default).lower()}
 limits = {{ hour = {hour}, day = {day}, month = {month} }}
 """
-
-
-def free_port() -> int:
-    """A loopback port nobody listens on at this moment."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 class Fleet:

@@ -18,8 +18,8 @@ from pathlib import Path
 import aiohttp
 
 from deploy.local import binaries, processes
-from tests import fleet
 from tests.bench import contender, journal, meters, orders, sink, stage
+from tests.ports import free_port
 
 _READY_SECONDS = 20.0
 _STOP_SECONDS = 10.0
@@ -150,7 +150,7 @@ async def _start(
     if program is None:
         raise LookupError("Kannel is not installed")
     word = secrets.token_hex(8)
-    ports = {name: fleet.free_port() for name in ("admin_port", "box_port", "api_port")}
+    ports = {name: free_port() for name in ("admin_port", "box_port", "api_port")}
     spool = folder / "spool"
     spool.mkdir()
     path = folder / "kannel.conf"

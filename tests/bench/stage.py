@@ -14,6 +14,7 @@ import asyncpg
 from deploy.local.servers import Servers
 from tests import fleet
 from tests.bench import contender, crowd, delivered, journal, meters, orders
+from tests.ports import free_port
 
 ACCOUNT = "bench"
 BINDS = 2
@@ -142,7 +143,7 @@ def _environment(sluice: fleet.Fleet, crew: Crew, role: str, number: int) -> dic
         chosen["SLUICE_SIMULATOR_SYSTEM_ID"] = ""
     if number and role in ("ingest", "dlr"):
         # Each process listens on a port of its own; the fleet asks there whether it is ready.
-        sluice.ports[role] = fleet.free_port()
+        sluice.ports[role] = free_port()
         chosen[f"SLUICE_{role.upper()}_PORT"] = str(sluice.ports[role])
     if role in crew.samples and number == 0:
         chosen["PYTHONPATH"] = str(Path(__file__).with_name("sampling"))

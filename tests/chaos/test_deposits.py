@@ -21,8 +21,9 @@ from shared.payments import registry
 from shared.payments.contract import ProviderMeans
 from tests.chaos import money_walkers
 from tests.chaos.arena import Arena
-from tests.fleet import ROOT, free_port
+from tests.fleet import ROOT
 from tests.integration.invoices import seller
+from tests.ports import free_port
 from tests.servers import as_services, in_database
 
 OPERATION_COUNT = int(os.environ.get("SLUICE_TEST_MONEY_OPERATIONS", "600"))

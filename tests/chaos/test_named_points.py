@@ -18,6 +18,7 @@ import pytest
 from tests import fleet
 from tests.chaos import arena, books, database, doomed, load, scenario
 from tests.chaos.arena import Arena
+from tests.ports import free_port
 
 ROUND_COUNT = int(os.environ.get("SLUICE_TEST_POINT_KILLS", "1"))
 """Kills at each point."""
@@ -190,7 +191,7 @@ async def _nursery(stage: Arena) -> AsyncIterator[asyncio.subprocess.Process]:
         sys.executable,
         "-m",
         "tests.chaos.doomed",
-        env={**stage.fleet.environment, "SLUICE_METRICS_PORT": str(fleet.free_port())},
+        env={**stage.fleet.environment, "SLUICE_METRICS_PORT": str(free_port())},
         cwd=fleet.ROOT,
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,

@@ -17,6 +17,7 @@ from shared.rules import standings
 from tests import fleet
 from tests.chaos import books, database, load, scenario
 from tests.chaos.arena import DISPATCHERS, Arena
+from tests.ports import free_port
 
 SECONDS = float(os.environ.get("SLUICE_TEST_ROUTE_SECONDS", "0"))
 """How long all carriers are well before one is frozen, and how long it is frozen, both beyond what
@@ -129,12 +130,12 @@ async def crossroads(stage: Arena) -> AsyncIterator[Crossroads]:
 
 def _carrier(stage: Arena, name: str, more: str = "", **options: str) -> str:
     """The configuration of a carrier, whose simulator is started."""
-    port = fleet.free_port()
+    port = free_port()
     stage.fleet.start(
         "simulator",
         name,
         SLUICE_SIMULATOR_SMPP_PORT=str(port),
-        SLUICE_SIMULATOR_HTTP_PORT=str(fleet.free_port()),
+        SLUICE_SIMULATOR_HTTP_PORT=str(free_port()),
         SLUICE_SIMULATOR_JOURNAL_PATH=str(_journal_path(stage, name)),
         **options,
     )

@@ -13,12 +13,13 @@ import pytest
 from deploy.local.servers import Servers
 from tests import fleet
 from tests.e2e.places import NOWHERE, look
+from tests.ports import free_port
 
 
 @pytest.fixture
 async def second(platform: fleet.Fleet) -> AsyncIterator[aiohttp.ClientSession]:
     """Another process of ingest."""
-    port = fleet.free_port()
+    port = free_port()
     platform.start("ingest", "second", SLUICE_INGEST_PORT=str(port))
     try:
         async with aiohttp.ClientSession(f"http://127.0.0.1:{port}") as client:

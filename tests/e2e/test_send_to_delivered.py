@@ -13,6 +13,7 @@ import pytest
 
 from tests import fleet
 from tests.e2e.producer import Producer
+from tests.ports import free_port
 
 PRICE = Decimal("0.0453")
 THROTTLED_SECONDS = 8.0
@@ -189,7 +190,7 @@ async def test_a_message_is_refunded_when_its_carrier_is_away_for_longer_than_it
     platform: fleet.Fleet, shop: Producer
 ) -> None:
     # Given that US numbers are reached over a carrier that is not there.
-    platform.apply(ABSENT.format(port=fleet.free_port()), response_seconds=3.0)
+    platform.apply(ABSENT.format(port=free_port()), response_seconds=3.0)
     await routed(platform)
     before = await shop.balance()
     # When a message is valid for two seconds only.

@@ -29,6 +29,7 @@ from shared.carriers.outcomes import OutcomeKind
 from shared.sms import encoding, inbound, receipts, segmentation
 from tests.integration.carriers import conftest, segments, stand_ins
 from tests.integration.carriers.stand_ins import Act, Report
+from tests.ports import free_port
 
 KEYS = sorted(found.name for found in pkgutil.iter_modules(adapters.__path__))
 WINDOW = 5
@@ -85,11 +86,6 @@ async def observed(link: contract.Link, **changes: object) -> tuple[outcomes.Out
     seen: asyncio.Future[tuple[int, bool]] = asyncio.get_running_loop().create_future()
     asked.add_done_callback(lambda _: seen.set_result((link.room, link.connected)))
     return await asyncio.wait_for(asked, 10), *await seen
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        return int(probe.getsockname()[1])
 
 
 # Outcomes

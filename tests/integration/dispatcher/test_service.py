@@ -13,9 +13,9 @@ import pytest
 
 from services.dispatcher import app, park
 from shared.limits.limiter import Wait
-from tests.fleet import free_port
 from tests.integration.dispatcher.conftest import Town
 from tests.keys import SECRET_KEY
+from tests.ports import free_port
 from tests.servers import as_services
 
 HOUR_MS = 3_600_000

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -19,6 +18,7 @@ from shared.broker import envelopes, topology
 from shared.db import watch
 from tests.integration.dlr import world
 from tests.keys import SECRET_KEY
+from tests.ports import free_port
 from tests.servers import as_services
 
 
@@ -105,20 +105,14 @@ async def serving(database_url: str, broker: Broker) -> AsyncIterator[Service]:
             database_url=as_services(database_url),
             secret_key=SECRET_KEY,
             amqp_url=broker.gated_url,
-            dlr_port=_free_port(),
-            metrics_port=_free_port(),
+            dlr_port=free_port(),
+            metrics_port=free_port(),
         )
         url = f"http://127.0.0.1:{chosen.dlr_port}"
         async with app.serve(chosen, asyncio.Event()), aiohttp.ClientSession(url) as client:
             service = Service(client, f"http://127.0.0.1:{chosen.metrics_port}/metrics")
             await world.eventually(service.is_ready)
             yield service
-
-
-def _free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return int(listener.getsockname()[1])
 
 
 @pytest.fixture

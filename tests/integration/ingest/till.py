@@ -16,10 +16,10 @@ from services.simulator.payment_face import signature
 from shared.access import tokens
 from shared.db import apply, audit, configuration
 from shared.db import tokens as stored
-from tests.fleet import free_port
 from tests.integration.ingest import world
 from tests.integration.ingest.world import KEYS, World
 from tests.integration.invoices import seller
+from tests.ports import free_port
 
 SECRET = "whsec_of_the_test"
 OLD_SECRET = "whsec_of_last_year"

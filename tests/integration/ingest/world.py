@@ -22,7 +22,7 @@ from shared.access import keys, tokens
 from shared.access.rights import ALL_SCOPES, AccessScope
 from shared.db import apply, configuration, ledger, pool
 from shared.db import tokens as stored
-from tests.fleet import free_port
+from tests.ports import free_port
 from tests.servers import as_services, in_database, own_database
 
 SECRET_KEY = "c0ffee" * 10

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 import subprocess
 import time
 from collections.abc import AsyncIterator, Iterator
@@ -15,14 +14,9 @@ import redis.asyncio
 from shared.limits import door, pace, permits
 from shared.runtime import redis_link
 from tests.integration.limits import virtual_clock
+from tests.ports import free_port
 
 START_SECONDS = 10.0
-
-
-def _free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return int(listener.getsockname()[1])
 
 
 def _wait_until_up(url: str) -> None:
@@ -40,7 +34,7 @@ def _wait_until_up(url: str) -> None:
 
 @pytest.fixture(scope="module")
 def redis_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    port = _free_port()
+    port = free_port()
     command = ["redis-server", "--port", str(port), "--bind", "127.0.0.1"]
     command += ["--save", "", "--appendonly", "no", "--maxmemory-policy", "noeviction"]
     command += ["--dir", str(tmp_path_factory.mktemp("redis"))]

@@ -15,7 +15,7 @@ from typing import Any
 
 import aiohttp
 
-from tests.fleet import free_port
+from tests.ports import free_port
 
 WITH_DATABASE = ("ingest", "dispatcher", "dlr", "webhooks")
 ROLES = (*WITH_DATABASE, "simulator")

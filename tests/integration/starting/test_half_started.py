@@ -19,8 +19,8 @@ from services.dlr import app as dlr
 from services.ingest import app as ingest
 from services.simulator import options, simulator
 from services.webhooks import app as webhooks
-from tests.fleet import free_port
 from tests.integration.starting.conftest import Site
+from tests.ports import free_port
 
 CLOSED_SECONDS = 5.0
 
