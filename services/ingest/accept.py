@@ -43,7 +43,7 @@ transaction costs as much as some twenty messages to begin with. One that comes 
 for nobody."""
 QUIET_SECONDS = 0.001
 """When nothing has come for so long, as from producers who all wait for their answers, nobody is
-waited for."""
+waited for; nor when as many have come as were answered last, who are likely to be the same."""
 CAREFUL_SECONDS = 1.0
 """For so long after a message was refused for its price, its day, its phone or what is on record
 of it, each is looked at before it is stored: who sends on without money does not make others'

@@ -22,8 +22,10 @@ class _Flushes(ABC):
     At most `concurrency` flushes run at once and at most `waiting` items wait (then Overloaded).
 
     Two ways of making batches larger, neither of which holds up who comes alone: a flush begins at
-    the earliest `pace_seconds` after the one before began, or as soon as nothing has come for
-    `quiet_seconds`; and beside another only when `beside_count` items wait for it.
+    the earliest `pace_seconds` after the one before began; and beside another only when
+    `beside_count` items wait for it. Where `quiet_seconds` are given the pace is for who comes of
+    his own accord: a flush begins as soon as nothing has come for so long, or as many have come as
+    were answered last, as from producers who send again when they are answered.
     """
 
     def __init__(
@@ -37,12 +39,15 @@ class _Flushes(ABC):
         self._concurrency = concurrency
         self._waiting_limit = waiting
         self._pace_seconds = pace_seconds
-        self._quiet_seconds = pace_seconds if quiet_seconds is None else quiet_seconds
+        self._quiet_seconds = quiet_seconds
         self._beside_count = beside_count
         self._running: set[asyncio.Task[None]] = set()
         self._scheduled = False
+        self._timer: asyncio.TimerHandle | None = None
         self._seen_count = 0
         self._next_at = 0.0
+        self._returning_count: int | None = None
+        """How many of those who were answered last have not come again; None: nobody knows."""
 
     @abstractmethod
     def __len__(self) -> int:
@@ -58,17 +63,35 @@ class _Flushes(ABC):
             running_count < self._concurrency and len(self) >= self._beside_count
         )
 
+    def _came(self) -> None:
+        """One more waits."""
+        if self._returning_count:
+            self._returning_count -= 1
+            if not self._returning_count and self._timer is not None:
+                self._timer.cancel()
+                self._schedule()
+        if not self._scheduled and self._may_begin():
+            self._schedule()
+
+    def _answered(self, count: int) -> None:
+        """A flush was good, and so many were told."""
+        if self._quiet_seconds is not None:
+            self._returning_count = count
+
     def _schedule(self) -> None:
         """Begin at the end of this turn of the loop, so that what arrives in it goes together; or
         when the pace allows it, or nothing more comes."""
         self._scheduled = True
+        self._timer = None
         loop = asyncio.get_running_loop()
         now = loop.time()
-        if now >= self._next_at:
+        if now >= self._next_at or self._returning_count == 0:
             loop.call_soon(self._begin)
+        elif self._quiet_seconds is None:
+            self._timer = loop.call_at(self._next_at, self._begin)
         else:
             self._seen_count = len(self)
-            loop.call_at(min(self._next_at, now + self._quiet_seconds), self._look)
+            self._timer = loop.call_at(min(self._next_at, now + self._quiet_seconds), self._look)
 
     def _look(self) -> None:
         if len(self) == self._seen_count:
@@ -78,6 +101,7 @@ class _Flushes(ABC):
 
     def _begin(self) -> None:
         self._scheduled = False
+        self._timer = None
         loop = asyncio.get_running_loop()
         while len(self) and self._may_begin():
             self._next_at = loop.time() + self._pace_seconds
@@ -132,8 +156,7 @@ class Batcher(_Flushes, Generic[Item, Result]):
             raise Overloaded
         future: asyncio.Future[Result] = asyncio.get_running_loop().create_future()
         self._waiting.append((item, future))
-        if not self._scheduled and self._may_begin():
-            self._schedule()
+        self._came()
         return future
 
     def _take(self) -> Coroutine[None, None, None]:
@@ -150,6 +173,7 @@ class Batcher(_Flushes, Generic[Item, Result]):
             if isinstance(error, asyncio.CancelledError):
                 raise
             return
+        self._answered(len(batch))
         for (_, future), result in zip(batch, results, strict=True):
             if future.done():
                 continue
@@ -191,8 +215,7 @@ class Gatherer(_Flushes, Generic[Item]):
         items, future = self._batches[-1]
         items.append(item)
         self._count += 1
-        if not self._scheduled and self._may_begin():
-            self._schedule()
+        self._came()
         return future
 
     def _take(self) -> Coroutine[None, None, None]:

@@ -174,32 +174,76 @@ async def test_a_pace_holds_up_the_next_flush_and_nobody_who_comes_alone() -> No
     assert begun[2] - came_at < pace_seconds / 2
 
 
-async def test_who_waits_for_the_pace_goes_when_nothing_more_comes() -> None:
-    pace_seconds, quiet_seconds = 0.5, 0.05
-    loop = asyncio.get_running_loop()
-    begun: list[tuple[float, int]] = []
+class Pace:
+    """A batcher that may wait, whose flushes take no time."""
 
-    async def flush(items: Sequence[int]) -> list[int]:
-        begun.append((loop.time(), len(items)))
+    pace_seconds = 0.5
+    quiet_seconds = 0.05
+
+    def __init__(self) -> None:
+        self.begun: list[tuple[float, int]] = []
+        self.batcher = batching.Batcher[int, int](
+            self.flush, size=100, pace_seconds=self.pace_seconds, quiet_seconds=self.quiet_seconds
+        )
+
+    async def flush(self, items: Sequence[int]) -> list[int]:
+        self.begun.append((asyncio.get_running_loop().time(), len(items)))
         return list(items)
 
-    batcher = batching.Batcher[int, int](
-        flush, size=100, pace_seconds=pace_seconds, quiet_seconds=quiet_seconds
-    )
-    # given one that has just gone
-    await batcher.add(0)
-    # when three more come and then nothing, then they go together, and long before the pace
-    await asyncio.gather(*[batcher.add(number) for number in range(3)])
-    assert [count for _, count in begun] == [1, 3]
-    assert quiet_seconds * 0.9 <= begun[1][0] - begun[0][0] < pace_seconds / 2
-    # but while others keep coming all wait for the pace
+    @property
+    def counts(self) -> list[int]:
+        return [count for _, count in self.begun]
+
+    @property
+    def waited_seconds(self) -> float:
+        """Between the last two flushes."""
+        return self.begun[-1][0] - self.begun[-2][0]
+
+    async def answered(self, count: int) -> None:
+        """So many have just been."""
+        await asyncio.gather(*[self.batcher.add(number) for number in range(count)])
+
+
+async def test_who_waits_for_the_pace_goes_when_nothing_more_comes() -> None:
+    pace = Pace()
+    await pace.answered(5)
+    # when fewer come than were answered, then they go together, and long before the pace
+    await asyncio.gather(*[pace.batcher.add(number) for number in range(3)])
+    assert pace.counts == [5, 3]
+    assert pace.quiet_seconds * 0.9 <= pace.waited_seconds < pace.pace_seconds / 2
+
+
+async def test_while_others_keep_coming_all_wait_for_the_pace() -> None:
+    pace = Pace()
+    await pace.answered(100)
     coming: list[asyncio.Future[int]] = []
-    while len(begun) < 3:
-        coming.append(batcher.add(len(coming)))
-        await asyncio.sleep(quiet_seconds / 5)
-    assert begun[2][0] - begun[1][0] >= pace_seconds * 0.9
-    assert begun[2][1] > 3
+    while len(pace.begun) < 2:
+        coming.append(pace.batcher.add(len(coming)))
+        await asyncio.sleep(pace.quiet_seconds / 5)
+    assert pace.waited_seconds >= pace.pace_seconds * 0.9
+    assert pace.counts[1] > 3
     await asyncio.gather(*coming)
+
+
+async def test_nobody_is_waited_for_when_all_who_were_answered_have_come_again() -> None:
+    pace = Pace()
+    await pace.answered(3)
+    # when they come again, one by one
+    coming = []
+    for number in range(3):
+        assert pace.counts == [3]
+        coming.append(pace.batcher.add(number))
+        await some_turns()
+    # then they go with the last of them
+    await asyncio.gather(*coming)
+    assert pace.counts == [3, 3]
+    assert pace.waited_seconds < pace.quiet_seconds
+    # and so does who comes alone, again and again
+    await pace.batcher.add(0)
+    await pace.batcher.add(0)
+    await pace.batcher.add(0)
+    assert pace.counts == [3, 3, 1, 1, 1]
+    assert pace.waited_seconds < pace.quiet_seconds
 
 
 # What succeeds or fails as a whole
