@@ -14,6 +14,7 @@ from pathlib import Path
 
 import uvloop
 
+from deploy.local import binaries
 from deploy.local.servers import Servers
 from tests import servers
 from tests.bench import (
@@ -51,7 +52,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = list(sys.argv[1:] if arguments is None else arguments)
     if given and given[0] in _OTHERS:
         return _OTHERS[given[0]](given[1:])
-    options = _parser().parse_args(given)
+    parser = _parser()
+    options = parser.parse_args(given)
+    if options.rivals and binaries.find(binaries.KANNEL) is None:
+        parser.error("Kannel is not installed: ./test bench --rivals gets it")
     # Ended by a signal, it still stops all that it started.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:

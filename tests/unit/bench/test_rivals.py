@@ -6,6 +6,8 @@ import asyncio
 
 import pytest
 
+from deploy.local import binaries
+from tests.bench import __main__ as bench
 from tests.bench import contender, figures, rivals, sink
 
 
@@ -79,3 +81,12 @@ def test_a_rivals_receipts_prove_nothing_unless_each_came_once(calls: list[bytes
         receipts.add(call)
     with pytest.raises(contender.NotProved):
         receipts.prove(2)
+
+
+def test_without_a_rival_it_is_said_before_anything_is_started(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(binaries, "find", lambda _program: None)
+    with pytest.raises(SystemExit):
+        bench.main(["--rivals"])
+    assert "Kannel is not installed" in capsys.readouterr().err
