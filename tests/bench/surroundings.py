@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+import sys
 import time
 from pathlib import Path
 
@@ -29,7 +30,8 @@ async def describe(servers: Servers, database: asyncpg.Connection, folder: Path)
         "PostgreSQL": str(await database.fetchval("SHOW server_version")),
         "RabbitMQ": await _rabbitmq_version(servers.amqp_url),
         "Redis": await _redis_version(servers.redis_url),
-        "Python": f"{platform.python_version()}, uvloop {_onoff('SLUICE_UVLOOP')}",
+        "Python": f"{platform.python_version()} of {sys.base_prefix}, "
+        f"uvloop {_onoff('SLUICE_UVLOOP')}",
     }
 
 
