@@ -47,7 +47,8 @@ class _Flushes(ABC):
         self._seen_count = 0
         self._next_at = 0.0
         self._returning_count: int | None = None
-        """How many of those who were answered last have not come again; None: nobody knows."""
+        """How many of those who were answered last have not come again; None: a flush is under way,
+        or has failed."""
 
     @abstractmethod
     def __len__(self) -> int:
@@ -105,6 +106,7 @@ class _Flushes(ABC):
         loop = asyncio.get_running_loop()
         while len(self) and self._may_begin():
             self._next_at = loop.time() + self._pace_seconds
+            self._returning_count = None
             task = loop.create_task(self._take())
             self._running.add(task)
             task.add_done_callback(self._ended)

@@ -182,12 +182,15 @@ class Pace:
 
     def __init__(self) -> None:
         self.begun: list[tuple[float, int]] = []
+        self.fails = False
         self.batcher = batching.Batcher[int, int](
             self.flush, size=100, pace_seconds=self.pace_seconds, quiet_seconds=self.quiet_seconds
         )
 
     async def flush(self, items: Sequence[int]) -> list[int]:
         self.begun.append((asyncio.get_running_loop().time(), len(items)))
+        if self.fails:
+            raise ValueError("no")
         return list(items)
 
     @property
@@ -244,6 +247,17 @@ async def test_nobody_is_waited_for_when_all_who_were_answered_have_come_again()
     await pace.batcher.add(0)
     assert pace.counts == [3, 3, 1, 1, 1]
     assert pace.waited_seconds < pace.quiet_seconds
+
+
+async def test_nobody_is_taken_to_have_come_again_after_a_flush_that_failed() -> None:
+    pace = Pace()
+    await pace.answered(1)
+    pace.fails = True
+    for _ in range(2):
+        with pytest.raises(ValueError, match="no"):
+            await pace.batcher.add(0)
+    assert pace.counts == [1, 1, 1]
+    assert pace.waited_seconds >= pace.quiet_seconds * 0.9
 
 
 # What succeeds or fails as a whole
