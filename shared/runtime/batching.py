@@ -42,8 +42,8 @@ class _Flushes(ABC):
         self._quiet_seconds = quiet_seconds
         self._beside_count = beside_count
         self._running: set[asyncio.Task[None]] = set()
-        self._scheduled = False
-        self._timer: asyncio.TimerHandle | None = None
+        self._scheduled: asyncio.Handle | None = None
+        """The next beginning, or look whether it is time."""
         self._seen_count = 0
         self._next_at = 0.0
         self._returning_count: int | None = None
@@ -68,10 +68,10 @@ class _Flushes(ABC):
         """One more waits."""
         if self._returning_count:
             self._returning_count -= 1
-            if not self._returning_count and self._timer is not None:
-                self._timer.cancel()
+            if not self._returning_count and self._scheduled is not None:
+                self._scheduled.cancel()
                 self._schedule()
-        if not self._scheduled and self._may_begin():
+        if self._scheduled is None and self._may_begin():
             self._schedule()
 
     def _answered(self, count: int) -> None:
@@ -82,17 +82,16 @@ class _Flushes(ABC):
     def _schedule(self) -> None:
         """Begin at the end of this turn of the loop, so that what arrives in it goes together; or
         when the pace allows it, or nothing more comes."""
-        self._scheduled = True
-        self._timer = None
         loop = asyncio.get_running_loop()
         now = loop.time()
         if now >= self._next_at or self._returning_count == 0:
-            loop.call_soon(self._begin)
+            self._scheduled = loop.call_soon(self._begin)
         elif self._quiet_seconds is None:
-            self._timer = loop.call_at(self._next_at, self._begin)
+            self._scheduled = loop.call_at(self._next_at, self._begin)
         else:
             self._seen_count = len(self)
-            self._timer = loop.call_at(min(self._next_at, now + self._quiet_seconds), self._look)
+            look_at = min(self._next_at, now + self._quiet_seconds)
+            self._scheduled = loop.call_at(look_at, self._look)
 
     def _look(self) -> None:
         if len(self) == self._seen_count:
@@ -101,8 +100,7 @@ class _Flushes(ABC):
             self._schedule()
 
     def _begin(self) -> None:
-        self._scheduled = False
-        self._timer = None
+        self._scheduled = None
         loop = asyncio.get_running_loop()
         while len(self) and self._may_begin():
             self._next_at = loop.time() + self._pace_seconds
@@ -113,7 +111,7 @@ class _Flushes(ABC):
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         self._running.discard(task)
-        if len(self) and not self._scheduled and self._may_begin():
+        if len(self) and self._scheduled is None and self._may_begin():
             self._schedule()
 
     async def drain(self) -> None:
