@@ -12,8 +12,10 @@ from shared.broker import envelopes, publish, topology
 from shared.carriers import contract
 from shared.runtime import batching, ids
 
-PACE_SECONDS = 0.025
-"""Between two envelopes, unless receipts come one by one."""
+PACE_SECONDS = 0.075
+"""Between two envelopes, unless one is full or receipts come one by one: each costs dlr much."""
+QUIET_SECONDS = 0.025
+"""When no receipt has come for so long, no other is waited for."""
 HOLD_SECONDS = 0.2
 """How long a receipt may be held for the answers that came before it to be recorded."""
 
@@ -33,6 +35,7 @@ class ReceiptDesk:
             size=envelopes.ENVELOPE_ITEM_COUNT_MAX,
             concurrency=4,
             pace_seconds=PACE_SECONDS,
+            quiet_seconds=QUIET_SECONDS,
             beside_count=envelopes.ENVELOPE_ITEM_COUNT_MAX,
             waiting=20_000,
         )

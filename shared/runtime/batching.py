@@ -21,21 +21,24 @@ class _Flushes(ABC):
 
     At most `concurrency` flushes run at once and at most `waiting` items wait (then Overloaded).
 
-    Two ways of making batches larger, neither of which holds up who comes alone: a flush begins at
-    the earliest `pace_seconds` after the one before began; and beside another only when
-    `beside_count` items wait for it. Where `quiet_seconds` are given the pace is for who comes of
-    his own accord: a flush begins as soon as nothing has come for so long, or as many have come as
-    were answered last, as from producers who send again when they are answered.
+    Two ways of making batches larger, neither of which holds up who comes alone: a flush begins
+    `pace_seconds` after the one before began, or as soon as a whole batch of `size` waits; and
+    beside another only when `beside_count` items wait for it. Where `quiet_seconds` are given the
+    pace is for who comes of his own accord: a flush begins as soon as nothing has come for so long,
+    or as many have come as were answered last, as from producers who send again when they are
+    answered.
     """
 
     def __init__(
         self,
+        size: int,
         concurrency: int,
         waiting: int,
         pace_seconds: float,
         quiet_seconds: float | None,
         beside_count: int,
     ) -> None:
+        self._size = size
         self._concurrency = concurrency
         self._waiting_limit = waiting
         self._pace_seconds = pace_seconds
@@ -66,12 +69,14 @@ class _Flushes(ABC):
 
     def _came(self) -> None:
         """One more waits."""
+        is_enough = len(self) == self._size
         if self._returning_count:
             self._returning_count -= 1
-            if not self._returning_count and self._scheduled is not None:
-                self._scheduled.cancel()
-                self._schedule()
-        if self._scheduled is None and self._may_begin():
+            is_enough |= not self._returning_count
+        if self._scheduled is not None and is_enough:
+            self._scheduled.cancel()
+            self._schedule()
+        elif self._scheduled is None and self._may_begin():
             self._schedule()
 
     def _answered(self, count: int) -> None:
@@ -84,7 +89,8 @@ class _Flushes(ABC):
         when the pace allows it, or nothing more comes."""
         loop = asyncio.get_running_loop()
         now = loop.time()
-        if now >= self._next_at or self._returning_count == 0:
+        is_time = now >= self._next_at or len(self) >= self._size
+        if is_time or self._returning_count == 0:
             self._scheduled = loop.call_soon(self._begin)
         elif self._quiet_seconds is None:
             self._scheduled = loop.call_at(self._next_at, self._begin)
@@ -142,9 +148,8 @@ class Batcher(_Flushes, Generic[Item, Result]):
         quiet_seconds: float | None = None,
         beside_count: int = 1,
     ) -> None:
-        super().__init__(concurrency, waiting, pace_seconds, quiet_seconds, beside_count)
+        super().__init__(size, concurrency, waiting, pace_seconds, quiet_seconds, beside_count)
         self._flush = flush
-        self._size = size
         self._waiting: deque[tuple[Item, asyncio.Future[Result]]] = deque()
 
     def __len__(self) -> int:
@@ -195,11 +200,11 @@ class Gatherer(_Flushes, Generic[Item]):
         concurrency: int = 1,
         waiting: int = 100_000,
         pace_seconds: float = 0.0,
+        quiet_seconds: float | None = None,
         beside_count: int = 1,
     ) -> None:
-        super().__init__(concurrency, waiting, pace_seconds, None, beside_count)
+        super().__init__(size, concurrency, waiting, pace_seconds, quiet_seconds, beside_count)
         self._flush = flush
-        self._size = size
         self._batches: deque[tuple[list[Item], asyncio.Future[None]]] = deque()
         self._count = 0
 

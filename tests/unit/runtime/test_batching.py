@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 from collections.abc import Sequence
 
 import pytest
@@ -172,6 +173,45 @@ async def test_a_pace_holds_up_the_next_flush_and_nobody_who_comes_alone() -> No
     came_at = loop.time()
     await batcher.add(6)
     assert begun[2] - came_at < pace_seconds / 2
+
+
+async def test_a_whole_batch_waits_for_no_pace() -> None:
+    # given a flush just now, and a pace that is far away
+    batches: list[list[int]] = []
+
+    async def flush(items: Sequence[int]) -> None:
+        batches.append(list(items))
+
+    gatherer = batching.Gatherer[int](flush, size=3, pace_seconds=60.0)
+    await gatherer.add(0)
+    # when fewer come than a batch takes, then they wait
+    waiting = [gatherer.add(1), gatherer.add(2)]
+    await some_turns()
+    assert batches == [[0]]
+    # and once it is whole, it goes at once, and who is left over waits
+    waiting += [gatherer.add(3), gatherer.add(4)]
+    await waiting[2]
+    await some_turns()
+    assert batches == [[0], [1, 2, 3]]
+    assert not waiting[3].done()
+
+
+async def test_a_gatherer_waits_for_nobody_when_nothing_more_comes() -> None:
+    loop = asyncio.get_running_loop()
+    begun: list[tuple[float, int]] = []
+
+    async def flush(items: Sequence[int]) -> None:
+        begun.append((loop.time(), len(items)))
+
+    gatherer = batching.Gatherer[int](flush, size=100, pace_seconds=60.0, quiet_seconds=0.05)
+    await gatherer.add(0)
+    gatherer.add(1)
+    await gatherer.add(2)
+    # when as many come as before, they wait like any others: nobody comes again here
+    await asyncio.gather(gatherer.add(3), gatherer.add(4))
+    assert [count for _, count in begun] == [1, 2, 2]
+    assert all(later - sooner >= 0.045 for (sooner, _), (later, _) in itertools.pairwise(begun))
+    assert begun[-1][0] - begun[0][0] < 5.0
 
 
 class Pace:
