@@ -41,9 +41,10 @@ PACE_SECONDS = 0.02
 """Between two transactions of single requests, while others keep coming: those go together, for a
 transaction costs as much as some twenty messages to begin with. One that comes after a while waits
 for nobody."""
-QUIET_SECONDS = 0.001
+QUIET_SECONDS = 0.004
 """When nothing has come for so long, as from producers who all wait for their answers, nobody is
-waited for; nor when as many have come as were answered last, who are likely to be the same."""
+waited for; nor when as many have come as were answered last, who are likely to be the same. On a
+busy machine who was answered takes some milliseconds to come again."""
 CAREFUL_SECONDS = 1.0
 """For so long after a message was refused for its price, its day, its phone or what is on record
 of it, each is looked at before it is stored: who sends on without money does not make others'
