@@ -41,6 +41,8 @@ PACE_SECONDS = 0.02
 """Between two transactions of single requests, while others keep coming: those go together, for a
 transaction costs as much as some twenty messages to begin with. One that comes after a while waits
 for nobody."""
+SLOW_PACE_SECONDS = 0.06
+"""At most, where the transactions would else take more than a quarter of the time."""
 QUIET_SECONDS = 0.004
 """When nothing has come for so long, as from producers who all wait for their answers, nobody is
 waited for; nor when as many have come as were answered last, who are likely to be the same. On a
@@ -116,8 +118,7 @@ class Acceptor:
             self._accept,
             size=REQUEST_COUNT_MAX,
             waiting=WAITING_COUNT_MAX,
-            pace_seconds=PACE_SECONDS,
-            quiet_seconds=QUIET_SECONDS,
+            pace=batching.Pace(PACE_SECONDS, QUIET_SECONDS, SLOW_PACE_SECONDS),
         )
         self._batches = batching.Batcher[Intake, Answer](
             self._accept, size=BATCH_COUNT_MAX, concurrency=2, waiting=WAITING_COUNT_MAX

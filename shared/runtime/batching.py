@@ -6,7 +6,10 @@ import asyncio
 from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
-from typing import Generic, TypeVar
+from typing import Generic, NamedTuple, TypeVar
+
+_REST = 4
+"""A flush may take one part in so many of the time."""
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -16,17 +19,30 @@ class Overloaded(Exception):
     """More is waiting than the batcher may hold."""
 
 
+class Pace(NamedTuple):
+    """How long a flush waits for company: it begins `seconds` after the one before began, or as
+    soon as a whole batch waits. Who comes alone waits for nobody.
+
+    Where `quiet_seconds` are given the pace is for who comes of his own accord: a flush begins as
+    soon as nothing has come for so long, or as many have come as were answered last, as from
+    producers who send again when they are answered. Up to `slow_seconds` pass from one to the next
+    where flushes would else take more than a quarter of the time, as on a slow machine.
+    """
+
+    seconds: float = 0.0
+    quiet_seconds: float | None = None
+    slow_seconds: float = 0.0
+
+
+_AT_ONCE = Pace()
+
+
 class _Flushes(ABC):
     """When flushes begin; what waits for them, and who is told, is its heirs' affair.
 
     At most `concurrency` flushes run at once and at most `waiting` items wait (then Overloaded).
-
-    Two ways of making batches larger, neither of which holds up who comes alone: a flush begins
-    `pace_seconds` after the one before began, or as soon as a whole batch of `size` waits; and
-    beside another only when `beside_count` items wait for it. Where `quiet_seconds` are given the
-    pace is for who comes of his own accord: a flush begins as soon as nothing has come for so long,
-    or as many have come as were answered last, as from producers who send again when they are
-    answered.
+    Two ways of making batches larger, neither of which holds up who comes alone: their pace; and a
+    flush begins beside another only when `beside_count` items wait for it.
     """
 
     def __init__(
@@ -34,20 +50,19 @@ class _Flushes(ABC):
         size: int,
         concurrency: int,
         waiting: int,
-        pace_seconds: float,
-        quiet_seconds: float | None,
+        pace: Pace,
         beside_count: int,
     ) -> None:
         self._size = size
         self._concurrency = concurrency
         self._waiting_limit = waiting
-        self._pace_seconds = pace_seconds
-        self._quiet_seconds = quiet_seconds
+        self._pace = pace
         self._beside_count = beside_count
         self._running: set[asyncio.Task[None]] = set()
         self._scheduled: asyncio.Handle | None = None
         """The next beginning, or look whether it is time."""
         self._seen_count = 0
+        self._began_at = 0.0
         self._next_at = 0.0
         self._returning_count: int | None = None
         """How many of those who were answered last have not come again; None: a flush is under way,
@@ -81,7 +96,7 @@ class _Flushes(ABC):
 
     def _answered(self, count: int) -> None:
         """A flush was good, and so many were told."""
-        if self._quiet_seconds is not None:
+        if self._pace.quiet_seconds is not None:
             self._returning_count = count
 
     def _schedule(self) -> None:
@@ -92,11 +107,11 @@ class _Flushes(ABC):
         is_time = now >= self._next_at or len(self) >= self._size
         if is_time or self._returning_count == 0:
             self._scheduled = loop.call_soon(self._begin)
-        elif self._quiet_seconds is None:
+        elif self._pace.quiet_seconds is None:
             self._scheduled = loop.call_at(self._next_at, self._begin)
         else:
             self._seen_count = len(self)
-            look_at = min(self._next_at, now + self._quiet_seconds)
+            look_at = min(self._next_at, now + self._pace.quiet_seconds)
             self._scheduled = loop.call_at(look_at, self._look)
 
     def _look(self) -> None:
@@ -109,7 +124,8 @@ class _Flushes(ABC):
         self._scheduled = None
         loop = asyncio.get_running_loop()
         while len(self) and self._may_begin():
-            self._next_at = loop.time() + self._pace_seconds
+            self._began_at = loop.time()
+            self._next_at = self._began_at + self._pace.seconds
             self._returning_count = None
             task = loop.create_task(self._take())
             self._running.add(task)
@@ -117,6 +133,10 @@ class _Flushes(ABC):
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         self._running.discard(task)
+        if self._pace.slow_seconds:
+            took_seconds = asyncio.get_running_loop().time() - self._began_at
+            rested_seconds = min(_REST * took_seconds, self._pace.slow_seconds)
+            self._next_at = max(self._next_at, self._began_at + rested_seconds)
         if len(self) and self._scheduled is None and self._may_begin():
             self._schedule()
 
@@ -126,7 +146,7 @@ class _Flushes(ABC):
             if self._running:
                 await asyncio.wait(set(self._running))
             else:
-                await asyncio.sleep(self._pace_seconds)
+                await asyncio.sleep(self._pace.seconds)
 
 
 class Batcher(_Flushes, Generic[Item, Result]):
@@ -144,11 +164,10 @@ class Batcher(_Flushes, Generic[Item, Result]):
         size: int,
         concurrency: int = 1,
         waiting: int = 100_000,
-        pace_seconds: float = 0.0,
-        quiet_seconds: float | None = None,
+        pace: Pace = _AT_ONCE,
         beside_count: int = 1,
     ) -> None:
-        super().__init__(size, concurrency, waiting, pace_seconds, quiet_seconds, beside_count)
+        super().__init__(size, concurrency, waiting, pace, beside_count)
         self._flush = flush
         self._waiting: deque[tuple[Item, asyncio.Future[Result]]] = deque()
 
@@ -199,11 +218,10 @@ class Gatherer(_Flushes, Generic[Item]):
         size: int,
         concurrency: int = 1,
         waiting: int = 100_000,
-        pace_seconds: float = 0.0,
-        quiet_seconds: float | None = None,
+        pace: Pace = _AT_ONCE,
         beside_count: int = 1,
     ) -> None:
-        super().__init__(size, concurrency, waiting, pace_seconds, quiet_seconds, beside_count)
+        super().__init__(size, concurrency, waiting, pace, beside_count)
         self._flush = flush
         self._batches: deque[tuple[list[Item], asyncio.Future[None]]] = deque()
         self._count = 0

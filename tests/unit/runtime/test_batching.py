@@ -155,7 +155,7 @@ async def test_a_pace_holds_up_the_next_flush_and_nobody_who_comes_alone() -> No
         begun.append(loop.time())
         return list(items)
 
-    batcher = batching.Batcher[int, int](flush, size=10, pace_seconds=pace_seconds)
+    batcher = batching.Batcher[int, int](flush, size=10, pace=batching.Pace(pace_seconds))
     # given one that came alone
     came_at = loop.time()
     await batcher.add(1)
@@ -182,7 +182,7 @@ async def test_a_whole_batch_waits_for_no_pace() -> None:
     async def flush(items: Sequence[int]) -> None:
         batches.append(list(items))
 
-    gatherer = batching.Gatherer[int](flush, size=3, pace_seconds=60.0)
+    gatherer = batching.Gatherer[int](flush, size=3, pace=batching.Pace(60.0))
     await gatherer.add(0)
     # when fewer come than a batch takes, then they wait
     waiting = [gatherer.add(1), gatherer.add(2)]
@@ -203,7 +203,7 @@ async def test_a_gatherer_waits_for_nobody_when_nothing_more_comes() -> None:
     async def flush(items: Sequence[int]) -> None:
         begun.append((loop.time(), len(items)))
 
-    gatherer = batching.Gatherer[int](flush, size=100, pace_seconds=60.0, quiet_seconds=0.05)
+    gatherer = batching.Gatherer[int](flush, size=100, pace=batching.Pace(60.0, 0.05))
     await gatherer.add(0)
     gatherer.add(1)
     await gatherer.add(2)
@@ -224,7 +224,7 @@ class Pace:
         self.begun: list[tuple[float, int]] = []
         self.fails = False
         self.batcher = batching.Batcher[int, int](
-            self.flush, size=100, pace_seconds=self.pace_seconds, quiet_seconds=self.quiet_seconds
+            self.flush, size=100, pace=batching.Pace(self.pace_seconds, self.quiet_seconds)
         )
 
     async def flush(self, items: Sequence[int]) -> list[int]:
@@ -298,6 +298,34 @@ async def test_nobody_is_taken_to_have_come_again_after_a_flush_that_failed() ->
             await pace.batcher.add(0)
     assert pace.counts == [1, 1, 1]
     assert pace.waited_seconds >= pace.quiet_seconds * 0.9
+
+
+@pytest.mark.parametrize(
+    ("slow_pace_seconds", "waits_seconds"), [(0.0, 0.1), (10.0, 0.4), (0.25, 0.25)]
+)
+async def test_flushes_take_a_quarter_of_the_time_where_they_may_wait_for_so_long(
+    slow_pace_seconds: float, waits_seconds: float
+) -> None:
+    loop = asyncio.get_running_loop()
+    begun: list[float] = []
+
+    async def flush(items: Sequence[int]) -> list[int]:
+        begun.append(loop.time())
+        await asyncio.sleep(0.1)
+        return list(items)
+
+    # given a machine on which a flush takes a tenth of a second
+    batcher = batching.Batcher[int, int](
+        flush, size=1_000, pace=batching.Pace(0.02, slow_seconds=slow_pace_seconds)
+    )
+    coming = [batcher.add(0)]
+    # when others keep coming
+    while len(begun) < 2:
+        coming.append(batcher.add(len(coming)))
+        await asyncio.sleep(0.005)
+    # then they wait for four times as long, but no longer than they may
+    assert waits_seconds * 0.9 <= begun[1] - begun[0] < waits_seconds + 0.12
+    await asyncio.gather(*coming)
 
 
 # What succeeds or fails as a whole
