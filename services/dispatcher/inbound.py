@@ -57,7 +57,7 @@ class InboundDesk:
             self._store,
             size=BATCH_COUNT,
             concurrency=2,
-            pace=batching.Pace(PACE_SECONDS),
+            cadence=batching.Cadence(PACE_SECONDS),
             beside_count=BATCH_COUNT,
             waiting=WAITING_COUNT_MAX,
         )

@@ -34,7 +34,7 @@ class ReceiptDesk:
             self._publish,
             size=envelopes.ENVELOPE_ITEM_COUNT_MAX,
             concurrency=4,
-            pace=batching.Pace(PACE_SECONDS, QUIET_SECONDS),
+            cadence=batching.Cadence(PACE_SECONDS, QUIET_SECONDS),
             beside_count=envelopes.ENVELOPE_ITEM_COUNT_MAX,
             waiting=20_000,
         )

@@ -71,7 +71,7 @@ class Recorder:
         self._gatherer = batching.Gatherer[sending.Sending](
             self._record,
             size=BATCH_COUNT,
-            pace=batching.Pace(PACE_SECONDS, QUIET_SECONDS),
+            cadence=batching.Cadence(PACE_SECONDS, QUIET_SECONDS),
         )
         self._latest: asyncio.Future[None] | None = None
         self._giving_back: set[asyncio.Task[None]] = set()

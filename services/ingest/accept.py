@@ -118,7 +118,7 @@ class Acceptor:
             self._accept,
             size=REQUEST_COUNT_MAX,
             waiting=WAITING_COUNT_MAX,
-            pace=batching.Pace(PACE_SECONDS, QUIET_SECONDS, SLOW_PACE_SECONDS),
+            cadence=batching.Cadence(PACE_SECONDS, QUIET_SECONDS, SLOW_PACE_SECONDS),
         )
         self._batches = batching.Batcher[Intake, Answer](
             self._accept, size=BATCH_COUNT_MAX, concurrency=2, waiting=WAITING_COUNT_MAX

@@ -19,7 +19,7 @@ class Overloaded(Exception):
     """More is waiting than the batcher may hold."""
 
 
-class Pace(NamedTuple):
+class Cadence(NamedTuple):
     """How long a flush waits for company: it begins `seconds` after the one before began, or as
     soon as a whole batch waits. Who comes alone waits for nobody.
 
@@ -34,15 +34,15 @@ class Pace(NamedTuple):
     slow_seconds: float = 0.0
 
 
-_AT_ONCE = Pace()
+_AT_ONCE = Cadence()
 
 
 class _Flushes(ABC):
     """When flushes begin; what waits for them, and who is told, is its heirs' affair.
 
     At most `concurrency` flushes run at once and at most `waiting` items wait (then Overloaded).
-    Two ways of making batches larger, neither of which holds up who comes alone: their pace; and a
-    flush begins beside another only when `beside_count` items wait for it.
+    Two ways of making batches larger, neither of which holds up who comes alone: their cadence; and
+    a flush begins beside another only when `beside_count` items wait for it.
     """
 
     def __init__(
@@ -50,13 +50,13 @@ class _Flushes(ABC):
         size: int,
         concurrency: int,
         waiting: int,
-        pace: Pace,
+        cadence: Cadence,
         beside_count: int,
     ) -> None:
         self._size = size
         self._concurrency = concurrency
         self._waiting_limit = waiting
-        self._pace = pace
+        self._cadence = cadence
         self._beside_count = beside_count
         self._running: set[asyncio.Task[None]] = set()
         self._scheduled: asyncio.Handle | None = None
@@ -96,7 +96,7 @@ class _Flushes(ABC):
 
     def _answered(self, count: int) -> None:
         """A flush was good, and so many were told."""
-        if self._pace.quiet_seconds is not None:
+        if self._cadence.quiet_seconds is not None:
             self._returning_count = count
 
     def _schedule(self) -> None:
@@ -107,11 +107,11 @@ class _Flushes(ABC):
         is_time = now >= self._next_at or len(self) >= self._size
         if is_time or self._returning_count == 0:
             self._scheduled = loop.call_soon(self._begin)
-        elif self._pace.quiet_seconds is None:
+        elif self._cadence.quiet_seconds is None:
             self._scheduled = loop.call_at(self._next_at, self._begin)
         else:
             self._seen_count = len(self)
-            look_at = min(self._next_at, now + self._pace.quiet_seconds)
+            look_at = min(self._next_at, now + self._cadence.quiet_seconds)
             self._scheduled = loop.call_at(look_at, self._look)
 
     def _look(self) -> None:
@@ -125,7 +125,7 @@ class _Flushes(ABC):
         loop = asyncio.get_running_loop()
         while len(self) and self._may_begin():
             self._began_at = loop.time()
-            self._next_at = self._began_at + self._pace.seconds
+            self._next_at = self._began_at + self._cadence.seconds
             self._returning_count = None
             task = loop.create_task(self._take())
             self._running.add(task)
@@ -133,9 +133,9 @@ class _Flushes(ABC):
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         self._running.discard(task)
-        if self._pace.slow_seconds:
+        if self._cadence.slow_seconds:
             took_seconds = asyncio.get_running_loop().time() - self._began_at
-            rested_seconds = min(_REST * took_seconds, self._pace.slow_seconds)
+            rested_seconds = min(_REST * took_seconds, self._cadence.slow_seconds)
             self._next_at = max(self._next_at, self._began_at + rested_seconds)
         if len(self) and self._scheduled is None and self._may_begin():
             self._schedule()
@@ -146,7 +146,7 @@ class _Flushes(ABC):
             if self._running:
                 await asyncio.wait(set(self._running))
             else:
-                await asyncio.sleep(self._pace.seconds)
+                await asyncio.sleep(self._cadence.seconds)
 
 
 class Batcher(_Flushes, Generic[Item, Result]):
@@ -164,10 +164,10 @@ class Batcher(_Flushes, Generic[Item, Result]):
         size: int,
         concurrency: int = 1,
         waiting: int = 100_000,
-        pace: Pace = _AT_ONCE,
+        cadence: Cadence = _AT_ONCE,
         beside_count: int = 1,
     ) -> None:
-        super().__init__(size, concurrency, waiting, pace, beside_count)
+        super().__init__(size, concurrency, waiting, cadence, beside_count)
         self._flush = flush
         self._waiting: deque[tuple[Item, asyncio.Future[Result]]] = deque()
 
@@ -218,10 +218,10 @@ class Gatherer(_Flushes, Generic[Item]):
         size: int,
         concurrency: int = 1,
         waiting: int = 100_000,
-        pace: Pace = _AT_ONCE,
+        cadence: Cadence = _AT_ONCE,
         beside_count: int = 1,
     ) -> None:
-        super().__init__(size, concurrency, waiting, pace, beside_count)
+        super().__init__(size, concurrency, waiting, cadence, beside_count)
         self._flush = flush
         self._batches: deque[tuple[list[Item], asyncio.Future[None]]] = deque()
         self._count = 0

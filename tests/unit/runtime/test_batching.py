@@ -155,7 +155,7 @@ async def test_a_pace_holds_up_the_next_flush_and_nobody_who_comes_alone() -> No
         begun.append(loop.time())
         return list(items)
 
-    batcher = batching.Batcher[int, int](flush, size=10, pace=batching.Pace(pace_seconds))
+    batcher = batching.Batcher[int, int](flush, size=10, cadence=batching.Cadence(pace_seconds))
     # given one that came alone
     came_at = loop.time()
     await batcher.add(1)
@@ -182,7 +182,7 @@ async def test_a_whole_batch_waits_for_no_pace() -> None:
     async def flush(items: Sequence[int]) -> None:
         batches.append(list(items))
 
-    gatherer = batching.Gatherer[int](flush, size=3, pace=batching.Pace(60.0))
+    gatherer = batching.Gatherer[int](flush, size=3, cadence=batching.Cadence(60.0))
     await gatherer.add(0)
     # when fewer come than a batch takes, then they wait
     waiting = [gatherer.add(1), gatherer.add(2)]
@@ -203,7 +203,7 @@ async def test_a_gatherer_waits_for_nobody_when_nothing_more_comes() -> None:
     async def flush(items: Sequence[int]) -> None:
         begun.append((loop.time(), len(items)))
 
-    gatherer = batching.Gatherer[int](flush, size=100, pace=batching.Pace(60.0, 0.05))
+    gatherer = batching.Gatherer[int](flush, size=100, cadence=batching.Cadence(60.0, 0.05))
     await gatherer.add(0)
     gatherer.add(1)
     await gatherer.add(2)
@@ -224,7 +224,7 @@ class Pace:
         self.begun: list[tuple[float, int]] = []
         self.fails = False
         self.batcher = batching.Batcher[int, int](
-            self.flush, size=100, pace=batching.Pace(self.pace_seconds, self.quiet_seconds)
+            self.flush, size=100, cadence=batching.Cadence(self.pace_seconds, self.quiet_seconds)
         )
 
     async def flush(self, items: Sequence[int]) -> list[int]:
@@ -316,7 +316,7 @@ async def test_flushes_take_a_quarter_of_the_time_where_they_may_wait_for_so_lon
 
     # given a machine on which a flush takes a tenth of a second
     batcher = batching.Batcher[int, int](
-        flush, size=1_000, pace=batching.Pace(0.02, slow_seconds=slow_pace_seconds)
+        flush, size=1_000, cadence=batching.Cadence(0.02, slow_seconds=slow_pace_seconds)
     )
     coming = [batcher.add(0)]
     # when others keep coming
