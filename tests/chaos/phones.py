@@ -65,9 +65,11 @@ def _message(number: int, chance: random.Random) -> Sent:
 
 
 def shuffled(messages: Sequence[Sent], chance: random.Random) -> list[pdu.DeliverSm]:
-    """All that is delivered, one in 20 of it twice, far from its place."""
+    """All that is delivered, one in 20 of the parts twice, far from its place. What has no part to
+    name it comes again only unanswered: once the answer is heard, the same is a phone's own."""
     deliveries = [each for message in messages for each in message.deliveries()]
-    deliveries += chance.sample(deliveries, len(deliveries) // 20)
+    named = [each for each in deliveries if each.esm_class & codes.ESM_CLASS_UDHI]
+    deliveries += chance.sample(named, len(named) // 20)
     chance.shuffle(deliveries)
     return deliveries
 
