@@ -83,9 +83,10 @@ class Recorder:
         return self._latest
 
     async def settled(self, timeout_seconds: float) -> None:
-        """Return when what was added last is recorded, and with it nearly all before it; or when
-        the time is over."""
+        """Have recorded what waits for it, and return when what was added last is, and with it
+        nearly all before it; or when the time is over."""
         if self._latest is not None and not self._latest.done():
+            self._gatherer.hasten()
             await asyncio.wait({self._latest}, timeout=timeout_seconds)
 
     async def drain(self) -> None:

@@ -25,8 +25,9 @@ class Cadence(NamedTuple):
 
     Where `quiet_seconds` are given the pace is for who comes of his own accord: a flush begins as
     soon as nothing has come for so long, or as many have come as were answered last, as from
-    producers who send again when they are answered. Up to `slow_seconds` pass from one to the next
-    where flushes would else take more than a quarter of the time, as on a slow machine.
+    producers, or carriers of a narrow window, who send again when they are answered. Up to
+    `slow_seconds` pass from one to the next where flushes would else take more than a quarter of
+    the time, as on a slow machine.
     """
 
     seconds: float = 0.0
@@ -138,6 +139,15 @@ class _Flushes(ABC):
             rested_seconds = min(_REST * took_seconds, self._cadence.slow_seconds)
             self._next_at = max(self._next_at, self._began_at + rested_seconds)
         if len(self) and self._scheduled is None and self._may_begin():
+            self._schedule()
+
+    def hasten(self) -> None:
+        """Have what waits flushed as soon as a flush may begin: somebody waits for it."""
+        if not len(self):
+            return
+        self._next_at = 0.0
+        if self._scheduled is not None:
+            self._scheduled.cancel()
             self._schedule()
 
     async def drain(self) -> None:
@@ -254,4 +264,5 @@ class Gatherer(_Flushes, Generic[Item]):
             if isinstance(error, asyncio.CancelledError):
                 raise
         else:
+            self._answered(len(items))
             future.set_result(None)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import itertools
 from collections.abc import Sequence
 
 import pytest
@@ -204,14 +203,43 @@ async def test_a_gatherer_waits_for_nobody_when_nothing_more_comes() -> None:
         begun.append((loop.time(), len(items)))
 
     gatherer = batching.Gatherer[int](flush, size=100, cadence=batching.Cadence(60.0, 0.05))
+    # given a carrier that sends again what it has room for
     await gatherer.add(0)
-    gatherer.add(1)
-    await gatherer.add(2)
-    # when as many come as before, they wait like any others: nobody comes again here
-    await asyncio.gather(gatherer.add(3), gatherer.add(4))
-    assert [count for _, count in begun] == [1, 2, 2]
-    assert all(later - sooner >= 0.045 for (sooner, _), (later, _) in itertools.pairwise(begun))
-    assert begun[-1][0] - begun[0][0] < 5.0
+    await asyncio.gather(gatherer.add(1), gatherer.add(2))
+    assert [count for _, count in begun] == [1, 2]
+    assert begun[1][0] - begun[0][0] < 0.045
+    # when fewer come than were answered, then they wait until nothing more comes
+    await gatherer.add(3)
+    assert [count for _, count in begun] == [1, 2, 1]
+    assert 0.045 <= begun[2][0] - begun[1][0] < 5.0
+
+
+async def test_what_is_hastened_waits_for_no_pace() -> None:
+    # given one that waits for the pace
+    hall = Hall()
+    gatherer = batching.Gatherer[int](hall.flush, size=3, cadence=batching.Cadence(60.0))
+    hall.gate.release()
+    await gatherer.add(0)
+    waiting = gatherer.add(1)
+    await some_turns()
+    assert hall.batches == [[0]]
+    # when it is hastened, then it goes at once
+    gatherer.hasten()
+    await some_turns()
+    assert hall.batches == [[0], [1]]
+    # and what is hastened while that is under way goes after it
+    second = gatherer.add(2)
+    gatherer.hasten()
+    hall.gate.release()
+    hall.gate.release()
+    await asyncio.gather(waiting, second)
+    assert hall.batches == [[0], [1], [2]]
+    # and what comes after a call for nothing waits as ever
+    await some_turns()
+    gatherer.hasten()
+    gatherer.add(3)
+    await some_turns()
+    assert hall.batches[3:] == []
 
 
 class Pace:
