@@ -61,3 +61,35 @@ async def test_a_receipt_leaves_all_the_same_when_recording_hangs(
         assert not recorded.done()
 
     await asyncio.wait_for(recorded, 10)
+
+
+async def test_a_receipt_has_recorded_what_waits_for_company(
+    town: Town, publisher: publish.Publisher, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Given a record just now, and an answer that would wait for others
+    monkeypatch.setattr(record, "PACE_SECONDS", 60.0)
+    monkeypatch.setattr(record, "QUIET_SECONDS", 60.0)
+    monkeypatch.setattr(receipts, "HOLD_SECONDS", 60.0)
+    recorder = record.Recorder(desk_of(town))
+    sink = receipts.ReceiptDesk(publisher, recorder).sink(1)
+    first, second, third = [await answered(town) for _ in range(3)]
+    await asyncio.gather(recorder.add(first), recorder.add(second))
+    recorded = recorder.add(third)
+
+    # When a receipt comes, then neither waits for company
+    await asyncio.wait_for(sink(b"{}"), 10)
+    assert recorded.done()
+
+
+async def test_receipts_of_a_carrier_with_a_narrow_window_wait_for_no_company(
+    town: Town, publisher: publish.Publisher, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Given an envelope that would wait for others
+    monkeypatch.setattr(receipts, "PACE_SECONDS", 60.0)
+    monkeypatch.setattr(receipts, "QUIET_SECONDS", 60.0)
+    sink = receipts.ReceiptDesk(publisher, record.Recorder(desk_of(town))).sink(1)
+
+    # When a carrier leaves ten unanswered, and then sends the next, then they go as they come
+    async with asyncio.timeout(10):
+        for _ in range(5):
+            await asyncio.gather(*[sink(b"{}") for _ in range(10)])
