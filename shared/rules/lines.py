@@ -9,7 +9,7 @@ import functools
 from array import array
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from operator import attrgetter
 from typing import Final, NamedTuple, overload
@@ -29,13 +29,13 @@ class Limits:
     hour: int | None
     day: int | None
     month: int | None
+    least: int | None = field(init=False, repr=False, compare=False)
+    """The smallest of them; None where nothing is limited. Asked for with every message."""
 
-    @property
-    def least(self) -> int | None:
-        """The smallest of them; None where nothing is limited."""
-        return min(
-            (each for each in (self.hour, self.day, self.month) if each is not None), default=None
-        )
+    def __post_init__(self) -> None:
+        limits = (self.hour, self.day, self.month)
+        least = min((each for each in limits if each is not None), default=None)
+        object.__setattr__(self, "least", least)
 
 
 _SMS_ALONE: Final = frozenset({Capability.SMS})
