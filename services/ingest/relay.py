@@ -36,9 +36,10 @@ _LEASE_LEFT_SECONDS_MAX = messages.RELAY_LEASE_SECONDS - MARK_AFTER_SECONDS
 """What is left of it then, at most."""
 PAGE_SECONDS = 1.0
 """How long the sweep waits for a page to be confirmed before it takes the next."""
-QUEUE_DELIVERY_COUNT_MAX = 25
-"""From so many on nothing is added to a queue from the table: one page is under way, a second or
-two of work, and whatever lies in the broker for longer costs another write."""
+QUEUE_DELIVERY_COUNT_MAX = 5
+"""From so many on nothing is added to a queue from the table. While any are left, each dispatcher
+has all in hand that it may have: on a slow machine some seconds of work, and whatever lies in the
+broker for longer than MARK_AFTER_SECONDS costs another write."""
 PASSED_SECONDS = 10.0
 """So long at most a page waits for room, for what has just been accepted goes past it."""
 LOST_SECONDS = 10.0
