@@ -145,10 +145,8 @@ class DepartureForecasts:
     def admit(self, draft: Draft, now: datetime, *, counts: bool = True) -> datetime | Refusal:
         """When a message leaves that is accepted now, and, if it `counts`, others after it; or why
         it is not accepted: that would be too late for it."""
-        starts_at = draft.send_at or now
         departs_at = self.leaves_at(draft, now)
-        is_late = departs_at > starts_at
-        if is_late and departs_at - starts_at > timedelta(seconds=draft.valid_seconds):
+        if departs_at > (draft.send_at or now) + timedelta(seconds=draft.valid_seconds):
             detail = "The limits do not let the message leave within its validity."
             return Refusal(Code.CANNOT_LEAVE_IN_TIME, detail, possible_at=departs_at)
         if counts:

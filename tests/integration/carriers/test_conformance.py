@@ -79,15 +79,6 @@ async def submitted(link: contract.Link, **changes: object) -> outcomes.Outcome:
     return (await observed(link, **changes))[0]
 
 
-async def sent(link: contract.Link) -> outcomes.Outcome:
-    """What a submit came to that is tried until it leaves: a machine that stands still for longer
-    than the link's deadline is a carrier out of reach."""
-    async with asyncio.timeout(10):
-        while (outcome := await submitted(link)) == outcomes.UNAVAILABLE:
-            await link.wait_for_room()
-    return outcome
-
-
 async def observed(link: contract.Link, **changes: object) -> tuple[outcomes.Outcome, int, bool]:
     """What a submit came to, and the link's room and connection at that moment."""
     segment = segments.segment(stand_ins.RECIPIENT, stand_ins.TEXT)
@@ -208,7 +199,7 @@ async def test_an_answer_that_does_not_come_leaves_a_doubt_in_time_and_the_link_
         assert len(subject.carrier.taken) == 1, "it was submitted twice"
         await asyncio.wait_for(link.wait_for_room(), 10)
         if act is not Act.DRIP:
-            assert (await sent(link)).kind is OutcomeKind.ACCEPTED
+            assert (await submitted(link)).kind is OutcomeKind.ACCEPTED
     # An endless answer is cut, not swallowed.
     assert subject.carrier.flooded["octets"] < 32 * 1024 * 1024
 

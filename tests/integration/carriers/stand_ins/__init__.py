@@ -102,7 +102,7 @@ class StandIn(Protocol):
 
     def settings(self, port: int | None = None, **values: object) -> Mapping[str, object]:
         """How the adapter reaches it, with SECRET for every credential: a window of 5, answers
-        within half a second; `port` instead of its own, `values` in the adapter's words."""
+        within a second; `port` instead of its own, `values` in the adapter's words."""
 
     async def report(
         self,

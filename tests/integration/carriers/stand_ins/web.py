@@ -20,7 +20,7 @@ from tests.integration.carriers.stand_ins import Act, Said
 NAME = "acme"
 PUBLIC_URL = "https://sms.example"
 CALLBACKS_URL = f"{PUBLIC_URL}/carriers/{NAME}"
-DEADLINES: Mapping[str, object] = {"timeout_seconds": 0.5, "connect_seconds": 0.5, "window": 5}
+DEADLINES: Mapping[str, object] = {"timeout_seconds": 1.0, "connect_seconds": 1.0, "window": 5}
 
 
 class WebStandIn(stand_ins.Listener):
