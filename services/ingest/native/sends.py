@@ -87,7 +87,7 @@ def _with_departure(departures: DepartureForecasts, item: _Item, now: datetime) 
     departs_at = departures.admit(draft, now, counts=not item.dry_run)
     if isinstance(departs_at, Refusal):
         return replace(item, draft=refusals.problem_of(departs_at))
-    return item if departs_at == item.departs_at else replace(item, departs_at=departs_at)
+    return replace(item, departs_at=departs_at)
 
 
 def _compose(visit: Visit, body: SendBody, now: datetime) -> Draft | Problem:
