@@ -163,7 +163,7 @@ class Acceptor:
                 if len(stored) < sum(len(intake.drafts) for intake in intakes):
                     self._careful_until = time.monotonic() + CAREFUL_SECONDS
         metrics.ACCEPTED.inc(len(stored))
-        self._relay.publish_soon(stored)
+        await self._relay.publish_soon(stored)
         return results
 
 

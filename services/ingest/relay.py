@@ -51,6 +51,8 @@ BACKLOG_COUNT_MAX = 1_000_000
 """Messages that wait for the broker, and not for their carrier; above it ingest refuses with 503
 (law 2: up to a stated backlog)."""
 IN_MEMORY_COUNT_MAX = 50_000
+TURN_COUNT = 5
+"""Turns of the loop in which an envelope gets into its socket, through our tasks and aiormq's."""
 
 FAULTS = (*connection.TRANSIENT, publish.NotPublished)
 
@@ -78,8 +80,11 @@ class Relay:
         """Whose backlog waits for room in its queue, and when it last got a page."""
         self.backlog_full = False
 
-    def publish_soon(self, stored: Iterable[Draft]) -> None:
-        """Publish what a committed transaction stored. Never fails: the sweep finds the rest."""
+    async def publish_soon(self, stored: Iterable[Draft]) -> None:
+        """Publish what a committed transaction stored: it is on its way when this returns, ahead of
+        the answers to its producers. Those take as long as a dispatcher does to submit it.
+
+        Never fails and never waits for the broker: the sweep finds the rest."""
         now_ms = time.time_ns() // 1_000_000
         parcels: dict[_Lane, list[envelopes.WorkItem]] = defaultdict(list)
         for message in stored:
@@ -94,7 +99,9 @@ class Relay:
                         now_ms + message.valid_seconds * 1000,
                     )
                 )
-        self._add(parcels)
+        if self._add(parcels):
+            for _ in range(TURN_COUNT):
+                await asyncio.sleep(0)
 
     def _add(self, parcels: Mapping[_Lane, list[envelopes.WorkItem]]) -> list[asyncio.Future[None]]:
         """Have them published; what there is no way or no room for is left to the sweep."""

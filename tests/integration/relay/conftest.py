@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 
 import aio_pika
 import pytest
+import uvloop
 
 from services.ingest.relay import Relay
 from shared.broker import link, publish, topology
@@ -17,6 +19,11 @@ from tests.integration.dispatcher import conftest as dispatcher
 from tests.integration.dispatcher.conftest import Town
 
 town = dispatcher.town
+
+
+def pytest_asyncio_loop_factories() -> Mapping[str, Callable[[], asyncio.AbstractEventLoop]]:
+    """The product's own, for some of these tests count its turns."""
+    return {"uvloop": uvloop.new_event_loop}
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,3 +88,14 @@ async def exists(url: str, queue: str) -> bool:
         except aio_pika.exceptions.ChannelNotFoundEntity:
             return False
     return True
+
+
+async def holds_one(url: str, queue: str) -> bool:
+    """Whether a delivery lies in the queue, now or in a moment."""
+    connection = await aio_pika.connect(url, timeout=10)
+    async with connection:
+        for _ in range(40):
+            if await topology.ready_count(connection, queue):
+                return True
+            await asyncio.sleep(0.05)
+    return False

@@ -6,6 +6,7 @@ from __future__ import annotations
 import asyncio
 import time
 import uuid
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
 import asyncpg
@@ -15,7 +16,9 @@ from services.ingest import metrics
 from services.ingest import relay as relays
 from shared.broker import link, publish, topology
 from shared.db import lost_queues, published, work
-from tests.integration.relay.conftest import Post, delete, exists
+from tests.drafts import draft
+from tests.integration.dispatcher.conftest import PRICE_MICRO
+from tests.integration.relay.conftest import Post, delete, exists, holds_one
 
 
 async def test_a_backlog_older_than_the_republishing_age_is_in_its_queue_once(post: Post) -> None:
@@ -44,6 +47,19 @@ async def test_a_backlog_is_left_alone_before_that_age(post: Post) -> None:
     await post.age(relays.STALE_SECONDS - 60)
     await post.relay._find_lost()
     assert await post.states() == ["published"] * 3
+
+
+async def test_what_was_stored_is_on_its_way_before_its_producers_are_told(
+    post: Post, amqp_url: str
+) -> None:
+    # given messages that a transaction has stored
+    stored = [draft(0, 0, PRICE_MICRO) for _ in range(50)]
+    # when they have been published, and this process then stands still
+    await post.relay.publish_soon(stored)
+    with ThreadPoolExecutor(1) as beside:
+        found = beside.submit(asyncio.run, holds_one(amqp_url, post.queue)).result()
+    # then the broker has them all the same
+    assert found
 
 
 async def test_what_was_confirmed_by_a_queue_that_is_lost_is_never_marked(post: Post) -> None:
