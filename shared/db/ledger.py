@@ -228,11 +228,6 @@ async def refund(connection: Connection, segments: Sequence[tuple[UUID, int, str
         )
 
 
-_CREDITED = f"""
-SELECT coalesce(sum(t.amount_micro), 0)::bigint FROM transfers t
-JOIN wallets w ON w.wallet_id = t.to_wallet_id
-WHERE w.account_id = $1 AND w.currency = $2 AND t.kind = '{Kind.CREDIT}' AND t.reason = $3"""
-
 _CREDIT = f"""
 WITH moved AS (
     INSERT INTO transfers (from_wallet_id, to_wallet_id, amount_micro, kind, reason)
@@ -244,11 +239,6 @@ WITH moved AS (
 UPDATE wallets w SET balance_micro = w.balance_micro + moved.amount_micro
 FROM moved WHERE w.wallet_id = moved.to_wallet_id
 RETURNING w.balance_micro, moved.transfer_id"""
-
-
-async def credited(connection: Connection, account_id: int, currency: str, reason: str) -> int:
-    """Micro-units credited to the account so far for this reason."""
-    return int(await connection.fetchval(_CREDITED, account_id, currency, reason))
 
 
 class CreditedWallet(NamedTuple):

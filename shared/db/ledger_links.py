@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime, timedelta
 
 from shared.db.connection import Connection
 
@@ -28,11 +28,16 @@ _GENESIS = bytes(_HASH_BYTES)
 _HASH = """sha256(convert_to(concat_ws('|', transfer_id, from_wallet_id, to_wallet_id, amount_micro,
     kind, coalesce(message_id::text, ''), coalesce(part::text, ''),
     (extract(epoch FROM created_at) * 1000000)::bigint, reason), 'UTF8'))"""
-# By the index of its key and nothing else.
+# Between two numbers, for what is found by its blocks is not found in order.
+_BETWEEN = "FROM transfers WHERE transfer_id > $1 AND transfer_id <= $2"
+_IS_THERE = f"SELECT EXISTS (SELECT {_BETWEEN})"
+_NEWEST = "SELECT coalesce(pg_sequence_last_value('transfers_transfer_id_seq'), 0)"
+_FIRST_DAY = f"""
+SELECT (created_at AT TIME ZONE 'UTC')::date {_BETWEEN} ORDER BY transfer_id LIMIT 1"""
 _NEXT = f"""
 WITH page AS MATERIALIZED (
-    SELECT *, transfer_id <= max(transfer_id) FILTER (WHERE created_at < $2) OVER () AS is_of_day
-    FROM (SELECT * FROM transfers WHERE transfer_id > $1 ORDER BY transfer_id LIMIT $3) t
+    SELECT *, transfer_id <= max(transfer_id) FILTER (WHERE created_at < $3) OVER () AS is_of_day
+    FROM (SELECT * {_BETWEEN} ORDER BY transfer_id LIMIT $4) t
 )
 SELECT max(transfer_id) AS last_transfer_id, count(*)::int AS transfer_count,
        coalesce(string_agg({_HASH}, ''::bytea ORDER BY transfer_id), ''::bytea) AS hashes
@@ -41,14 +46,9 @@ _TRY_LOCK = "SELECT pg_try_advisory_xact_lock($1)"
 _LAST = """
 SELECT link, day, after_transfer_id, last_transfer_id, transfer_count, marks, sha256
 FROM ledger_links ORDER BY link DESC LIMIT 1"""
-# The first day is that of the first transfer.
-_DAY_TO_CLOSE = """
-SELECT day, (day + 1)::timestamp AT TIME ZONE 'UTC' AS ends_at
-FROM (SELECT coalesce($1::date, (
-    SELECT (created_at AT TIME ZONE 'UTC')::date FROM transfers ORDER BY transfer_id LIMIT 1
-)) AS day) d
-WHERE (day + 1)::timestamp AT TIME ZONE 'UTC'
-      < clock_timestamp() - make_interval(secs => $2)"""
+_END_OF_DAY = """
+SELECT ends_at FROM (SELECT ($1::date + 1)::timestamp AT TIME ZONE 'UTC' AS ends_at) d
+WHERE ends_at < clock_timestamp() - make_interval(secs => $2)"""
 _INSERT = """
 INSERT INTO ledger_links (link, day, after_transfer_id, last_transfer_id, transfer_count, marks,
     sha256)
@@ -91,34 +91,49 @@ async def close_next(connection: Connection, *, settle_seconds: float = SETTLE_S
     if not await connection.fetchval(_TRY_LOCK, _LOCK_KEY):
         return False
     before = await last(connection)
-    day = None if before is None else before.day
-    due = await connection.fetchrow(_DAY_TO_CLOSE, day, settle_seconds)
-    if due is None:
+    day = await _first_day(connection) if before is None else before.day
+    if day is None:
         return False
-    after_id = 0 if before is None else before.last_transfer_id
-    made = await _make(connection, before, after_id, due["day"], due["ends_at"])
-    if not made:
+    ends_at = await connection.fetchval(_END_OF_DAY, day, settle_seconds)
+    if ends_at is None:
+        return False
+    if not await _make(connection, before, day, ends_at):
         # That day is closed: the next one has its first link, be it of nothing.
-        due = await connection.fetchrow(
-            _DAY_TO_CLOSE, date.fromordinal(due["day"].toordinal() + 1), settle_seconds
-        )
-        if due is None:
+        day += timedelta(days=1)
+        ends_at = await connection.fetchval(_END_OF_DAY, day, settle_seconds)
+        if ends_at is None:
             return False
-        await _make(connection, before, after_id, due["day"], due["ends_at"], may_be_empty=True)
+        await _make(connection, before, day, ends_at, may_be_empty=True)
     return True
+
+
+async def _first_day(connection: Connection) -> date | None:
+    """The day of the first transfer."""
+    day: date | None = await connection.fetchval(_FIRST_DAY, 0, await _reach(connection, 0))
+    return day
+
+
+async def _reach(connection: Connection, after_id: int) -> int:
+    """A number up to which there is a transfer above `after_id`, if there is any: PAGE_COUNT
+    further, and twice as far wherever all numbers went to transactions that came to nothing."""
+    newest = await connection.fetchval(_NEWEST)
+    reach = after_id + PAGE_COUNT
+    while reach < newest and not await connection.fetchval(_IS_THERE, after_id, reach):
+        reach += reach - after_id
+    return reach
 
 
 async def _make(
     connection: Connection,
     before: LedgerLink | None,
-    after_id: int,
     day: date,
-    ends_at: object,
+    ends_at: datetime,
     *,
     may_be_empty: bool = False,
 ) -> bool:
+    after_id = 0 if before is None else before.last_transfer_id
     ((last_id, transfer_count, hashes),) = await connection.fetch(
-        _NEXT, after_id, ends_at, PAGE_COUNT
+        _NEXT, after_id, await _reach(connection, after_id), ends_at, PAGE_COUNT
     )
     if not (transfer_count or may_be_empty):
         return False
@@ -152,7 +167,7 @@ FROM ledger_links WHERE link > $1 ORDER BY link LIMIT 16"""
 _HASHES = f"""
 SELECT coalesce(array_agg(transfer_id ORDER BY transfer_id), '{{}}') AS ids,
        coalesce(string_agg({_HASH}, ''::bytea ORDER BY transfer_id), ''::bytea) AS hashes
-FROM transfers WHERE transfer_id > $1 AND transfer_id <= $2"""  # noqa: S608 - words of our own
+{_BETWEEN}"""
 
 
 @dataclass(frozen=True, slots=True)

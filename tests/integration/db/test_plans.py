@@ -24,6 +24,7 @@ from shared.db import (
     inbound,
     inbound_parts,
     ledger,
+    ledger_links,
     limits,
     listing,
     matching,
@@ -385,6 +386,10 @@ STATEMENTS = {
     "inbound: nobody's": (inbound._OF_NOBODY, "inbound_of_nobody"),
     "inbound: forget what was heard": (inbound._FORGET_HEARD, "inbound_seen_pkey"),
     "inbound: forget deliveries": (inbound._FORGET_SEEN, "inbound_seen_age"),
+    "chain: the first day": (ledger_links._FIRST_DAY, "transfers_by_number"),
+    "chain: is there a transfer": (ledger_links._IS_THERE, "transfers_by_number"),
+    "chain: the next ones": (ledger_links._NEXT, "transfers_by_number"),
+    "chain: verify": (ledger_links._HASHES, "transfers_by_number"),
     "sweep: expired": (
         work._TAKE_EXPIRED,
         "carriers_pkey work_expiring work_pkey work_ready_of_lane",
