@@ -51,6 +51,8 @@ CAREFUL_SECONDS = 1.0
 """For so long after a message was refused for its price, its day, its phone or what is on record
 of it, each is looked at before it is stored: who sends on without money does not make others'
 transactions run twice."""
+FEW_COUNT = BATCH_COUNT_MAX
+"""So few answers take no time."""
 WAITING_COUNT_MAX = 5_000
 ACCEPT_SECONDS = 15.0
 
@@ -163,7 +165,10 @@ class Acceptor:
                 if len(stored) < sum(len(intake.drafts) for intake in intakes):
                     self._careful_until = time.monotonic() + CAREFUL_SECONDS
         metrics.ACCEPTED.inc(len(stored))
-        await self._relay.publish_soon(stored)
+        if len(intakes) > FEW_COUNT:
+            await self._relay.publish_ahead(stored)
+        else:
+            self._relay.publish_soon(stored)
         return results
 
 

@@ -53,6 +53,8 @@ BACKLOG_COUNT_MAX = 1_000_000
 IN_MEMORY_COUNT_MAX = 50_000
 TURN_COUNT = 5
 """Turns of the loop in which an envelope gets into its socket, through our tasks and aiormq's."""
+AHEAD_SECONDS = 0.002
+"""What those turns may take; beside batches that are being read one turn takes more."""
 
 FAULTS = (*connection.TRANSIENT, publish.NotPublished)
 
@@ -80,11 +82,19 @@ class Relay:
         """Whose backlog waits for room in its queue, and when it last got a page."""
         self.backlog_full = False
 
-    async def publish_soon(self, stored: Iterable[Draft]) -> None:
-        """Publish what a committed transaction stored: it is on its way when this returns, ahead of
-        the answers to its producers. Those take as long as a dispatcher does to submit it.
+    async def publish_ahead(self, stored: Iterable[Draft]) -> None:
+        """As `publish_soon`; and it is on its way when this returns, ahead of what its producers
+        are told, or AHEAD_SECONDS are over. Many answers take as long as a dispatcher does to
+        submit it."""
+        self.publish_soon(stored)
+        until = time.monotonic() + AHEAD_SECONDS
+        for _ in range(TURN_COUNT):
+            await asyncio.sleep(0)
+            if time.monotonic() > until:
+                break
 
-        Never fails and never waits for the broker: the sweep finds the rest."""
+    def publish_soon(self, stored: Iterable[Draft]) -> None:
+        """Publish what a committed transaction stored. Never fails: the sweep finds the rest."""
         now_ms = time.time_ns() // 1_000_000
         parcels: dict[_Lane, list[envelopes.WorkItem]] = defaultdict(list)
         for message in stored:
@@ -99,9 +109,7 @@ class Relay:
                         now_ms + message.valid_seconds * 1000,
                     )
                 )
-        if self._add(parcels):
-            for _ in range(TURN_COUNT):
-                await asyncio.sleep(0)
+        self._add(parcels)
 
     def _add(self, parcels: Mapping[_Lane, list[envelopes.WorkItem]]) -> list[asyncio.Future[None]]:
         """Have them published; what there is no way or no room for is left to the sweep."""

@@ -39,7 +39,7 @@ async def answer(
             ]
             accepted = await accept.accept_answers(opened, seals, drafts)
             await auto_replies.answered(opened, [reply.message_id for reply in due])
-        await relay.publish_soon(accepted)
+        relay.publish_soon(accepted)
 
 
 def _draft(current: Configuration, reply: AutoReply) -> Draft | None:
