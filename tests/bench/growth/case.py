@@ -18,7 +18,7 @@ _CREW = {"ingest": 1, "dispatcher": 1, "dlr": 1}
 _POLL_SECONDS = 0.05
 _SLOWEST_PER_SECOND = 500.0
 _IDLE_PARTS = (*_CREW, "PostgreSQL")
-_REST_COUNT_MAX = 5
+_REST_COUNT_MAX = 15
 _VACUUMED = """
 SELECT EXISTS (SELECT FROM pg_stat_activity WHERE backend_type = 'autovacuum worker')
     OR EXISTS (SELECT FROM pg_stat_all_tables
