@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 
 from shared.db.connection import Connection
 
@@ -46,9 +46,7 @@ _TRY_LOCK = "SELECT pg_try_advisory_xact_lock($1)"
 _LAST = """
 SELECT link, day, after_transfer_id, last_transfer_id, transfer_count, marks, sha256
 FROM ledger_links ORDER BY link DESC LIMIT 1"""
-_END_OF_DAY = """
-SELECT ends_at FROM (SELECT ($1::date + 1)::timestamp AT TIME ZONE 'UTC' AS ends_at) d
-WHERE ends_at < clock_timestamp() - make_interval(secs => $2)"""
+_TODAY = "SELECT ((clock_timestamp() - make_interval(secs => $1)) AT TIME ZONE 'UTC')::date"
 _INSERT = """
 INSERT INTO ledger_links (link, day, after_transfer_id, last_transfer_id, transfer_count, marks,
     sha256)
@@ -90,20 +88,17 @@ async def close_next(connection: Connection, *, settle_seconds: float = SETTLE_S
     more to make. Of several who try at once one does it."""
     if not await connection.fetchval(_TRY_LOCK, _LOCK_KEY):
         return False
+    today = await connection.fetchval(_TODAY, settle_seconds)
     before = await last(connection)
     day = await _first_day(connection) if before is None else before.day
-    if day is None:
+    if day is None or day >= today:
         return False
-    ends_at = await connection.fetchval(_END_OF_DAY, day, settle_seconds)
-    if ends_at is None:
-        return False
-    if not await _make(connection, before, day, ends_at):
+    if not await _make(connection, before, day):
         # That day is closed: the next one has its first link, be it of nothing.
         day += timedelta(days=1)
-        ends_at = await connection.fetchval(_END_OF_DAY, day, settle_seconds)
-        if ends_at is None:
+        if day >= today:
             return False
-        await _make(connection, before, day, ends_at, may_be_empty=True)
+        await _make(connection, before, day, may_be_empty=True)
     return True
 
 
@@ -127,10 +122,10 @@ async def _make(
     connection: Connection,
     before: LedgerLink | None,
     day: date,
-    ends_at: datetime,
     *,
     may_be_empty: bool = False,
 ) -> bool:
+    ends_at = datetime.combine(day + timedelta(days=1), time(), UTC)
     after_id = 0 if before is None else before.last_transfer_id
     ((last_id, transfer_count, hashes),) = await connection.fetch(
         _NEXT, after_id, await _reach(connection, after_id), ends_at, PAGE_COUNT

@@ -75,8 +75,8 @@ def statement(names: frozenset[str]) -> str:
     """The statement for filters of these names, planned once: $1 to $4 are the account, the bounds
     of ids and how many; then come the filters, by name.
 
-    Before a row's own columns stands the id of the last one looked at, where not all were, and not
-    so many found: then also if nothing was found, with no columns but this.
+    `last_looked_at` is the same in each row: the id of the last message that was looked at, if the
+    page has room left and there may be more below it. Where nothing fits it stands in a row alone.
     """
     number = {name: f"${place}" for place, name in enumerate(sorted(names), 5)}
     by_reference = f"AND reference = {number['reference']}" if "reference" in names else ""
