@@ -14,7 +14,7 @@ from shared.runtime import batching, ids
 
 PACE_SECONDS = 0.075
 """Between two envelopes, unless one is full or receipts come one by one: each costs dlr much."""
-QUIET_SECONDS = 0.025
+QUIET_SECONDS = 0.04
 """When no receipt has come for so long, no other is waited for."""
 HOLD_SECONDS = 0.2
 """How long a receipt may be held for the answers that came before it to be recorded."""
@@ -34,7 +34,7 @@ class ReceiptDesk:
             self._publish,
             size=envelopes.ENVELOPE_ITEM_COUNT_MAX,
             concurrency=4,
-            cadence=batching.Cadence(PACE_SECONDS, QUIET_SECONDS),
+            cadence=batching.Cadence(PACE_SECONDS, QUIET_SECONDS, steady=True),
             beside_count=envelopes.ENVELOPE_ITEM_COUNT_MAX,
             waiting=20_000,
         )

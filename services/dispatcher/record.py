@@ -36,7 +36,7 @@ PACE_SECONDS = 0.075
 """Between two records, unless a whole batch waits: answers that come in the meantime go together,
 for a record costs as much as some twenty answers to begin with. Nobody waits for it: the carrier
 has the message, and its window has room again."""
-QUIET_SECONDS = 0.025
+QUIET_SECONDS = 0.04
 """When no answer has come for so long, no other is waited for."""
 
 _ANSWERS = prometheus_client.Counter(
@@ -71,7 +71,7 @@ class Recorder:
         self._gatherer = batching.Gatherer[sending.Sending](
             self._record,
             size=BATCH_COUNT,
-            cadence=batching.Cadence(PACE_SECONDS, QUIET_SECONDS),
+            cadence=batching.Cadence(PACE_SECONDS, QUIET_SECONDS, steady=True),
         )
         self._latest: asyncio.Future[None] | None = None
         self._giving_back: set[asyncio.Task[None]] = set()

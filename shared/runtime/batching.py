@@ -25,14 +25,16 @@ class Cadence(NamedTuple):
 
     Where `quiet_seconds` are given the pace is for who comes of his own accord: a flush begins as
     soon as nothing has come for so long, or as many have come as were answered last, as from
-    producers, or carriers of a narrow window, who send again when they are answered. Up to
-    `slow_seconds` pass from one to the next where flushes would else take more than a quarter of
-    the time, as on a slow machine.
+    producers, or carriers of a narrow window, who send again when they are answered. If `steady`,
+    these must have been as many the time before: of what comes at a pace of its own, batches would
+    else stay as small as one of them once was. Up to `slow_seconds` pass from one to the next where
+    flushes would else take more than a quarter of the time, as on a slow machine.
     """
 
     seconds: float = 0.0
     quiet_seconds: float | None = None
     slow_seconds: float = 0.0
+    steady: bool = False
 
 
 _AT_ONCE = Cadence()
@@ -65,9 +67,10 @@ class _Flushes(ABC):
         self._seen_count = 0
         self._began_at = 0.0
         self._next_at = 0.0
+        self._answered_count = 0
         self._returning_count: int | None = None
         """How many of those who were answered last have not come again; None: a flush is under way,
-        or has failed."""
+        or has failed, or they are not expected."""
 
     @abstractmethod
     def __len__(self) -> int:
@@ -97,8 +100,10 @@ class _Flushes(ABC):
 
     def _answered(self, count: int) -> None:
         """A flush was good, and so many were told."""
-        if self._cadence.quiet_seconds is not None:
+        is_likely = not self._cadence.steady or count == self._answered_count
+        if self._cadence.quiet_seconds is not None and is_likely:
             self._returning_count = count
+        self._answered_count = count
 
     def _schedule(self) -> None:
         """Begin at the end of this turn of the loop, so that what arrives in it goes together; or

@@ -248,12 +248,11 @@ class Pace:
     pace_seconds = 0.5
     quiet_seconds = 0.05
 
-    def __init__(self) -> None:
+    def __init__(self, *, steady: bool = False) -> None:
         self.begun: list[tuple[float, int]] = []
         self.fails = False
-        self.batcher = batching.Batcher[int, int](
-            self.flush, size=100, cadence=batching.Cadence(self.pace_seconds, self.quiet_seconds)
-        )
+        cadence = batching.Cadence(self.pace_seconds, self.quiet_seconds, steady=steady)
+        self.batcher = batching.Batcher[int, int](self.flush, size=100, cadence=cadence)
 
     async def flush(self, items: Sequence[int]) -> list[int]:
         self.begun.append((asyncio.get_running_loop().time(), len(items)))
@@ -315,6 +314,22 @@ async def test_nobody_is_waited_for_when_all_who_were_answered_have_come_again()
     await pace.batcher.add(0)
     assert pace.counts == [3, 3, 1, 1, 1]
     assert pace.waited_seconds < pace.quiet_seconds
+
+
+async def test_those_may_have_to_be_as_many_as_the_time_before() -> None:
+    pace = Pace(steady=True)
+    await pace.answered(3)
+    # when as many come as were answered once, then more may follow
+    await pace.answered(3)
+    assert pace.waited_seconds >= pace.quiet_seconds * 0.9
+    # and when as many come as were answered twice, then nobody is waited for
+    await pace.answered(3)
+    assert pace.waited_seconds < pace.quiet_seconds
+    # until they are fewer
+    await pace.answered(2)
+    await pace.answered(2)
+    assert pace.waited_seconds >= pace.quiet_seconds * 0.9
+    assert pace.counts == [3, 3, 3, 2, 2]
 
 
 async def test_nobody_is_taken_to_have_come_again_after_a_flush_that_failed() -> None:
