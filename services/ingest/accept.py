@@ -42,7 +42,7 @@ PACE_SECONDS = 0.02
 transaction costs as much as some twenty messages to begin with. One that comes after a while waits
 for nobody."""
 SLOW_PACE_SECONDS = 0.06
-"""At most, where the transactions would else take more than a quarter of the time."""
+"""At most, where the transactions would else take more than half of the time."""
 QUIET_SECONDS = 0.004
 """When nothing has come for so long, as from producers who all wait for their answers, nobody is
 waited for; nor when as many have come as were answered last, who are likely to be the same. On a
@@ -106,7 +106,8 @@ class Acceptor:
     """Gathers concurrent requests into shared transactions; a request alone does not wait.
 
     Transactions of one account take turns at its wallet. So single requests have one transaction at
-    a time, and gather meanwhile; of batches one is encoded while another is stored.
+    a time, and gather meanwhile, before they are composed (`gather`); of batches one is encoded
+    while another is stored.
     """
 
     def __init__(self, pool: asyncpg.Pool, relay: Relay, seals: Seals) -> None:
@@ -120,11 +121,25 @@ class Acceptor:
             self._accept,
             size=REQUEST_COUNT_MAX,
             waiting=WAITING_COUNT_MAX,
+        )
+        self._turnstile = batching.Turnstile(
+            self._singles,
+            size=REQUEST_COUNT_MAX,
+            waiting=WAITING_COUNT_MAX,
             cadence=batching.Cadence(PACE_SECONDS, QUIET_SECONDS, SLOW_PACE_SECONDS),
+            patience_seconds=SLOW_PACE_SECONDS,
         )
         self._batches = batching.Batcher[Intake, Answer](
             self._accept, size=BATCH_COUNT_MAX, concurrency=2, waiting=WAITING_COUNT_MAX
         )
+
+    async def gather(self) -> None:
+        """Wait for those who go into one transaction with a single request, before it is composed:
+        a moment, and no longer while the database is slow. Raises Unavailable."""
+        try:
+            await self._turnstile.enter()
+        except batching.Overloaded:
+            raise Unavailable from None
 
     async def accept(self, intake: Intake) -> Answer:
         """Store and debit, or refuse. Raises KeyStillRunning, KeyUsedOtherwise, Unavailable."""
@@ -149,6 +164,7 @@ class Acceptor:
 
     async def drain(self) -> None:
         """Finish what was taken in."""
+        await self._turnstile.drain()
         await self._singles.drain()
         await self._batches.drain()
 

@@ -8,7 +8,7 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from typing import Generic, NamedTuple, TypeVar
 
-_REST = 4
+_REST = 2
 """A flush may take one part in so many of the time."""
 
 Item = TypeVar("Item")
@@ -28,7 +28,7 @@ class Cadence(NamedTuple):
     producers, or carriers of a narrow window, who send again when they are answered. If `steady`,
     these must have been as many the time before: of what comes at a pace of its own, batches would
     else stay as small as one of them once was. Up to `slow_seconds` pass from one to the next where
-    flushes would else take more than a quarter of the time, as on a slow machine.
+    flushes would else take more than half of the time, as on a slow machine.
     """
 
     seconds: float = 0.0
@@ -61,7 +61,7 @@ class _Flushes(ABC):
         self._waiting_limit = waiting
         self._cadence = cadence
         self._beside_count = beside_count
-        self._running: set[asyncio.Task[None]] = set()
+        self._running: set[asyncio.Task[bool]] = set()
         self._scheduled: asyncio.Handle | None = None
         """The next beginning, or look whether it is time."""
         self._seen_count = 0
@@ -77,8 +77,9 @@ class _Flushes(ABC):
         """How many items wait."""
 
     @abstractmethod
-    def _take(self) -> Coroutine[None, None, None]:
-        """Take a batch out of what waits; the step that flushes it."""
+    def _take(self) -> Coroutine[None, None, bool]:
+        """Take a batch out of what waits; the step that flushes it, and tells whether that was
+        good."""
 
     def _may_begin(self) -> bool:
         running_count = len(self._running)
@@ -137,7 +138,7 @@ class _Flushes(ABC):
             self._running.add(task)
             task.add_done_callback(self._ended)
 
-    def _ended(self, task: asyncio.Task[None]) -> None:
+    def _ended(self, task: asyncio.Task[bool]) -> None:
         self._running.discard(task)
         if self._cadence.slow_seconds:
             took_seconds = asyncio.get_running_loop().time() - self._began_at
@@ -154,6 +155,14 @@ class _Flushes(ABC):
         if self._scheduled is not None:
             self._scheduled.cancel()
             self._schedule()
+
+    async def flushed(self, timeout_seconds: float) -> bool:
+        """Return when what is under way has ended: whether it is known to be good, and did so in
+        time."""
+        if not self._running:
+            return True
+        ended, running = await asyncio.wait(set(self._running), timeout=timeout_seconds)
+        return not running and all(not each.cancelled() and each.result() for each in ended)
 
     async def drain(self) -> None:
         """Return when nothing waits and nothing runs."""
@@ -198,11 +207,11 @@ class Batcher(_Flushes, Generic[Item, Result]):
         self._came()
         return future
 
-    def _take(self) -> Coroutine[None, None, None]:
+    def _take(self) -> Coroutine[None, None, bool]:
         count = min(self._size, len(self._waiting))
         return self._run([self._waiting.popleft() for _ in range(count)])
 
-    async def _run(self, batch: list[tuple[Item, asyncio.Future[Result]]]) -> None:
+    async def _run(self, batch: list[tuple[Item, asyncio.Future[Result]]]) -> bool:
         try:
             results = await self._flush([item for item, _ in batch])
         except BaseException as error:
@@ -211,7 +220,7 @@ class Batcher(_Flushes, Generic[Item, Result]):
                     future.set_exception(error)
             if isinstance(error, asyncio.CancelledError):
                 raise
-            return
+            return False
         self._answered(len(batch))
         for (_, future), result in zip(batch, results, strict=True):
             if future.done():
@@ -220,6 +229,7 @@ class Batcher(_Flushes, Generic[Item, Result]):
                 future.set_exception(result)
             else:
                 future.set_result(result)
+        return True
 
 
 class Gatherer(_Flushes, Generic[Item]):
@@ -256,18 +266,70 @@ class Gatherer(_Flushes, Generic[Item]):
         self._came()
         return future
 
-    def _take(self) -> Coroutine[None, None, None]:
+    def _take(self) -> Coroutine[None, None, bool]:
         items, future = self._batches.popleft()
         self._count -= len(items)
         return self._run(items, future)
 
-    async def _run(self, items: list[Item], future: asyncio.Future[None]) -> None:
+    async def _run(self, items: list[Item], future: asyncio.Future[None]) -> bool:
         try:
             await self._flush(items)
         except BaseException as error:
             future.set_exception(error)
             if isinstance(error, asyncio.CancelledError):
                 raise
-        else:
-            self._answered(len(items))
-            future.set_result(None)
+            return False
+        self._answered(len(items))
+        future.set_result(None)
+        return True
+
+
+class Turnstile(_Flushes):
+    """Lets callers through in groups, so that what they do next is done for one right after the
+    other, which costs half as much, and ends up in one flush of the batcher `beyond`.
+
+    While that flushes, up to `patience_seconds`, those who come gather. All who wait are let
+    through; a group of `size` waits for no cadence.
+    """
+
+    def __init__(
+        self,
+        beyond: _Flushes,
+        *,
+        size: int,
+        cadence: Cadence,
+        patience_seconds: float,
+        waiting: int = 100_000,
+    ) -> None:
+        super().__init__(size, 1, waiting, cadence, 1)
+        self._beyond = beyond
+        self._patience_seconds = patience_seconds
+        self._waiting: list[asyncio.Future[None]] = []
+
+    def __len__(self) -> int:
+        return len(self._waiting)
+
+    def enter(self) -> asyncio.Future[None]:
+        """Wait to be let through. Raises Overloaded when full."""
+        if len(self._waiting) >= self._waiting_limit:
+            raise Overloaded
+        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiting.append(future)
+        self._came()
+        return future
+
+    def _take(self) -> Coroutine[None, None, bool]:
+        group, self._waiting = self._waiting, []
+        return self._run(group)
+
+    async def _run(self, group: Sequence[asyncio.Future[None]]) -> bool:
+        for future in group:
+            if not future.done():
+                future.set_result(None)
+        # One turn of the loop, in which they go on; and one in which the batcher begins.
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        is_good = await self._beyond.flushed(self._patience_seconds)
+        if is_good:
+            self._answered(len(group))
+        return is_good

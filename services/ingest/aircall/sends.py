@@ -54,6 +54,7 @@ async def _send(visit: Visit, mode: LineMode) -> web.Response:
     line = phone_numbers.of_path(visit)
     body = await requests.read(visit, requests.send_decoder)
     key = bodies.idempotency_key(visit.request)
+    await intakes.gather(visit)
     now = datetime.now(UTC)
     draft: Draft | Problem
     try:

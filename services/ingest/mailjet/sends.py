@@ -55,6 +55,7 @@ async def send(visit: Visit) -> web.Response:
     """200 once the message is stored and paid for."""
     key = _key(visit.request)
     body = await requests.read_sms(visit)
+    await intakes.gather(visit)
     draft: Draft | Problem
     try:
         draft = await _compose(visit, body, datetime.now(UTC))

@@ -132,6 +132,7 @@ async def send(visit: Visit) -> web.Response:
     """One message: 202 once it is stored and paid for, 200 for a dry run."""
     raw = await bodies.read(visit.request, bodies.SINGLE_SIZE_MAX)
     key = bodies.idempotency_key(visit.request)
+    await intakes.gather(visit)
     return await _in_todays_currency(visit, partial(_send, raw, key))
 
 

@@ -31,6 +31,15 @@ def fingerprints(platform: Keys, path: str, items: Sequence[bytes]) -> tuple[byt
     return platform.signatures(document)
 
 
+async def gather(visit: Visit) -> None:
+    """Wait for those whose messages are composed and stored together with the request's, which is
+    of one message and has been read. Raises Refused."""
+    try:
+        await visit.context.acceptor.gather()
+    except accept.Unavailable as error:
+        raise problems.unavailable(error.retry_after_seconds) from None
+
+
 async def store(visit: Visit, intake: Intake) -> Answer:
     """Store what is to be stored; the answer that was stored with it. Raises Refused."""
     try:

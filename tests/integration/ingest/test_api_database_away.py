@@ -13,6 +13,7 @@ from tests.integration.ingest import world
 
 ANSWER_SECONDS = 16.0
 RETURN_SECONDS = 20.0
+TOLD_SECONDS = 1.0
 GOOD = {"to": "+33612345678", "text": "Hello"}
 
 
@@ -50,6 +51,25 @@ async def test_a_request_is_put_off_when_the_database_is_away(
                 await asyncio.sleep(0.1)
         assert (await town.books())[0] == 1
         await _until_readiness_is(town, 200)
+
+
+async def test_what_is_wrong_is_told_while_others_wait_for_the_database(servers: Servers) -> None:
+    async with world.running(servers) as town:
+        # Given a message that is not stored as long as somebody else has the wallet
+        await town.get("alice", "/v1/balance")
+        async with town.pool.acquire() as other, other.transaction():
+            await other.execute("SELECT FROM wallets FOR UPDATE")
+            good = asyncio.create_task(_status(town))
+            await asyncio.sleep(0.2)
+
+            # When another is none, then its producer hears so at once
+            began = time.monotonic()
+            bad = {"to": "nobody", "text": "Hello"}
+            told = await town.post("alice", "/v1/messages", bad, 422)
+            assert told["field"] == "to"
+            assert time.monotonic() - began < TOLD_SECONDS
+            assert not good.done()
+        assert await good == 202
 
 
 async def _until_readiness_is(town: world.World, wanted: int) -> None:
