@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import pytest
 
 from shared.runtime import batching
+from tests.unit.runtime.turns import some_turns
 
 
 class Stage:
@@ -21,12 +22,6 @@ class Stage:
         self.batches.append(list(items))
         await self.gate.acquire()
         return [ValueError(str(item)) if item < 0 else item * 2 for item in items]
-
-
-async def some_turns() -> None:
-    """Let everything that is ready run."""
-    for _ in range(10):
-        await asyncio.sleep(0)
 
 
 async def test_an_item_alone_goes_at_once() -> None:
@@ -451,120 +446,3 @@ async def test_more_than_may_wait_is_refused_by_a_gatherer() -> None:
     hall.gate.release()
     hall.gate.release()
     await gatherer.drain()
-
-
-# What is done together on the way into a batch
-
-
-class Passage:
-    """Callers who pass a turnstile, and are flushed together beyond it."""
-
-    patience_seconds = 0.3
-
-    def __init__(self, *, waiting: int = 100) -> None:
-        self.stage = Hall()
-        self.batcher = batching.Batcher[int, None](self.flush, size=100)
-        self.turnstile = batching.Turnstile(
-            self.batcher,
-            size=100,
-            waiting=waiting,
-            cadence=batching.Cadence(0.0, 0.02),
-            patience_seconds=self.patience_seconds,
-        )
-        self.through: list[int] = []
-
-    async def flush(self, items: Sequence[int]) -> list[None]:
-        await self.stage.flush(items)
-        return [None for _ in items]
-
-    async def go(self, number: int) -> None:
-        """Pass, and be flushed."""
-        await self.turnstile.enter()
-        self.through.append(number)
-        await self.batcher.add(number)
-
-    def come(self, *numbers: int) -> list[asyncio.Task[None]]:
-        return [asyncio.create_task(self.go(number)) for number in numbers]
-
-
-async def test_who_comes_together_passes_together_into_one_flush() -> None:
-    passage = Passage()
-    coming = passage.come(1, 2, 3)
-    await some_turns()
-    assert passage.through == [1, 2, 3]
-    assert passage.stage.batches == [[1, 2, 3]]
-    # when others come while that is under way, then they pass when it has ended, together
-    coming += passage.come(4)
-    await some_turns()
-    coming += passage.come(5)
-    await some_turns()
-    assert passage.through == [1, 2, 3]
-    passage.stage.gate.release()
-    await some_turns()
-    assert passage.stage.batches == [[1, 2, 3], [4, 5]]
-    passage.stage.gate.release()
-    await asyncio.gather(*coming)
-    # and who comes alone waits for nobody
-    (last,) = passage.come(6)
-    await some_turns()
-    assert passage.stage.batches[2:] == [[6]]
-    passage.stage.gate.release()
-    await last
-
-
-async def test_a_flush_that_takes_long_keeps_nobody_from_passing() -> None:
-    # given a flush that does not end
-    passage = Passage()
-    first = passage.come(1)
-    await some_turns()
-    # when others come, then they pass after a while, and wait for their own flush
-    rest = passage.come(2, 3)
-    await asyncio.sleep(passage.patience_seconds / 2)
-    assert passage.through == [1]
-    await asyncio.sleep(passage.patience_seconds)
-    assert passage.through == [1, 2, 3]
-    assert passage.stage.batches == [[1]]
-    passage.stage.gate.release()
-    passage.stage.gate.release()
-    await asyncio.gather(*first, *rest)
-    assert passage.stage.batches == [[1], [2, 3]]
-
-
-async def test_who_leaves_a_turnstile_takes_nobody_along() -> None:
-    passage = Passage()
-    first = passage.come(1)
-    await some_turns()
-    leaver, *others = passage.come(2, 3)
-    await some_turns()
-    leaver.cancel()
-    passage.stage.gate.release()
-    passage.stage.gate.release()
-    await asyncio.gather(*first, *others)
-    assert passage.through == [1, 3]
-    await passage.turnstile.drain()
-
-
-async def test_too_many_before_a_turnstile_are_sent_away() -> None:
-    passage = Passage(waiting=1)
-    first = passage.come(1)
-    await some_turns()
-    second = passage.come(2)
-    await some_turns()
-    with pytest.raises(batching.Overloaded):
-        passage.turnstile.enter()
-    passage.stage.gate.release()
-    passage.stage.gate.release()
-    await asyncio.gather(*first, *second)
-
-
-async def test_what_is_under_way_is_known_to_be_good_when_it_has_ended() -> None:
-    passage = Passage()
-    assert await passage.batcher.flushed(0.01)
-    (first,) = passage.come(1)
-    await some_turns()
-    assert not await passage.batcher.flushed(0.01)
-    passage.stage.fails = True
-    passage.stage.gate.release()
-    assert not await passage.batcher.flushed(1.0)
-    with pytest.raises(ValueError, match="no"):
-        await first
