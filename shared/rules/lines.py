@@ -1,6 +1,6 @@
 """Lines, and all of them at once: there may be 100,000, and every process knows them.
 
-They are kept as columns, some sixty bytes a line, and made into a `Line` when one is asked for.
+They are kept as columns, some eighty bytes a line, and made into a `Line` when one is asked for.
 """
 
 from __future__ import annotations
@@ -41,7 +41,6 @@ class Limits:
 _SMS_ALONE: Final = frozenset({Capability.SMS})
 _NOT_REGISTERED: Final = Registration()
 _LONG_AGO: Final = datetime.fromtimestamp(0, UTC)
-_PLACE_MAX: Final = (1 << 24) - 1
 _MICROSECOND: Final = timedelta(microseconds=1)
 
 
@@ -114,8 +113,8 @@ class Columns:
         """Each line's sender, and its name where that is another."""
         self.sender_starts = array("I", [0])
         self.name_starts = array("I")
-        self.sender_marks = array("q")
-        """Of each line, what `mark` says of its sender, and in the lowest bits where it is."""
+        self.sender_hashes = array("q")
+        """Of each line, the hash of its account and sender."""
         self._known: dict[Traits, int] = {}
 
     def number_of(self, traits: Traits) -> int:
@@ -127,18 +126,17 @@ class Columns:
 
     def add(self, row: Row, traits_number: int) -> None:
         """Put a line behind the others, whose traits are called so."""
-        place = len(self.line_ids)
+        if row.is_default:
+            self.defaults[row.account_id] = len(self.line_ids)
         self.line_ids.append(row.line_id)
         self.account_ids.append(row.account_id)
         self.traits_of.append(traits_number)
         self.created_at_micros.append((row.created_at - _LONG_AGO) // _MICROSECOND)
-        if row.is_default:
-            self.defaults[row.account_id] = place
         self.words += row.sender.encode()
         self.name_starts.append(len(self.words))
         self.words += row.name.encode()
         self.sender_starts.append(len(self.words))
-        self.sender_marks.append(mark(row.account_id, row.sender) | place)
+        self.sender_hashes.append(hash((row.account_id, row.sender)))
 
     def sender(self, place: int) -> str:
         """The sender of the line at this place."""
@@ -170,10 +168,27 @@ class Columns:
         )
 
 
-def mark(account_id: int, sender: str) -> int:
-    """A number that few other senders of accounts have in this process, with room for a place in
-    its lowest bits."""
-    return hash((account_id, sender)) & ~_PLACE_MAX
+class _Places:
+    """Which places to look at for what has some hash: its own, and few others. Four bytes a slot,
+    at most half of which are taken, where a dict would take a hundred for each line."""
+
+    def __init__(self, hashes: Iterable[int], count: int) -> None:
+        size = 1 << (2 * count).bit_length()
+        self._slots = slots = array("I", bytes(4 * size))
+        self._mask = mask = size - 1
+        for number, each in enumerate(hashes, 1):
+            at = each & mask
+            while slots[at]:
+                at = (at + 1) & mask
+            slots[at] = number
+
+    def of(self, wanted: int) -> Iterator[int]:
+        """The places for this hash."""
+        slots, mask = self._slots, self._mask
+        at = wanted & mask
+        while number := slots[at]:
+            yield number - 1
+            at = (at + 1) & mask
 
 
 class Lines(Mapping[int, Line]):
@@ -182,9 +197,9 @@ class Lines(Mapping[int, Line]):
     def __init__(self, columns: Columns) -> None:
         self._columns = columns
         ids = columns.line_ids
-        self._by_id = array("I", sorted(range(len(ids)), key=ids.__getitem__))
-        self._line_ids = array("q", map(ids.__getitem__, self._by_id))
-        self._sender_marks = array("q", sorted(columns.sender_marks))
+        # Numbers are their own hashes, and these follow one another: they would be one long run.
+        self._by_id = _Places(map(hash, zip(ids)), len(ids))
+        self._by_sender = _Places(columns.sender_hashes, len(ids))
         self._made = functools.lru_cache(MADE_COUNT_MAX)(columns.line)
 
     @classmethod
@@ -198,40 +213,39 @@ class Lines(Mapping[int, Line]):
         return cls(columns)
 
     def __getitem__(self, line_id: int) -> Line:
-        rank = self._rank(line_id)
-        if rank is None:
+        place = self._place(line_id)
+        if place is None:
             raise KeyError(line_id)
-        return self._made(self._by_id[rank])
+        return self._made(place)
 
     def __contains__(self, line_id: object) -> bool:
-        return isinstance(line_id, int) and self._rank(line_id) is not None
+        return isinstance(line_id, int) and self._place(line_id) is not None
 
     def __iter__(self) -> Iterator[int]:
-        return iter(self._line_ids)
+        return iter(sorted(self._columns.line_ids))
 
     def __len__(self) -> int:
-        return len(self._line_ids)
+        return len(self._columns.line_ids)
 
-    def _rank(self, line_id: int) -> int | None:
-        rank = bisect_left(self._line_ids, line_id)
-        return rank if rank < len(self) and self._line_ids[rank] == line_id else None
+    def _place(self, line_id: int) -> int | None:
+        line_ids = self._columns.line_ids
+        for place in self._by_id.of(hash((line_id,))):
+            if line_ids[place] == line_id:
+                return place
+        return None
 
     def traits_of(self, line_id: int) -> Traits | None:
         """What a line has in common with others: sooner found than the line is made."""
-        rank = self._rank(line_id)
+        place = self._place(line_id)
         columns = self._columns
-        return None if rank is None else columns.traits[columns.traits_of[self._by_id[rank]]]
+        return None if place is None else columns.traits[columns.traits_of[place]]
 
     def of_sender(self, account_id: int, sender: str) -> Line | None:
         """The account's line of this sender."""
-        columns, marks = self._columns, self._sender_marks
-        mine = mark(account_id, sender)
-        at = bisect_left(marks, mine)
-        while at < len(marks) and marks[at] & ~_PLACE_MAX == mine:
-            place = marks[at] & _PLACE_MAX
+        columns = self._columns
+        for place in self._by_sender.of(hash((account_id, sender))):
             if columns.account_ids[place] == account_id and columns.sender(place) == sender:
                 return self._made(place)
-            at += 1
         return None
 
     def default_of(self, account_id: int) -> Line | None:

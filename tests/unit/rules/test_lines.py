@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import UTC, date, datetime, timedelta
+from time import perf_counter
 from tracemalloc import get_traced_memory, start, stop
 
 from hypothesis import given
@@ -126,3 +127,19 @@ def test_a_line_takes_less_than_a_hundred_bytes() -> None:
 
     # Then they take a fraction of what as many objects would
     assert kept < count * 100 + 4_096 * 1_500
+
+
+def test_a_line_that_is_not_there_is_missed_as_soon_as_another_is_found() -> None:
+    # Given lines whose numbers follow one another
+    count = 20_000
+    lines = Lines.of(
+        LINE._replace(line_id=number, sender=f"+1202{number:07}") for number in range(1, count)
+    )
+    # When numbers are looked up that nobody has, as of lines that are gone
+    began = perf_counter()
+    found = [number for number in range(count, 6 * count) if number in lines]
+    seconds = perf_counter() - began
+
+    # Then none is searched for among thousands of neighbors
+    assert found == []
+    assert seconds < 2
