@@ -21,7 +21,7 @@ from services.dispatcher.receipts import ReceiptDesk
 from services.dispatcher.record import Recorder
 from shared.broker import consume, link, topology
 from shared.carriers import contract, registry
-from shared.db import lost_queues
+from shared.db import published
 from shared.rules.snapshot import Carrier, Configuration
 from shared.runtime import lifecycle
 from shared.sms.classes import CLASSES
@@ -249,7 +249,7 @@ class Lanes:
             topology.mt_queue(lane.carrier.name, message_class),
             PREFETCH_COUNT,
             partial(lane.receive, message_class),
-            topology.restored_by(partial(lost_queues.republish, self._desk.pool)),
+            topology.restored_by(partial(published.republish, self._desk.pool)),
             partial(lane.forget_held, message_class),
         )
 

@@ -203,7 +203,7 @@ def _share_out(plan: _Plan, sharing: Mapping[int, tuple[int, ...]]) -> None:
 
 
 def _is_paced(current: snapshot.Configuration, line_id: int) -> bool:
-    traits = current.lines.traits_of(current.limit_line(line_id))
+    traits = current.limit_traits(line_id)
     return traits is not None and traits.second_limit is not None
 
 

@@ -33,8 +33,8 @@ from shared.db import (
     idempotency,
     ledger,
     ledger_links,
-    lost_queues,
     pool,
+    published,
     sessions,
     spending,
     support,
@@ -219,7 +219,7 @@ def _publisher(
         chosen.amqp_url,
         "ingest",
         lambda: _queues(configured),
-        topology.restored_by(partial(lost_queues.republish, database)),
+        topology.restored_by(partial(published.republish, database)),
     )
 
 

@@ -94,7 +94,7 @@ class DepartureForecasts:
         limits = current.country_limits
         if limits and ((None, country) in limits or (account_id, country) in limits):
             return True
-        traits = current.lines.traits_of(current.limit_line(line_id))
+        traits = current.limit_traits(line_id)
         if traits is None:
             return False
         if traits.second_limit is not None:

@@ -15,7 +15,7 @@ import structlog
 from services.ingest import metrics
 from services.ingest.outlet import Outlet
 from shared.broker import envelopes, publish, topology
-from shared.db import connection, lost_queues, messages, published, segments, trail, watch, work
+from shared.db import connection, messages, published, segments, trail, watch, work
 from shared.db.pool import ACQUIRE_SECONDS
 from shared.rules.compose import Draft
 from shared.runtime import lifecycle
@@ -242,7 +242,7 @@ class Relay:
             # Whoever dies here between the two leaves rows that are older still: found again.
             await self._publisher.purge(queue)
         older_seconds = LOST_SECONDS if empty else 0.0
-        count = await lost_queues.republish(self._pool, carrier_name, message_class, older_seconds)
+        count = await published.republish(self._pool, carrier_name, message_class, older_seconds)
         if count:
             _log.warning("republishing", queue=queue, message_count=count, queue_empty=empty)
 

@@ -6,8 +6,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from uuid import UUID
 
-from shared.db import work
+import asyncpg
+
+from shared.db import messages, work
 from shared.db.connection import Connection
+from shared.db.pool import ACQUIRE_SECONDS
+
+PAGE_COUNT = 10_000
+"""Rows made ready in one transaction: a million at once would outlast a statement's time."""
 
 _LEASED = f"""
 SELECT w.message_id FROM {work.EVERY_LANE}, LATERAL (
@@ -79,18 +85,28 @@ WHERE c.carrier_id = w.carrier_id AND c.name = $1 AND w.class = $2 AND w.state =
   AND w.ready_at > now() AND w.ready_at <= now() + $3 * interval '1 second'"""
 
 
-async def republish(
+async def republish_page(
     connection: Connection, carrier_name: str, message_class: int, older_seconds: float, limit: int
 ) -> int:
     """Have the oldest `limit` rows, and those just as old, that were published before that long
-    published again: the broker lost them. A duplicate does no harm, for only one claim finds the
-    row. Returns how many."""
+    published again. A duplicate does no harm, for only one claim finds the row. Returns how
+    many."""
     done = await connection.execute(_REPUBLISH, carrier_name, message_class, older_seconds, limit)
     return int(done.rpartition(" ")[2])
 
 
-async def end_leases(
-    connection: Connection, carrier_name: str, message_class: int, lease_seconds: float
-) -> None:
-    """Have published again what may just have been, and is not marked so yet."""
-    await connection.execute(_END_LEASES, carrier_name, message_class, lease_seconds)
+async def republish(
+    pool: asyncpg.Pool, carrier_name: str, message_class: int, older_seconds: float = 0.0
+) -> int:
+    """The broker has lost a queue (law 1): have all published again that was before that long, page
+    after page, and what may just have been and is not marked so yet. What an error leaves undone is
+    done when it is asked for again. Returns how many rows were published."""
+    lane = carrier_name, message_class
+    total = 0
+    while True:
+        async with pool.acquire(timeout=ACQUIRE_SECONDS) as opened:
+            count = await republish_page(opened, *lane, older_seconds, PAGE_COUNT)
+            total += count
+            if count < PAGE_COUNT:
+                await opened.execute(_END_LEASES, *lane, messages.RELAY_LEASE_SECONDS)
+                return total

@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
 from shared.rules.destinations import HostPort
-from shared.rules.lines import Limits, Lines
+from shared.rules.lines import Limits, Lines, Traits
 from shared.rules.price_periods import PricePeriod
 from shared.rules.purposes import CONVERSATION_DAYS, ConsentPolicy
 from shared.rules.routes import (
@@ -127,6 +127,10 @@ class Configuration:
         """The line whose limits a line's messages meet: a number has those of its first line, and
         whoever shares it shares them."""
         return self.sharing.get(line_id, (line_id,))[0]
+
+    def limit_traits(self, line_id: int) -> Traits | None:
+        """What is known of that line, its limits and its pace; None: it is gone."""
+        return self.lines.traits_of(self.limit_line(line_id))
 
     @property
     def idempotent_carrier_ids(self) -> list[int]:

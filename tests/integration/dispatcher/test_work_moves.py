@@ -21,7 +21,7 @@ Step = Callable[[Connection, UUID, int], Awaitable[object]]
 STEPS: dict[str, Step] = {
     "take_ready": lambda opened, _, __: work.take_ready(opened, 1, 1, 8, 100),
     "mark_published": lambda opened, m, _: published.mark(opened, [m], 1.5),
-    "republish": lambda opened, _, __: published.republish(opened, "practice", 1, -100, 9),
+    "republish": lambda opened, _, __: published.republish_page(opened, "practice", 1, -100, 9),
     "park": lambda opened, m, line: parking.park(opened, [m], {line: 1_000}),
     "release": lambda opened, _, line: parking.release(opened, {line: 10}),
     "take_due": lambda opened, _, __: work.take_due(opened, 100),

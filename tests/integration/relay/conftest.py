@@ -14,7 +14,7 @@ import uvloop
 
 from services.ingest.relay import Relay
 from shared.broker import link, publish, topology
-from shared.db import lost_queues
+from shared.db import published
 from tests.integration.dispatcher import conftest as dispatcher
 from tests.integration.dispatcher.conftest import Town
 
@@ -62,7 +62,7 @@ async def post(town: Town, amqp_url: str) -> AsyncIterator[Post]:
     await town.pool.execute("UPDATE configuration_version SET version = version + 1")
     await town.configured.refresh()
     queue = topology.mt_queue(carrier, 1)
-    restore = topology.restored_by(partial(lost_queues.republish, town.pool))
+    restore = topology.restored_by(partial(published.republish, town.pool))
     publisher = publish.Publisher(amqp_url, "t", lambda: [queue], restore)
     async with link.supervised(publisher.link):
         assert await publisher.link.wait_up(10)

@@ -15,7 +15,7 @@ import pytest
 from services.ingest import metrics
 from services.ingest import relay as relays
 from shared.broker import link, publish, topology
-from shared.db import lost_queues, published, work
+from shared.db import published, work
 from tests.drafts import draft
 from tests.integration.dispatcher.conftest import PRICE_MICRO
 from tests.integration.relay.conftest import Post, delete, exists, holds_one
@@ -69,7 +69,7 @@ async def test_what_was_confirmed_by_a_queue_that_is_lost_is_never_marked(post: 
     await post.town.pool.execute("UPDATE work SET ready_at = now()")
     await post.relay._sweep()
     # when the queue is lost, and then comes the time to mark them
-    await lost_queues.republish(post.town.pool, *topology.of_mt_queue(post.queue))
+    await published.republish(post.town.pool, *topology.of_mt_queue(post.queue))
     post.relay._confirmed[0] = (time.monotonic() - 60, post.relay._confirmed[0][1])
     await post.relay._mark()
     # then they are ready still
@@ -110,7 +110,7 @@ async def test_a_queue_is_not_made_before_its_rows_are_ready(
     hasty = await asyncpg.create_pool(
         database_url, server_settings={"lock_timeout": "300"}, min_size=1, max_size=1
     )
-    restore = topology.restored_by(partial(lost_queues.republish, hasty))
+    restore = topology.restored_by(partial(published.republish, hasty))
     publisher = publish.Publisher(amqp_url, "t", lambda: [post.queue], restore)
     async with post.town.pool.acquire() as other:
         blocking = other.transaction()
@@ -134,11 +134,11 @@ async def test_a_queue_is_not_made_before_its_rows_are_ready(
 async def test_rows_are_made_ready_page_after_page(
     post: Post, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(lost_queues, "PAGE_COUNT", 2)
+    monkeypatch.setattr(published, "PAGE_COUNT", 2)
     await post.town.accept(5)
     await post.mark()
     lane = topology.of_mt_queue(post.queue)
-    assert await lost_queues.republish(post.town.pool, *lane) == 5
+    assert await published.republish(post.town.pool, *lane) == 5
     assert await post.states() == ["ready"] * 5
 
 
