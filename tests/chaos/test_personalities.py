@@ -56,6 +56,9 @@ VALID_SECONDS = 10
 QUIET_SECONDS = 1.0
 DOUBT_SECONDS = 10.0
 """How long nothing more may become known of submits that nothing is known of."""
+LATE_SECONDS = 5.0
+"""How long no receipt may correct another any more: one whose segment was not found at once, as of
+a submit whose answer is lost, is tried again 3.2 s later."""
 PATIENCE_SECONDS = 120.0
 HOURS_72 = 72 * 3600
 
@@ -203,7 +206,9 @@ async def _rest(stage: Arena, account: str) -> Rest:
 
 
 def _patience_seconds(statuses: Counter[str]) -> float:
-    return DOUBT_SECONDS if statuses["in_doubt"] + statuses["submitted"] else QUIET_SECONDS
+    if statuses["in_doubt"] + statuses["submitted"]:
+        return DOUBT_SECONDS
+    return LATE_SECONDS if statuses["undelivered"] else QUIET_SECONDS
 
 
 async def _end_doubts_after(stage: Arena, seconds: int) -> None:
