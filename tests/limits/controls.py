@@ -11,7 +11,8 @@ from services.dispatcher import record
 from shared.db import limits, work
 from shared.limits import limiter, permits
 from tests.limits import clock
-from tests.limits.run import Fault, MakePermits
+from tests.limits.crew import MakePermits
+from tests.limits.run import Fault
 
 Changes = tuple[tuple[str, str], ...]
 
