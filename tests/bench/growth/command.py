@@ -8,6 +8,7 @@ import json
 import signal
 from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from tests.bench import contender, report
 from tests.bench.growth import case, outcome
 
 SMALL = case.Size(stored=10_000, lines=10, accounts=1, backlog=10_000)
+_DEFAULT = case.Size(stored=500_000, lines=10_000, accounts=100, backlog=100_000)
 _FULL = case.Size(stored=10_000_000, lines=100_000, accounts=1_000, backlog=1_000_000)
 _WARM_UP_COUNT = 1_000
 _REST_SECONDS = 10.0
@@ -48,14 +50,15 @@ def _parser() -> argparse.ArgumentParser:
         "message. The defaults take about four minutes; --full, the sizes that are promised, takes "
         "most of an hour and 20 GB of disk.",
     )
-    parser.add_argument("--stored", type=int, default=500_000, help="messages stored (500000)")
-    parser.add_argument("--lines", type=int, default=10_000, help="lines of all accounts (10000)")
-    parser.add_argument("--accounts", type=int, default=100, help="accounts (100)")
-    parser.add_argument("--backlog", type=int, default=100_000, help="ready messages (100000)")
+    parser.add_argument("--stored", type=int, help="messages stored (500000)")
+    parser.add_argument("--lines", type=int, help="lines of all accounts (10000)")
+    parser.add_argument("--accounts", type=int, help="accounts (100)")
+    parser.add_argument("--backlog", type=int, help="ready messages (100000)")
     parser.add_argument(
         "--full",
         action="store_true",
-        help="10,000,000 messages, 100,000 lines, 1,000 accounts, a backlog of 1,000,000",
+        help="10,000,000 messages, 100,000 lines, 1,000 accounts, a backlog of 1,000,000, as far "
+        "as nothing else is said of them",
     )
     parser.add_argument("--messages", type=int, default=20_000, help="messages a load (20000)")
     parser.add_argument("--repeat", type=int, default=2, help="loads of each; medians (2)")
@@ -68,12 +71,15 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+def large(options: argparse.Namespace) -> case.Size:
+    """The size of the large one: what is given, and for the rest --full or the default."""
+    usual = _FULL if options.full else _DEFAULT
+    given = {each.name: getattr(options, each.name) for each in fields(case.Size)}
+    return replace(usual, **{name: count for name, count in given.items() if count is not None})
+
+
 async def _grow(options: argparse.Namespace) -> int:
-    size = (
-        _FULL
-        if options.full
-        else case.Size(options.stored, options.lines, options.accounts, options.backlog)
-    )
+    size = large(options)
     with report.console.status("starting two Sluices") as status:
         async with AsyncExitStack() as stack:
             cases = [
