@@ -26,7 +26,8 @@ examples:
   ./test tests/unit/sms/test_states.py  any paths and options of pytest
   ./test limits                         2,000 runs with faults against the limits
   ./test bench                          measure throughput, with fsync on
-  ./test bench --rivals                 the same beside Kannel, in one run"""
+  ./test bench --rivals                 the same beside Kannel, in one run
+  ./test bench growth --help            what limits and the benchmarks take"""
 
 _KINDS = ("unit", "integration", "e2e", "chaos")
 _PROGRAMS = ("limits", "bench")
@@ -42,15 +43,18 @@ _NOTHING_CHOSEN = 5
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Do what the command line asks; returns the exit code."""
+    given = sys.argv[1:] if arguments is None else arguments
+    is_program = len(given) > 0 and given[0] in _PROGRAMS
     parser = argparse.ArgumentParser(
         prog="./test",
         usage=f"./test [{' | '.join(('all', *_KINDS, 'lint', *_PROGRAMS))}] [PYTEST OPTIONS]",
         description=_DESCRIPTION,
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
+        add_help=not is_program,
     )
     parser.add_argument("--no-install", action="store_true", help="install no system packages")
-    options, rest = parser.parse_known_args(arguments)
+    options, rest = parser.parse_known_args(given)
     kind = rest.pop(0) if rest and rest[0] in (*_KINDS, *_PROGRAMS, "all", "lint") else ""
     environment.ensure(environment.TEST_LOCK, may_install=not options.no_install)
     if kind == "lint" or kind == "all" or not (kind or rest):
@@ -59,6 +63,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if kind == "lint":
         _check(*_TYPES)
         return 0
+    if is_program and not {"-h", "--help"}.isdisjoint(rest):
+        return _python(f"tests.{kind}", rest)
     if kind != "unit":
         missing = servers.missing(kept.given_urls(os.environ))
         debian.provide_servers(missing, allowed=not options.no_install)
