@@ -44,14 +44,13 @@ _NOTHING_CHOSEN = 5
 def main(arguments: Sequence[str] | None = None) -> int:
     """Do what the command line asks; returns the exit code."""
     given = sys.argv[1:] if arguments is None else arguments
-    is_program = len(given) > 0 and given[0] in _PROGRAMS
     parser = argparse.ArgumentParser(
         prog="./test",
         usage=f"./test [{' | '.join(('all', *_KINDS, 'lint', *_PROGRAMS))}] [PYTEST OPTIONS]",
         description=_DESCRIPTION,
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
-        add_help=not is_program,
+        add_help=not given or given[0] not in _PROGRAMS,
     )
     parser.add_argument("--no-install", action="store_true", help="install no system packages")
     options, rest = parser.parse_known_args(given)
@@ -63,7 +62,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if kind == "lint":
         _check(*_TYPES)
         return 0
-    if is_program and not {"-h", "--help"}.isdisjoint(rest):
+    if kind in _PROGRAMS and not {"-h", "--help"}.isdisjoint(rest):
         return _python(f"tests.{kind}", rest)
     if kind != "unit":
         missing = servers.missing(kept.given_urls(os.environ))

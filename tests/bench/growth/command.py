@@ -50,10 +50,10 @@ def _parser() -> argparse.ArgumentParser:
         "message. The defaults take about four minutes; --full, the sizes that are promised, takes "
         "most of an hour and 20 GB of disk.",
     )
-    parser.add_argument("--stored", type=int, help="messages stored (500000)")
-    parser.add_argument("--lines", type=int, help="lines of all accounts (10000)")
-    parser.add_argument("--accounts", type=int, help="accounts (100)")
-    parser.add_argument("--backlog", type=int, help="ready messages (100000)")
+    parser.add_argument("--stored", type=int, help=f"messages stored ({_DEFAULT.stored})")
+    parser.add_argument("--lines", type=int, help=f"lines of all accounts ({_DEFAULT.lines})")
+    parser.add_argument("--accounts", type=int, help=f"accounts ({_DEFAULT.accounts})")
+    parser.add_argument("--backlog", type=int, help=f"ready messages ({_DEFAULT.backlog})")
     parser.add_argument(
         "--full",
         action="store_true",
