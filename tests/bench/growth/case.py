@@ -56,7 +56,7 @@ class Case:
     """CPU of a drained message, by part, the last time."""
     idle_share: dict[str, float] = field(default_factory=dict)
     """Of a core, by part, while nothing is asked of it."""
-    waits: list[visits.Waits] = field(default_factory=list)
+    passes: list[list[visits.Waits]] = field(default_factory=list)
     is_watched: bool = False
     """Whether PostgreSQL counts what statements take."""
     costs: dict[str, Mapping[str, statements.Cost]] = field(default_factory=dict)
@@ -115,9 +115,9 @@ class Case:
             if not await self.where.database.fetchval(_VACUUMED, seconds):
                 break
 
-    async def visit(self) -> None:
-        """Read messages as their producer."""
-        self.waits = await visits.measure(self.where)
+    async def visit(self, place: int, of: int) -> None:
+        """Read messages as their producer, for the time at this place of so many."""
+        self.passes.append(await visits.measure(self.where, place, of))
 
 
 @asynccontextmanager

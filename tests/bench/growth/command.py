@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import fields, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import uvloop
 
@@ -25,6 +25,8 @@ _REST_SECONDS = 10.0
 _SETTLE_SECONDS = 10.0
 """After messages until nothing follows from them any more: sums are added up every five seconds."""
 _AUDIT_SECONDS = 3_600.0
+
+Either = TypeVar("Either")
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -47,7 +49,7 @@ def _parser() -> argparse.ArgumentParser:
         description="Measures whether Sluice stays as fast as it grows: a small one (10,000 stored "
         "messages, 10 lines of 1 account, a backlog of 10,000) and a large one run beside each "
         "other, each on servers of its own, and are loaded in turn, once each line has sent a "
-        "message. The defaults take about four minutes; --full, the sizes that are promised, takes "
+        "message. The defaults take about six minutes; --full, the sizes that are promised, takes "
         "most of an hour and 20 GB of disk.",
     )
     parser.add_argument("--stored", type=int, help=f"messages stored ({_DEFAULT.stored})")
@@ -61,7 +63,9 @@ def _parser() -> argparse.ArgumentParser:
         "as nothing else is said of them",
     )
     parser.add_argument("--messages", type=int, default=20_000, help="messages a load (20000)")
-    parser.add_argument("--repeat", type=int, default=2, help="loads of each; medians (2)")
+    parser.add_argument(
+        "--repeat", type=int, default=5, help="pairs of runs of each load; medians (5)"
+    )
     parser.add_argument(
         "--statements",
         action="store_true",
@@ -115,17 +119,24 @@ async def _measure(
     show("at rest")
     await asyncio.sleep(_SETTLE_SECONDS)
     await asyncio.gather(*(each.rest(_REST_SECONDS) for each in cases))
-    for each in cases:
-        show(f"{each.name}: reading messages")
-        await each.visit()
-    for number in range(1, options.repeat + 1):
+    for number in range(options.repeat):
+        for each in _in_turn(cases, number):
+            show(f"{each.name}: reading messages, {number + 1} of {options.repeat}")
+            await each.visit(number, options.repeat)
+    for number in range(options.repeat):
         for load in loads:
-            for each in cases:
-                show(f"{each.name}: {load.name}, run {number} of {options.repeat}")
+            for each in _in_turn(cases, number):
+                show(f"{each.name}: {load.name}, run {number + 1} of {options.repeat}")
                 await each.load(load, options.messages)
-    for each in cases:
+    # What is small is over within seconds.
+    for each in (*cases, cases[0]):
         show(f"{each.name}: draining a backlog of {each.size.backlog:,}")
         await each.drain()
+
+
+def _in_turn(cases: Sequence[Either], number: int) -> Sequence[Either]:
+    """Now the one first and now the other, so that neither has always the later moment."""
+    return cases if number % 2 == 0 else cases[::-1]
 
 
 def _conclude(verdicts: Sequence[dict[str, Any]]) -> int:

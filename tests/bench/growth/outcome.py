@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 
 import rich.table
@@ -25,6 +25,8 @@ class Side:
 
     size: case.Size
     loads: Mapping[str, figures.Figures]
+    rates: Mapping[str, Sequence[float]]
+    """Receipts recorded a second in each run of a load."""
     drained_per_second: float
     drain_micro: Mapping[str, float]
     idle_share: Mapping[str, float]
@@ -40,9 +42,10 @@ class Outcome:
     large: Side
 
     def ratio(self, load: str) -> float:
-        """Receipts recorded a second, the large case's by the small one's."""
-        rates = [side.loads[load].recorded_per_second for side in (self.large, self.small)]
-        return rates[0] / rates[1]
+        """Receipts recorded a second, the large case's by the small one's: the median over their
+        pairs of runs, for what the machine does from one to the next pair meets both."""
+        pairs = zip(self.large.rates[load], self.small.rates[load], strict=True)
+        return statistics.median(large / small for large, small in pairs)
 
     @property
     def drain_ratio(self) -> float:
@@ -55,10 +58,11 @@ def of(each: case.Case) -> Side:
     return Side(
         each.size,
         {name: figures.median(found) for name, found in each.runs.items()},
+        {name: [run.recorded_per_second for run in runs] for name, runs in each.runs.items()},
         statistics.median(each.drained_per_second),
         each.drain_micro,
         each.idle_share,
-        {waits.name: waits for waits in each.waits},
+        {kind[0].name: visits.median(kind) for kind in zip(*each.passes, strict=True)},
         each.costs,
     )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import statistics
 import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
@@ -46,12 +47,20 @@ class Waits:
     p99_ms: float
 
 
-async def measure(where: stage.Stage) -> list[Waits]:
-    """Ask as the first account, one request after the other."""
+async def measure(where: stage.Stage, place: int, of: int) -> list[Waits]:
+    """Ask as the first account, one request after the other: the pass at this place of so many, for
+    messages that no other pass asks for."""
     account_id = await where.database.fetchval("SELECT min(account_id) FROM accounts")
-    rows = await where.database.fetch(_SAMPLE, account_id, _VISIT_COUNT)
+    rows = await where.database.fetch(_SAMPLE, account_id, _VISIT_COUNT * of)
     async with _session(where) as session:
-        return [await _ask(session, name, targets) for name, targets in _kinds(rows).items()]
+        kinds = _kinds(rows[place::of])
+        return [await _ask(session, name, targets) for name, targets in kinds.items()]
+
+
+def median(passes: Sequence[Waits]) -> Waits:
+    """What several passes of one kind took, each percentile by its median."""
+    p50s_ms, p99s_ms = ([getattr(each, name) for each in passes] for name in ("p50_ms", "p99_ms"))
+    return Waits(passes[0].name, statistics.median(p50s_ms), statistics.median(p99s_ms))
 
 
 def _kinds(rows: Sequence[asyncpg.Record]) -> dict[str, list[str]]:
