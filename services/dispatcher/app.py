@@ -11,7 +11,7 @@ from typing import Annotated
 import structlog
 from msgspec import Meta
 
-from services.dispatcher import leases, unheard
+from services.dispatcher import leases, unheard, unlimited
 from services.dispatcher.dispatch import FAULTS, Desk
 from services.dispatcher.health import Doctor
 from services.dispatcher.inbound import InboundDesk
@@ -92,6 +92,7 @@ async def serve(chosen: Settings, stop: asyncio.Event) -> AsyncIterator[None]:
         sweeper = Sweeper(database, worker_id, chosen.resubmit_seconds, configured)
         await sweeper.beat()
         stack.push_async_callback(sweeper.leave)
+        stack.push_async_callback(desk.unlimited.leave)
         stack.push_async_callback(unheard.leave, desk)
         stack.push_async_callback(recorder.drain)
         lanes = Lanes(chosen.amqp_url, desk, recorder, Deliveries(receipts, inbound), stop)
@@ -115,6 +116,7 @@ async def serve(chosen: Settings, stop: asyncio.Event) -> AsyncIterator[None]:
             (2.0, sweeper.doubt),
             (2.0, sweeper.resubmit),
             (1.0, inbound.forget_heard),
+            (unlimited.WRITE_SECONDS, desk.unlimited.write),
             (600.0, sweeper.tidy),
         ):
             every = lifecycle.every(seconds, step, FAULTS)

@@ -25,7 +25,7 @@ from shared.db import (
     work,
 )
 from shared.db.pool import ACQUIRE_SECONDS
-from shared.limits.limiter import Limiter, Permit, country_names
+from shared.limits.limiter import Limiter, Permit
 from shared.sms.states import SegmentState
 
 _log = structlog.get_logger()
@@ -157,16 +157,12 @@ async def _unsealed(
 
 
 def usage(parts: Iterable[tuple[WorkItem | work.Claimed, Permit, int]]) -> limits.Usage:
-    """What (message, its permit, segments) are charged: every scope of a message, also those that
-    have no limit today."""
+    """What (message, its permit, segments) are charged: every scope that has given tokens for it.
+    Those without a limit today are `unlimited`'s."""
     used: Counter[tuple[str, int]] = Counter()
-    places: Counter[tuple[int, str, int]] = Counter()
-    for message, permit, count in parts:
+    for _, permit, count in parts:
         minute = permit.minute
-        used[permit.scopes[0], minute] += count
-        places[message.account_id, message.country, minute] += count
-    for (account_id, country, minute), count in places.items():
-        for scope in country_names(account_id, country):
+        for scope in permit.scopes:
             used[scope, minute] += count
     return used
 

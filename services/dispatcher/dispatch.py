@@ -17,6 +17,7 @@ import structlog
 
 from services.dispatcher import claim, park
 from services.dispatcher.health import Health
+from services.dispatcher.unlimited import Unlimited
 from shared.access.seals import Seals
 from shared.broker import envelopes
 from shared.db import connection, watch, work
@@ -68,6 +69,10 @@ class Desk:
     health: Health = field(default_factory=Health)
     unheard: dict[connection.Transaction, Sequence[claim.Granted]] = field(default_factory=dict)
     """Claims that may have been committed unheard; `unheard.put_back` asks and undoes them."""
+    unlimited: Unlimited = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.unlimited = Unlimited(self.pool, self.worker_id)
 
 
 @dataclass(slots=True)
@@ -147,6 +152,7 @@ async def _claim(
     left = {each[0].message_id: each for each in usable}
     for message in live:
         done.to_send.append((message, left.pop(message.message_id)[1]))
+    desk.unlimited.add((*sent, sent[1].segment_count) for sent in done.to_send)
     done.at_rest.update(left)
     await claim.give_back(desk.limiter, map(_unused, left.values()))
 

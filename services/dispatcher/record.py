@@ -112,6 +112,7 @@ class Recorder:
             for each in ended:
                 each.keeps_place = each.message.message_id in recorded.held
         if recorded.unused:
+            self._desk.unlimited.take_off(recorded.unused)
             # Beside the recording: Redis may be slow, and then the tokens are wasted, no more.
             task = asyncio.create_task(claim.give_back(self._desk.limiter, recorded.unused))
             self._giving_back.add(task)

@@ -243,8 +243,8 @@ class FaultRun(Crew):
         self.result.returned_count = self._journal.returned_count
         self.result.late_count += sum(worker.late_count for worker in self._workers)
         charged = await self._stage.owner.fetchval(
-            "SELECT coalesce(sum(segment_count), 0)::bigint FROM limit_usage WHERE scope = $1",
-            PLATFORM,
+            "SELECT coalesce(sum(segment_count), 0)::bigint FROM limit_usage WHERE scope LIKE $1",
+            PLATFORM if PLATFORM in self._limits else "line:%",
         )
         self.result.uncharged_count = max(0, self.result.segment_count - charged)
 

@@ -109,5 +109,6 @@ class Worker:
         try:
             await unheard.put_back(self.desk)
             await self.scheduler.turn()
+            await self.desk.unlimited.write()
         except (redis_link.LimiterUnavailable, *connection.TRANSIENT):
             return

@@ -75,11 +75,13 @@ async def send(
     item: envelopes.WorkItem,
     answers: list[Outcome],
     reference_bits: segmentation.ReferenceBits = 16,
+    desk: Desk | None = None,
 ) -> ScriptedCarrier:
     """Dispatch one message, submit it, and record what the carrier answered."""
     carrier = ScriptedCarrier(answers)
-    recorder = record.Recorder(desk_of(town))
-    await asyncio.wait_for(recorder.add(await _submit(town, item, carrier, reference_bits)), 5)
+    desk = desk or desk_of(town)
+    recorder = record.Recorder(desk)
+    await asyncio.wait_for(recorder.add(await _submit(desk, item, carrier, reference_bits)), 5)
     return carrier
 
 
@@ -87,17 +89,17 @@ async def submitted(
     town: Town, item: envelopes.WorkItem, *answers: Outcome, by: int = 1
 ) -> sending.Sending:
     """A worker's submit by a carrier, answered; the worker has not recorded the answer yet."""
-    return await _submit(town, item, ScriptedCarrier(list(answers)), by=by)
+    return await _submit(desk_of(town), item, ScriptedCarrier(list(answers)), by=by)
 
 
 async def _submit(
-    town: Town,
+    desk: Desk,
     item: envelopes.WorkItem,
     carrier: ScriptedCarrier,
     reference_bits: segmentation.ReferenceBits = 16,
     by: int = 1,
 ) -> sending.Sending:
-    done = await dispatch(desk_of(town), by, [item])
+    done = await dispatch(desk, by, [item])
     ((message, permit),) = done.to_send
     ended: asyncio.Future[sending.Sending] = asyncio.get_running_loop().create_future()
     sending.Sending(

@@ -80,6 +80,12 @@ class Town:
             envelopes.WorkItem(m.message_id, 1, m.line_id, "FR", m.segment_count, 0) for m in stored
         ]
 
+    async def configure(self, statement: str) -> None:
+        """Change what is configured, and have it read."""
+        await self.pool.execute(statement)
+        await self.pool.execute("UPDATE configuration_version SET version = version + 1")
+        await self.configured.refresh()
+
     async def states(self, message_id: UUID) -> list[str]:
         """The states of a message's segments, by part."""
         async with self.pool.acquire() as opened:

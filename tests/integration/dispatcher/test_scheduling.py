@@ -30,12 +30,6 @@ def scheduler_of(town: Town) -> Scheduler:
     return Scheduler(town.pool, town.configured, town.limiter)
 
 
-async def configure(town: Town, statement: str) -> None:
-    await town.pool.execute(statement)
-    await town.pool.execute("UPDATE configuration_version SET version = version + 1")
-    await town.configured.refresh()
-
-
 async def ready(town: Town) -> set[object]:
     return {key for key, state in (await town.waiting()).items() if state == "ready"}
 
@@ -46,7 +40,7 @@ async def due(town: Town) -> None:
 
 async def test_a_full_country_at_the_head_of_a_line_holds_up_no_other_country(town: Town) -> None:
     # given a country that is full for an hour, and a line with messages bound for it and for others
-    await configure(town, "INSERT INTO country_limits VALUES (NULL, 'FR', 1, NULL, NULL)")
+    await town.configure("INSERT INTO country_limits VALUES (NULL, 'FR', 1, NULL, NULL)")
     assert len((await dispatch(desk_of(town), 1, await town.accept(1))).to_send) == 1
     french = await town.accept(3, line=town.small)
     german = await town.accept(3, line=town.small)
@@ -90,7 +84,7 @@ async def test_a_message_longer_than_its_lines_lowered_limit_does_not_block_it(t
     long = await town.accept(1, line=town.small, segment_count=5)
     short = await town.accept(2, line=town.small)
     await park.park(town.pool, [(item, Wait(PAST_MS)) for item in [*long, *short]])
-    await configure(town, f"UPDATE lines SET hour_limit = 3 WHERE line_id = {town.small.line_id}")
+    await town.configure(f"UPDATE lines SET hour_limit = 3 WHERE line_id = {town.small.line_id}")
     scheduler = scheduler_of(town)
     # it is let go first, to be failed where it is refused
     await scheduler.turn()
@@ -126,7 +120,7 @@ async def test_a_change_waits_for_no_line_that_is_held_and_forgets_none(town: To
             "SELECT FROM parked_lines WHERE line_id = $1 FOR UPDATE", town.small.line_id
         )
         # when the limits of both change, then the other goes at once
-        await configure(town, "UPDATE lines SET hour_limit = hour_limit + 1")
+        await town.configure("UPDATE lines SET hour_limit = hour_limit + 1")
         began = time.monotonic()
         await scheduler.wake_changed(town.configured.current)
         await scheduler.turn()
@@ -146,19 +140,17 @@ async def test_a_change_wakes_only_the_lines_that_it_concerns(town: Town) -> Non
     await park.park(town.pool, [(item, Wait(far_ms)) for item in (small, large)])
     scheduler = scheduler_of(town)
     # when something else changes, then both sleep on
-    await configure(town, "UPDATE accounts SET daily_limit = daily_limit + 1")
+    await town.configure("UPDATE accounts SET daily_limit = daily_limit + 1")
     await scheduler.wake_changed(town.configured.current)
     await scheduler.turn()
     assert await ready(town) == set()
     # and when a limit of one does, then it is looked at
-    await configure(
-        town, f"UPDATE lines SET hour_limit = 1000 WHERE line_id = {town.small.line_id}"
-    )
+    await town.configure(f"UPDATE lines SET hour_limit = 1000 WHERE line_id = {town.small.line_id}")
     await scheduler.wake_changed(town.configured.current)
     await scheduler.turn()
     assert await ready(town) == {small.message_id}
     # and when one of a country does, then all are
-    await configure(town, "INSERT INTO country_limits VALUES (NULL, 'DE', 1000, NULL, NULL)")
+    await town.configure("INSERT INTO country_limits VALUES (NULL, 'DE', 1000, NULL, NULL)")
     await scheduler.wake_changed(town.configured.current)
     await scheduler.turn()
     assert await ready(town) == {small.message_id, large.message_id}
@@ -177,7 +169,7 @@ async def test_a_listener_that_fails_keeps_no_other_waiting_and_is_told_again(to
 
     town.configured.on_change(fails_once)
     town.configured.on_change(other)
-    await configure(town, "UPDATE lines SET hour_limit = 5")
+    await town.configure("UPDATE lines SET hour_limit = 5")
     await town.configured.refresh()
     await town.configured.refresh()
     assert told == ["failed", "other", "told"]
@@ -185,8 +177,7 @@ async def test_a_listener_that_fails_keeps_no_other_waiting_and_is_told_again(to
 
 async def test_hundreds_of_lines_that_wake_together_all_have_their_turn(town: Town) -> None:
     # given two accounts with hundreds of lines each, on all of which something is parked
-    await configure(
-        town,
+    await town.configure(
         f"""WITH other AS (
             INSERT INTO accounts (name, currency) VALUES ('other', 'EUR') RETURNING account_id
         ), owner AS (SELECT 1 AS account_id UNION SELECT account_id FROM other)
@@ -223,7 +214,7 @@ async def test_a16_parked_messages_of_a_line_limited_by_the_second_leave_at_its_
     town: Town,
 ) -> None:
     # Given a line of four segments a second, and twenty that want to go
-    await configure(town, f"UPDATE lines SET second_limit = 4 WHERE line_id = {town.large.line_id}")
+    await town.configure(f"UPDATE lines SET second_limit = 4 WHERE line_id = {town.large.line_id}")
     scheduler = scheduler_of(town)
     left_ms: list[int] = []
 
