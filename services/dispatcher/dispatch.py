@@ -152,7 +152,7 @@ async def _claim(
     left = {each[0].message_id: each for each in usable}
     for message in live:
         done.to_send.append((message, left.pop(message.message_id)[1]))
-    desk.unlimited.add((*sent, sent[1].segment_count) for sent in done.to_send)
+    desk.unlimited.add((message, permit, permit.segment_count) for message, permit in done.to_send)
     done.at_rest.update(left)
     await claim.give_back(desk.limiter, map(_unused, left.values()))
 
