@@ -22,8 +22,8 @@ _DEFAULT = case.Size(stored=500_000, lines=10_000, accounts=100, backlog=100_000
 _FULL = case.Size(stored=10_000_000, lines=100_000, accounts=1_000, backlog=1_000_000)
 _WARM_UP_COUNT = 1_000
 _REST_SECONDS = 10.0
-_SETTLE_SECONDS = 10.0
-"""After messages until nothing follows from them any more: sums are added up every five seconds."""
+_SETTLE_SECONDS = 12.0
+"""After messages until nothing follows from them any more: sums are added up every ten seconds."""
 _AUDIT_SECONDS = 3_600.0
 
 Either = TypeVar("Either")

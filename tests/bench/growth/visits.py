@@ -59,8 +59,11 @@ async def measure(where: stage.Stage, place: int, of: int) -> list[Waits]:
 
 def median(passes: Sequence[Waits]) -> Waits:
     """What several passes of one kind took, each percentile by its median."""
-    p50s_ms, p99s_ms = ([getattr(each, name) for each in passes] for name in ("p50_ms", "p99_ms"))
-    return Waits(passes[0].name, statistics.median(p50s_ms), statistics.median(p99s_ms))
+    return Waits(
+        passes[0].name,
+        statistics.median(each.p50_ms for each in passes),
+        statistics.median(each.p99_ms for each in passes),
+    )
 
 
 def _kinds(rows: Sequence[asyncpg.Record]) -> dict[str, list[str]]:
