@@ -58,7 +58,7 @@ class Contender(Protocol):
         """A run begins: what was before does not count."""
 
     async def receipt_count(self) -> int:
-        """Messages delivered since `begin`, by their receipts; asked often, so it is cheap."""
+        """Messages delivered since `begin`, by their receipts. Asked once all are submitted."""
 
     async def wal_bytes(self) -> int:
         """What was written ahead so far; 0 where nothing is."""

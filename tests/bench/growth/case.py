@@ -92,14 +92,12 @@ class Case:
         began, before = time.monotonic(), self.where.meters.read().cpu_seconds
         seconds = 60 + count / _SLOWEST_PER_SECOND
         async with asyncio.timeout(seconds), self._watched("drain", count):
-            while await self.where.receipt_count() < count:
-                self.where.journal.follow()
+            while self.where.journal.follow() < count or await self.where.receipt_count() < count:
                 await asyncio.sleep(_POLL_SECONDS)
         self.drained_per_second.append(count / (time.monotonic() - began))
         after = self.where.meters.read().cpu_seconds
         self.drain_micro = {part: (after[part] - before[part]) * 1e6 / count for part in after}
         await self.where.prove(count)
-        self.where.journal.follow()
         submits = self.where.journal.take()
         if len(submits) != count or any(len(times) > 1 for times in submits.values()):
             raise contender.NotProved(f"of a backlog of {count:,}, {len(submits):,} were submitted")
