@@ -4,11 +4,11 @@
 -- Every answer is msgpack: {the epoch Redis holds or 0, result}; when the epochs differ, no result but
 -- the number of the epoch that is written down, whoever wrote it.
 --
--- A scope is one string: its epoch, the time until which its gate is shut, per window the sum of its
--- tokens out and a queue of (slot, count) pairs, oldest first, and the window that shut the gate (0:
--- none; a process of an earlier release writes none). Three windows are always counted, whatever is
--- limited today, so a limit that is set tomorrow knows the past; the second, if it is, stands behind
--- them. Windows are numbered from 1.
+-- A scope is one string, and here the list of what is packed in it: its epoch, the time until which its
+-- gate is shut, per window the sum of its tokens out and a queue of (slot, count) pairs, oldest first,
+-- and the window that shut the gate (0: none; a process of an earlier release writes none). Three
+-- windows are always counted, whatever is limited today, so a limit that is set tomorrow knows the past;
+-- the second, if it is, stands behind all else. Windows are numbered from 1.
 --
 -- Beside the epoch stands whose memory this is: the process that holds it, and the latest time by
 -- which it has changed. A Redis that was started again from a snapshot is another process, and one
@@ -22,15 +22,23 @@ local CLOCK_BACK_MS = 1000 -- Redis' clock may go back so far unnoticed.
 -- next ones so early, by a clock that none of the three can fool.
 local LATE_MS = AGE_LIMIT_MS + 2 * CLOCKS_APART_MS + CLOCK_BACK_MS
 local GATE_MARGIN_MS = 2000
+local EPOCH, GATE_UNTIL_MS, GATE_WINDOW = 1, 2, 9 -- Where they are in the list.
+-- `used` and `queue`: where theirs are.
 local WINDOWS = {
-  {slot_ms = 60000, length_ms = 3600000, late_ms = LATE_MS, pair = '>I4I4', pair_bytes = 8},
-  {slot_ms = 900000, length_ms = 86400000, late_ms = LATE_MS, pair = '>I4I4', pair_bytes = 8},
-  {slot_ms = 21600000, length_ms = 2678400000, late_ms = LATE_MS, pair = '>I4I4', pair_bytes = 8},
+  {used = 3, queue = 4, pair = '>I4I4', pair_bytes = 8,
+   slot_ms = 60000, length_ms = 3600000, late_ms = LATE_MS},
+  {used = 5, queue = 6, pair = '>I4I4', pair_bytes = 8,
+   slot_ms = 900000, length_ms = 86400000, late_ms = LATE_MS},
+  {used = 7, queue = 8, pair = '>I4I4', pair_bytes = 8,
+   slot_ms = 21600000, length_ms = 2678400000, late_ms = LATE_MS},
   -- A second is one of permits: lengthened by how late they may be used it would last eleven.
-  {slot_ms = 100, length_ms = 1000, late_ms = 0, pair = '>I6I4', pair_bytes = 10},
+  {used = 10, queue = 11, pair = '>I6I4', pair_bytes = 10,
+   slot_ms = 100, length_ms = 1000, late_ms = 0},
 }
+local MONTH = WINDOWS[3]
 local SECOND = 4 -- Counted only where it is limited, so that other scopes are no larger for it.
--- A key outlives its last token by an hour: an expired key can only mean that nothing is out.
+-- A key outlives its last token by an hour: an expired key can only mean that nothing is out. It is
+-- counted from the first token of a month's slot, for those after it return with it.
 local KEY_LIFE_MS = 2678400000 + 21600000 + LATE_MS + 3600000
 
 local function clock_ms()
@@ -50,37 +58,43 @@ local function returns_at(window, slot)
   return (slot + 1) * window.slot_ms + window.length_ms + window.late_ms
 end
 
-local function drop_returned(bucket, window)
-  local position = 1
-  while position <= #bucket.queue do
-    local slot, count = struct.unpack(window.pair, bucket.queue, position)
+local function drop_returned(scope, window)
+  local queue, position = scope[window.queue], 1
+  while position <= #queue do
+    local slot, count = struct.unpack(window.pair, queue, position)
     if returns_at(window, slot) > now then break end
-    bucket.used = bucket.used - count
+    scope[window.used] = scope[window.used] - count
     position = position + window.pair_bytes
   end
-  if position > 1 then bucket.queue = bucket.queue:sub(position) end
+  if position > 1 then scope[window.queue] = queue:sub(position) end
 end
 
 -- Slots that were given back whole stand in the queue with nothing in them.
-local function first_return(bucket, window)
-  for position = 1, #bucket.queue, window.pair_bytes do
-    local slot, count = struct.unpack(window.pair, bucket.queue, position)
+local function first_return(scope, window)
+  local queue = scope[window.queue]
+  for position = 1, #queue, window.pair_bytes do
+    local slot, count = struct.unpack(window.pair, queue, position)
     if count > 0 then return returns_at(window, slot) end
   end
   return 0
 end
 
 -- A slot older than the newest one (the clock went back) joins the newest: it is held longer.
-local function push(bucket, window, slot, count)
-  local kept = bucket.queue
-  bucket.used = bucket.used + count
+local function push(scope, window, slot, count)
+  local kept, is_begun = scope[window.queue], false
+  scope[window.used] = scope[window.used] + count
   if #kept > 0 then
     local newest, held = struct.unpack(window.pair, kept, #kept - window.pair_bytes + 1)
     if newest >= slot then
-      kept, slot, count = kept:sub(1, -window.pair_bytes - 1), newest, held + count
+      kept, slot, count, is_begun = kept:sub(1, -window.pair_bytes - 1), newest, held + count, true
     end
   end
-  bucket.queue = kept .. struct.pack(window.pair, slot, count)
+  scope[window.queue] = kept .. struct.pack(window.pair, slot, count)
+  if window == MONTH and not is_begun then scope.lives_anew = true end
+end
+
+local function window_count(scope)
+  return scope[WINDOWS[SECOND].used] and SECOND or SECOND - 1
 end
 
 local function load(key)
@@ -88,14 +102,10 @@ local function load(key)
   scopes[key] = false
   local stored = redis.call('GET', key)
   if stored then
-    local fields = {cmsgpack.unpack(stored)}
-    if fields[1] == epoch then
-      local scope = {gate_until_ms = fields[2], gate_window = fields[9] or 0}
-      for i = 1, SECOND - 1 do
-        scope[i] = {used = fields[2 * i + 1], queue = fields[2 * i + 2]}
-      end
-      if fields[11] then scope[SECOND] = {used = fields[10], queue = fields[11]} end
-      for i, bucket in ipairs(scope) do drop_returned(bucket, WINDOWS[i]) end
+    local scope = {cmsgpack.unpack(stored)}
+    if scope[EPOCH] == epoch then
+      scope[GATE_WINDOW] = scope[GATE_WINDOW] or 0
+      for i = 1, window_count(scope) do drop_returned(scope, WINDOWS[i]) end
       scopes[key] = scope
     end
   end
@@ -104,13 +114,14 @@ end
 
 -- Whatever was taken in this minute and the one before may have been taken within the second.
 local function count_seconds(scope)
-  if scope[SECOND] then return end
-  local hour, window = scope[1], WINDOWS[1]
-  scope[SECOND] = {used = 0, queue = ''}
-  if #hour.queue > 0 then
-    local newest, count = struct.unpack(window.pair, hour.queue, #hour.queue - window.pair_bytes + 1)
-    if newest >= math.floor(now / window.slot_ms) - 1 then
-      push(scope[SECOND], WINDOWS[SECOND], math.floor(now / WINDOWS[SECOND].slot_ms), count)
+  if window_count(scope) == SECOND then return end
+  local hour, second = WINDOWS[1], WINDOWS[SECOND]
+  scope[second.used], scope[second.queue] = 0, ''
+  local minutes = scope[hour.queue]
+  if #minutes > 0 then
+    local newest, count = struct.unpack(hour.pair, minutes, #minutes - hour.pair_bytes + 1)
+    if newest >= math.floor(now / hour.slot_ms) - 1 then
+      push(scope, second, math.floor(now / second.slot_ms), count)
     end
   end
 end
@@ -130,11 +141,12 @@ local function save_changed()
   if next(changed) then save_memory(newest_ms) end
   for key in pairs(changed) do
     local scope = scopes[key]
-    local hour, day, month, second = scope[1], scope[2], scope[3], scope[SECOND]
-    local packed = cmsgpack.pack(epoch, scope.gate_until_ms,
-      hour.used, hour.queue, day.used, day.queue, month.used, month.queue, scope.gate_window)
-    if second then packed = packed .. cmsgpack.pack(second.used, second.queue) end
-    redis.call('SET', key, packed, 'PX', KEY_LIFE_MS)
+    local packed = cmsgpack.pack(unpack(scope))
+    if scope.lives_anew then
+      redis.call('SET', key, packed, 'PX', KEY_LIFE_MS)
+    else
+      redis.call('SET', key, packed, 'KEEPTTL')
+    end
   end
 end
 
@@ -142,12 +154,12 @@ end
 -- the window that is last.
 local function ready_at(scope, limits, segments)
   local latest, by = now, 0
-  for i, bucket in ipairs(scope) do
+  for i = 1, window_count(scope) do
     local window = WINDOWS[i]
-    local excess = bucket.used + segments - (limits[i] or math.huge)
+    local excess = scope[window.used] + segments - (limits[i] or math.huge)
     local position = 1
     while excess > 0 do
-      local slot, count = struct.unpack(window.pair, bucket.queue, position)
+      local slot, count = struct.unpack(window.pair, scope[window.queue], position)
       excess = excess - count
       if excess <= 0 and returns_at(window, slot) > latest then
         latest, by = returns_at(window, slot), i
@@ -188,22 +200,23 @@ local function take_one(indexes, limits, segments, bypass)
   if refusal then return refusal end
   local line_key = KEYS[indexes[1] + 1]
   local line = load(line_key)
-  if not bypass and line.gate_until_ms > now then
-    return {'refused', line.gate_until_ms - GATE_MARGIN_MS, 0, {indexes[1]}, line.gate_window}
+  if not bypass and line[GATE_UNTIL_MS] > now then
+    return {'refused', line[GATE_UNTIL_MS] - GATE_MARGIN_MS, 0, {indexes[1]}, line[GATE_WINDOW]}
   end
   local ready, by, by_window = last_ready(indexes, limits, segments)
   if ready > now then
     local line_ready, line_window = ready_at(line, limits[indexes[1]], segments)
     if line_ready > now then
-      line.gate_until_ms, line.gate_window = line_ready + GATE_MARGIN_MS, line_window
+      line[GATE_UNTIL_MS], line[GATE_WINDOW] = line_ready + GATE_MARGIN_MS, line_window
       changed[line_key] = true
     end
     return {'refused', ready, 0, {by}, by_window}
   end
   for _, index in ipairs(indexes) do
     local key = KEYS[index + 1]
-    for i, bucket in ipairs(load(key)) do
-      push(bucket, WINDOWS[i], math.floor(now / WINDOWS[i].slot_ms), segments)
+    local scope = load(key)
+    for i = 1, window_count(scope) do
+      push(scope, WINDOWS[i], math.floor(now / WINDOWS[i].slot_ms), segments)
     end
     changed[key] = true
   end
@@ -218,7 +231,7 @@ local function peek_one(indexes, limits, segments)
   local room = math.huge
   for _, index in ipairs(indexes) do
     local scope = load(KEYS[index + 1])
-    for i, limit in ipairs(limits[index]) do room = math.min(room, limit - scope[i].used) end
+    for i, limit in ipairs(limits[index]) do room = math.min(room, limit - scope[WINDOWS[i].used]) end
   end
   return {'open', now, room, {}}
 end
@@ -229,21 +242,22 @@ end
 local function give_back_one(key, segments, granted_at_ms)
   local scope = load(key)
   if not scope then return end
-  for i, bucket in ipairs(scope) do
+  for i = 1, window_count(scope) do
     local window = WINDOWS[i]
     local wanted = math.floor(granted_at_ms / window.slot_ms)
     local left = returns_at(window, wanted) > newest_ms and segments or 0
-    for position = 1, #bucket.queue, window.pair_bytes do
-      local slot, count = struct.unpack(window.pair, bucket.queue, position)
+    local queue = scope[window.queue]
+    for position = 1, #queue, window.pair_bytes do
+      local slot, count = struct.unpack(window.pair, queue, position)
       local returned = slot >= wanted and math.min(count, left) or 0
       if returned > 0 then
-        bucket.queue = bucket.queue:sub(1, position - 1)
-          .. struct.pack(window.pair, slot, count - returned)
-          .. bucket.queue:sub(position + window.pair_bytes)
-        bucket.used = bucket.used - returned
+        queue = queue:sub(1, position - 1) .. struct.pack(window.pair, slot, count - returned)
+          .. queue:sub(position + window.pair_bytes)
+        scope[window.used] = scope[window.used] - returned
         left = left - returned
       end
     end
+    scope[window.queue] = queue
   end
   changed[key] = true
 end
@@ -272,8 +286,9 @@ function operations.look()
   local found = {}
   for i = 2, #KEYS do
     local scope, used = load(KEYS[i]), {}
-    for number = 1, scope and #scope or 0 do
-      used[number] = {scope[number].used, first_return(scope[number], WINDOWS[number])}
+    for number = 1, scope and window_count(scope) or 0 do
+      local window = WINDOWS[number]
+      used[number] = {scope[window.used], first_return(scope, window)}
     end
     found[i - 1] = used
   end
@@ -285,7 +300,7 @@ end
 function operations.give_back(segments, granted_at_ms)
   for i = 2, #KEYS do give_back_one(KEYS[i], segments, granted_at_ms) end
   local line = load(KEYS[2])
-  if line then line.gate_until_ms = math.min(line.gate_until_ms, now + GATE_MARGIN_MS) end
+  if line then line[GATE_UNTIL_MS] = math.min(line[GATE_UNTIL_MS], now + GATE_MARGIN_MS) end
   return true
 end
 
@@ -295,8 +310,8 @@ function operations.set_gates(times_ms, windows)
   for i, time_ms in ipairs(times_ms) do
     local scope = load(KEYS[i + 1])
     local until_ms = time_ms > now and time_ms + GATE_MARGIN_MS or 0
-    if scope and scope.gate_until_ms ~= until_ms then
-      scope.gate_until_ms, scope.gate_window = until_ms, windows[i]
+    if scope and scope[GATE_UNTIL_MS] ~= until_ms then
+      scope[GATE_UNTIL_MS], scope[GATE_WINDOW] = until_ms, windows[i]
       changed[KEYS[i + 1]] = true
     end
   end
@@ -305,13 +320,12 @@ end
 
 local function fill_one(key, usage)
   if load(key) then return 0 end
-  local scope = {gate_until_ms = 0, gate_window = 0}
+  local scope = {epoch, 0, 0, '', 0, '', 0, '', 0, lives_anew = true}
   for i = 1, SECOND - 1 do
     local window = WINDOWS[i]
-    scope[i] = {used = 0, queue = ''}
     for _, minute in ipairs(usage) do
       local slot = math.floor(minute[1] / window.slot_ms)
-      if returns_at(window, slot) > now then push(scope[i], window, slot, minute[2]) end
+      if returns_at(window, slot) > now then push(scope, window, slot, minute[2]) end
     end
   end
   scopes[key], changed[key] = scope, true

@@ -16,14 +16,14 @@ from tests.limits.run import Fault
 
 Changes = tuple[tuple[str, str], ...]
 
-_ROOM = "math.min(room, limit - scope[i].used)"
+_ROOM = "math.min(room, limit - scope[WINDOWS[i].used])"
 # The level that a bucket of this limit, refilled evenly, would have: what leaks out of it since.
 _REFILLED: Changes = (
     (
-        """    local excess = bucket.used + segments - (limits[i] or math.huge)
+        """    local excess = scope[window.used] + segments - (limits[i] or math.huge)
     local position = 1
     while excess > 0 do
-      local slot, count = struct.unpack(window.pair, bucket.queue, position)
+      local slot, count = struct.unpack(window.pair, scope[window.queue], position)
       excess = excess - count
       if excess <= 0 and returns_at(window, slot) > latest then
         latest, by = returns_at(window, slot), i
@@ -33,8 +33,8 @@ _REFILLED: Changes = (
 """,
         """    local level, at = 0, 0
     local leak = limits[i] / window.length_ms
-    for position = 1, #bucket.queue, window.pair_bytes do
-      local slot, count = struct.unpack(window.pair, bucket.queue, position)
+    for position = 1, #scope[window.queue], window.pair_bytes do
+      local slot, count = struct.unpack(window.pair, scope[window.queue], position)
       level = math.max(0, level - (slot * window.slot_ms - at) * leak) + count
       at = slot * window.slot_ms
     end

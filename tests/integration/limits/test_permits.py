@@ -354,6 +354,37 @@ async def test_key_outlives_every_token_in_it(link: redis.asyncio.Redis) -> None
     assert life_ms > slot_ms + length_ms + oracle.LATE_MS
 
 
+async def test_a_key_lives_anew_from_each_slot_that_holds_its_last_token_longer(
+    link: redis.asyncio.Redis, clock: virtual_clock.Clock
+) -> None:
+    key = f"sluice:limits:{LINE}"
+    slot_ms, length_ms = oracle.WINDOWS[2]
+    limiter, scope = await _limiter(link), permits.Scope(LINE)
+    await clock.set(clock.now - clock.now % slot_ms + slot_ms)
+
+    async def is_renewed() -> bool:
+        await link.pexpire(key, 1_000_000)
+        assert (await _take(limiter, scope)).answer is permits.Answer.GRANTED
+        return await link.pttl(key) > slot_ms + length_ms + oracle.LATE_MS
+
+    # Given a line that has sent nothing yet, Then its first token makes its key live anew
+    assert await is_renewed()
+    # When another is taken in its slot, which returns with it, Then the key lives long enough
+    await clock.advance(slot_ms - 1)
+    assert not await is_renewed()
+    # But the next slot's first returns later
+    await clock.advance(1)
+    assert await is_renewed()
+    # And so does the first after all have returned
+    await clock.advance(slot_ms + length_ms + oracle.LATE_MS)
+    assert await is_renewed()
+    # When the gate is shut and tokens are given back, Then nothing is out for longer than before
+    await link.pexpire(key, 1_000_000)
+    await limiter.set_gates(EPOCH, {LINE: clock.now + 5_000})
+    await limiter.give_back(EPOCH, [LINE], 1, clock.now)
+    assert 0 < await link.pttl(key) <= 1_000_000
+
+
 async def test_no_permit_is_given_when_redis_has_no_memory(link: redis.asyncio.Redis) -> None:
     limiter, scope = await _limiter(link), permits.Scope(LINE, hour=2)
     await link.config_set("maxmemory", 1)
