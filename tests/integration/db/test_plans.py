@@ -12,7 +12,7 @@ import pytest
 import pytest_asyncio
 
 from deploy.local.servers import Servers
-from shared.db import audit, audit_checks
+from shared.db import audit, audit_checks, messages
 from shared.db.connection import Connection
 from tests.integration.db.filled import filled
 from tests.integration.db.hot import HOT, STATEMENTS
@@ -265,6 +265,23 @@ async def test_what_waits_is_found_by_index_also_where_nothing_was_when_it_was_l
         and not is_by_index(node)
     ]
     assert went_through == [], plan
+
+
+@pytest.mark.parametrize("statement", [messages._PARTS, messages._PARTS_OF_MANY])
+async def test_whether_a_part_was_refunded_is_asked_of_its_own_transfers(
+    surprised: Connection, statement: str
+) -> None:
+    # Given so few transfers that going through all of them once seems cheaper than a look for each
+    # of the thousand parts that are expected of a message
+    message_id = await surprised.fetchval("SELECT message_id FROM messages LIMIT 1 OFFSET 10000")
+    # When one message is read
+    explained = await surprised.fetchval(
+        f"EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) {statement}",
+        message_id if statement == messages._PARTS else [message_id],
+    )
+    # Then it costs a few pages
+    (plan,) = json.loads(explained)
+    assert plan["Plan"]["Shared Hit Blocks"] + plan["Plan"]["Shared Read Blocks"] < 40
 
 
 @pytest.mark.parametrize("check", audit_checks.CHECKS, ids=lambda check: check.name)
