@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from datetime import UTC, datetime
 from functools import partial
+from uuid import UUID
 
 import msgspec
 from aiohttp import web
@@ -54,18 +55,21 @@ class _Item(msgspec.Struct, frozen=True, gc=False):
         return self.raw if self.body is None else faults.canonical(self.body)
 
 
-def _read_item(visit: Visit, raw: bytes, now: datetime) -> _Item:
+def _read_item(visit: Visit, raw: bytes, message_id: UUID, now: datetime) -> _Item:
     body = requests.decode(requests.send_decoder, raw)
     if isinstance(body, Problem):
         return _Item(raw, None, body, now)
-    return _Item(raw, body, _compose(visit, body, now), now)
+    return _Item(raw, body, _compose(visit, body, message_id, now), now)
 
 
 async def _read_items(visit: Visit, messages: Sequence[msgspec.Raw]) -> list[_Item]:
     now = datetime.now(UTC)
     items: list[_Item] = []
-    for message in messages:
-        items.append(_read_item(visit, bytes(message), now))
+    # Its ids follow one another, also where several batches are composed in turns: rows that come
+    # in the order of their keys leave no page of an index half empty.
+    message_ids = [ids.uuid7() for _ in messages]
+    for message, message_id in zip(messages, message_ids, strict=True):
+        items.append(_read_item(visit, bytes(message), message_id, now))
         if len(items) % TURN_COUNT == 0:
             # A thousand messages take some ten milliseconds; others need not wait for all of them.
             await asyncio.sleep(0)
@@ -90,11 +94,11 @@ def _with_departure(departures: DepartureForecasts, item: _Item, now: datetime) 
     return replace(item, departs_at=departs_at)
 
 
-def _compose(visit: Visit, body: SendBody, now: datetime) -> Draft | Problem:
+def _compose(visit: Visit, body: SendBody, message_id: UUID, now: datetime) -> Draft | Problem:
     wish = requests.wish_of(body, now)
     if isinstance(wish, Problem):
         return wish
-    draft = compose(visit.context.watch.current, visit.account, wish, ids.uuid7(), now)
+    draft = compose(visit.context.watch.current, visit.account, wish, message_id, now)
     return _problem_or_draft(draft)
 
 
@@ -156,7 +160,7 @@ def _is_of_another_currency(response: web.Response) -> bool:
 
 async def _send(raw: bytes, key: str | None, visit: Visit) -> web.Response:
     now = datetime.now(UTC)
-    settled = await _with_dry_runs_settled(visit, [_read_item(visit, raw, now)])
+    settled = await _with_dry_runs_settled(visit, [_read_item(visit, raw, ids.uuid7(), now)])
     (item,) = await _forecast(visit, settled, now)
     if not isinstance(item.draft, Problem):
         if item.dry_run:
@@ -270,7 +274,7 @@ async def preview(visit: Visit) -> web.Response:
 
 async def _priced(visit: Visit, body: PreviewBody, to: str) -> answers.Preview | Problem:
     wanted = SendBody(to=to, text=body.text, sender=body.sender, purpose=body.purpose)
-    draft = _compose(visit, wanted, datetime.now(UTC))
+    draft = _compose(visit, wanted, ids.uuid7(), datetime.now(UTC))
     if not isinstance(draft, Problem):
         (draft,) = await _settled(visit, [draft])
     return draft if isinstance(draft, Problem) else answers.preview(draft)

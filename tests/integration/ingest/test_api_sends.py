@@ -250,6 +250,19 @@ async def test_the_batch_is_stored_once_when_its_key_is_used_again(town: World) 
     assert await town.books() == before
 
 
+async def test_ids_of_a_batch_follow_one_another_also_beside_other_batches(town: World) -> None:
+    # Given batches that are composed in turns
+    body = {"messages": [GOOD] * 400}
+    # When they come at once
+    told = await asyncio.gather(
+        *(town.post("bob", "/v1/messages/batch", body) for _ in range(8)),
+    )
+    # Then no id of one lies between those of another
+    batches = sorted([result["id"] for result in answer["results"]] for answer in told)
+    every = [each for batch in batches for each in batch]
+    assert every == sorted(every)
+
+
 async def test_a_batch_of_dry_runs_stores_nothing(town: World) -> None:
     before = await town.books()
     body = {"messages": [GOOD | {"dry_run": True}] * 3}
