@@ -81,16 +81,16 @@ end
 
 -- A slot older than the newest one (the clock went back) joins the newest: it is held longer.
 local function push(scope, window, slot, count)
-  local kept, is_begun = scope[window.queue], false
+  local kept, is_new = scope[window.queue], true
   scope[window.used] = scope[window.used] + count
   if #kept > 0 then
     local newest, held = struct.unpack(window.pair, kept, #kept - window.pair_bytes + 1)
     if newest >= slot then
-      kept, slot, count, is_begun = kept:sub(1, -window.pair_bytes - 1), newest, held + count, true
+      kept, slot, count, is_new = kept:sub(1, -window.pair_bytes - 1), newest, held + count, false
     end
   end
   scope[window.queue] = kept .. struct.pack(window.pair, slot, count)
-  if window == MONTH and not is_begun then scope.lives_anew = true end
+  if window == MONTH and is_new then scope.lives_anew = true end
 end
 
 local function window_count(scope)
