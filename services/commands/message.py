@@ -15,7 +15,7 @@ from msgspec import UNSET
 
 from services.commands import database
 from services.commands.arguments import Flag, Json
-from shared.db import messages, recall, traces
+from shared.db import events, messages, recall, traces
 from shared.ledger import money
 from shared.rules.compose import SEND_AHEAD_DAYS_MAX
 from shared.runtime import exits, logs
@@ -45,13 +45,12 @@ async def trace(message_id: UUID, /, *, numbers: Flag = False, as_json: Json = F
     as_json
         Print JSON, for programs.
     """
-    async with (
-        database.connected() as connection,
-        connection.transaction(isolation="repeatable_read", readonly=True),
-    ):
-        account_id = await traces.owner(connection, message_id)
-        stored = account_id and await traces.read(connection, account_id, message_id)
-        left = [] if stored else await traces.transfers(connection, message_id)
+    async with database.connected() as connection:
+        await events.number(connection)
+        async with connection.transaction(isolation="repeatable_read", readonly=True):
+            account_id = await traces.owner(connection, message_id)
+            stored = account_id and await traces.read(connection, account_id, message_id)
+            left = [] if stored else await traces.transfers(connection, message_id)
     if not stored:
         raise exits.NotDone(exits.FAILED, _gone(message_id, left))
     shown = message_trace.shown(stored, None if numbers else logs.mask)

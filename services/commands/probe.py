@@ -17,7 +17,7 @@ from services.commands import database, message
 from services.commands.arguments import Json
 from services.commands.tokens import Key
 from shared.access import keys, seals
-from shared.db import configuration, messages, probes, traces
+from shared.db import configuration, events, messages, probes, traces
 from shared.db.connection import Connection
 from shared.rules.compose import Draft, Wish, compose
 from shared.rules.refusals import Refusal
@@ -84,6 +84,7 @@ async def run(
                 f"message {message_id}, for at most {min(timeout, VALID_SECONDS):.0f} s", flush=True
             )
         status = await _end(connection, payer, message_id, min(timeout, VALID_SECONDS))
+        await events.number(connection)
         stored = await traces.read(connection, payer.account_id, message_id)
     if stored is None:
         raise exits.NotDone(exits.FAILED, f"message {message_id} is gone")

@@ -14,6 +14,7 @@ from msgspec import Meta
 from services.dlr import (
     callbacks,
     credentials,
+    event_numbers,
     exports,
     inbound,
     intake,
@@ -114,6 +115,7 @@ async def serve(chosen: Settings, stop: asyncio.Event) -> AsyncIterator[None]:
             "sealed": partial(sealed.run, database, sealing),
             "credentials": partial(credentials.run, database, vault.Vault(platform)),
             "retention": partial(retention.run, database),
+            "event-numbers": partial(event_numbers.run, database),
             "statistics": partial(message_statistics.run, database),
             "statistics-of-before": partial(message_statistics.fill, database),
             "exports": partial(exports.run, database, configured),

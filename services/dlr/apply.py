@@ -49,7 +49,6 @@ async def apply(
     new = await _with_owners(connection, ordered, words)
     async with connection.transaction():
         await receipts.insert(connection, new, some_here=some_here)
-        # Last, for it locks the heads of the event logs until the commit.
         changed_count = await segments.settle(connection, _proofs(new))
     unreadable_count = words.count(None)
     matched_count = sum(each.owner is not None for each in new)

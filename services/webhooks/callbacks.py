@@ -123,7 +123,9 @@ class _Telling:
         database, configured = self._means.database, self._means.configured
         account_id = self._leased.account_id
         async with database.acquire(timeout=ACQUIRE_SECONDS) as connection:
-            found = await events.after(connection, account_id, self._read_until, READ_COUNT)
+            found = await events.numbered_after(
+                connection, account_id, self._read_until, READ_COUNT
+            )
         if not found:
             return False
         # A line that was configured before something happened on it is known then.

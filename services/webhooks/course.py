@@ -123,7 +123,9 @@ async def _read(means: Means, leased: Leased, secrets: Sequence[str]) -> _Plan:
         sequences = [each.sequence for each in waiting]
         again = await events.at(connection, leased.account_id, sequences) if waiting else []
         fresh = (
-            await events.after(connection, leased.account_id, leased.read_until, READ_COUNT)
+            await events.numbered_after(
+                connection, leased.account_id, leased.read_until, READ_COUNT
+            )
             if room > 0
             else []
         )

@@ -8,7 +8,9 @@ Whoever locks more than one row takes them in this order, so that nobody waits i
 3. rows of work, in the order of their messages' ids, or those nobody holds (SKIP LOCKED),
 4. messages of several parts, in the order of ids,
 5. submits; then segments, each with its message, in the order of ids,
-6. heads of event logs, in the order of accounts, for they are held until the commit,
+6. heads of event logs, in the order of accounts, for they are held until the commit: while
+   processes of before 0046 live; then only whoever numbers events locks them, having taken that
+   turn (advisory), and nothing else but as below,
 7. wallets, in the order of their ids; whoever accepts has no lock from 1 to 6 but a key's,
 8. the day's usage that is over, then what was spent, under the wallet's lock,
 9. the legal entity whose next invoice number is taken, held until the commit, and that number.
@@ -29,8 +31,8 @@ that it is about, in the order of their ids, and all their wallets (7), before i
 Whoever sets an account's caps takes their turn (advisory); then caps, then its wallets (7), which
 are told that somebody watches them. Whoever asks for support takes that turn (advisory) alone.
 
-Webhooks are locked one at a time, with what hangs on them; then the head of the account's log, if
-it is to tell that one was disabled.
+Webhooks are locked one at a time, with what hangs on them. Whoever makes one locks its account,
+then takes the turn of those who number events.
 
 Whoever makes a line of a name that an account uses for the first time locks the account, and then
 the configuration's version.

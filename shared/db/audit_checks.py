@@ -206,7 +206,8 @@ FULL JOIN (
             SELECT account_id, true, cardinality(message_ids),
                    last_sequence - cardinality(message_ids) + 1, last_sequence,
                    NOT cardinality(message_ids) = ALL (ARRAY[
-                       cardinality(statuses), cardinality(reasons), cardinality(refs)])
+                       cardinality(statuses), cardinality(reasons), cardinality(refs),
+                       coalesce(cardinality(happened_at), cardinality(message_ids))])
             FROM event_pages
         ) span
     ) follower GROUP BY account_id
@@ -221,7 +222,7 @@ SELECT coalesce(m.message_id, e.message_id) AS message_id, m.status, e.status AS
 FROM messages m
 FULL JOIN (SELECT DISTINCT ON (message_id) message_id, account_id, status
            FROM all_events WHERE status NOT LIKE '%.%'
-           ORDER BY message_id, sequence DESC) e USING (message_id)
+           ORDER BY message_id, sequence DESC NULLS FIRST, note_id DESC) e USING (message_id)
 WHERE coalesce(m.message_id, e.message_id) >= {_KEPT}
   AND (m.status IS DISTINCT FROM coalesce(
            e.status, CASE WHEN m.send_at IS NULL THEN 'queued' ELSE 'scheduled' END)

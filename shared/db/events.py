@@ -14,45 +14,19 @@ from uuid import UUID
 
 import asyncpg
 
+from shared.db import cleaning
 from shared.db.connection import Connection
 from shared.rules import event_types
 
-
-# The head's row lock is held until commit, so numbers become visible in order. To know how many
-# there are, all that changed must be known: so heads are locked after whatever changes messages, in
-# the order of accounts, whichever of the two is gone through.
-# What is to be written goes through them, for to be joined later it would have to be sorted again.
-def _appending(order: str) -> str:
-    return f"""
-fresh AS MATERIALIZED (
-    SELECT account_id, count(*) AS event_count, array_agg(message_id) AS message_ids,
-           array_agg(status) AS statuses, array_agg(reason) AS reasons, array_agg(reference) AS refs
-    FROM (SELECT * FROM changed ORDER BY account_id, {order}) c
-    GROUP BY account_id ORDER BY account_id
-), bumped AS (
-    UPDATE event_heads h SET last_sequence = h.last_sequence + f.event_count
-    FROM fresh f WHERE h.account_id = f.account_id
-    RETURNING h.last_sequence, f.*
-), event AS (
-    INSERT INTO events (account_id, sequence, message_id, status, reason, reference)
-    SELECT b.account_id, b.last_sequence - b.event_count + e.place,
-           e.message_id, e.status, e.reason, e.reference
-    FROM bumped b
-    CROSS JOIN LATERAL unnest(b.message_ids, b.statuses, b.reasons, b.refs) WITH ORDINALITY
-        AS e (message_id, status, reason, reference, place)
-    WHERE (SELECT old_readers FROM platform)
-), event_page AS (
-    INSERT INTO event_pages (account_id, last_sequence, message_ids, statuses, reasons, refs)
-    SELECT account_id, last_sequence, message_ids, statuses, reasons, refs FROM bumped
-    WHERE NOT (SELECT old_readers FROM platform)
-)"""  # noqa: S608 - a column of our own
-
-
-APPEND_CHANGED = _appending("message_id")
-"""Parts of the one statement that changes messages, in which `changed` is what they have become: an
-event for each. They make one page an account; or rows of `events`, while old processes may read
-them. A page holds no more than the statement was told of: callers come with at most a batch of
-receipts (`services.dlr.intake`), of answers (`services.dispatcher.record`), or a sweep's page."""
+APPEND_CHANGED = """
+event AS (
+    INSERT INTO event_notes (account_ids, message_ids, statuses, reasons, refs)
+    SELECT array_agg(account_id), array_agg(message_id), array_agg(status), array_agg(reason),
+           array_agg(reference)
+    FROM changed HAVING count(*) > 0
+)"""
+"""Part of the one statement that changes messages, in which `changed` is what they have become: an
+event for each, in one row for all. They have no numbers until `number`."""
 
 
 class NewEvent(NamedTuple):
@@ -66,26 +40,34 @@ class NewEvent(NamedTuple):
     reference: str | None = None
 
 
-# A process of 0.1.0 shows the type where it shows a status, and an id that is no message's, for as
-# long as the roll-out lasts. Numbers have no gaps, and an account's rows come before its pages, so
-# the choice is that or no event at all; and a word that a producer does not know does less harm
-# than one it never hears.
-_APPEND = f"""
-WITH changed AS (
-    SELECT * FROM unnest($1::integer[], $2::text[], $3::uuid[], $4::text[], $5::text[])
-        WITH ORDINALITY AS n (account_id, status, message_id, reason, reference, place)
-), {_appending("place")}
-SELECT FROM bumped"""  # noqa: S608 - the constant above
+_APPEND = """
+INSERT INTO event_notes (account_ids, statuses, message_ids, reasons, refs)
+VALUES ($1, $2, $3, $4, $5)"""
 
 
 async def append(connection: Connection, new: Sequence[NewEvent]) -> None:
-    """Append to the logs of these accounts, in the order given, in the caller's transaction, which
-    must not be long: from here to its end nobody else writes to these logs. Of all that it locks,
-    wallets alone may be locked later (see `shared.db`). At most some hundreds at a time, for an
-    account's are one page."""
+    """Append to the logs of these accounts, in the order given, in the caller's transaction."""
     if new:
         columns = [list(column) for column in zip(*new, strict=True)]
         await connection.execute(_APPEND, *columns)
+
+
+NUMBER_COUNT = 20_000
+"""Events that are numbered at a time: some tenths of a second."""
+_NUMBER = "SELECT number_events($1)"
+
+
+async def number(connection: Connection) -> None:
+    """Number what was committed before this call, NUMBER_COUNT at most: a page an account for what
+    many statements have noted. Numbers have no gaps and become visible in their order, for one
+    caller does it after the other, each waiting for the last one's commit. Costs a look where there
+    is nothing."""
+    await connection.execute(_NUMBER, NUMBER_COUNT)
+
+
+async def number_all(database: asyncpg.Pool) -> None:
+    """Number all there is."""
+    await cleaning.by_calls(database, _NUMBER, NUMBER_COUNT)
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,10 +117,10 @@ SELECT * FROM apart
 UNION ALL
 SELECT paged.* FROM span CROSS JOIN LATERAL (
     SELECT p.last_sequence - cardinality(p.message_ids) + e.place AS sequence,
-           e.message_id, e.status, e.reason, e.reference, p.created_at
+           e.message_id, e.status, e.reason, e.reference, coalesce(e.happened_at, p.created_at)
     FROM event_pages p
-    CROSS JOIN LATERAL unnest(p.message_ids, p.statuses, p.reasons, p.refs) WITH ORDINALITY
-        AS e (message_id, status, reason, reference, place)
+    CROSS JOIN LATERAL unnest(p.message_ids, p.statuses, p.reasons, p.refs, p.happened_at)
+        WITH ORDINALITY AS e (message_id, status, reason, reference, happened_at, place)
     WHERE p.account_id = $1 AND p.last_sequence > span.before
       AND p.last_sequence <= coalesce((
           SELECT last.last_sequence FROM event_pages last
@@ -156,7 +138,7 @@ CROSS JOIN LATERAL (
     WHERE account_id = $1 AND sequence = wanted.number
     UNION ALL
     SELECT wanted.number, p.message_ids[p.place], p.statuses[p.place], p.reasons[p.place],
-           p.refs[p.place], p.created_at
+           p.refs[p.place], coalesce(p.happened_at[p.place], p.created_at)
     FROM (
         SELECT *, (wanted.number - last_sequence + cardinality(message_ids))::integer AS place
         FROM event_pages WHERE account_id = $1 AND last_sequence >= wanted.number
@@ -174,8 +156,17 @@ async def at(
     return [*map(_read, await connection.fetch(_AT, account_id, sequences))]
 
 
+async def numbered_after(
+    connection: Connection, account_id: int, sequence: int, limit: int
+) -> list[StoredEvent]:
+    """The account's events numbered above `sequence`, oldest first, at most `limit`; without those
+    that have no number yet."""
+    return [*map(_read, await connection.fetch(_AFTER, account_id, sequence, limit))]
+
+
 async def after(
     connection: Connection, account_id: int, sequence: int, limit: int
 ) -> list[StoredEvent]:
-    """The account's events numbered above `sequence`, oldest first, at most `limit`."""
-    return [*map(_read, await connection.fetch(_AFTER, account_id, sequence, limit))]
+    """The same with all that has happened before this call; in no transaction of the caller's."""
+    await number(connection)
+    return await numbered_after(connection, account_id, sequence, limit)

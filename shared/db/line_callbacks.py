@@ -8,7 +8,7 @@ from uuid import UUID
 
 import asyncpg
 
-from shared.db import configuration
+from shared.db import configuration, events
 from shared.db.connection import Connection
 from shared.rules.line_kinds import LineMode
 
@@ -46,8 +46,8 @@ ON CONFLICT (account_id) DO NOTHING"""
 async def configure(
     connection: Connection, account_id: int, line_id: int, url: str | None, sealed_token: bytes
 ) -> LineCallback:
-    """Put the account's line into API mode, and call back there from now on. The token is for a
-    line that has none. In a transaction."""
+    """Put the account's line into API mode, and call back there about what is not numbered yet
+    (`events.number`). The token is for a line that has none. In a transaction."""
     await connection.execute(_SET_MODE, account_id, line_id, LineMode.API.value)
     row = await connection.fetchrow(_PUT, account_id, line_id, url, sealed_token)
     await connection.execute(_BEGIN, account_id)
@@ -114,8 +114,15 @@ FROM due WHERE c.account_id = due.account_id
 RETURNING c.lease_id, c.account_id, c.read_until"""  # noqa: S608 - a number of our own
 
 
+# For nobody's sake nothing is numbered.
+_NUMBER = f"""
+SELECT number_events({events.NUMBER_COUNT}) WHERE EXISTS (
+    SELECT FROM callback_cursors WHERE leased_until < now())"""  # noqa: S608 - a number of our own
+
+
 async def lease(connection: Connection, lease_id: UUID, count: int) -> Sequence[LeasedLog]:
     """Under a new lease take at most `count` logs that go on and have nobody at them."""
+    await connection.execute(_NUMBER)
     return [LeasedLog(*row) for row in await connection.fetch(_LEASE, lease_id, count)]
 
 

@@ -63,9 +63,17 @@ SET lease_id = $1, leased_until = now() + interval '{LEASE_SECONDS} seconds'
 FROM due WHERE w.webhook_id = due.webhook_id RETURNING {_LEASED}"""  # noqa: S608 - the constants above
 
 
+# For nobody's sake nothing is numbered.
+_NUMBER = f"""
+SELECT number_events({events.NUMBER_COUNT}) WHERE EXISTS (
+    SELECT FROM webhooks
+    WHERE state = 'active' AND due_at <= now() AND leased_until < now())"""  # noqa: S608 - a number of our own
+
+
 async def lease(connection: Connection, lease_id: UUID, count: int) -> list[Leased]:
     """Under a new lease take at most `count` webhooks that are to be told something now and have
     nobody at them."""
+    await connection.execute(_NUMBER)
     return [Leased(*row) for row in await connection.fetch(_LEASE, lease_id, count)]
 
 

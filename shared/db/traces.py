@@ -139,7 +139,8 @@ async def transfers(connection: Connection, message_id: UUID) -> list[TracedTran
 
 async def read(connection: Connection, account_id: int, message_id: UUID) -> StoredTrace | None:
     """All that is known of a message of this account, None of any other; in a transaction of one
-    snapshot, or else what happens meanwhile may be told in part."""
+    snapshot, or else what happens meanwhile may be told in part. Its events are those that have
+    numbers (`events.number`)."""
     message = await messages.get(connection, account_id, message_id)
     if message is None:
         return None
@@ -166,7 +167,8 @@ async def read(connection: Connection, account_id: int, message_id: UUID) -> Sto
 
 # Events have no index by message. Each is written by what changed the message, whose time is known:
 # its place in the account's log is found by halving, for numbers and times rise together but for
-# SLACK_SECONDS. `exact` are times of transactions; from others on it may take a moment.
+# SLACK_SECONDS; a page has the time of its last event. `exact` are times of transactions; from
+# others on it may take a moment.
 _EVENTS = f"""
 WITH RECURSIVE edge AS (
     SELECT place, edge FROM unnest($3::timestamptz[], $4::timestamptz[])
@@ -200,18 +202,17 @@ SELECT DISTINCT found.* FROM span CROSS JOIN LATERAL (
     SELECT sequence, status, reason, created_at FROM events
     WHERE account_id = $1 AND sequence BETWEEN span.low AND span.high AND message_id = $2
     UNION ALL
-    SELECT p.last_sequence - cardinality(p.message_ids) + e.place, e.status, e.reason, p.created_at
+    SELECT p.last_sequence - cardinality(p.message_ids) + e.place, e.status, e.reason,
+           coalesce(e.happened_at, p.created_at)
     FROM event_pages p
-    CROSS JOIN LATERAL unnest(p.message_ids, p.statuses, p.reasons) WITH ORDINALITY
-        AS e (message_id, status, reason, place)
+    CROSS JOIN LATERAL unnest(p.message_ids, p.statuses, p.reasons, p.happened_at) WITH ORDINALITY
+        AS e (message_id, status, reason, happened_at, place)
     WHERE p.account_id = $1 AND p.last_sequence >= span.low
       AND p.last_sequence <= coalesce((
           SELECT last.last_sequence FROM event_pages last
           WHERE last.account_id = $1 AND last.last_sequence >= span.high
           ORDER BY last.last_sequence LIMIT 1), span.high)
-      AND EXISTS (SELECT FROM unnest($3::timestamptz[], $4::timestamptz[]) s (begins_at, ends_at)
-                  WHERE p.created_at BETWEEN s.begins_at AND s.ends_at)
-      AND e.message_id = $2
+      AND $2 = ANY (p.message_ids) AND e.message_id = $2
 ) found ORDER BY sequence"""  # noqa: S608 - a number of our own
 
 

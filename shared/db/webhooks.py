@@ -11,7 +11,7 @@ from uuid import UUID
 
 import asyncpg
 
-from shared.db import cleaning
+from shared.db import cleaning, events
 from shared.db.connection import Connection
 
 COUNT_MAX = 10
@@ -92,6 +92,7 @@ async def insert(connection: Connection, account_id: int, new: NewWebhook) -> St
     await connection.execute(_LOCK_ACCOUNT, account_id)
     if await connection.fetchval(_COUNT, account_id, new.form) >= _COUNTS[new.form]:
         return None
+    await events.number(connection)
     return _read(await connection.fetchrow(_INSERT, account_id, *new))
 
 

@@ -28,6 +28,7 @@ CONTRACTS = (
     "0037_reroutes.sql",
     "0041_ready_by_lane_only.sql",
     "0044_day_in_wallets_only.sql",
+    "0047_events_numbered_later.sql",
 )
 PER_SECOND = 40.0
 STEP_COUNT = 50

@@ -17,7 +17,7 @@ import asyncpg
 import msgspec
 import pytest
 
-from shared.db import pool, traces
+from shared.db import events, pool, traces
 from shared.ledger import money, refunds
 from shared.shapes import message_trace
 from shared.sms import states
@@ -217,6 +217,8 @@ async def _rest(database: asyncpg.Pool) -> None:
 async def _read(database: asyncpg.Pool, message_id: UUID) -> tuple[dict[str, Any], Truth, float]:
     """The trace as the API answers, what the tables say at the same moment, and the seconds that it
     took to read the first."""
+    async with database.acquire() as opened:
+        await events.number(opened)
     async with (
         database.acquire() as opened,
         opened.transaction(isolation="repeatable_read", readonly=True),

@@ -11,7 +11,7 @@ from aiohttp import web
 from services.ingest.aircall import answers, faults, phone_numbers, requests
 from services.ingest.web.entrance import Visit
 from shared.access import vault
-from shared.db import line_callbacks
+from shared.db import events, line_callbacks
 from shared.db.line_callbacks import LineCallback
 from shared.rules import verdicts
 from shared.rules.line_kinds import LineKind, LineMode
@@ -37,6 +37,9 @@ async def configure(visit: Visit) -> web.Response:
     _check_line(line, datetime.now(UTC))
     if body.callback_url is not None:
         requests.check_url(visit, body.callback_url, "callbackUrl")
+    # In a transaction of its own, for others wait to number theirs.
+    async with visit.transaction() as opened:
+        await events.number(opened)
     async with visit.transaction() as opened:
         stored = await line_callbacks.configure(
             opened, visit.account_id, line.line_id, body.callback_url, _new_token(visit)

@@ -82,11 +82,10 @@ async def message_trace(visit: Visit) -> web.Response:
     message_id = queries.uuid_of(visit.request.match_info["id"])
     stored = None
     if message_id is not None:
-        async with (
-            reading(visit) as opened,
-            opened.transaction(isolation="repeatable_read", readonly=True),
-        ):
-            stored = await traces.read(opened, visit.account_id, message_id)
+        async with reading(visit) as opened:
+            await events.number(opened)
+            async with opened.transaction(isolation="repeatable_read", readonly=True):
+                stored = await traces.read(opened, visit.account_id, message_id)
     if stored is None:
         raise no_such_message()
     check_mode(visit, stored.message.sender)

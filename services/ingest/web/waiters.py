@@ -13,7 +13,7 @@ from typing import Literal, NamedTuple
 import asyncpg
 
 from services.ingest import metrics
-from shared.db import connection, heads
+from shared.db import connection, events, heads
 from shared.db.pool import ACQUIRE_SECONDS
 from shared.web import problems
 from shared.web.problems import Refused
@@ -96,6 +96,7 @@ class Waiters:
             return
         try:
             async with self._database.acquire(timeout=ACQUIRE_SECONDS) as opened:
+                await events.number(opened)
                 found = await heads.of(opened, list(self._of_account))
         except connection.TRANSIENT:
             # They wait on; whoever asks anew is told that the database is away.

@@ -92,7 +92,19 @@ async def settle(
     *,
     accepted: bool = False,
 ) -> None:
-    """Let evidence about both segments of a message act."""
+    """Let evidence about both segments of a message act, and its event be a page."""
+    await note(connection, message_id, state, accepted=accepted)
+    await events.number(connection)
+
+
+async def note(
+    connection: asyncpg.Connection,
+    message_id: UUID,
+    state: SegmentState,
+    *,
+    accepted: bool = False,
+) -> None:
+    """The same with an event that is not numbered yet."""
     await segments.settle(
         connection,
         [segments.Evidence(message_id, part, state, accepted=accepted) for part in (1, 2)],

@@ -45,6 +45,29 @@ async def test_nothing_is_found_when_a_refunded_message_turns_out_delivered(
     assert await _breaches(connection) == {}
 
 
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "DELETE FROM event_notes WHERE message_ids[1] = '{submitted}'",
+        "UPDATE event_notes SET account_ids = '{{2}}'",
+        "UPDATE event_notes SET statuses = '{{submitted}}' WHERE statuses = '{{delivered}}'",
+    ],
+)
+async def test_an_event_without_a_number_is_known_and_missed(
+    connection: asyncpg.Connection, written: books.Books, statement: str
+) -> None:
+    # Given two events of a message and one of another that have no numbers yet
+    for state in (SegmentState.UNDELIVERED, SegmentState.DELIVERED):
+        await books.note(connection, written.submitted, state, accepted=True)
+    await books.note(connection, written.refunded, SegmentState.UNDELIVERED, accepted=True)
+    assert await connection.fetchval("SELECT count(*) FROM event_notes") == 3
+    # Then the books agree
+    assert await _breaches(connection) == {}
+    # When one is falsified, Then the check says so
+    await connection.execute(statement.format(submitted=written.submitted))
+    assert "last_events" in await _breaches(connection)
+
+
 def _twice(*columns: str) -> str:
     """The beginning of a statement that doubles arrays of pages."""
     return f"UPDATE event_pages SET {', '.join(f'{each} = {each} || {each}' for each in columns)} "
@@ -227,10 +250,12 @@ _FALSIFICATIONS = (
     ("event_numbers", _twice("statuses") + "WHERE last_sequence = 3", "account_id"),
     ("event_numbers", _twice("reasons") + "WHERE last_sequence = 3", "account_id"),
     ("event_numbers", _twice("refs") + "WHERE last_sequence = 3", "account_id"),
+    ("event_numbers", _twice("happened_at") + "WHERE last_sequence = 3", "account_id"),
     (
         # As many events as numbers, one of which is there twice and one not at all.
         "event_numbers",
-        _twice("message_ids", "statuses", "reasons", "refs") + "WHERE last_sequence = 3;"
+        _twice("message_ids", "statuses", "reasons", "refs", "happened_at")
+        + "WHERE last_sequence = 3;"
         "DELETE FROM event_pages WHERE last_sequence = 4",
         "account_id",
     ),
@@ -288,7 +313,7 @@ DELETE FROM event_pages WHERE last_sequence <= 3"""
         ("event_numbers", "UPDATE events SET sequence = 5 WHERE sequence = 3"),
         ("event_numbers", "DELETE FROM event_pages WHERE last_sequence = 4"),
         ("event_numbers", "DELETE FROM event_pages"),
-        ("event_numbers", _twice("message_ids", "statuses", "reasons", "refs")),
+        ("event_numbers", _twice("message_ids", "statuses", "reasons", "refs", "happened_at")),
         ("last_events", "DELETE FROM events WHERE message_id = '{submitted}'"),
         ("last_events", "UPDATE events SET account_id = 2 WHERE message_id = '{submitted}'"),
     ],

@@ -158,11 +158,11 @@ STATEMENTS = {
     "settle: lock": (segments._LOCK, "messages_pkey"),
     "settle: of several parts": (
         segments._SETTLE,
-        "event_heads_pkey messages_pkey segments_pkey submits_pkey",
+        "messages_pkey segments_pkey submits_pkey",
     ),
     "settle: of one part": (
         segments._SETTLE_ALONE,
-        "event_heads_pkey messages_pkey segments_pkey submits_pkey",
+        "messages_pkey segments_pkey submits_pkey",
     ),
     "settle: what waits": (segments._WAITING_PARTS, "messages_pkey segments_pkey submits_pkey"),
     "settle: refund": (
@@ -192,7 +192,7 @@ STATEMENTS = {
         messages._PARTS_OF_MANY,
         "messages_pkey segments_pkey submits_pkey transfers_message_id_part_kind_key",
     ),
-    "events: append": (events._APPEND, "event_heads_pkey"),
+    "events: append": (events._APPEND, ""),
     "events: last numbers": (heads._OF, "event_heads_pkey inbound_heads_pkey"),
     "webhooks: lease": (pushes._LEASE, "event_heads_pkey webhooks_by_due webhooks_pkey"),
     "webhooks: what is due again": (pushes._PENDING, "webhook_retries_by_due"),
@@ -217,7 +217,7 @@ STATEMENTS = {
     "answers: forget": (auto_replies._FORGET, "auto_replies_age auto_replies_pkey"),
     "inbound: keep, with whose it is": (
         inbound._INSERT,
-        "accounts_pkey event_heads_pkey lines_one_keyword messages_between",
+        "accounts_pkey lines_one_keyword messages_between",
     ),
     "inbound: numbers without texts": (
         inbound_parts._WITHOUT_TEXTS,

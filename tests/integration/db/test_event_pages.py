@@ -1,4 +1,4 @@
-"""Events in rows of their own, as the release before reads them, and in pages from its end on."""
+"""Events in rows of their own, as the first release reads them, and in pages from its end on."""
 
 from __future__ import annotations
 
@@ -18,10 +18,9 @@ from tests.drafts import draft
 
 WORKER = UUID(int=1)
 PRICE_MICRO = 1_000
-CONTRACT = 14
-"""From this migration on there are pages."""
-DROPPING = 41
-"""It drops an index that came with those."""
+WAITING = (14, 41, 47)
+"""The contract from which on there are pages, one that drops an index that came with those, and the
+one from which on events are numbered later."""
 
 _ACCOUNTS = """
 INSERT INTO accounts (name, currency) VALUES ('shop', 'EUR'), ('other', 'EUR');
@@ -92,7 +91,8 @@ async def settle(connection: Connection, message_ids: Sequence[UUID], state: Seg
 
 
 async def layout(owner: asyncpg.Connection, account_id: int) -> tuple[list[int], list[int]]:
-    """Numbers of an account's rows, and the last ones of its pages."""
+    """Numbers of an account's rows, and the last ones of its pages, once all is numbered."""
+    await events.number(owner)
     rows = await owner.fetch(
         "SELECT sequence FROM events WHERE account_id = $1 ORDER BY sequence", account_id
     )
@@ -131,8 +131,8 @@ async def test_numbers_go_on_when_the_last_old_process_has_gone(
     await migrate.migrate(owner)
     await happen(services, message_ids, SegmentState.UNDELIVERED)
     await happen(services, of_shop[:1], SegmentState.DELIVERED)
-    # Then that is written in pages, one of an account for each time
-    assert await layout(owner, 1) == ([1, 2, 3], [6, 7])
+    # Then that is written in a page an account
+    assert await layout(owner, 1) == ([1, 2, 3], [7])
     assert await layout(owner, 2) == ([1], [2])
     # And producers read all of it in order
     references = [None, "order 1", "order 3"]
@@ -159,7 +159,7 @@ async def test_what_happens_to_other_things_is_numbered_among_the_messages(
         events.NewEvent(1, "opt_out.created", opt_out_id, "phone", "order 1"),
         events.NewEvent(1, "opt_out.deleted", opt_out_id),
     ]
-    for last, of_shop in ((3, ([1, 2, 3], [])), (6, ([1, 2, 3], [5, 6]))):
+    for last, of_shop in ((3, ([1, 2, 3], [])), (6, ([1, 2, 3], [6]))):
         async with services.acquire() as opened, opened.transaction():
             await events.append(opened, new)
         await happen(services, await accept(services, 1), SegmentState.SUBMITTED)
@@ -192,9 +192,13 @@ async def test_every_cursor_and_limit_gives_what_follows(
     message_ids = await accept(services, 1, 1, 1)
     await happen(services, message_ids, SegmentState.SUBMITTED)
     await migrate.migrate(owner)
-    await happen(services, message_ids, SegmentState.UNDELIVERED)
-    await happen(services, message_ids[:1], SegmentState.DELIVERED)
-    await happen(services, message_ids[1:], SegmentState.DELIVERED)
+    for some, state in (
+        (message_ids, SegmentState.UNDELIVERED),
+        (message_ids[:1], SegmentState.DELIVERED),
+        (message_ids[1:], SegmentState.DELIVERED),
+    ):
+        await happen(services, some, state)
+        await events.number(owner)
     everything = await told(services, 1)
     assert [each[0] for each in everything] == [*range(1, 10)]
     # Then from wherever one reads, and however much at once, nothing is missed or told twice
@@ -207,32 +211,36 @@ async def test_every_cursor_and_limit_gives_what_follows(
     assert await told(services, 1, 2) == everything[6:]
 
 
-async def test_no_row_comes_after_a_page_whoever_waits_for_what(
+async def test_what_an_old_process_writes_keeps_its_place_when_the_last_one_has_gone(
     owner: asyncpg.Connection, services: asyncpg.Pool, database_url: str
 ) -> None:
-    # Given a schema that waits for this contract, and for the one that drops an index of it
-    waits = (CONTRACT, DROPPING)
-    await migrate.migrate(owner, [each for each in schema.known() if each.number not in waits])
-    # And somebody who began to write while old processes were there, and is held up
+    # Given a schema that waits for the contracts of events
+    await migrate.migrate(owner, [each for each in schema.known() if each.number not in WAITING])
+    # And a process of the first release that has numbered an event, and not committed it yet
     message_ids = await accept(services, 1, 1)
-    async with connected(database_url) as keeper, connected(database_url) as migrator:
-        kept = keeper.transaction()
-        await kept.start()
-        await keeper.execute(
-            "SELECT FROM messages WHERE message_id = $1 FOR UPDATE", message_ids[0]
+    async with connected(database_url) as old, connected(database_url) as migrator:
+        writing = old.transaction()
+        await writing.start()
+        await old.execute("UPDATE event_heads SET last_sequence = 1 WHERE account_id = 1")
+        await old.execute(
+            "INSERT INTO events (account_id, sequence, message_id, status, reason)"
+            " VALUES (1, 1, $1, 'submitted', '')",
+            message_ids[0],
         )
-        early = asyncio.create_task(happen(services, message_ids[:1], SegmentState.SUBMITTED))
+        await old.execute(
+            "UPDATE messages SET status = 'submitted' WHERE message_id = $1", message_ids[0]
+        )
+        # When another event of the account comes, and the contracts
+        late = asyncio.create_task(happen(services, message_ids[1:], SegmentState.SUBMITTED))
         await waiting(owner, 1)
-        # When the last of them has gone, and another event of the account comes
         migrating = asyncio.create_task(migrate.migrate(migrator))
         await waiting(owner, 2)
-        late = asyncio.create_task(happen(services, message_ids[1:], SegmentState.SUBMITTED))
-        await waiting(owner, 3)
-        await kept.commit()
-        await asyncio.gather(early, migrating, late)
-    # Then who began first is first in the log
-    assert await layout(owner, 1) == ([1], [2])
-    assert [each[1] for each in await told(services, 1)] == message_ids
+        await writing.commit()
+        await asyncio.gather(late, migrating)
+    # Then who began first is first in the log, and what was begun as a row has become one
+    await happen(services, message_ids[1:], SegmentState.DELIVERED)
+    assert await layout(owner, 1) == ([1, 2], [3])
+    assert [each[1] for each in await told(services, 1)] == [*message_ids, message_ids[1]]
     assert await breaches(owner) == set()
 
 
@@ -260,7 +268,7 @@ async def test_a_producer_that_is_far_behind_costs_what_it_is_given(
     for cursor, limit, page_count in ((0, 100, 10), (5, 100, 11), (19_995, 100, 1), (20_000, 1, 0)):
         async with services.acquire() as opened, opened.transaction():
             before = await looked_at(opened)
-            found = await events.after(opened, 1, cursor, limit)
+            found = await events.numbered_after(opened, 1, cursor, limit)
             after = await looked_at(opened)
         assert len(found) == min(limit, 20_000 - cursor)
         # Then only those pages are read that hold what is given, and two looks tell which

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from shared.broker.envelopes import WorkItem
-from shared.db import traces
+from shared.db import events, traces
 from shared.shapes import message_trace
 from shared.shapes.timeline import TimelineEntry
 from tests.integration.dispatcher.conftest import Town
@@ -11,11 +11,10 @@ from tests.integration.dispatcher.conftest import Town
 
 async def traced(town: Town, item: WorkItem) -> message_trace.Trace:
     """The whole trace, unmasked."""
-    async with (
-        town.pool.acquire() as opened,
-        opened.transaction(isolation="repeatable_read", readonly=True),
-    ):
-        stored = await traces.read(opened, 1, item.message_id)
+    async with town.pool.acquire() as opened:
+        await events.number(opened)
+        async with opened.transaction(isolation="repeatable_read", readonly=True):
+            stored = await traces.read(opened, 1, item.message_id)
     assert stored is not None
     return message_trace.shown(stored, mask=None)
 

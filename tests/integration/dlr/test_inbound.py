@@ -283,6 +283,7 @@ async def test_an_account_is_told_of_each_of_its_messages_and_of_no_others(
     # Given messages that come whole, one twice, one in parts, and one that is nobody's
     await phones.deliver(database, whole(b"1"), whole(b"2"), whole(b"1"))
     await phones.deliver(database, whole(b"lost", recipient=SHARED_LINE))
+    await events.number(owner)
     await phones.deliver(database, *phones.parts(LONG, 7))
     await inbound.sweep(database, SEALS, WAIT_SECONDS)
     # Then there is an event for each that the account reads, in the same order

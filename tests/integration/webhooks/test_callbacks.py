@@ -14,7 +14,16 @@ from aiohttp import web
 
 from services.webhooks import callbacks
 from shared.access import keys, seals
-from shared.db import apply, configuration, inbound, line_callbacks, messages, segments, webhooks
+from shared.db import (
+    apply,
+    configuration,
+    events,
+    inbound,
+    line_callbacks,
+    messages,
+    segments,
+    webhooks,
+)
 from shared.runtime import ids
 from shared.sms import states
 from shared.sms.inbound import Alphabet, InboundPart
@@ -47,10 +56,12 @@ async def line_ids(hooks: Hooks) -> dict[str, int]:
 
 async def configure(hooks: Hooks, line_id: int, url: str) -> None:
     """Put a line into API mode, as its owner does."""
-    async with hooks.town.pool.acquire() as connection, connection.transaction():
-        await line_callbacks.configure(
-            connection, hooks.town.account_id, line_id, url, VAULT.seal(TOKEN)
-        )
+    async with hooks.town.pool.acquire() as connection:
+        await events.number(connection)
+        async with connection.transaction():
+            await line_callbacks.configure(
+                connection, hooks.town.account_id, line_id, url, VAULT.seal(TOKEN)
+            )
 
 
 async def send(hooks: Hooks, line_ids: dict[str, int], sender: str, count: int = 1) -> list[UUID]:
