@@ -99,6 +99,9 @@ END $$;
 CREATE FUNCTION number_at_once() RETURNS trigger LANGUAGE plpgsql
 SECURITY DEFINER SET search_path = public, pg_temp AS $$
 BEGIN
+    -- Several do it at once, and whoever numbers goes through heads in any order.
+    PERFORM FROM event_heads WHERE account_id IN (SELECT unnest(account_ids) FROM noted)
+    ORDER BY account_id FOR NO KEY UPDATE;
     PERFORM number_notes(ARRAY(
         SELECT ctid FROM event_notes WHERE note_id = ANY (ARRAY(SELECT note_id FROM noted))));
     RETURN NULL;
