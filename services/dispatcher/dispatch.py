@@ -7,7 +7,7 @@ back after its window, and a delivery that is not settled comes again.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from uuid import UUID
 
@@ -89,9 +89,24 @@ def count_delay(fault: BaseException) -> None:
     _DELAYED.labels(_CAUSES.get(type(fault), "database")).inc()
 
 
-async def dispatch(desk: Desk, carrier_id: int, items: Sequence[envelopes.WorkItem]) -> Dispatched:
+Claims = Sequence[tuple[work.Claimed, Permit]]
+
+
+def _tell_nobody(_claims: Claims) -> None:
+    """For who waits for the whole batch."""
+
+
+async def dispatch(
+    desk: Desk,
+    carrier_id: int,
+    items: Sequence[envelopes.WorkItem],
+    on_claimed: Callable[[Claims], None] = _tell_nobody,
+) -> Dispatched:
     """Permits for a carrier's batch, and the committed intent for those that got one. Messages in
     neither `to_send` nor `at_rest` are to be tried again. Never raises one of FAULTS: see `fault`.
+
+    `on_claimed` hears of `to_send` as soon as the intent is committed: who may go need not wait
+    until others of the batch are parked, behind whoever holds their line at the moment.
     """
     done = Dispatched()
     current = desk.configured.current
@@ -106,7 +121,7 @@ async def dispatch(desk: Desk, carrier_id: int, items: Sequence[envelopes.WorkIt
             for item, verdict in zip(items, verdicts, strict=True)
             if isinstance(verdict, Permit)
         ]
-        await _claim(desk, carrier_id, granted, done)
+        await _claim(desk, carrier_id, granted, done, on_claimed)
         await _without_permits(desk, items, verdicts, done)
     except FAULTS as error:
         done.fault = error
@@ -124,7 +139,11 @@ async def _set_aside(desk: Desk, strangers: Sequence[envelopes.WorkItem], done: 
 
 
 async def _claim(
-    desk: Desk, carrier_id: int, granted: Sequence[claim.Granted], done: Dispatched
+    desk: Desk,
+    carrier_id: int,
+    granted: Sequence[claim.Granted],
+    done: Dispatched,
+    on_claimed: Callable[[Claims], None],
 ) -> None:
     """Commit the intent. Messages that this worker cannot claim are at rest: somebody else owns
     them, or a sweep will, or another carrier's queue has them."""
@@ -152,6 +171,7 @@ async def _claim(
     left = {each[0].message_id: each for each in usable}
     for message in live:
         done.to_send.append((message, left.pop(message.message_id)[1]))
+    on_claimed(done.to_send)
     desk.unlimited.add((message, permit, permit.segment_count) for message, permit in done.to_send)
     done.at_rest.update(left)
     await claim.give_back(desk.limiter, map(_unused, left.values()))

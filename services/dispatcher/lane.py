@@ -23,7 +23,6 @@ from shared.broker import consume, envelopes
 from shared.carriers import contract
 from shared.db import connection, work
 from shared.db.pool import ACQUIRE_SECONDS
-from shared.limits.limiter import Permit
 from shared.rules.snapshot import Carrier
 from shared.runtime import redis_link
 from shared.sms import segmentation
@@ -183,10 +182,8 @@ class Lane:
         waiting: dict[UUID, Held] = {}
         twice = [h for h in batch if waiting.setdefault(h.item.message_id, h) is not h]
         items = [held.item for held in waiting.values()]
-        done = await dispatch.dispatch(self._desk, self.carrier.carrier_id, items)
-        self._send(
-            [(waiting.pop(message.message_id), message, permit) for message, permit in done.to_send]
-        )
+        send = partial(self._send, waiting)
+        done = await dispatch.dispatch(self._desk, self.carrier.carrier_id, items, send)
         if self._as_set.segments_per_second:
             # What is not sent, above all what was sent before, leaves its pace to the next.
             self._pace_credit += _segment_count(batch)
@@ -199,9 +196,11 @@ class Lane:
         if done.fault is not None:
             await self._pause(done.fault)
 
-    def _send(self, claimed: Iterable[tuple[Held, work.Claimed, Permit]]) -> None:
+    def _send(self, waiting: dict[UUID, Held], claims: dispatch.Claims) -> None:
+        """Submit these, and take them out of what waits."""
         cut = segmentation.Cut(self._as_set.reference_bits, self._as_set.repertoire)
-        for held, message, permit in claimed:
+        for message, permit in claims:
+            held = waiting.pop(message.message_id)
             self._in_flight += 1
             starting = sending.Sending(
                 message,

@@ -18,8 +18,9 @@ LIMIT = 500
 PROBE_COUNT = 150
 PROBES_PER_SECOND = 50.0
 PATIENCE_SECONDS = 90.0
-PROBING_COUNT_MAX = 3
-"""Noise of a machine that other things run on comes and goes; a line that is held up stays so."""
+PROBING_COUNT_MAX = 10
+"""Of 3 s and more. Noise of a machine that other things run on comes and goes, if sometimes only
+after a while; a line that is held up stays so."""
 SLOWER_FACTOR, SLOWER_MS = 2.0, 100.0
 """What noise is allowed beside that."""
 
@@ -58,15 +59,14 @@ async def test_a_line_is_not_slower_when_another_has_ten_thousand_parked(battere
         await parked(battered, "full", PARKED_COUNT)
         stop = asyncio.Event()
         crowding = asyncio.create_task(crowd.run(20.0, stop))
-        during = await probe(battered, free)
-        for _ in range(PROBING_COUNT_MAX - 1):
-            if not during.is_as_before(before):
-                during = await probe(battered, free)
+        during = [await probe(battered, free)]
+        while not during[-1].is_as_before(before) and len(during) < PROBING_COUNT_MAX:
+            during.append(await probe(battered, free))
         stop.set()
         await crowding
     # Then the free line did not notice.
     print(f"before {before}; with {PARKED_COUNT} parked {during}")
-    assert during.is_as_before(before)
+    assert during[-1].is_as_before(before)
     assert len(battered.journal(["Full"])) <= LIMIT
     assert await battered.audit_ok()
 

@@ -12,12 +12,15 @@ import msgspec
 import prometheus_client
 import pytest
 
+from services.dispatcher import park
 from services.dispatcher.lane import Lane
 from services.dispatcher.record import Recorder
 from shared.broker import envelopes
 from shared.carriers import contract, outcomes
 from shared.carriers.outcomes import Outcome, OutcomeKind
+from shared.db import parking
 from shared.limits import permits
+from shared.limits.limiter import Wait
 from shared.rules import snapshot
 from shared.runtime import ids
 from shared.sms import segmentation
@@ -27,7 +30,7 @@ from tests.integration.dispatcher.carrier import (
     ScriptedCarrier,
     desk_of,
 )
-from tests.integration.dispatcher.conftest import Town
+from tests.integration.dispatcher.conftest import LINE_LIMIT, Town
 
 THROTTLED = Outcome(OutcomeKind.THROTTLED)
 
@@ -47,6 +50,32 @@ async def test_a_delivery_is_settled_when_all_its_messages_have_come_to_rest(tow
         while not delivery.settled:
             await asyncio.sleep(0.01)
     assert {await town.status(item.message_id) for item in items} == {"submitted"}
+    await lane.drain()
+    running.cancel()
+
+
+async def test_who_may_go_leaves_while_the_parked_of_its_batch_wait_for_their_line(
+    town: Town,
+) -> None:
+    # given a line with something parked, which somebody holds, and a batch of more than it may send
+    parked, *more = await town.accept(LINE_LIMIT + 2, line=town.small)
+    await park.park(town.pool, [(parked, Wait(int(time.time() * 1000) + 60_000))])
+    link = ScriptedCarrier([ACCEPTED] * len(more))
+    lane = lane_of(town, link)
+    delivery = Delivered(envelopes.encode_work([*more, *await town.accept(1)]))
+    running = asyncio.create_task(lane.run())
+    async with town.pool.acquire() as other, other.transaction():
+        await parking.lock_beside(other, [town.small.line_id])
+        # when it comes, then who may go is with the carrier before the line is let go
+        lane.receive(1, delivery)
+        async with asyncio.timeout(3):
+            while len(link.submitted) < LINE_LIMIT + 1:
+                await asyncio.sleep(0.01)
+        assert sorted((await town.waiting()).values()) == ["parked", "ready"]
+    async with asyncio.timeout(10):
+        while not delivery.settled:
+            await asyncio.sleep(0.01)
+    assert sorted((await town.waiting()).values()) == ["parked"] * 2
     await lane.drain()
     running.cancel()
 
