@@ -120,6 +120,24 @@ async def test_a_backlog_is_numbered_the_oldest_first_a_part_at_a_time(
 
 
 @pytest.mark.usefixtures("accounts")
+async def test_whoever_asks_hears_of_more_than_is_numbered_at_a_time(
+    services: asyncpg.Pool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Given a backlog of several times as much, as at thousands of messages a second
+    monkeypatch.setattr(events, "NUMBER_COUNT", 3)
+    for number in range(1, 12):
+        await note(services, happened(1, number))
+    # When a producer reads once, Then nothing is missing
+    assert await told(services, 1) == [*range(1, 12)]
+    # And one who asks does so much for the others, and no more
+    monkeypatch.setattr(events, "NUMBER_CALL_COUNT", 2)
+    for number in range(12, 20):
+        await note(services, happened(1, number))
+    assert await told(services, 1) == [*range(1, 18)]
+    assert await told(services, 1) == [*range(1, 20)]
+
+
+@pytest.mark.usefixtures("accounts")
 async def test_whoever_asks_hears_of_all_that_was_committed_also_while_another_numbers_it(
     owner: asyncpg.Connection, services: asyncpg.Pool
 ) -> None:
